@@ -1,0 +1,63 @@
+/* cmd.h - what a subcommand is. Adding one takes a file cmd_NAME.c with a vk_cmd_NAME, a line in
+ * cmd_list.h, a line in src/cmd/meson.build and the page man/vlakit-NAME.1.in; dispatch, help,
+ * completion and the man page check read the list. Test: tests/cmd/ */
+#ifndef VK_CMD_CMD_H
+#define VK_CMD_CMD_H
+
+#include "core/err.h"
+#include "core/opt.h"
+
+/* Options that every command takes (spec: the command line's promises). */
+typedef struct vk_common_args {
+  bool json;           /* one JSON object on stdout and nothing else */
+  bool quiet;          /* no progress */
+  bool help;
+  bool dry_run;        /* commands with VK_CMD_LONG only */
+  int64_t n_thread;    /* 0: all cores */
+  int64_t seed;
+  bool seed_given;
+  const char *isa;     /* "auto", "scalar", "avx2", "avx512", "amx" */
+  const char *catalog; /* NULL: $XDG_DATA_HOME/vlakit/catalog.db */
+  const char *pack;    /* NULL: the search order of sim/pack.h */
+  const char *device;  /* "cpu" */
+  const char *trace;   /* NULL: none */
+} vk_common_args;
+
+enum {
+  VK_CMD_LONG = 1, /* runs long: has --dry-run, --trace, progress and --resume */
+};
+
+/* What run() gets. args points at a copy of the command's defaults, filled by its table. */
+typedef struct vk_cmd_call {
+  const vk_common_args *common;
+  void *args;
+  int n_positional;
+  const char *const *positional;
+  int argc; /* the whole command line, for the run's record */
+  const char *const *argv;
+} vk_cmd_call;
+
+typedef struct vk_cmd {
+  const char *name;
+  unsigned flags;
+  const char *summary;     /* one line, lower case, no full stop: `vlakit help` */
+  const char *synopsis;    /* arguments after the name: "--suite S --policy P [options]" */
+  const char *description; /* paragraphs for --help and the man page */
+  const char *examples;    /* lines "command  # what it does" */
+  const vk_opt *opts;      /* may be NULL */
+  size_t args_size;
+  const void *args_default; /* args_size bytes */
+  int n_positional_min, n_positional_max; /* -1: any number */
+  /* Prints results to stdout. Returns VK_OK or an error whose sentence main prints. */
+  vk_status (*run)(const vk_cmd_call *call, vk_err *err);
+} vk_cmd;
+
+/* The commands in the order of cmd_list.h, NULL-terminated. */
+extern const vk_cmd *const vk_cmds[];
+/* NULL when there is none of that name. */
+const vk_cmd *vk_cmd_find(const char *name);
+
+extern const vk_opt vk_common_opts[];
+extern const vk_common_args vk_common_defaults;
+
+#endif

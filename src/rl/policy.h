@@ -1,0 +1,62 @@
+/* policy.h - the one way in which evaluation, training and serving see a policy.
+ *
+ * A policy is a const vk_policy_def in a file policy_NAME.c and a line in policy_list.h.
+ * Test: tests/unit/test_policy.c */
+#ifndef VK_RL_POLICY_H
+#define VK_RL_POLICY_H
+
+#include "core/err.h"
+#include "sim/env.h"
+
+enum {
+  VK_POLICY_STATE = 1,    /* looks at the simulator's state (privileged) */
+  VK_POLICY_PICTURES = 2, /* looks at camera pictures */
+};
+
+/* What an episode's policy sees of one environment in one query. */
+typedef struct vk_policy_obs {
+  int i_env;              /* slot in [0, n_env) of this policy */
+  int i_step;             /* control steps since the protocol's waiting steps */
+  const char *instruction;
+  const vk_robot_obs *robot;
+  const vk_env *env;      /* NULL unless the policy declares VK_POLICY_STATE */
+} vk_policy_obs;
+
+typedef struct vk_policy_args {
+  const char *argument;   /* what stands after "NAME:", or NULL */
+  int n_env;              /* slots; each runs one episode at a time */
+  uint64_t seed;
+  double noise;           /* standard deviation of action noise, 0: none */
+} vk_policy_args;
+
+typedef struct vk_policy vk_policy;
+
+typedef struct vk_policy_def {
+  const char *name;
+  const char *help;       /* one line */
+  const char *argument;   /* metavar of what follows "NAME:", NULL: takes none */
+  unsigned needs;         /* VK_POLICY_* */
+  vk_status (*open)(void **state, const vk_policy_args *args, vk_err *err);
+  void (*close)(void *state);
+  /* A new episode begins in slot i_env: env stands after reset, init state and waiting steps.
+   * episode is unique per (task, row) and makes generators independent of order. */
+  vk_status (*begin)(void *state, const vk_policy_obs *obs, uint64_t episode, vk_err *err);
+  /* Next action of each slot listed: action [n, 7] out. Called from several threads at once for
+   * disjoint slots; the answer for a slot never depends on n or on the other slots. */
+  vk_status (*act)(void *state, int n, const vk_policy_obs *obs, double *action, vk_err *err);
+} vk_policy_def;
+
+extern const vk_policy_def *const vk_policy_defs[]; /* NULL-terminated */
+
+struct vk_policy {
+  const vk_policy_def *def;
+  void *state;
+  char hash[65]; /* identifies what acts: name, argument, version, data */
+};
+
+/* "expert", "replay:FILE", ... Errors: VK_E_USAGE with the nearest name. */
+VK_NODISCARD vk_status vk_policy_open(vk_policy *policy, const char *word,
+                                      const vk_policy_args *args, vk_err *err);
+void vk_policy_close(vk_policy *policy);
+
+#endif
