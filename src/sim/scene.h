@@ -1,15 +1,20 @@
 /* scene.h - a compiled task: the physics model, what its bodies, joints and sites mean, its goal,
  * and what a reset draws. Const after building, shared by every environment of the task.
- * Test: tests/unit/test_scene.c, tests/golden/ (constants against recordings) */
+ * Test: tests/unit/test_scene.c, tests/unit/test_predicate.c, tests/golden/test_constants.c */
 #ifndef VK_SIM_SCENE_H
 #define VK_SIM_SCENE_H
 
 #include <mujoco/mujoco.h>
 
 #include "core/err.h"
+#include "sim/mujoco_compat.h"
 #include "sim/pack.h"
 
 enum { VK_N_ARM = 7, VK_N_FINGER = 2, VK_N_ACTION = 7, VK_SCENE_JOINTS_MAX = 8 };
+
+/* Room for contacts and constraint rows in data made from a scene's model. Recorded episodes reach
+ * 226 contacts in steps, resets 402; whoever needs more calls vk_model_set_capacity on a copy. */
+enum { VK_SCENE_N_CONTACT = 240, VK_SCENE_N_ROW = 760 };
 
 /* An object or fixture as the model holds it. */
 typedef struct vk_instance {
@@ -65,9 +70,19 @@ void vk_scene_free(vk_scene *scene);
 VK_NODISCARD vk_status vk_compose_mjcf(const vk_pack *pack, const vk_pack_task *task, char **text,
                                        vk_err *err);
 
-/* Compiles MJCF text with the pack's collision meshes. */
+/* Compiles MJCF text with the pack's collision meshes; the capacity is VK_SCENE_N_CONTACT and
+ * VK_SCENE_N_ROW. Errors: VK_E_FORMAT (MuJoCo's own message), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_scene_compile(const vk_pack *pack, const char *mjcf, mjModel **out,
                                         vk_err *err);
+
+/* Bytes of a collision mesh as binary STL (malloc; caller frees). Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_compose_stl(const vk_pack *pack, const vk_pack_mesh *mesh,
+                                      uint8_t **bytes, size_t *n, vk_err *err);
+
+/* Index in scene->instance, or -1. */
+int vk_scene_find_instance(const vk_scene *scene, const char *name);
+/* The task's region of that full key, or NULL. */
+const vk_pack_region *vk_scene_find_region(const vk_scene *scene, const char *name);
 
 /* Resolves "on bowl_1 plate_1", "open wooden_cabinet_1_top_region": kind and names as BDDL writes
  * them (lower case). Errors: VK_E_NOTFOUND. */
@@ -78,8 +93,5 @@ VK_NODISCARD vk_status vk_scene_resolve_atom(const vk_scene *scene, vk_atom_kind
 /* Whether the atom holds in d, as the last mj_step left it: poses and contacts before the last
  * integration, joint positions after it. Recomputes nothing. */
 bool vk_atom_holds(const vk_scene *scene, const mjModel *m, const mjData *d, const vk_atom *atom);
-
-/* "vlakit needs MuJoCo 2.2.2 (...), found ...": the run-time library must be the header's. */
-VK_NODISCARD vk_status vk_mujoco_check(vk_err *err);
 
 #endif
