@@ -15,23 +15,40 @@ typedef struct vk_mt19937 {
   double gauss;
 } vk_mt19937;
 
-void vk_mt19937_seed(vk_mt19937 *r, uint32_t seed); /* numpy.random.seed(seed): init_genrand */
-uint32_t vk_mt19937_next(vk_mt19937 *r);
-double vk_mt19937_double(vk_mt19937 *r);            /* [0, 1), 53 bits: random_sample() */
-double vk_mt19937_uniform(vk_mt19937 *r, double lo, double hi); /* lo + (hi - lo) * double */
-double vk_mt19937_normal(vk_mt19937 *r);            /* randn(): legacy polar method */
+/* numpy.random.seed(seed) for an integer; the Gaussian cache is emptied. */
+void vk_mt19937_seed(vk_mt19937 *r, uint32_t seed);
 
-/* Philox4x32-10: 128-bit counter (stream, block) and 64-bit key; streams never overlap. */
+/* 32 random bits. */
+uint32_t vk_mt19937_next(vk_mt19937 *r);
+
+/* random_sample(): [0, 1) with 53 bits, two draws. */
+double vk_mt19937_double(vk_mt19937 *r);
+
+/* uniform(lo, hi): lo + (hi - lo) * double. */
+double vk_mt19937_uniform(vk_mt19937 *r, double lo, double hi);
+
+/* randn(): polar method; every second call returns the cached value and draws nothing. */
+double vk_mt19937_normal(vk_mt19937 *r);
+
+/* Philox4x32-10: 128-bit counter (stream, block) and 64-bit key; streams never overlap. `block` is
+ * the next block's number, `at` the next unused word of `out` (4: none is left). */
 typedef struct vk_philox {
   uint64_t key, stream, block;
   uint32_t out[4];
   int at;
 } vk_philox;
 
+/* The first value of (key, stream) comes next. */
 void vk_philox_init(vk_philox *r, uint64_t key, uint64_t stream);
+
+/* 32 and 64 random bits; u64 takes two draws, low half first. */
 uint32_t vk_philox_u32(vk_philox *r);
 uint64_t vk_philox_u64(vk_philox *r);
-double vk_philox_double(vk_philox *r); /* [0, 1), 53 bits */
-double vk_philox_normal(vk_philox *r); /* Box-Muller, one value per two draws */
+
+/* [0, 1) with 53 bits. */
+double vk_philox_double(vk_philox *r);
+
+/* Standard normal, Box-Muller: one value from two doubles, nothing cached. */
+double vk_philox_normal(vk_philox *r);
 
 #endif
