@@ -85,18 +85,22 @@ typedef enum vk_mjcf_tag {
 #define X(constant, spelling) VK_MJCF_TAG_##constant,
   VK_MJCF_TAGS(X)
 #undef X
-  VK_MJCF_TAG_N
+      VK_MJCF_TAG_N
 } vk_mjcf_tag;
 
 typedef enum vk_mjcf_key {
 #define X(constant, spelling, text) VK_MJCF_KEY_##constant,
   VK_MJCF_KEYS(X)
 #undef X
-  VK_MJCF_KEY_N
+      VK_MJCF_KEY_N
 } vk_mjcf_key;
 
 extern const char *const vk_mjcf_tag_name[VK_MJCF_TAG_N];
 extern const char *const vk_mjcf_key_name[VK_MJCF_KEY_N];
 extern const unsigned char vk_mjcf_key_text[VK_MJCF_KEY_N];
+
+/* The number of a spelling, -1 when it is not in the list. */
+int vk_mjcf_find_tag(const char *name);
+int vk_mjcf_find_key(const char *name);
 
 #endif

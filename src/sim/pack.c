@@ -1,0 +1,352 @@
+#include "sim/pack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/hash.h"
+#include "core/opt.h"
+#include "sim/pack_check.h"
+
+static const char pack_magic[8] = "VLAPACK\n";
+enum { PACK_HEAD = 64, PACK_ALIGN = 64 };
+static const uint64_t pack_bytes_max = 1ull << 32; /* far above any pack; bounds what is read */
+
+static uint32_t read_u32(const unsigned char *p)
+{
+  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint64_t read_u64(const unsigned char *p)
+{
+  return read_u32(p) | (uint64_t)read_u32(p + 4) << 32;
+}
+
+/* Header and hash: after this the file is what its writer made, though perhaps not by us. */
+static vk_status check_head(const unsigned char *b, size_t n, char hash[65], const char *what,
+                            vk_err *err)
+{
+  if (n < 16 || memcmp(b, pack_magic, sizeof pack_magic) != 0)
+    return vk_fail(err, VK_E_FORMAT, "%s is not a scene pack (%zu bytes, no \"VLAPACK\" mark)",
+                   what, n);
+  uint32_t version = read_u32(b + 8), n_section = read_u32(b + 12);
+  if (version != VK_PACK_VERSION)
+    return vk_fail(err, VK_E_VERSION,
+                   "%s is a scene pack of version %u, this program reads version %d: make it again "
+                   "with `vlakit import libero`",
+                   what, version, VK_PACK_VERSION);
+  if (n < PACK_HEAD + 16 * VK_PACK_N_SECTION || n_section != VK_PACK_N_SECTION)
+    return vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes and %u sections, expected %d", what,
+                   n, n_section, VK_PACK_N_SECTION);
+  if (read_u64(b + 16) != n)
+    return vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes, but its header says %llu", what, n,
+                   (unsigned long long)read_u64(b + 16));
+  vk_sha256_hex(b + PACK_HEAD, n - PACK_HEAD, hash);
+  char stored[65];
+  for (int i = 0; i < 32; i++)
+    snprintf(stored + 2 * i, 3, "%02x", b[32 + i]);
+  if (memcmp(stored, hash, 65) != 0)
+    return vk_fail(err, VK_E_FORMAT,
+                   "scene pack %s is damaged: its SHA-256 is %.12s..., its header says %.12s...",
+                   what, hash, stored);
+  return VK_OK;
+}
+
+vk_status vk_pack_open_bytes(vk_pack *pack, void *bytes, size_t n, const char *what, vk_err *err)
+{
+  memset(pack, 0, sizeof *pack);
+  pack->bytes = bytes;
+  pack->n_byte = n;
+  snprintf(pack->path, sizeof pack->path, "%s", what);
+  const unsigned char *b = bytes;
+  vk_status st = VK_OK;
+  VK_TRY_DONE(check_head(b, n, pack->hash, what, err));
+
+  const unsigned char *at = b + PACK_HEAD;
+#define X(member, type)                                                                            \
+  {                                                                                                \
+    uint64_t offset = read_u64(at), count = read_u64(at + 8);                                      \
+    if (offset % PACK_ALIGN != 0 || offset > n || count > (n - offset) / sizeof(type)) {           \
+      st = vk_fail(err, VK_E_FORMAT, "scene pack %s: section %s does not fit the file", what,      \
+                   #member);                                                                       \
+      goto done;                                                                                   \
+    }                                                                                              \
+    pack->member = (const type *)(const void *)(b + offset);                                       \
+    pack->n_##member = (size_t)count;                                                              \
+    at += 16;                                                                                      \
+  }
+  VK_PACK_SECTIONS(X)
+#undef X
+  st = vk_pack_check(pack, err);
+  if (st != VK_OK)
+    st = vk_err_prefix(err, "scene pack %s", what);
+done:
+  if (st != VK_OK)
+    vk_pack_close(pack);
+  return st;
+}
+
+/* Reads fd whole. The bytes are aligned as the sections are. */
+static vk_status read_all(int fd, void **bytes, size_t *n, const char *path, vk_err *err)
+{
+  struct stat info;
+  if (fstat(fd, &info) != 0)
+    return vk_fail(err, VK_E_IO, "scene pack %s: %s", path, strerror(errno));
+  if (!S_ISREG(info.st_mode) || (uint64_t)info.st_size > pack_bytes_max)
+    return vk_fail(err, VK_E_FORMAT, "%s is not a scene pack (no regular file, or above 4 GiB)",
+                   path);
+  size_t size = (size_t)info.st_size;
+  size_t room = (size + PACK_ALIGN) / PACK_ALIGN * PACK_ALIGN;
+  unsigned char *b = aligned_alloc(PACK_ALIGN, room);
+  if (!b)
+    return vk_fail(err, VK_E_NOMEM, "scene pack %s: no memory for %zu bytes", path, size);
+  size_t done = 0;
+  while (done < size) {
+    ssize_t got = read(fd, b + done, size - done);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0) {
+      free(b);
+      return vk_fail(err, VK_E_IO, "scene pack %s: %s after %zu of %zu bytes", path,
+                     got < 0 ? strerror(errno) : "end of file", done, size);
+    }
+    done += (size_t)got;
+  }
+  *bytes = b;
+  *n = size;
+  return VK_OK;
+}
+
+/* VK_E_NOTFOUND when there is no such file. */
+static vk_status open_path(vk_pack *pack, const char *path, vk_err *err)
+{
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return vk_fail(err, errno == ENOENT || errno == ENOTDIR ? VK_E_NOTFOUND : VK_E_IO,
+                   "scene pack %s: %s", path, strerror(errno));
+  void *bytes = NULL;
+  size_t n = 0;
+  vk_status st = read_all(fd, &bytes, &n, path, err);
+  close(fd);
+  if (st != VK_OK)
+    return st;
+  return vk_pack_open_bytes(pack, bytes, n, path, err);
+}
+
+/* The k-th place a pack is looked for; false after the last. An empty path means: skip. */
+static bool search_place(int k, char *path, size_t n_path)
+{
+  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  path[0] = '\0';
+  switch (k) {
+  case 0:
+    if (cache && cache[0] == '/')
+      snprintf(path, n_path, "%s/vlakit/libero.pack", cache);
+    else if (home && home[0] == '/')
+      snprintf(path, n_path, "%s/.cache/vlakit/libero.pack", home);
+    return true;
+  case 1:
+#ifdef VK_DATA_DIR
+    snprintf(path, n_path, "%s/libero.pack", VK_DATA_DIR);
+#endif
+    return true;
+  case 2:
+#ifdef VK_SOURCE_DATA_DIR
+    snprintf(path, n_path, "%s/libero.pack", VK_SOURCE_DATA_DIR);
+#endif
+    return true;
+  default:
+    return false;
+  }
+}
+
+vk_status vk_pack_open(vk_pack *pack, const char *path, vk_err *err)
+{
+  memset(pack, 0, sizeof *pack);
+  if (path) {
+    vk_status st = open_path(pack, path, err);
+    if (st == VK_E_NOTFOUND)
+      return vk_fail(err, st,
+                     "there is no scene pack %s: `vlakit import libero --out %s` makes one", path,
+                     path);
+    return st;
+  }
+  char place[1024];
+  for (int k = 0; search_place(k, place, sizeof place); k++) {
+    if (place[0] == '\0')
+      continue;
+    vk_status st = open_path(pack, place, err);
+    if (st != VK_E_NOTFOUND)
+      return st;
+  }
+  return vk_fail(err, VK_E_NOTFOUND,
+                 "no scene pack found: give one with --pack FILE, or make one with "
+                 "tools/get-assets.sh (`vlakit import libero`)");
+}
+
+void vk_pack_close(vk_pack *pack)
+{
+  free(pack->bytes);
+  memset(pack, 0, sizeof *pack);
+}
+
+vk_status vk_pack_init_row(const vk_pack *pack, const vk_pack_task *task, uint32_t k, double *state,
+                           vk_err *err)
+{
+  if (k >= task->n_row)
+    return vk_fail(err, VK_E_RANGE, "task %s has init rows 0 to %u, no row %u",
+                   vk_pack_text(pack, task->name), task->n_row - 1, k);
+  memset(state, 0, task->n_state * sizeof *state);
+  memcpy(state + 1, pack->num + task->row + (uint64_t)k * task->n_stored,
+         task->n_stored * sizeof *state);
+  return VK_OK;
+}
+
+/* ---- names of tasks ------------------------------------------------------------------------- */
+
+typedef struct find_state {
+  const vk_pack *pack;
+  unsigned char *seen; /* [n_task] */
+  uint32_t *task, *n_task;
+} find_state;
+
+static void take_task(find_state *f, uint32_t i)
+{
+  if (f->seen[i])
+    return;
+  f->seen[i] = 1;
+  f->task[(*f->n_task)++] = i;
+}
+
+static void take_suite(find_state *f, const vk_pack_suite *suite)
+{
+  for (uint32_t i = 0; i < suite->n_task; i++)
+    take_task(f, suite->task + i);
+}
+
+static const vk_pack_suite *find_suite(const vk_pack *pack, const char *name)
+{
+  for (size_t i = 0; i < pack->n_suite; i++)
+    if (strcmp(vk_pack_text(pack, pack->suite[i].name), name) == 0)
+      return &pack->suite[i];
+  return NULL;
+}
+
+/* The sentence for a word that names nothing, with the nearest name among suites and, when suite is
+ * not NULL, that suite's tasks, else all tasks. */
+static vk_status fail_word(const vk_pack *pack, const vk_pack_suite *suite, const char *word,
+                           const char *part, vk_err *err)
+{
+  const char **names = calloc(pack->n_suite + pack->n_task + 2, sizeof *names);
+  if (!names)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %zu task names", pack->n_task);
+  size_t n = 0;
+  if (!suite) {
+    names[n++] = "libero130";
+    for (size_t i = 0; i < pack->n_suite; i++)
+      names[n++] = vk_pack_text(pack, pack->suite[i].name);
+  }
+  uint32_t first = suite ? suite->task : 0, n_task = suite ? suite->n_task : (uint32_t)pack->n_task;
+  for (uint32_t i = 0; i < n_task; i++)
+    names[n++] = vk_pack_text(pack, pack->task[first + i].name);
+  const char *near = vk_opt_nearest(part, names);
+  vk_status st;
+  if (near && suite)
+    st = vk_fail(err, VK_E_USAGE, "unknown task \"%s\": did you mean %s/%s?", word,
+                 vk_pack_text(pack, suite->name), near);
+  else if (near)
+    st = vk_fail(err, VK_E_USAGE, "unknown suite or task \"%s\": did you mean %s?", word, near);
+  else
+    st = vk_fail(err, VK_E_USAGE,
+                 "unknown suite or task \"%s\": `vlakit tasks` lists what the pack has", word);
+  free(names);
+  return st;
+}
+
+/* "SUITE/INDEX" or "SUITE/NAME". */
+static vk_status take_path(find_state *f, const char *word, const char *slash, vk_err *err)
+{
+  const vk_pack *pack = f->pack;
+  char name[VK_PACK_NAME_MAX + 1];
+  if ((size_t)(slash - word) >= sizeof name)
+    return fail_word(pack, NULL, word, word, err);
+  memcpy(name, word, (size_t)(slash - word));
+  name[slash - word] = '\0';
+  const vk_pack_suite *suite = find_suite(pack, name);
+  if (!suite)
+    return fail_word(pack, NULL, word, name, err);
+  const char *rest = slash + 1;
+  size_t n_digit = strspn(rest, "0123456789");
+  if (n_digit > 0 && rest[n_digit] == '\0') {
+    unsigned long index = n_digit <= 9 ? strtoul(rest, NULL, 10) : UINT32_MAX;
+    if (index >= suite->n_task)
+      return vk_fail(err, VK_E_USAGE, "no task %s: suite %s has tasks %s/0 to %s/%u", word, name,
+                     name, name, suite->n_task - 1);
+    take_task(f, suite->task + (uint32_t)index);
+    return VK_OK;
+  }
+  for (uint32_t i = 0; i < suite->n_task; i++)
+    if (strcmp(vk_pack_text(pack, pack->task[suite->task + i].name), rest) == 0) {
+      take_task(f, suite->task + i);
+      return VK_OK;
+    }
+  return fail_word(pack, suite, word, rest, err);
+}
+
+static vk_status take_word(find_state *f, const char *word, vk_err *err)
+{
+  const vk_pack *pack = f->pack;
+  const vk_pack_suite *suite = find_suite(pack, word);
+  if (suite) {
+    take_suite(f, suite);
+    return VK_OK;
+  }
+  if (strcmp(word, "libero130") == 0) {
+    for (size_t i = 0; i < pack->n_suite; i++)
+      take_suite(f, &pack->suite[i]);
+    return VK_OK;
+  }
+  const char *slash = strchr(word, '/');
+  if (slash)
+    return take_path(f, word, slash, err);
+  const vk_pack_task *found = NULL;
+  for (size_t i = 0; i < pack->n_task; i++) {
+    const vk_pack_task *t = &pack->task[i];
+    if (strcmp(vk_pack_text(pack, t->name), word) != 0)
+      continue;
+    if (found)
+      return vk_fail(err, VK_E_USAGE, "task \"%s\" is in two suites: write %s/%u or %s/%u", word,
+                     vk_pack_text(pack, pack->suite[found->suite].name), found->index,
+                     vk_pack_text(pack, pack->suite[t->suite].name), t->index);
+    found = t;
+  }
+  if (!found)
+    return fail_word(pack, NULL, word, word, err);
+  take_task(f, (uint32_t)(found - pack->task));
+  return VK_OK;
+}
+
+vk_status vk_pack_find_tasks(const vk_pack *pack, const char *word, uint32_t *task,
+                             uint32_t *n_task, vk_err *err)
+{
+  *n_task = 0;
+  char *copy = strdup(word);
+  unsigned char *seen = calloc(pack->n_task + 1, 1);
+  find_state f = {pack, seen, task, n_task};
+  vk_status st = VK_OK;
+  if (!copy || !seen) {
+    st = vk_fail(err, VK_E_NOMEM, "no memory for %zu task names", pack->n_task);
+    goto done;
+  }
+  char *rest = copy;
+  for (char *part; (part = strsep(&rest, ",")) != NULL;)
+    VK_TRY_DONE(take_word(&f, part, err));
+done:
+  free(copy);
+  free(seen);
+  return st;
+}
