@@ -1,5 +1,37 @@
 /* main.c - argv to command to exit code. The only exit of the program. */
-int main(void)
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+
+/* A file opened later must not become standard input, output or error: where one of these was
+ * closed, /dev/null takes its place, opened so that writing results to it fails and is reported. */
+static void fill_standard_files(void)
 {
-  return 0;
+  static const int mode[] = {O_RDONLY, O_RDONLY, O_WRONLY};
+  for (int fd = 0; fd < 3; fd++)
+    while (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      if (open("/dev/null", mode[fd]) < 0)
+        return;
+}
+
+int main(int argc, char **argv)
+{
+  vk_err err = VK_ERR_INIT;
+  fill_standard_files();
+  signal(SIGPIPE, SIG_IGN); /* a reader that went away is a write error like any other */
+  vk_status st = vk_cmd_dispatch(argc, (const char *const *)argv, &err);
+  errno = 0;
+  bool is_lost = ferror(stdout);
+  if (fclose(stdout) != 0 || is_lost) {
+    const char *why = errno ? strerror(errno) : "write error";
+    if (st == VK_OK)
+      st = vk_fail(&err, VK_E_IO, "results could not be written to standard output: %s", why);
+  }
+  if (st != VK_OK)
+    fprintf(stderr, "vlakit: %s\n", err.text);
+  return vk_status_exit_code(st);
 }

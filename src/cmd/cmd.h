@@ -1,6 +1,6 @@
 /* cmd.h - what a subcommand is. Adding one takes a file cmd_NAME.c with a vk_cmd_NAME, a line in
- * cmd_list.h, a line in src/cmd/meson.build and the page man/vlakit-NAME.1.in; dispatch, help,
- * completion and the man page check read the list. Test: tests/cmd/ */
+ * cmd_list.h and a line in src/cmd/meson.build; dispatch, help, completion and the man page are made
+ * from its tables. Test: tests/cmd/ */
 #ifndef VK_CMD_CMD_H
 #define VK_CMD_CMD_H
 
@@ -42,8 +42,9 @@ typedef struct vk_cmd {
   unsigned flags;
   const char *summary;     /* one line, lower case, no full stop: `vlakit help` */
   const char *synopsis;    /* arguments after the name: "--suite S --policy P [options]" */
-  const char *description; /* paragraphs for --help and the man page */
-  const char *examples;    /* lines "command  # what it does" */
+  const char *description; /* paragraphs for --help and the man page, a blank line between them;
+                              lines that begin with a space are kept as they stand (tables) */
+  const char *examples;    /* lines "vlakit NAME ...  # what it does" */
   const vk_opt *opts;      /* may be NULL */
   size_t args_size;
   const void *args_default; /* args_size bytes */
@@ -56,8 +57,21 @@ typedef struct vk_cmd {
 extern const vk_cmd *const vk_cmds[];
 /* NULL when there is none of that name. */
 const vk_cmd *vk_cmd_find(const char *name);
+/* Always VK_E_USAGE, with the nearest command. */
+vk_status vk_cmd_fail_unknown(const char *name, vk_err *err);
 
-extern const vk_opt vk_common_opts[];
+extern const vk_opt vk_common_opts[]; /* every command has these */
+extern const vk_opt vk_long_opts[];   /* and these, with VK_CMD_LONG */
 extern const vk_common_args vk_common_defaults;
+
+/* Options that stand in place of a command: `vlakit --version`. */
+typedef struct vk_top_args {
+  bool help, json, version;
+} vk_top_args;
+extern const vk_opt vk_top_opts[];
+
+/* Runs the command line argv[0..argc), argv[0] being the program's own name. The sentence of an
+ * error begins with the command's name. */
+VK_NODISCARD vk_status vk_cmd_dispatch(int argc, const char *const *argv, vk_err *err);
 
 #endif

@@ -18,7 +18,7 @@ typedef enum vk_opt_kind {
   VK_OPT_KIND_I64,  /* int64_t within [lo, hi] */
   VK_OPT_KIND_F64,  /* double within [lo, hi] */
   VK_OPT_KIND_STR,  /* const char *, borrowed from argv */
-  VK_OPT_KIND_LIST, /* vk_opt_list: may be repeated and takes every following word up to the next option */
+  VK_OPT_KIND_LIST, /* vk_opt_list: may be repeated, takes every word up to the next option */
 } vk_opt_kind;
 
 enum { VK_OPT_LIST_MAX = 64 };
@@ -34,7 +34,9 @@ typedef struct vk_opt {
   size_t offset;              /* of the member in the command's args struct */
   size_t given_offset;        /* of a bool set when the user gave it, or VK_OPT_NO_GIVEN */
   double lo, hi;              /* I64, F64: inclusive range */
-  const char *metavar;        /* "N", "FILE", ...; NULL for flags */
+  const char *metavar;        /* "N", "FILE", "all|none|N", ...; NULL for flags. Completion offers
+                                 the parts without capitals, and files, suites, policies for FILE,
+                                 DIR, PACK, SUITE, TASK, POLICY, PROTOCOL */
   const char *unit;           /* "s", "bytes", ...; NULL when it has none */
   const char *const *choices; /* STR: NULL-terminated valid values, or NULL for any text */
   const char *help;           /* one line, lower case, no full stop */
@@ -91,12 +93,16 @@ typedef struct vk_opt_set {
   void *args;
 } vk_opt_set;
 
+/* What a number must be: "a whole number from 1 to 50", "a number of at least 0 s". */
+void vk_opt_format_range(const vk_opt *opt, char *out, size_t size);
+
 /* Parses argv[0..argc) against several tables (a command's own and the common ones).
  *   positional  out, argc entries at least: the words that are not options, in order
  *   n_positional out
- * "--x=V" and "--x V" both work; "--" ends options. Unknown options, values out of range, trailing
- * characters after a number, NaN and missing values are VK_E_USAGE, with the nearest valid name
- * ("did you mean --episodes?"). */
+ * "--x=V" and "--x V" both work; "--" ends options; of a repeated option the last counts. A word
+ * that begins with "-" and is neither "-" nor a number is an option and never a value ("--x=-y" is
+ * the way to pass one). Unknown options, values out of range, trailing characters after a number,
+ * NaN and missing values are VK_E_USAGE, with the nearest valid name ("did you mean --episodes?"). */
 VK_NODISCARD vk_status vk_opt_parse(const vk_opt_set *sets, int n_set, int argc,
                                     const char *const *argv, const char **positional,
                                     int *n_positional, vk_err *err);

@@ -1,0 +1,178 @@
+#include "cmd/cmd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/about.h"
+#include "cmd/doc.h"
+
+#define VK_CMD(name) extern const vk_cmd vk_cmd_##name;
+#include "cmd/cmd_list.h"
+#undef VK_CMD
+
+const vk_cmd *const vk_cmds[] = {
+#define VK_CMD(name) &vk_cmd_##name,
+#include "cmd/cmd_list.h"
+#undef VK_CMD
+    NULL};
+
+static const char *const isas[] = {"auto", "scalar", "avx2", "avx512", "amx", NULL};
+
+const vk_common_args vk_common_defaults = {.isa = "auto", .device = "cpu"};
+
+#define ARGS vk_common_args
+const vk_opt vk_common_opts[] = {
+    VK_OPT_STR(ARGS, "catalog", catalog, "FILE",
+               "database of runs (default $XDG_DATA_HOME/vlakit/catalog.db)"),
+    VK_OPT_STR(ARGS, "device", device, "cpu|cuda|cuda:K", "where networks run"),
+    {VK_OPT_KIND_FLAG, "help", 'h', VK_OPT_MEMBER_(ARGS, help, bool), VK_OPT_NO_GIVEN, 0, 0, NULL,
+     NULL, NULL, "show this help"},
+    VK_OPT_CHOICE(ARGS, "isa", isa, "NAME", isas, "instruction set of the fast paths"),
+    VK_OPT_FLAG(ARGS, "json", json, "print one JSON object instead of text"),
+    VK_OPT_STR(ARGS, "pack", pack, "FILE",
+               "scene pack (default: the user's cache, then the installed one)"),
+    {VK_OPT_KIND_FLAG, "quiet", 'q', VK_OPT_MEMBER_(ARGS, quiet, bool), VK_OPT_NO_GIVEN, 0, 0, NULL,
+     NULL, NULL, "show no progress"},
+    VK_OPT_I64_GIVEN(ARGS, "seed", seed, seed_given, 0, 4294967295.0, "N", NULL,
+                     "seed of the generators (default: the protocol's, else 0)"),
+    VK_OPT_I64(ARGS, "threads", n_thread, 0, 4096, "N", NULL, "threads to use; 0 is one a core"),
+    VK_OPT_END,
+};
+
+const vk_opt vk_long_opts[] = {
+    VK_OPT_FLAG(ARGS, "dry-run", dry_run,
+                "say what would run, how long and with how much memory, and stop"),
+    VK_OPT_STR(ARGS, "trace", trace, "FILE", "write where time went, for Perfetto"),
+    VK_OPT_END,
+};
+#undef ARGS
+
+const vk_opt vk_top_opts[] = {
+    {VK_OPT_KIND_FLAG, "help", 'h', VK_OPT_MEMBER_(vk_top_args, help, bool), VK_OPT_NO_GIVEN, 0, 0,
+     NULL, NULL, NULL, "list the commands"},
+    VK_OPT_FLAG(vk_top_args, "json", json, "with --version: print one JSON object"),
+    {VK_OPT_KIND_FLAG, "version", 'V', VK_OPT_MEMBER_(vk_top_args, version, bool), VK_OPT_NO_GIVEN,
+     0, 0, NULL, NULL, NULL, "show the version of the program, of MuJoCo, and the processor"},
+    VK_OPT_END,
+};
+
+const vk_cmd *vk_cmd_find(const char *name)
+{
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)
+    if (strcmp((*cmd)->name, name) == 0)
+      return *cmd;
+  return NULL;
+}
+
+vk_status vk_cmd_fail_unknown(const char *name, vk_err *err)
+{
+  const char *names[VK_COUNT(vk_cmds)] = {NULL};
+  for (size_t i = 0; vk_cmds[i]; i++)
+    names[i] = vk_cmds[i]->name;
+  const char *nearest = vk_opt_nearest(name, names);
+  if (nearest)
+    return vk_fail(err, VK_E_USAGE, "unknown command '%.80s'; did you mean %s?", name, nearest);
+  return vk_fail(err, VK_E_USAGE, "unknown command '%.80s'; vlakit help lists them", name);
+}
+
+/* Options that hold for every command and that their tables cannot judge. */
+static vk_status check_common(const vk_common_args *common, vk_err *err)
+{
+  static const char *const devices[] = {"cpu", "cuda", NULL};
+  if (strcmp(common->device, "cpu") == 0)
+    return VK_OK;
+  if (strcmp(common->device, "cuda") == 0 || strncmp(common->device, "cuda:", 5) == 0)
+    return vk_fail(err, VK_E_UNSUPPORTED,
+                   "--device %.40s: this build has no CUDA; leave it out or use --device cpu",
+                   common->device);
+  const char *nearest = vk_opt_nearest(common->device, devices);
+  return vk_fail(err, VK_E_USAGE, "--device is one of cpu, cuda, cuda:K, not '%.80s'%s%s%s",
+                 common->device, nearest ? "; did you mean " : "", nearest ? nearest : "",
+                 nearest ? "?" : "");
+}
+
+static vk_status check_positional(const vk_cmd *cmd, int n, const char *const *positional,
+                                  vk_err *err)
+{
+  int lo = cmd->n_positional_min, hi = cmd->n_positional_max;
+  if (hi >= 0 && n > hi)
+    return vk_fail(err, VK_E_USAGE, "one argument too many: '%.80s'; usage: vlakit %s %s",
+                   positional[hi], cmd->name, cmd->synopsis);
+  if (n < lo)
+    return vk_fail(err, VK_E_USAGE, "%d of %d arguments given; usage: vlakit %s %s", n, lo,
+                   cmd->name, cmd->synopsis);
+  return VK_OK;
+}
+
+/* Parses argv[2..argc) by the command's tables and runs it. */
+static vk_status run(const vk_cmd *cmd, int argc, const char *const *argv, vk_err *err)
+{
+  vk_status st = VK_OK;
+  vk_common_args common = vk_common_defaults;
+  const char **positional = calloc((size_t)argc, sizeof *positional);
+  void *args = malloc(cmd->args_size + 1);
+  if (!positional || !args) {
+    st = vk_fail(err, VK_E_NOMEM, "no memory for %d arguments", argc);
+    goto done;
+  }
+  if (cmd->args_size)
+    memcpy(args, cmd->args_default, cmd->args_size);
+  const vk_opt_set sets[] = {{cmd->opts, args},
+                             {vk_common_opts, &common},
+                             {cmd->flags & VK_CMD_LONG ? vk_long_opts : NULL, &common}};
+  int n_positional = 0;
+  st = vk_opt_parse(sets, VK_COUNT(sets), argc - 2, argv + 2, positional, &n_positional, err);
+  if (st != VK_OK) {
+    if (err && !strstr(err->text, "did you mean"))
+      st = vk_fail(err, st, "%s (see vlakit help %s)", err->text, cmd->name);
+    goto done;
+  }
+  if (common.help) {
+    vk_doc_help(stdout, cmd);
+    goto done;
+  }
+  VK_TRY_DONE(check_positional(cmd, n_positional, positional, err));
+  VK_TRY_DONE(check_common(&common, err));
+  vk_cmd_call call = {&common, args, n_positional, positional, argc, argv};
+  st = cmd->run(&call, err);
+done:
+  free(args);
+  free(positional);
+  return st;
+}
+
+/* `vlakit --version`, `vlakit --help` and what else begins with a dash. */
+static vk_status run_without_command(int argc, const char *const *argv, vk_err *err)
+{
+  vk_top_args args = {.help = false};
+  const vk_opt_set set = {vk_top_opts, &args};
+  const char **positional = calloc((size_t)argc, sizeof *positional);
+  int n_positional = 0;
+  if (!positional)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d arguments", argc);
+  vk_status st = vk_opt_parse(&set, 1, argc - 1, argv + 1, positional, &n_positional, err);
+  free(positional);
+  if (st != VK_OK)
+    return vk_fail(err, st, "%s (other options stand after a command)", err ? err->text : "");
+  if (n_positional)
+    return vk_fail(err, VK_E_USAGE, "options stand after the command: vlakit COMMAND [options]");
+  if (args.version)
+    return vk_about_print(args.json, err);
+  if (args.help)
+    return vk_doc_overview(stdout), VK_OK;
+  return vk_fail(err, VK_E_USAGE, "no command given; vlakit help lists them");
+}
+
+vk_status vk_cmd_dispatch(int argc, const char *const *argv, vk_err *err)
+{
+  if (argc < 2)
+    return vk_fail(err, VK_E_USAGE, "no command given; vlakit help lists them");
+  if (argv[1][0] == '-')
+    return run_without_command(argc, argv, err);
+  const vk_cmd *cmd = vk_cmd_find(argv[1]);
+  if (!cmd)
+    return vk_cmd_fail_unknown(argv[1], err);
+  vk_status st = run(cmd, argc, argv, err);
+  return st == VK_OK ? VK_OK : vk_err_prefix(err, "%s", cmd->name);
+}
