@@ -15,9 +15,9 @@ enum { VK_ENV_SUBSTEPS = 25 };
 
 /* What a policy may see of the robot, sampled where the Python benchmark samples it. */
 typedef struct vk_robot_obs {
-  double eef_pos_m[3];      /* gripper0_grip_site, world */
-  double eef_quat_xyzw[4];  /* robot0_right_hand body, world, sign not normalised */
-  double gripper_q_m[2];    /* finger joints */
+  double eef_pos_m[3];     /* gripper0_grip_site, world */
+  double eef_quat_xyzw[4]; /* robot0_right_hand body, world, sign not normalised */
+  double gripper_q_m[2];   /* finger joints */
   double joint_q_rad[7];
 } vk_robot_obs;
 
@@ -28,9 +28,9 @@ typedef struct vk_object_obs {
 
 /* Result of one control step. */
 typedef struct vk_step {
-  bool success;      /* the goal held after the step */
-  bool unstable;     /* MuJoCo reset itself during the step (state invalid, benchmark goes on) */
-  int n_contact;     /* after the last substep */
+  bool success;  /* the goal held after the step */
+  bool unstable; /* MuJoCo reset itself during the step (state invalid, benchmark goes on) */
+  int n_contact; /* after the last substep */
 } vk_step;
 
 typedef struct vk_env vk_env;
@@ -61,7 +61,7 @@ void vk_env_put_state(vk_env *env, const double *state);
 
 /* The controller takes the present pose as its goal and the gripper command is cleared, as a newly
  * built controller does (predicate samples of the recordings). */
-void vk_env_rebuild_controller(vk_env *env);
+VK_NODISCARD vk_status vk_env_rebuild_controller(vk_env *env, vk_err *err);
 
 /* One control step: 25 substeps of 2 ms. action: [dx dy dz, drx dry drz] in [-1, 1] (clipped) and
  * gripper (-1 opens, +1 closes).
