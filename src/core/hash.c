@@ -1,10 +1,9 @@
 #include "core/hash.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "core/fs.h"
 
 void vk_sha256_init(vk_sha256 *h)
 {
@@ -44,17 +43,9 @@ void vk_sha256_hex(const void *bytes, size_t n, char hex[65])
 
 vk_status vk_sha256_file(const char *path, char hex[65], vk_err *err)
 {
+  int fd;
+  VK_TRY(vk_fs_open(&fd, path, NULL, err));
   vk_status st = VK_OK;
-  /* Without O_NONBLOCK a FIFO would hang here before it can be refused. */
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0)
-    return vk_fail(err, errno == ENOENT ? VK_E_NOTFOUND : VK_E_IO, "%s: cannot open: %s", path,
-                   strerror(errno));
-  struct stat info;
-  if (fstat(fd, &info) == 0 && !S_ISREG(info.st_mode)) {
-    st = vk_fail(err, VK_E_IO, "%s: not a regular file", path);
-    goto done;
-  }
   vk_sha256 h;
   vk_sha256_init(&h);
   uint8_t buf[32768];
@@ -63,7 +54,7 @@ vk_status vk_sha256_file(const char *path, char hex[65], vk_err *err)
     if (n < 0 && errno == EINTR)
       continue;
     if (n < 0) {
-      st = vk_fail(err, VK_E_IO, "%s: cannot read: %s", path, strerror(errno));
+      st = vk_fs_fail(err, path, "read");
       goto done;
     }
     if (n == 0)

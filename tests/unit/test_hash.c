@@ -64,7 +64,6 @@ static void files(void **state)
   vk_assert_fails(vk_sha256_file(path, hex, &err), VK_E_NOTFOUND);
   vk_assert_says(&err, path);
   vk_assert_fails(vk_sha256_file(dir, hex, &err), VK_E_IO);
-  vk_assert_says(&err, "not a regular file");
   assert_int_equal(mkfifo(path, 0600), 0);
   vk_assert_fails(vk_sha256_file(path, hex, &err), VK_E_IO);
   unlink(path);
