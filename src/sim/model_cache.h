@@ -1,0 +1,23 @@
+/* model_cache.h - compiled models on disk, so that a scene is not compiled at every start.
+ *
+ * A file is DIR/KEY.mjb; KEY is the SHA-256 of everything the model depends on. Bytes:
+ *   offset  size  what
+ *   0       8     magic "VLAMJB1\n"
+ *   8       8     u64 number of bytes of the model
+ *   16      32    SHA-256 of the model's bytes
+ *   48      ...   what mj_saveModel writes
+ * MuJoCo may crash on a damaged .mjb, so the hash is checked before MuJoCo sees the bytes.
+ * Nothing here is ever an error: a model that cannot be read is compiled, one that cannot be
+ * written is compiled again next time. Test: tests/unit/test_scene.c */
+#ifndef VK_SIM_MODEL_CACHE_H
+#define VK_SIM_MODEL_CACHE_H
+
+#include <mujoco/mujoco.h>
+
+/* NULL when there is no intact model of that key. Free with mj_deleteModel. */
+mjModel *vk_model_cache_load(const char *dir, const char key[65]);
+
+/* Writes the file at once or not at all; makes DIR when its parent exists. */
+void vk_model_cache_store(const char *dir, const char key[65], const mjModel *m);
+
+#endif
