@@ -1,0 +1,433 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/catalog_db.h"
+
+/* ---- who writes a run ---- */
+
+/* Start of a process in clock ticks since boot (field 22 of /proc/PID/stat); -1: no such process.
+ * With the process id it names a process for good. */
+static int64_t process_start(int64_t pid)
+{
+  char path[64], text[1024];
+  snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+  FILE *f = fopen(path, "r");
+  if (!f)
+    return -1;
+  size_t n = fread(text, 1, sizeof text - 1, f);
+  fclose(f);
+  text[n] = '\0';
+  const char *p = strrchr(text, ')'); /* field 2 may hold spaces and parentheses */
+  for (int field = 2; p && field < 22; field++)
+    p = strchr(p + 1, ' ');
+  return p ? strtoll(p, NULL, 10) : -1;
+}
+
+static void host_name(char name[256])
+{
+  if (gethostname(name, 256) != 0)
+    name[0] = '\0';
+  name[255] = '\0';
+}
+
+static bool writer_lives(const char *host, int64_t pid, int64_t pid_start)
+{
+  char here[256];
+  host_name(here);
+  /* On another machine nobody can tell; it is believed to live. */
+  return strcmp(host, here) != 0 || process_start(pid) == pid_start;
+}
+
+static void bind_writer(sqlite3_stmt *stmt)
+{
+  char host[256];
+  host_name(host);
+  vk_catalog_bind_text(stmt, ":host", host);
+  vk_catalog_bind_i64(stmt, ":pid", getpid());
+  vk_catalog_bind_i64(stmt, ":pid_start", process_start(getpid()));
+}
+
+static void utc_now(char text[32])
+{
+  struct tm tm;
+  time_t now = time(NULL);
+  gmtime_r(&now, &tm);
+  strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* ---- runs ---- */
+
+/* 40 bits as eight characters in the order of their codes: time since 2024 in 1/1024 s. */
+static void id_text(uint64_t number, char id[VK_RUN_ID_SIZE])
+{
+  static const char digit[] = "0123456789abcdefghjkmnpqrstvwxyz";
+  for (int i = 0; i < 8; i++)
+    id[i] = digit[number >> 5 * (7 - i) & 31];
+  id[8] = '\0';
+}
+
+static uint64_t id_now(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  uint64_t since_s = (uint64_t)now.tv_sec - 1704067200u;
+  return since_s * 1024 + (uint64_t)now.tv_nsec * 1024 / 1000000000u;
+}
+
+static vk_status choose_id(vk_catalog *c, char id[VK_RUN_ID_SIZE], vk_err *err)
+{
+  sqlite3_stmt *stmt = NULL;
+  VK_TRY(vk_catalog_prepare(c, "SELECT 1 FROM run WHERE id = :id", &stmt, "naming the run", err));
+  int rc = SQLITE_ROW;
+  for (uint64_t number = id_now(); rc == SQLITE_ROW; number++) {
+    id_text(number, id);
+    sqlite3_reset(stmt);
+    vk_catalog_bind_text(stmt, ":id", id);
+    rc = sqlite3_step(stmt);
+  }
+  vk_status st = rc == SQLITE_DONE ? VK_OK : vk_catalog_fail(c, rc, "naming the run", err);
+  sqlite3_finalize(stmt);
+  return st;
+}
+
+static vk_status insert_run(vk_run *run, const vk_run_row *row, vk_err *err)
+{
+  vk_catalog *c = run->catalog;
+  static const char sql[] = "INSERT INTO run (id, state, start_utc, host, pid, pid_start, n_thread"
+#define X(column) ", " #column
+      VK_RUN_TEXTS(X)
+#undef X
+          ") VALUES (:id, 'running', :start_utc, :host, :pid, :pid_start, :n_thread"
+#define X(column) ", :" #column
+      VK_RUN_TEXTS(X)
+#undef X
+          ")";
+  sqlite3_stmt *stmt = NULL;
+  VK_TRY(vk_catalog_prepare(c, sql, &stmt, "adding a run", err));
+  char now[32];
+  utc_now(now);
+  vk_catalog_bind_text(stmt, ":id", run->id);
+  vk_catalog_bind_text(stmt, ":start_utc", now);
+  bind_writer(stmt);
+  vk_catalog_bind_i64(stmt, ":n_thread", row->n_thread);
+#define X(column) vk_catalog_bind_text(stmt, ":" #column, row->column ? row->column : "");
+  VK_RUN_TEXTS(X)
+#undef X
+  return vk_catalog_run(c, stmt, "adding a run", err);
+}
+
+static vk_status insert_evaluation(vk_run *run, const vk_evaluation_row *e, vk_err *err)
+{
+  vk_catalog *c = run->catalog;
+  sqlite3_stmt *stmt = NULL;
+  VK_TRY(vk_catalog_prepare(
+      c,
+      "INSERT INTO evaluation VALUES (:run, :suite, :policy, :protocol, :rows, :seed, "
+      ":seed_given, :per_task, :per_task_given, :n_episode)",
+      &stmt, "adding an evaluation", err));
+  vk_catalog_bind_text(stmt, ":run", run->id);
+  vk_catalog_bind_text(stmt, ":suite", e->suite);
+  vk_catalog_bind_text(stmt, ":policy", e->policy);
+  vk_catalog_bind_text(stmt, ":protocol", e->protocol);
+  vk_catalog_bind_text(stmt, ":rows", e->rows);
+  vk_catalog_bind_i64(stmt, ":seed", e->seed);
+  vk_catalog_bind_i64(stmt, ":seed_given", e->is_seed_given);
+  vk_catalog_bind_i64(stmt, ":per_task", e->n_episode_per_task);
+  vk_catalog_bind_i64(stmt, ":per_task_given", e->is_n_episode_given);
+  vk_catalog_bind_i64(stmt, ":n_episode", e->n_episode);
+  return vk_catalog_run(c, stmt, "adding an evaluation", err);
+}
+
+vk_status vk_run_begin(vk_run *run, vk_catalog *catalog, const vk_run_row *row,
+                       const vk_evaluation_row *evaluation, vk_err *err)
+{
+  run->catalog = catalog;
+  pthread_mutex_lock(&catalog->lock);
+  vk_status st = vk_catalog_exec(catalog, "BEGIN IMMEDIATE", "adding a run", err);
+  if (st == VK_OK) {
+    st = choose_id(catalog, run->id, err);
+    if (st == VK_OK)
+      st = insert_run(run, row, err);
+    if (st == VK_OK && evaluation)
+      st = insert_evaluation(run, evaluation, err);
+    st = vk_catalog_end(catalog, st, "adding a run", err);
+  }
+  pthread_mutex_unlock(&catalog->lock);
+  return st;
+}
+
+/* Whether the run may be taken over, read inside the transaction that takes it. */
+static vk_status check_resumable(vk_catalog *c, const char *id, vk_err *err)
+{
+  sqlite3_stmt *stmt = NULL;
+  VK_TRY(vk_catalog_prepare(c, "SELECT state, host, pid, pid_start FROM run WHERE id = :id", &stmt,
+                            "resuming a run", err));
+  vk_catalog_bind_text(stmt, ":id", id);
+  int rc = sqlite3_step(stmt);
+  vk_status st = VK_OK;
+  if (rc == SQLITE_DONE)
+    st =
+        vk_fail(err, VK_E_NOTFOUND, "catalog %s: no run %s; `vlakit runs` lists them", c->path, id);
+  else if (rc != SQLITE_ROW)
+    st = vk_catalog_fail(c, rc, "resuming a run", err);
+  else if (strcmp(vk_catalog_text(stmt, 0), "done") == 0)
+    st = vk_fail(err, VK_E_MISMATCH, "run %s is done: there is nothing to resume", id);
+  else if (strcmp(vk_catalog_text(stmt, 0), "running") == 0 &&
+           writer_lives(vk_catalog_text(stmt, 1), sqlite3_column_int64(stmt, 2),
+                        sqlite3_column_int64(stmt, 3)))
+    st = vk_fail(err, VK_E_MISMATCH,
+                 "run %s is still running as process %lld on %s; wait for it or end it first", id,
+                 (long long)sqlite3_column_int64(stmt, 2), vk_catalog_text(stmt, 1));
+  sqlite3_finalize(stmt);
+  return st;
+}
+
+vk_status vk_run_resume(vk_run *run, vk_catalog *catalog, const char *id, vk_err *err)
+{
+  run->catalog = catalog;
+  snprintf(run->id, sizeof run->id, "%s", id);
+  pthread_mutex_lock(&catalog->lock);
+  vk_status st = vk_catalog_exec(catalog, "BEGIN IMMEDIATE", "resuming a run", err);
+  if (st == VK_OK) {
+    sqlite3_stmt *stmt = NULL;
+    st = check_resumable(catalog, id, err);
+    if (st == VK_OK)
+      st = vk_catalog_prepare(
+          catalog,
+          "UPDATE run SET state = 'running', error = NULL, end_utc = NULL, host = :host, "
+          "pid = :pid, pid_start = :pid_start WHERE id = :id",
+          &stmt, "resuming a run", err);
+    if (st == VK_OK) {
+      vk_catalog_bind_text(stmt, ":id", id);
+      bind_writer(stmt);
+      st = vk_catalog_run(catalog, stmt, "resuming a run", err);
+    }
+    st = vk_catalog_end(catalog, st, "resuming a run", err);
+  }
+  pthread_mutex_unlock(&catalog->lock);
+  return st;
+}
+
+vk_status vk_run_finish(vk_run *run, vk_status result, const vk_err *why, double wall_s,
+                        vk_err *err)
+{
+  vk_catalog *c = run->catalog;
+  pthread_mutex_lock(&c->lock);
+  sqlite3_stmt *stmt = NULL;
+  vk_status st =
+      vk_catalog_prepare(c,
+                         "UPDATE run SET state = :state, error = :error, end_utc = :end_utc, "
+                         "wall_s = wall_s + :wall_s WHERE id = :id",
+                         &stmt, "ending a run", err);
+  if (st == VK_OK) {
+    char now[32];
+    utc_now(now);
+    bool is_failed = result != VK_OK && result != VK_E_INTERRUPTED;
+    vk_catalog_bind_text(stmt, ":id", run->id);
+    vk_catalog_bind_text(stmt, ":state",
+                         result == VK_OK ? "done" : (is_failed ? "failed" : "interrupted"));
+    vk_catalog_bind_text(stmt, ":error",
+                         is_failed ? (why ? why->text : vk_status_name(result)) : NULL);
+    vk_catalog_bind_text(stmt, ":end_utc", now);
+    sqlite3_bind_double(stmt, vk_catalog_parameter(stmt, ":wall_s"), wall_s);
+    st = vk_catalog_run(c, stmt, "ending a run", err);
+  }
+  pthread_mutex_unlock(&c->lock);
+  return st;
+}
+
+/* ---- episodes ---- */
+
+static vk_status put_episode(vk_run *run, const vk_episode_row *e, vk_err *err)
+{
+  vk_catalog *c = run->catalog;
+  sqlite3_stmt *stmt = c->put_episode;
+  sqlite3_reset(stmt);
+  vk_catalog_bind_text(stmt, ":run", run->id);
+  vk_catalog_bind_text(stmt, ":task", e->task);
+  vk_catalog_bind_i64(stmt, ":row", e->row);
+  vk_catalog_bind_i64(stmt, ":seed", e->seed);
+  if (e->error)
+    sqlite3_bind_null(stmt, vk_catalog_parameter(stmt, ":success"));
+  else
+    vk_catalog_bind_i64(stmt, ":success", e->success);
+  vk_catalog_bind_i64(stmt, ":steps", e->steps);
+  vk_catalog_bind_text(stmt, ":error", e->error);
+  vk_catalog_bind_text(stmt, ":state_sha256", e->state_sha256);
+  vk_catalog_bind_i64(stmt, ":n_unstable", e->n_unstable);
+  sqlite3_bind_double(stmt, vk_catalog_parameter(stmt, ":wall_s"), e->wall_s);
+  int rc = sqlite3_step(stmt);
+  vk_status st = VK_OK;
+  if ((rc & 0xff) == SQLITE_CONSTRAINT)
+    st = vk_fail(err, VK_E_MISMATCH, "run %s: %s row %d is there already, or the run is not",
+                 run->id, e->task, e->row);
+  else if (rc != SQLITE_DONE)
+    st = vk_catalog_fail(c, rc, "writing an episode", err);
+  sqlite3_reset(stmt);
+  return st;
+}
+
+vk_status vk_run_put_episodes(vk_run *run, int n, const vk_episode_row *episodes, vk_err *err)
+{
+  vk_catalog *c = run->catalog;
+  pthread_mutex_lock(&c->lock);
+  vk_status st = VK_OK;
+  if (!c->put_episode)
+    st = vk_catalog_prepare(
+        c,
+        "INSERT INTO episode VALUES (:run, :task, :row, :seed, :success, :steps, :error, "
+        ":state_sha256, :n_unstable, :wall_s)",
+        &c->put_episode, "writing an episode", err);
+  if (st == VK_OK)
+    st = vk_catalog_exec(c, "BEGIN IMMEDIATE", "writing an episode", err);
+  if (st == VK_OK) {
+    for (int i = 0; i < n && st == VK_OK; i++)
+      st = put_episode(run, &episodes[i], err);
+    st = vk_catalog_end(c, st, "writing an episode", err);
+  }
+  pthread_mutex_unlock(&c->lock);
+  return st;
+}
+
+/* ---- queries ---- */
+
+static const char select_runs[] =
+    "SELECT id, state, error, start_utc, end_utc, wall_s, host, pid, pid_start, n_thread"
+#define X(column) ", run." #column
+    VK_RUN_TEXTS(X)
+#undef X
+        ", suite, policy, protocol, rows, seed, is_seed_given, n_episode_per_task,"
+        " is_n_episode_given, n_episode,"
+        " (SELECT count(success) FROM episode WHERE run_id = id),"
+        " (SELECT total(success) FROM episode WHERE run_id = id),"
+        " (SELECT count(error) FROM episode WHERE run_id = id)"
+        " FROM run LEFT JOIN evaluation ON run_id = id WHERE :id IS NULL OR id = :id ORDER BY id";
+
+static void read_run(sqlite3_stmt *stmt, vk_run_row *row, vk_evaluation_row *e, vk_episode_sum *sum)
+{
+  int i = 0;
+  row->id = vk_catalog_text(stmt, i++);
+  row->state = vk_catalog_text(stmt, i++);
+  row->error = vk_catalog_text(stmt, i++);
+  row->start_utc = vk_catalog_text(stmt, i++);
+  row->end_utc = vk_catalog_text(stmt, i++);
+  row->wall_s = sqlite3_column_double(stmt, i++);
+  if (strcmp(row->state, "running") == 0 &&
+      !writer_lives(vk_catalog_text(stmt, i), sqlite3_column_int64(stmt, i + 1),
+                    sqlite3_column_int64(stmt, i + 2)))
+    row->state = "interrupted";
+  i += 3;
+  row->n_thread = sqlite3_column_int(stmt, i++);
+#define X(column) row->column = vk_catalog_text(stmt, i++);
+  VK_RUN_TEXTS(X)
+#undef X
+  e->suite = vk_catalog_text(stmt, i++);
+  e->policy = vk_catalog_text(stmt, i++);
+  e->protocol = vk_catalog_text(stmt, i++);
+  e->rows = vk_catalog_text(stmt, i++);
+  e->seed = sqlite3_column_int64(stmt, i++);
+  e->is_seed_given = sqlite3_column_int(stmt, i++);
+  e->n_episode_per_task = sqlite3_column_int(stmt, i++);
+  e->is_n_episode_given = sqlite3_column_int(stmt, i++);
+  e->n_episode = sqlite3_column_int(stmt, i++);
+  sum->n_scored = sqlite3_column_int(stmt, i++);
+  sum->n_success = sqlite3_column_int(stmt, i++);
+  sum->n_error = sqlite3_column_int(stmt, i++);
+}
+
+vk_status vk_catalog_each_run(vk_catalog *catalog, const char *id, vk_run_row_fn *fn, void *arg,
+                              vk_err *err)
+{
+  pthread_mutex_lock(&catalog->lock);
+  sqlite3_stmt *stmt = NULL;
+  int rc = SQLITE_DONE, n = 0;
+  vk_status st = vk_catalog_prepare(catalog, select_runs, &stmt, "listing runs", err);
+  if (st == VK_OK)
+    vk_catalog_bind_text(stmt, ":id", id);
+  while (st == VK_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    vk_run_row row = {0};
+    vk_evaluation_row evaluation = {0};
+    vk_episode_sum sum = {0};
+    read_run(stmt, &row, &evaluation, &sum);
+    st = fn(arg, &row, evaluation.suite ? &evaluation : NULL, &sum, err);
+    n++;
+  }
+  if (st == VK_OK && rc != SQLITE_DONE)
+    st = vk_catalog_fail(catalog, rc, "listing runs", err);
+  if (st == VK_OK && id && n == 0)
+    st = vk_fail(err, VK_E_NOTFOUND, "catalog %s: no run %s; `vlakit runs` lists them",
+                 catalog->path, id);
+  sqlite3_finalize(stmt);
+  pthread_mutex_unlock(&catalog->lock);
+  return st;
+}
+
+vk_status vk_catalog_each_episode(vk_catalog *catalog, const char *id, vk_episode_row_fn *fn,
+                                  void *arg, vk_err *err)
+{
+  pthread_mutex_lock(&catalog->lock);
+  sqlite3_stmt *stmt = NULL;
+  int rc = SQLITE_DONE;
+  vk_status st =
+      vk_catalog_prepare(catalog,
+                         "SELECT task, row, seed, success, steps, error, state_sha256, n_unstable,"
+                         " wall_s FROM episode WHERE run_id = :id ORDER BY task, row",
+                         &stmt, "listing episodes", err);
+  if (st == VK_OK)
+    vk_catalog_bind_text(stmt, ":id", id);
+  while (st == VK_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    vk_episode_row row = {.task = vk_catalog_text(stmt, 0),
+                          .row = sqlite3_column_int(stmt, 1),
+                          .seed = sqlite3_column_int64(stmt, 2),
+                          .success = sqlite3_column_int(stmt, 3),
+                          .steps = sqlite3_column_int(stmt, 4),
+                          .error = vk_catalog_text(stmt, 5),
+                          .state_sha256 = vk_catalog_text(stmt, 6),
+                          .n_unstable = sqlite3_column_int(stmt, 7),
+                          .wall_s = sqlite3_column_double(stmt, 8)};
+    st = fn(arg, &row, err);
+  }
+  if (st == VK_OK && rc != SQLITE_DONE)
+    st = vk_catalog_fail(catalog, rc, "listing episodes", err);
+  sqlite3_finalize(stmt);
+  pthread_mutex_unlock(&catalog->lock);
+  return st;
+}
+
+vk_status vk_catalog_pair(vk_catalog *catalog, const char *id_a, const char *id_b, vk_pair_sum *out,
+                          vk_err *err)
+{
+  *out = (vk_pair_sum){0};
+  pthread_mutex_lock(&catalog->lock);
+  sqlite3_stmt *stmt = NULL;
+  vk_status st = vk_catalog_prepare(
+      catalog,
+      "WITH a AS (SELECT task, row, success FROM episode WHERE run_id = :a),"
+      " b AS (SELECT task, row, success FROM episode WHERE run_id = :b),"
+      " pair AS (SELECT a.success AS a, b.success AS b FROM a JOIN b USING (task, row)"
+      "          WHERE a.success IS NOT NULL AND b.success IS NOT NULL)"
+      " SELECT count(*), total(a AND b), total(a AND NOT b), total(b AND NOT a),"
+      " total(NOT a AND NOT b), (SELECT count(*) FROM (SELECT task, row FROM a UNION SELECT task,"
+      " row FROM b)) FROM pair",
+      &stmt, "pairing episodes", err);
+  if (st == VK_OK) {
+    vk_catalog_bind_text(stmt, ":a", id_a);
+    vk_catalog_bind_text(stmt, ":b", id_b);
+    int rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW)
+      *out = (vk_pair_sum){.n = sqlite3_column_int(stmt, 0),
+                           .both = sqlite3_column_int(stmt, 1),
+                           .only_a = sqlite3_column_int(stmt, 2),
+                           .only_b = sqlite3_column_int(stmt, 3),
+                           .neither = sqlite3_column_int(stmt, 4),
+                           .n_unpaired = sqlite3_column_int(stmt, 5) - sqlite3_column_int(stmt, 0)};
+    else
+      st = vk_catalog_fail(catalog, rc, "pairing episodes", err);
+  }
+  sqlite3_finalize(stmt);
+  pthread_mutex_unlock(&catalog->lock);
+  return st;
+}
