@@ -8,13 +8,17 @@
 
 #include "core/err.h"
 
-/* Parses a whole file or buffer; trailing bytes, depth over 100 and duplicate keys are VK_E_FORMAT,
- * with line and column. `what` names the source in errors. Free with cJSON_Delete. */
+/* Parses a whole file or buffer, strictly; trailing bytes, depth over 100, duplicate keys, invalid
+ * UTF-8 and U+0000 in strings are VK_E_FORMAT, with line and column. `what` names the source in
+ * errors. Free with cJSON_Delete.
+ * Errors: VK_E_IO, VK_E_NOTFOUND, VK_E_FORMAT, VK_E_RANGE (beyond double), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_json_read(cJSON **out, const char *path, vk_err *err);
 VK_NODISCARD vk_status vk_json_parse(cJSON **out, const char *text, size_t n, const char *what,
                                      vk_err *err);
 
-/* Members with their type checked; `what` names the object in errors. */
+/* Members with their type checked; `what` names the object in errors.
+ * Errors: VK_E_NOTFOUND (no such key), VK_E_FORMAT (another type), VK_E_RANGE (i64: not whole, or
+ * beyond 2^53), VK_E_SHAPE (f64s: not n numbers). */
 VK_NODISCARD vk_status vk_json_get_f64(const cJSON *object, const char *key, double *out,
                                        const char *what, vk_err *err);
 VK_NODISCARD vk_status vk_json_get_i64(const cJSON *object, const char *key, int64_t *out,
@@ -24,8 +28,11 @@ VK_NODISCARD vk_status vk_json_get_str(const cJSON *object, const char *key, con
 VK_NODISCARD vk_status vk_json_get_f64s(const cJSON *object, const char *key, int n, double *out,
                                         const char *what, vk_err *err);
 
-/* Prints with 17 significant digits where needed; NaN and infinity become null. To stdout, one
- * line and a newline. Errors: VK_E_IO. */
+/* value as one line of text; free with cJSON_free. Numbers have the fewest digits (at most 17) that
+ * give the same double again; NaN and infinity become null. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_json_text(char **out, const cJSON *value, vk_err *err);
+
+/* Prints that and a newline to stdout and flushes it. Errors: VK_E_NOMEM, VK_E_IO. */
 VK_NODISCARD vk_status vk_json_print(const cJSON *value, vk_err *err);
 
 #endif

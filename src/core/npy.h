@@ -11,13 +11,13 @@
 enum { VK_NPY_DIM_MAX = 8 };
 
 typedef struct vk_array {
-  char name[64];  /* entry of the npz without ".npy"; "" for a plain npy */
-  char kind;      /* 'f', 'i', 'u', 'b' (bool), 'S' (bytes) */
-  int item_size;  /* bytes */
+  char name[64]; /* entry of the npz without ".npy"; "" for a plain npy */
+  char kind;     /* 'f', 'i', 'u', 'b' (bool), 'S' (bytes) */
+  int item_size; /* bytes */
   int n_dim;
   int64_t shape[VK_NPY_DIM_MAX]; /* C order; Fortran order files are transposed on reading */
   int64_t n_item;
-  void *data;     /* owned; native byte order */
+  void *data; /* owned; native byte order */
 } vk_array;
 
 typedef struct vk_npz {
