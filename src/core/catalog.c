@@ -181,36 +181,19 @@ vk_status vk_catalog_end(vk_catalog *c, vk_status st, const char *doing, vk_err 
 
 /* ---- opening ---- */
 
-vk_status vk_catalog_default_path(char *path, size_t n_path, vk_err *err)
+vk_status vk_catalog_default_path(char path[VK_FS_PATH_MAX], vk_err *err)
 {
-  const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-  int n;
-  if (data && data[0] == '/') /* the XDG specification ignores relative paths */
-    n = snprintf(path, n_path, "%s/vlakit/catalog.db", data);
-  else if (home && home[0])
-    n = snprintf(path, n_path, "%s/.local/share/vlakit/catalog.db", home);
-  else
-    return vk_fail(err, VK_E_NOTFOUND,
-                   "catalog: neither HOME nor XDG_DATA_HOME is set; give one with --catalog FILE");
-  if (n < 0 || (size_t)n >= n_path)
-    return vk_fail(err, VK_E_RANGE, "catalog: the path of the default catalog is too long");
-  return VK_OK;
+  char folder[VK_FS_PATH_MAX];
+  VK_TRY(vk_fs_data_dir(folder, err));
+  return vk_fs_join(path, VK_FS_PATH_MAX, folder, "catalog.db", err);
 }
 
-static vk_status make_folders(const char *path, vk_err *err)
+static vk_status make_folder(const char *path, vk_err *err)
 {
-  char folder[1024];
+  char folder[VK_FS_PATH_MAX];
   snprintf(folder, sizeof folder, "%s", path);
-  for (char *p = folder + 1; *p; p++) {
-    if (*p != '/')
-      continue;
-    *p = '\0';
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-      return vk_fail(err, VK_E_IO, "catalog %s: cannot make folder %s: %s", path, folder,
-                     strerror(errno));
-    *p = '/';
-  }
-  return VK_OK;
+  *strrchr(folder, '/') = '\0';
+  return vk_fs_make_dirs(folder, err);
 }
 
 /* SQLite gives "" and ":memory:" a meaning of their own; a leading "./" takes it away. In a URI,
@@ -386,9 +369,9 @@ vk_status vk_catalog_open(vk_catalog **out, const char *path, vk_catalog_mode mo
   pthread_mutex_init(&c->lock, NULL);
   vk_status st = VK_OK;
   if (!path) {
-    VK_TRY_DONE(vk_catalog_default_path(c->path, sizeof c->path, err));
+    VK_TRY_DONE(vk_catalog_default_path(c->path, err));
     if (mode == VK_CATALOG_WRITE)
-      VK_TRY_DONE(make_folders(c->path, err));
+      VK_TRY_DONE(make_folder(c->path, err));
   } else if (path[0] == '\0' || strlen(path) >= sizeof c->path) {
     st = vk_fail(err, VK_E_USAGE, "--catalog: a path of 1 to %zu bytes was expected",
                  sizeof c->path - 1);

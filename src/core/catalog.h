@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "core/fs.h"
 
 enum {
   VK_CATALOG_SCHEMA = 1,               /* the newest schema this program knows */
@@ -29,9 +30,8 @@ typedef enum vk_catalog_mode {
   VK_CATALOG_WRITE, /* made when it is not there */
 } vk_catalog_mode;
 
-/* $XDG_DATA_HOME/vlakit/catalog.db, or ~/.local/share/vlakit/catalog.db.
- * Errors: VK_E_NOTFOUND when neither variable is set, VK_E_RANGE when it does not fit. */
-VK_NODISCARD vk_status vk_catalog_default_path(char *path, size_t n_path, vk_err *err);
+/* catalog.db in vk_fs_data_dir, whose errors it has. */
+VK_NODISCARD vk_status vk_catalog_default_path(char path[VK_FS_PATH_MAX], vk_err *err);
 
 /* path NULL: the default path, whose folders are made when writing. An older schema is migrated, in
  * one transaction. Errors: VK_E_NOTFOUND (reading, no such file), VK_E_VERSION (newer schema, or

@@ -12,7 +12,7 @@ struct vk_catalog {
   sqlite3 *db;
   sqlite3_stmt *put_episode; /* kept, as it runs once an episode */
   pthread_mutex_t lock;
-  char path[1024];
+  char path[VK_FS_PATH_MAX];
 };
 
 /* The sentence for an SQLite result code. */

@@ -1,11 +1,13 @@
 /* policy.h - the one way in which evaluation, training and serving see a policy.
  *
- * A policy is a const vk_policy_def in a file policy_NAME.c and a line in policy_list.h.
+ * A policy is a const vk_policy_def in a file policy_NAME.c, its line in meson.build and a line in
+ * policy_list.h.
  * Test: tests/unit/test_policy.c */
 #ifndef VK_RL_POLICY_H
 #define VK_RL_POLICY_H
 
 #include "core/err.h"
+#include "core/hash.h"
 #include "sim/env.h"
 
 enum {
@@ -15,27 +17,27 @@ enum {
 
 /* What an episode's policy sees of one environment in one query. */
 typedef struct vk_policy_obs {
-  int i_env;              /* slot in [0, n_env) of this policy */
-  int i_step;             /* control steps since the protocol's waiting steps */
+  int i_env;  /* slot in [0, n_env) of this policy */
+  int i_step; /* control steps since the protocol's waiting steps */
   const char *instruction;
   const vk_robot_obs *robot;
-  const vk_env *env;      /* NULL unless the policy declares VK_POLICY_STATE */
+  const vk_env *env; /* NULL unless the policy declares VK_POLICY_STATE */
 } vk_policy_obs;
 
 typedef struct vk_policy_args {
-  const char *argument;   /* what stands after "NAME:", or NULL */
-  int n_env;              /* slots; each runs one episode at a time */
+  const char *argument; /* what stands after "NAME:", or NULL */
+  int n_env;            /* slots; each runs one episode at a time */
   uint64_t seed;
-  double noise;           /* standard deviation of action noise, 0: none */
+  double noise; /* standard deviation of action noise, 0: none */
 } vk_policy_args;
 
 typedef struct vk_policy vk_policy;
 
 typedef struct vk_policy_def {
   const char *name;
-  const char *help;       /* one line */
-  const char *argument;   /* metavar of what follows "NAME:", NULL: takes none */
-  unsigned needs;         /* VK_POLICY_* */
+  const char *help;     /* one line */
+  const char *argument; /* metavar of what follows "NAME:", NULL: takes none */
+  unsigned needs;       /* VK_POLICY_* */
   vk_status (*open)(void **state, const vk_policy_args *args, vk_err *err);
   void (*close)(void *state);
   /* A new episode begins in slot i_env: env stands after reset, init state and waiting steps.
@@ -44,6 +46,9 @@ typedef struct vk_policy_def {
   /* Next action of each slot listed: action [n, 7] out. Called from several threads at once for
    * disjoint slots; the answer for a slot never depends on n or on the other slots. */
   vk_status (*act)(void *state, int n, const vk_policy_obs *obs, double *action, vk_err *err);
+  /* Adds to the hash what stands behind the argument (a file's content). NULL: the argument's own
+   * text is all there is. */
+  void (*identify)(const void *state, vk_sha256 *hash);
 } vk_policy_def;
 
 extern const vk_policy_def *const vk_policy_defs[]; /* NULL-terminated */

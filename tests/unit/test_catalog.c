@@ -374,19 +374,19 @@ static void test_default_path(void **state)
 {
   fixture *f = *state;
   vk_err err = VK_ERR_INIT;
-  char path[256], want[256];
+  char path[VK_FS_PATH_MAX], want[256];
   setenv("XDG_DATA_HOME", f->folder, 1);
-  vk_assert_ok(vk_catalog_default_path(path, sizeof path, &err), &err);
+  vk_assert_ok(vk_catalog_default_path(path, &err), &err);
   snprintf(want, sizeof want, "%s/vlakit/catalog.db", f->folder);
   assert_string_equal(path, want);
   vk_catalog_close(open_ok(NULL, VK_CATALOG_WRITE)); /* makes the folder */
   assert_int_equal(access(want, F_OK), 0);
   unsetenv("XDG_DATA_HOME");
   setenv("HOME", "/home/x", 1);
-  vk_assert_ok(vk_catalog_default_path(path, sizeof path, &err), &err);
+  vk_assert_ok(vk_catalog_default_path(path, &err), &err);
   assert_string_equal(path, "/home/x/.local/share/vlakit/catalog.db");
   unsetenv("HOME");
-  assert_int_equal(vk_catalog_default_path(path, sizeof path, &err), VK_E_NOTFOUND);
+  assert_int_equal(vk_catalog_default_path(path, &err), VK_E_NOTFOUND);
 }
 
 /* ---- processes ---- */

@@ -1,0 +1,80 @@
+#include "rl/policy.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/opt.h"
+#include "core/version.h"
+
+#define VK_POLICY(name) extern const vk_policy_def vk_policy_##name;
+#include "rl/policy_list.h"
+#undef VK_POLICY
+
+const vk_policy_def *const vk_policy_defs[] = {
+#define VK_POLICY(name) &vk_policy_##name,
+#include "rl/policy_list.h"
+#undef VK_POLICY
+    NULL};
+
+/* The definition that the first n characters of a word name. */
+static vk_status find_def(const vk_policy_def **out, const char *word, size_t n, vk_err *err)
+{
+  const char *names[VK_COUNT(vk_policy_defs)] = {NULL};
+  char name[64];
+  snprintf(name, sizeof name, "%.*s", (int)n, word);
+  for (size_t i = 0; vk_policy_defs[i]; i++) {
+    names[i] = vk_policy_defs[i]->name;
+    if (strcmp(name, names[i]) == 0) {
+      *out = vk_policy_defs[i];
+      return VK_OK;
+    }
+  }
+  const char *nearest = vk_opt_nearest(name, names);
+  if (nearest)
+    return vk_fail(err, VK_E_USAGE, "unknown policy '%.80s'; did you mean %s?", word, nearest);
+  return vk_fail(err, VK_E_USAGE, "unknown policy '%.80s'; vlakit eval --policy list shows them",
+                 word);
+}
+
+static void hash_policy(vk_policy *policy, const char *argument)
+{
+  vk_sha256 h;
+  const char *name = policy->def->name, *version = vk_version();
+  vk_sha256_init(&h);
+  vk_sha256_add(&h, name, strlen(name) + 1);
+  vk_sha256_add(&h, version, strlen(version) + 1);
+  if (policy->def->identify)
+    policy->def->identify(policy->state, &h);
+  else if (argument)
+    vk_sha256_add(&h, argument, strlen(argument));
+  vk_sha256_end_hex(&h, policy->hash);
+}
+
+vk_status vk_policy_open(vk_policy *policy, const char *word, const vk_policy_args *args,
+                         vk_err *err)
+{
+  *policy = (vk_policy){0};
+  const vk_policy_def *def = NULL;
+  const char *colon = strchr(word, ':');
+  VK_TRY(find_def(&def, word, colon ? (size_t)(colon - word) : strlen(word), err));
+  vk_policy_args own = *args;
+  own.argument = colon && colon[1] ? colon + 1 : NULL;
+  if (def->argument && !own.argument)
+    return vk_fail(err, VK_E_USAGE, "policy '%s' needs an argument: %s:%s", def->name, def->name,
+                   def->argument);
+  if (!def->argument && colon)
+    return vk_fail(err, VK_E_USAGE, "policy '%s' takes no argument, not '%.80s'", def->name, colon);
+  vk_status st = def->open(&policy->state, &own, err);
+  if (st != VK_OK)
+    return st;
+  policy->def = def;
+  hash_policy(policy, own.argument);
+  return VK_OK;
+}
+
+void vk_policy_close(vk_policy *policy)
+{
+  if (policy->def && policy->def->close)
+    policy->def->close(policy->state);
+  *policy = (vk_policy){0};
+}
