@@ -60,9 +60,9 @@ static void print_prose(FILE *out, const char *text)
 }
 
 /* Default of an option as text; empty when there is none worth showing. */
-static void default_text(const vk_opt *opt, const void *args, char *out, size_t size)
+static void default_text(const vk_opt *opt, const void *defaults, char *out, size_t size)
 {
-  const char *member = (const char *)args + opt->offset;
+  const char *member = (const char *)defaults + opt->offset;
   const char *unit = opt->unit ? opt->unit : "", *gap = opt->unit ? " " : "";
   bool is_given_known = opt->given_offset != VK_OPT_NO_GIVEN; /* the help line names it */
   out[0] = '\0';
@@ -74,10 +74,10 @@ static void default_text(const vk_opt *opt, const void *args, char *out, size_t 
     snprintf(out, size, "%s", *(const char *const *)member);
 }
 
-void vk_doc_option_notes(const vk_opt *opt, const void *args, char *out, size_t size)
+void vk_doc_option_notes(const vk_opt *opt, const void *defaults, char *out, size_t size)
 {
   char value[TEXT_MAX], choices[TEXT_MAX] = "";
-  default_text(opt, args, value, sizeof value);
+  default_text(opt, defaults, value, sizeof value);
   for (int i = 0; opt->choices && opt->choices[i]; i++) {
     size_t at = strlen(choices);
     snprintf(choices + at, sizeof choices - at, "%s%s", i ? ", " : "", opt->choices[i]);
@@ -86,9 +86,26 @@ void vk_doc_option_notes(const vk_opt *opt, const void *args, char *out, size_t 
            value);
 }
 
-static void print_options(FILE *out, const vk_opt *opts, const void *args)
+int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX])
 {
-  for (const vk_opt *opt = opts; opt && opt->kind != VK_OPT_KIND_END; opt++) {
+  static const vk_top_args top_defaults = {.help = false};
+  int n = 0;
+  if (!cmd) {
+    out[n++] = (vk_doc_group){"Options", vk_top_opts, &top_defaults};
+    return n;
+  }
+  if (cmd->opts && cmd->opts->kind != VK_OPT_KIND_END)
+    out[n++] = (vk_doc_group){"Options", cmd->opts, cmd->args_default};
+  if (cmd->flags & VK_CMD_LONG)
+    out[n++] = (vk_doc_group){"Options of long commands", vk_long_opts, &vk_common_defaults};
+  out[n++] = (vk_doc_group){"Common options", vk_common_opts, &vk_common_defaults};
+  return n;
+}
+
+static void print_options(FILE *out, const vk_doc_group *group)
+{
+  fprintf(out, "\n%s:\n", group->title);
+  for (const vk_opt *opt = group->opts; opt->kind != VK_OPT_KIND_END; opt++) {
     char text[2 * TEXT_MAX], notes[TEXT_MAX];
     int at = opt->short_name ? fprintf(out, "  -%c, --%s", opt->short_name, opt->name)
                              : fprintf(out, "  --%s", opt->name);
@@ -98,11 +115,19 @@ static void print_options(FILE *out, const vk_opt *opts, const void *args)
       fputc('\n', out);
       at = 0;
     }
-    vk_doc_option_notes(opt, args, notes, sizeof notes);
+    vk_doc_option_notes(opt, group->defaults, notes, sizeof notes);
     snprintf(text, sizeof text, "%s%s%s%s", opt->help, *notes ? " (" : "", notes,
              *notes ? ")" : "");
     print_wrapped(out, text, strlen(text), COLUMN, at);
   }
+}
+
+static void print_all_options(FILE *out, const vk_cmd *cmd)
+{
+  vk_doc_group group[VK_DOC_GROUPS_MAX];
+  int n = vk_doc_groups(cmd, group);
+  for (int i = 0; i < n; i++)
+    print_options(out, &group[i]);
 }
 
 void vk_doc_help(FILE *out, const vk_cmd *cmd)
@@ -112,16 +137,14 @@ void vk_doc_help(FILE *out, const vk_cmd *cmd)
   print_wrapped(out, usage, strlen(usage), 7, fprintf(out, "Usage: "));
   fputc('\n', out);
   print_prose(out, cmd->description);
-  if (cmd->opts && cmd->opts->kind != VK_OPT_KIND_END) {
-    fprintf(out, "\nOptions:\n");
-    print_options(out, cmd->opts, cmd->args_default);
-  }
-  fprintf(out, "\nCommon options:\n");
-  print_options(out, vk_common_opts, &vk_common_defaults);
-  if (cmd->flags & VK_CMD_LONG)
-    print_options(out, vk_long_opts, &vk_common_defaults);
+  print_all_options(out, cmd);
   if (cmd->examples && *cmd->examples)
-    fprintf(out, "\nExamples:\n%s", cmd->examples);
+    fprintf(out, "\nExamples:\n");
+  for (const char *line = cmd->examples; line && *line;) {
+    size_t n = strcspn(line, "\n");
+    fprintf(out, "  %.*s\n", (int)n, line);
+    line += n + (line[n] == '\n');
+  }
 }
 
 void vk_doc_overview(FILE *out)
@@ -132,7 +155,6 @@ void vk_doc_overview(FILE *out)
     int at = fprintf(out, "  %-14s", (*cmd)->name);
     print_wrapped(out, (*cmd)->summary, strlen((*cmd)->summary), 16, at);
   }
-  fprintf(out, "\nOptions:\n");
-  print_options(out, vk_top_opts, &(vk_top_args){.help = false});
+  print_all_options(out, NULL);
   fprintf(out, "\nvlakit help COMMAND shows a command's options.\n");
 }

@@ -1,19 +1,36 @@
-/* doc.h - what can be said of a command from its tables: help and man page.
+/* doc.h - what can be said of a command from its tables: help, man page, JSON.
  * Test: tests/cmd/test_doc.sh */
 #ifndef VK_CMD_DOC_H
 #define VK_CMD_DOC_H
 
+#include <cjson/cJSON.h>
 #include <stdio.h>
 
 #include "cmd/cmd.h"
 
-/* `vlakit help`: the commands. */
-void vk_doc_overview(FILE *out);
-/* `vlakit CMD --help` */
-void vk_doc_help(FILE *out, const vk_cmd *cmd);
+/* A titled run of options and the struct that holds their defaults. */
+typedef struct vk_doc_group {
+  const char *title; /* "Options", "Common options" */
+  const vk_opt *opts;
+  const void *defaults;
+} vk_doc_group;
 
-/* "default 50", "at most 1", ...: what the table knows beyond the help line; may be empty.
- *   args  the struct that holds the default */
-void vk_doc_option_notes(const vk_opt *opt, const void *args, char *out, size_t size);
+enum { VK_DOC_GROUPS_MAX = 3 };
+
+/* The command's own options, the common ones, and those of long commands; cmd NULL: the options
+ * that stand in place of a command. Empty groups are left out. Returns their number. */
+int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX]);
+
+/* "all, none; default all": what the table knows beyond the help line; may be empty. */
+void vk_doc_option_notes(const vk_opt *opt, const void *defaults, char *out, size_t size);
+
+/* `vlakit help` */
+void vk_doc_overview(FILE *out);
+/* `vlakit CMD --help`: filled to 80 columns */
+void vk_doc_help(FILE *out, const vk_cmd *cmd);
+/* The man page vlakit-CMD(1), or vlakit(1) when cmd is NULL, in the man macro language. */
+void vk_doc_man(FILE *out, const vk_cmd *cmd);
+/* The same as an object; NULL when there is no memory. */
+cJSON *vk_doc_json(const vk_cmd *cmd);
 
 #endif

@@ -8,6 +8,11 @@ const char *vk_version(void)
   return VK_VERSION;
 }
 
+const char *vk_version_date(void)
+{
+  return VK_VERSION_DATE;
+}
+
 const char *vk_version_commit(void)
 {
   return VK_COMMIT;

@@ -1,0 +1,496 @@
+/* cmd_completion.c - vlakit completion bash|zsh|fish: scripts made from the option tables. Words
+ * that only the machine knows (suites, tasks) are asked from `vlakit completion --words`. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/doc.h"
+#include "core/json.h"
+#include "sim/pack.h"
+
+typedef struct args {
+  const char *words;
+} args;
+
+static const char *const word_kinds[] = {"suites", "tasks", NULL};
+
+static const vk_opt opts[] = {
+    VK_OPT_CHOICE(args, "words", words, "KIND", word_kinds,
+                  "print the words of a kind, one a line, as the scripts ask for them"),
+    VK_OPT_END,
+};
+
+enum { WORDS_MAX = 512 };
+
+/* What may stand at a place: nothing known, fixed words, a kind of `--words`, or files. */
+typedef enum slot_kind { SLOT_ANY, SLOT_WORDS, SLOT_KIND, SLOT_FILE, SLOT_DIR } slot_kind;
+typedef struct slot {
+  slot_kind kind;
+  char words[WORDS_MAX]; /* WORDS: separated by blanks; KIND: the kind */
+} slot;
+
+static void add_word(slot *s, const char *word, size_t n)
+{
+  size_t at = strlen(s->words);
+  snprintf(s->words + at, sizeof s->words - at, "%s%.*s", at ? " " : "", (int)n, word);
+}
+
+static bool is_metavar(const char *part, size_t n, const char *metavar)
+{
+  return strlen(metavar) == n && strncmp(part, metavar, n) == 0;
+}
+
+/* Reads a metavar such as "FILE", "SUITE", "all|none|N". */
+static slot slot_of_metavar(const char *metavar)
+{
+  slot s = {.kind = SLOT_ANY};
+  for (const char *part = metavar; part && *part;) {
+    size_t n = strcspn(part, "|");
+    if (strcspn(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZ.") >= n) {
+      s.kind = SLOT_WORDS;
+      add_word(&s, part, n);
+    } else if (is_metavar(part, n, "FILE") || is_metavar(part, n, "PACK") ||
+               is_metavar(part, n, "PATH")) {
+      s.kind = SLOT_FILE;
+    } else if (is_metavar(part, n, "DIR")) {
+      s.kind = SLOT_DIR;
+    } else if (is_metavar(part, n, "SUITE")) {
+      s = (slot){SLOT_KIND, "suites"};
+    } else if (is_metavar(part, n, "TASK")) {
+      s = (slot){SLOT_KIND, "tasks"};
+    } else if (is_metavar(part, n, "POLICY")) {
+      s = (slot){SLOT_KIND, "policies"};
+    } else if (is_metavar(part, n, "COMMAND")) {
+      s.kind = SLOT_WORDS;
+      for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)
+        add_word(&s, (*cmd)->name, strlen((*cmd)->name));
+    }
+    part += n + (part[n] == '|');
+  }
+  return s;
+}
+
+static slot slot_of_option(const vk_opt *opt)
+{
+  slot s = {.kind = SLOT_ANY};
+  if (!opt->choices)
+    return slot_of_metavar(opt->metavar);
+  s.kind = SLOT_WORDS;
+  for (int i = 0; opt->choices[i]; i++)
+    add_word(&s, opt->choices[i], strlen(opt->choices[i]));
+  return s;
+}
+
+/* What the synopsis lets stand after the command besides options: "[COMMAND] [options]". */
+static slot slot_of_positional(const vk_cmd *cmd)
+{
+  const char *word = cmd->synopsis;
+  bool is_value = false;
+  while (*word) {
+    word += strspn(word, " [");
+    size_t n = strcspn(word, " ");
+    char part[WORDS_MAX];
+    snprintf(part, sizeof part, "%.*s", (int)n, word);
+    part[strcspn(part, ".]")] = '\0';
+    if (part[0] == '-')
+      is_value = strcspn(word, "]") >= n; /* "--suite S" and not "[--all]" */
+    else if (is_value || strcmp(part, "options") == 0)
+      is_value = false;
+    else if (part[0])
+      return slot_of_metavar(part);
+    word += n;
+  }
+  return (slot){.kind = SLOT_ANY};
+}
+
+/* Prints text with a backslash before each of the given characters, and single quotes as the
+ * shell wants them inside single quotes. */
+static void put_quoted(FILE *out, const char *text, const char *special, const char *quote)
+{
+  for (; *text; text++) {
+    if (*text == '\'')
+      fputs(quote, out);
+    else if (strchr(special, *text))
+      fprintf(out, "\\%c", *text);
+    else
+      fputc(*text, out);
+  }
+}
+
+static void bash_reply(FILE *out, const slot *s)
+{
+  switch (s->kind) {
+  case SLOT_WORDS:
+    fprintf(out, "COMPREPLY=($(compgen -W '%s' -- \"$cur\"))", s->words);
+    break;
+  case SLOT_KIND:
+    fprintf(out,
+            "COMPREPLY=($(compgen -W \"$(vlakit completion --words %s 2>/dev/null)\" -- \"$cur\"))",
+            s->words);
+    break;
+  case SLOT_FILE:
+    fputs("compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$cur\"))", out);
+    break;
+  case SLOT_DIR:
+    fputs("compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$cur\"))", out);
+    break;
+  case SLOT_ANY:
+    fputc(':', out);
+    break;
+  }
+}
+
+static void bash_options(FILE *out, const char *name, const vk_doc_group *group, int n_group)
+{
+  fprintf(out, "    %s) opts='", name);
+  for (int i = 0; i < n_group; i++)
+    for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++) {
+      fprintf(out, "--%s ", opt->name);
+      if (opt->short_name)
+        fprintf(out, "-%c ", opt->short_name);
+    }
+  fputs("' ;;\n", out);
+}
+
+/* Options that take every word up to the next option. */
+static void bash_lists(FILE *out)
+{
+  vk_doc_group group[VK_DOC_GROUPS_MAX];
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
+    int n_group = vk_doc_groups(*cmd, group);
+    for (int i = 0; i < n_group; i++)
+      for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++) {
+        slot s = slot_of_option(opt);
+        if (opt->kind != VK_OPT_KIND_LIST)
+          continue;
+        fprintf(out, "    %s--%s) ", (*cmd)->name, opt->name);
+        bash_reply(out, &s);
+        fputs("; return ;;\n", out);
+      }
+  }
+}
+
+static void print_bash(FILE *out)
+{
+  vk_doc_group group[VK_DOC_GROUPS_MAX];
+  int n_group = vk_doc_groups(NULL, group);
+  fputs("# bash completion of vlakit; source <(vlakit completion bash)\n"
+        "_vlakit()\n{\n"
+        "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= opts=\n"
+        "  COMPREPLY=()\n"
+        "  # --name=value comes as three words\n"
+        "  if [[ $cur == = ]]; then cur=\n"
+        "  elif [[ $prev == = && COMP_CWORD -ge 3 ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+        "  fi\n"
+        "  (( COMP_CWORD > 1 )) && cmd=${COMP_WORDS[1]}\n"
+        "  local last= word\n"
+        "  for word in \"${COMP_WORDS[@]:2:COMP_CWORD-2}\"; do [[ $word == --* ]] && last=$word; "
+        "done\n"
+        "  case $cmd in\n",
+        out);
+  fputs("    '') opts='", out);
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)
+    fprintf(out, "%s ", (*cmd)->name);
+  for (const vk_opt *opt = group[0].opts; n_group && opt->kind != VK_OPT_KIND_END; opt++)
+    fprintf(out, "--%s ", opt->name);
+  fputs("' ;;\n", out);
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)
+    bash_options(out, (*cmd)->name, group, vk_doc_groups(*cmd, group));
+  fputs("    *) return ;;\n  esac\n  case $cmd$prev in\n", out);
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
+    n_group = vk_doc_groups(*cmd, group);
+    for (int i = 0; i < n_group; i++)
+      for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++) {
+        if (opt->kind == VK_OPT_KIND_FLAG)
+          continue;
+        slot s = slot_of_option(opt);
+        fprintf(out, "    %s--%s) ", (*cmd)->name, opt->name);
+        bash_reply(out, &s);
+        fputs("; return ;;\n", out);
+      }
+  }
+  fputs("  esac\n"
+        "  if [[ $cur != -* ]]; then case $cmd$last in\n",
+        out);
+  bash_lists(out);
+  fputs("  esac; fi\n"
+        "  if [[ -z $cmd || $cur == -* ]]; then\n"
+        "    COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\")); return\n"
+        "  fi\n"
+        "  case $cmd in\n",
+        out);
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
+    slot s = slot_of_positional(*cmd);
+    if ((*cmd)->n_positional_max == 0 || s.kind == SLOT_ANY)
+      continue;
+    fprintf(out, "    %s) ", (*cmd)->name);
+    bash_reply(out, &s);
+    fputs(" ;;\n", out);
+  }
+  fputs("    *) COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\")) ;;\n"
+        "  esac\n}\n"
+        "complete -F _vlakit vlakit\n",
+        out);
+}
+
+static void zsh_action(FILE *out, const slot *s)
+{
+  switch (s->kind) {
+  case SLOT_WORDS:
+    fprintf(out, "(%s)", s->words);
+    break;
+  case SLOT_KIND:
+    fprintf(out, "_vlakit_words %s", s->words);
+    break;
+  case SLOT_FILE:
+    fputs("_files", out);
+    break;
+  case SLOT_DIR:
+    fputs("_files -/", out);
+    break;
+  case SLOT_ANY:
+    fputc(' ', out);
+    break;
+  }
+}
+
+static const char zsh_special[] = "[]:\\", zsh_quote[] = "'\\''";
+
+static void zsh_option(FILE *out, const vk_opt *opt)
+{
+  fputs("        ", out);
+  if (opt->short_name)
+    fprintf(out, "'(-%c --%s)'{-%c,--%s}'[", opt->short_name, opt->name, opt->short_name,
+            opt->name);
+  else
+    fprintf(out, "'--%s%s[", opt->name, opt->kind == VK_OPT_KIND_FLAG ? "" : "=");
+  put_quoted(out, opt->help, zsh_special, zsh_quote);
+  fputc(']', out);
+  if (opt->kind != VK_OPT_KIND_FLAG) {
+    slot s = slot_of_option(opt);
+    fputs(opt->kind == VK_OPT_KIND_LIST ? ":*-*:" : ":", out);
+    put_quoted(out, opt->metavar, zsh_special, zsh_quote);
+    fputc(':', out);
+    zsh_action(out, &s);
+  }
+  fputs("' \\\n", out);
+}
+
+static void print_zsh(FILE *out)
+{
+  vk_doc_group group[VK_DOC_GROUPS_MAX];
+  fputs("#compdef vlakit\n# zsh completion of vlakit; source <(vlakit completion zsh)\n"
+        "_vlakit_words() {\n"
+        "  local -a words_\n"
+        "  words_=(${(f)\"$(vlakit completion --words $1 2>/dev/null)\"})\n"
+        "  compadd -a words_\n"
+        "}\n"
+        "_vlakit() {\n"
+        "  local curcontext=$curcontext state line\n"
+        "  local -a commands\n"
+        "  commands=(\n",
+        out);
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
+    fprintf(out, "    '%s:", (*cmd)->name);
+    put_quoted(out, (*cmd)->summary, ":\\", zsh_quote);
+    fputs("'\n", out);
+  }
+  fputs("  )\n  _arguments -C \\\n", out);
+  int n_group = vk_doc_groups(NULL, group);
+  for (int i = 0; i < n_group; i++)
+    for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
+      zsh_option(out, opt);
+  fputs("        '1:command:->command' '*::argument:->argument'\n"
+        "  case $state in\n"
+        "  command) _describe command commands ;;\n"
+        "  argument)\n"
+        "    case $words[1] in\n",
+        out);
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
+    fprintf(out, "    %s) _arguments -s \\\n", (*cmd)->name);
+    n_group = vk_doc_groups(*cmd, group);
+    for (int i = 0; i < n_group; i++)
+      for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
+        zsh_option(out, opt);
+    slot s = slot_of_positional(*cmd);
+    if ((*cmd)->n_positional_max != 0) {
+      fputs("        '*:argument:", out);
+      zsh_action(out, &s);
+      fputs("'", out);
+    }
+    fputs("\n      ;;\n", out);
+  }
+  fputs("    esac ;;\n  esac\n}\n"
+        "if [[ $funcstack[1] == _vlakit ]]; then _vlakit \"$@\"; else compdef _vlakit vlakit; fi\n",
+        out);
+}
+
+static void fish_arguments(FILE *out, const slot *s)
+{
+  switch (s->kind) {
+  case SLOT_WORDS:
+    fprintf(out, " -x -a '%s'", s->words);
+    break;
+  case SLOT_KIND:
+    fprintf(out, " -x -a '(vlakit completion --words %s 2>/dev/null)'", s->words);
+    break;
+  case SLOT_FILE:
+    fputs(" -r -F", out);
+    break;
+  case SLOT_DIR:
+    fputs(" -x -a '(__fish_complete_directories)'", out);
+    break;
+  case SLOT_ANY:
+    fputs(" -x", out);
+    break;
+  }
+}
+
+static void fish_option(FILE *out, const char *condition, const vk_opt *opt)
+{
+  fprintf(out, "complete -c vlakit -n '%s' -l %s", condition, opt->name);
+  if (opt->short_name)
+    fprintf(out, " -s %c", opt->short_name);
+  if (opt->kind != VK_OPT_KIND_FLAG) {
+    slot s = slot_of_option(opt);
+    fish_arguments(out, &s);
+  }
+  fputs(" -d '", out);
+  put_quoted(out, opt->help, "\\", "\\'");
+  fputs("'\n", out);
+}
+
+static void print_fish(FILE *out)
+{
+  vk_doc_group group[VK_DOC_GROUPS_MAX];
+  fputs("# fish completion of vlakit; vlakit completion fish | source\n"
+        "function __vlakit_is\n"
+        "  set -l words (commandline -opc)\n"
+        "  test \"$words[2]\" = \"$argv[1]\"\n"
+        "end\n"
+        "complete -c vlakit -f\n",
+        out);
+  int n_group = vk_doc_groups(NULL, group);
+  for (int i = 0; i < n_group; i++)
+    for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
+      fish_option(out, "__vlakit_is", opt);
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
+    char condition[128];
+    snprintf(condition, sizeof condition, "__vlakit_is %s", (*cmd)->name);
+    fprintf(out, "complete -c vlakit -n __vlakit_is -a %s -d '", (*cmd)->name);
+    put_quoted(out, (*cmd)->summary, "\\", "\\'");
+    fputs("'\n", out);
+    n_group = vk_doc_groups(*cmd, group);
+    for (int i = 0; i < n_group; i++)
+      for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
+        fish_option(out, condition, opt);
+    slot s = slot_of_positional(*cmd);
+    if ((*cmd)->n_positional_max == 0 || s.kind == SLOT_ANY)
+      continue;
+    fprintf(out, "complete -c vlakit -n '%s'", condition);
+    fish_arguments(out, &s);
+    fputc('\n', out);
+  }
+}
+
+/* Suites, or tasks as SUITE/INDEX and by name, of the pack at hand; nothing when there is none. */
+static vk_status print_pack_words(const char *path, bool is_task, vk_err *err)
+{
+  vk_pack pack;
+  VK_TRY(vk_pack_open(&pack, path, err));
+  for (size_t i = 0; i < pack.n_suite; i++) {
+    const char *suite = vk_pack_text(&pack, pack.suite[i].name);
+    if (!is_task)
+      puts(suite);
+    for (uint32_t k = 0; is_task && k < pack.suite[i].n_task; k++)
+      printf("%s/%u\n%s\n", suite, k, vk_pack_text(&pack, pack.task[pack.suite[i].task + k].name));
+  }
+  if (!is_task)
+    puts("libero130");
+  vk_pack_close(&pack);
+  return VK_OK;
+}
+
+static vk_status print_words(const char *kind, const char *pack, vk_err *err)
+{
+  return print_pack_words(pack, strcmp(kind, "tasks") == 0, err);
+}
+
+typedef struct shell {
+  const char *name;
+  void (*print)(FILE *out);
+} shell;
+
+static const shell shells[] = {{"bash", print_bash}, {"fish", print_fish}, {"zsh", print_zsh}};
+
+static vk_status fail_shell(const char *word, vk_err *err)
+{
+  const char *names[VK_COUNT(shells) + 1] = {NULL};
+  for (size_t i = 0; i < VK_COUNT(shells); i++)
+    names[i] = shells[i].name;
+  const char *near = vk_opt_nearest(word, names);
+  return vk_fail(err, VK_E_USAGE, "unknown shell '%.40s'; known are bash, fish and zsh%s%s%s", word,
+                 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+/* Prints the script, or {"shell":...,"script":...}. */
+static vk_status print_script(const shell *s, bool as_json, vk_err *err)
+{
+  if (!as_json) {
+    s->print(stdout);
+    return VK_OK;
+  }
+  char *text = NULL;
+  size_t n = 0;
+  FILE *memory = open_memstream(&text, &n);
+  if (!memory)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a completion script");
+  s->print(memory);
+  vk_status st = VK_OK;
+  if (fclose(memory) != 0)
+    st = vk_fail(err, VK_E_NOMEM, "no memory for a completion script");
+  if (st == VK_OK) {
+    cJSON *all = cJSON_CreateObject();
+    cJSON_AddStringToObject(all, "shell", s->name);
+    cJSON_AddStringToObject(all, "script", text);
+    st = vk_json_print(all, err);
+    cJSON_Delete(all);
+  }
+  free(text);
+  return st;
+}
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  const args *a = call->args;
+  if (a->words) {
+    if (call->n_positional)
+      return vk_fail(err, VK_E_USAGE, "--words and a shell ('%.40s') exclude each other",
+                     call->positional[0]);
+    return print_words(a->words, call->common->pack, err);
+  }
+  if (!call->n_positional)
+    return vk_fail(err, VK_E_USAGE, "a shell is needed: bash, fish or zsh");
+  for (size_t i = 0; i < VK_COUNT(shells); i++)
+    if (strcmp(call->positional[0], shells[i].name) == 0)
+      return print_script(&shells[i], call->common->json, err);
+  return fail_shell(call->positional[0], err);
+}
+
+const vk_cmd vk_cmd_completion = {
+    .name = "completion",
+    .summary = "print a completion script for a shell",
+    .synopsis = "bash|fish|zsh [options]",
+    .description = "Prints a script that makes the shell complete commands, options and their "
+                   "values. Suites, tasks and policies are asked from vlakit itself when they are "
+                   "completed, so that they are those of the scene pack in use.",
+    .examples = "source <(vlakit completion bash)  # in ~/.bashrc\n"
+                "source <(vlakit completion zsh)   # in ~/.zshrc, after compinit\n"
+                "vlakit completion fish | source   # in ~/.config/fish/config.fish\n",
+    .opts = opts,
+    .args_size = sizeof(args),
+    .args_default = &(const args){.words = NULL},
+    .n_positional_max = 1,
+    .run = run,
+};

@@ -1,0 +1,87 @@
+# lib.sh - what the tests of commands share. Sourced by test_*.sh, which meson runs with
+#   VLAKIT  the program        VK_SOURCE  the source tree        VK_BUILD  the build folder
+# Every test works in its own empty folder, with a data and cache folder of its own.
+set -u
+VLAKIT=${VLAKIT:?is the program to test}
+T=$(mktemp -d)
+trap 'rm -rf "$T"' EXIT
+trap 'exit 1' INT TERM
+export XDG_DATA_HOME="$T/data" XDG_CACHE_HOME="$T/cache"
+cd "$T"
+n_check=0
+n_fail=0
+
+fail() {
+  n_fail=$((n_fail + 1))
+  printf 'FAIL: %s\n' "$*"
+}
+
+check() { # check WHAT COMMAND...: the command succeeds
+  n_check=$((n_check + 1))
+  what=$1
+  shift
+  "$@" || fail "$what"
+}
+
+expect() { # expect CODE ARGUMENTS...: runs vlakit; its output is in $T/out and $T/err
+  n_check=$((n_check + 1))
+  want=$1
+  shift
+  ran="vlakit $*"
+  "$VLAKIT" "$@" >"$T/out" 2>"$T/err" </dev/null
+  got=$?
+  [ "$got" = "$want" ] || fail "$ran: exit code $got, want $want: $(head -c 300 "$T/err")"
+  if [ "$want" != 0 ] && [ "$(wc -l <"$T/err")" != 1 ]; then
+    fail "$ran: want one sentence on standard error: $(head -c 300 "$T/err")"
+  fi
+}
+
+says() { # says TEXT: the last expect's standard error holds it
+  n_check=$((n_check + 1))
+  grep -qF -- "$1" "$T/err" || fail "$ran: does not say '$1' but: $(head -c 300 "$T/err")"
+}
+
+prints() { # prints TEXT: the last expect's standard output holds it
+  n_check=$((n_check + 1))
+  grep -qF -- "$1" "$T/out" || fail "$ran: does not print '$1'"
+}
+
+silent() { # the last expect printed nothing to standard output
+  n_check=$((n_check + 1))
+  [ ! -s "$T/out" ] || fail "$ran: prints '$(head -c 200 "$T/out")', want nothing"
+}
+
+json() { # json [PYTHON]: standard output is one JSON object, named d, for which PYTHON is true
+  n_check=$((n_check + 1))
+  python3 - "$T/out" "${1:-True}" <<'PY' || fail "$ran: JSON: ${1:-one object}"
+import json, sys
+def unique(pairs):
+    assert len({k for k, _ in pairs}) == len(pairs), "a key comes twice"
+    return dict(pairs)
+def bare(word):
+    raise ValueError(word + " is not JSON")
+text = open(sys.argv[1], encoding="utf-8").read()
+d = json.loads(text, object_pairs_hook=unique, parse_constant=bare)
+ok = isinstance(d, dict) and text.endswith("}\n") and bool(eval(sys.argv[2]))
+if not ok:
+    print(text[:600])
+sys.exit(not ok)
+PY
+}
+
+commands() { # the names of all commands
+  "$VLAKIT" help --json | python3 -c '
+import json, sys
+print(*(c["command"] for c in json.load(sys.stdin)["commands"]))'
+}
+
+finish() {
+  echo "$n_check checks, $n_fail failed"
+  [ "$n_fail" = 0 ]
+  exit
+}
+
+skip() { # skip WHY
+  echo "skipped: $*"
+  exit 77
+}

@@ -1,0 +1,47 @@
+# What the shells offer, asked from the shells themselves.
+. "${0%/*}/lib.sh"
+PATH=$(dirname "$VLAKIT"):$PATH
+export PATH
+
+cat >"$T/ask.bash" <<'B'
+source <(vlakit completion bash)
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_vlakit
+echo " ${COMPREPLY[*]} "
+B
+offers() { # offers WORD LINE...: bash offers the word at the end of the line
+  n_check=$((n_check + 1))
+  word=$1
+  shift
+  bash "$T/ask.bash" "$@" >"$T/out" 2>"$T/err"
+  [ ! -s "$T/err" ] || fail "bash completion of '$*': $(cat "$T/err")"
+  grep -qF -- " $word " "$T/out" || fail "bash completion of '$*' lacks $word: $(cat "$T/out")"
+}
+if command -v bash >/dev/null; then
+  touch "$T/some_file"
+  offers help vlakit ''
+  offers --version vlakit --
+  offers completion vlakit comp
+  offers completion vlakit help ''
+  offers zsh vlakit completion ''
+  offers --isa vlakit help --i
+  offers avx2 vlakit help --isa a
+  offers avx2 vlakit help --isa = a
+  offers cuda vlakit help --device ''
+  offers some_file vlakit help --pack some
+fi
+
+if command -v fish >/dev/null; then
+  fish_offers() {
+    n_check=$((n_check + 1))
+    HOME=$T fish -c "vlakit completion fish | source; complete -C '$2'" 2>"$T/err" |
+      cut -f1 >"$T/out"
+    grep -qxF -- "$1" "$T/out" || fail "fish completion of '$2' lacks $1: $(cat "$T/err")"
+  }
+  fish_offers completion 'vlakit '
+  fish_offers help 'vlakit help '
+  fish_offers --isa 'vlakit help --i'
+  fish_offers avx2 'vlakit help --isa '
+fi
+finish

@@ -1,0 +1,67 @@
+# Exit codes, refusals with the nearest name, and what every command has in common.
+. "${0%/*}/lib.sh"
+
+expect 2
+says 'vlakit: no command given'
+silent
+expect 2 hlep
+says "vlakit: unknown command 'hlep'; did you mean help?"
+silent
+expect 2 xylophone
+says 'vlakit help lists them'
+expect 2 ''
+expect 2 help hlpe
+says 'did you mean help?'
+expect 2 -x
+expect 2 --catalog x
+expect 2 --version extra
+expect 0 --help
+prints 'Commands:'
+expect 0 -h
+expect 0 help
+
+long=$(printf '%5000s' '' | tr ' ' e)
+expect 2 "$long"
+expect 2 help "$long"
+expect 2 help "--$long"
+expect 2 help --threads "$long"
+expect 2 help "$(printf 'h\303\251\033[31m')"
+
+for c in $(commands); do
+  expect 0 "$c" --help
+  prints "Usage: vlakit $c"
+  expect 0 help "$c"
+  prints 'Common options:'
+  awk 'length($0) > 100 { exit 1 }' "$T/out" || fail "help $c: lines of over 100 columns"
+  expect 2 "$c" --jsno
+  says "vlakit: $c: unknown option --jsno; did you mean --json?"
+  silent
+  expect 2 "$c" --xylophone
+  says "see vlakit help $c"
+  expect 2 "$c" --json=yes
+  says 'takes no value'
+  expect 2 "$c" --threads
+  says '--threads needs a N'
+  expect 2 "$c" --threads -1
+  says 'a whole number from 0 to 4096'
+  expect 2 "$c" --threads 1.5
+  expect 2 "$c" --threads 99999999999999999999
+  expect 2 "$c" --seed nan
+  expect 2 "$c" --seed 4294967296
+  expect 2 "$c" --isa avx3
+  says 'did you mean avx2?'
+  expect 2 "$c" --catalog ''
+done
+
+expect 2 help a b
+says "one argument too many: 'b'"
+expect 2 help --device gpu
+says 'did you mean cpu?'
+expect 1 help --device cuda
+says 'this build has no CUDA'
+expect 1 help --device cuda:3
+expect 2 completion
+expect 2 completion bsah
+says 'did you mean bash?'
+expect 2 completion bash zsh
+finish

@@ -1,0 +1,38 @@
+# Results that cannot be written are a failure, never silence.
+. "${0%/*}/lib.sh"
+
+try() { # try ARGUMENTS...: with standard output closed, full, and read by nobody
+  n_check=$((n_check + 3))
+  "$VLAKIT" "$@" >&- 2>"$T/err"
+  [ $? = 1 ] || fail "vlakit $* >&-: want exit code 1"
+  grep -q 'standard output' "$T/err" || fail "vlakit $* >&-: $(cat "$T/err")"
+  "$VLAKIT" "$@" >/dev/full 2>"$T/err"
+  [ $? = 1 ] || fail "vlakit $* >/dev/full: want exit code 1"
+  grep -q 'No space left' "$T/err" || fail "vlakit $* >/dev/full: $(cat "$T/err")"
+  # the reader is gone before the first byte is written
+  mkfifo "$T/pipe"
+  sh -c ': <"$0"' "$T/pipe" &
+  {
+    wait $!
+    "$VLAKIT" "$@" 2>"$T/err"
+    echo $? >"$T/code"
+  } >"$T/pipe"
+  [ "$(cat "$T/code")" = 1 ] || fail "vlakit $* into a closed pipe: exit code $(cat "$T/code")"
+  grep -q 'Broken pipe' "$T/err" || fail "vlakit $* into a closed pipe: $(cat "$T/err")"
+  rm "$T/pipe"
+}
+
+try --version
+try --version --json
+try --help
+try help
+try help help
+try help --json
+try help --man
+try completion bash
+try completion zsh --json
+
+# with all three standard files closed nothing that is opened takes their place
+"$VLAKIT" help <&- >&- 2>&-
+check 'closed standard files: exit code 1' [ $? = 1 ]
+finish
