@@ -1,9 +1,9 @@
 #include "cmd/about.h"
 
-#include <cjson/cJSON.h>
 #include <mujoco/mujoco.h>
 #include <stdio.h>
 
+#include "core/json.h"
 #include "core/version.h"
 
 vk_status vk_about_print(bool as_json, vk_err *err)
@@ -18,12 +18,9 @@ vk_status vk_about_print(bool as_json, vk_err *err)
     cJSON_AddStringToObject(all, "mujoco", mj_versionString());
     cJSON_AddStringToObject(all, "mujoco_header", header);
     cJSON_AddBoolToObject(all, "cuda", false);
-    char *text = cJSON_PrintUnformatted(all);
-    if (text)
-      puts(text);
-    cJSON_free(text);
+    vk_status st = vk_json_print(all, err);
     cJSON_Delete(all);
-    return text ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for the version");
+    return st;
   }
   printf("vlakit %s (commit %s)\n", vk_version(), vk_version_commit());
   printf("MuJoCo %s (built for %s)\n", mj_versionString(), header);

@@ -7,13 +7,15 @@
 #include "cmd/cmd.h"
 #include "cmd/doc.h"
 #include "core/json.h"
+#include "rl/policy.h"
+#include "rl/protocol.h"
 #include "sim/pack.h"
 
 typedef struct args {
   const char *words;
 } args;
 
-static const char *const word_kinds[] = {"suites", "tasks", NULL};
+static const char *const word_kinds[] = {"policies", "protocols", "suites", "tasks", NULL};
 
 static const vk_opt opts[] = {
     VK_OPT_CHOICE(args, "words", words, "KIND", word_kinds,
@@ -61,6 +63,8 @@ static slot slot_of_metavar(const char *metavar)
       s = (slot){SLOT_KIND, "tasks"};
     } else if (is_metavar(part, n, "POLICY")) {
       s = (slot){SLOT_KIND, "policies"};
+    } else if (is_metavar(part, n, "PROTOCOL")) {
+      s = (slot){SLOT_KIND, "protocols"};
     } else if (is_metavar(part, n, "COMMAND")) {
       s.kind = SLOT_WORDS;
       for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)
@@ -414,7 +418,15 @@ static vk_status print_pack_words(const char *path, bool is_task, vk_err *err)
 
 static vk_status print_words(const char *kind, const char *pack, vk_err *err)
 {
-  return print_pack_words(pack, strcmp(kind, "tasks") == 0, err);
+  if (strcmp(kind, "suites") == 0 || strcmp(kind, "tasks") == 0)
+    return print_pack_words(pack, strcmp(kind, "tasks") == 0, err);
+  if (strcmp(kind, "protocols") == 0)
+    for (const vk_protocol *protocol = vk_protocols; protocol->name; protocol++)
+      puts(protocol->name);
+  else
+    for (const vk_policy_def *const *def = vk_policy_defs; *def; def++)
+      printf("%s%s\n", (*def)->name, (*def)->argument ? ":" : "");
+  return VK_OK;
 }
 
 typedef struct shell {

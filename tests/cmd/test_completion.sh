@@ -3,6 +3,14 @@
 PATH=$(dirname "$VLAKIT"):$PATH
 export PATH
 
+expect 0 completion --words protocols
+prints oft
+expect 0 completion --words policies
+prints zero
+expect 1 completion --words suites --pack missing
+says missing
+expect 2 completion --words suites bash
+
 cat >"$T/ask.bash" <<'B'
 source <(vlakit completion bash)
 COMP_WORDS=("$@")
@@ -28,6 +36,7 @@ if command -v bash >/dev/null; then
   offers --isa vlakit help --i
   offers avx2 vlakit help --isa a
   offers avx2 vlakit help --isa = a
+  offers protocols vlakit completion --words ''
   offers cuda vlakit help --device ''
   offers some_file vlakit help --pack some
 fi

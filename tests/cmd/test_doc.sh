@@ -62,7 +62,7 @@ for name in sys.argv[1:]:
         where = "__vlakit_is " + name if name else "__vlakit_is"
         if f"-n '{where}' -l {o['name']} " not in shells["fish"]:
             bad(f"{name}: fish completion lacks --{o['name']}")
-        if not re.search(rf"--{re.escape(o['name'])}[=\['}]", zsh):
+        if not re.search("--" + re.escape(o["name"]) + "[]=}[']", zsh):
             bad(f"{name}: zsh completion lacks --{o['name']}")
         if "|" not in o.get("metavar", "") and o["kind"] == "text":
             for word in filter(None, o["notes"].split(";")[0].split(", ")):
