@@ -13,40 +13,23 @@ static const double finger_home_m = 0.020833;
 
 /* ---- plan ---------------------------------------------------------------------------------- */
 
-static int find_instance(const vk_scene *s, const char *name)
-{
-  for (int i = 0; i < s->n_instance; i++)
-    if (strcmp(s->instance[i].name, name) == 0)
-      return i;
-  return -1;
-}
-
-static const vk_pack_region *find_region(const vk_scene *s, const char *name)
-{
-  for (uint32_t i = 0; i < s->task->n_region; i++) {
-    const vk_pack_region *r = &s->pack->region[s->task->region + i];
-    if (strcmp(vk_pack_text(s->pack, r->name), name) == 0)
-      return r;
-  }
-  return NULL;
-}
-
 static vk_status resolve_placement(vk_placement *out, const vk_scene *s, const vk_pack_atom *atom,
                                    vk_err *err)
 {
   const char *a = vk_pack_text(s->pack, atom->a), *b = vk_pack_text(s->pack, atom->b);
-  *out = (vk_placement){.instance = find_instance(s, a), .below = find_instance(s, b), .site = -1};
+  *out = (vk_placement){
+      .instance = vk_scene_find_instance(s, a), .below = vk_scene_find_instance(s, b), .site = -1};
   out->is_inside = atom->kind == VK_ATOM_IN;
   if (out->instance < 0)
     return vk_fail(err, VK_E_NOTFOUND, "%s: init places %s, which the task does not declare", s->id,
                    a);
   if (out->below >= 0)
     return VK_OK;
-  out->region = find_region(s, b);
+  out->region = vk_scene_find_region(s, b);
   if (!out->region)
     return vk_fail(err, VK_E_NOTFOUND, "%s: init puts %s on %s, which is no region or object",
                    s->id, a, b);
-  out->below = find_instance(s, vk_pack_text(s->pack, out->region->target));
+  out->below = vk_scene_find_instance(s, vk_pack_text(s->pack, out->region->target));
   if (out->below < 0) {
     if (!out->region->has_range)
       return vk_fail(err, VK_E_FORMAT, "%s: region %s of the arena has no :ranges", s->id, b);

@@ -1,0 +1,40 @@
+/* replay.h - plays a recording of the Python benchmark open loop and says how far we are from it.
+ * The format of a recording: one .npz a task, with the arrays `suite task reset{1,2,3}_state
+ * reset{1,2,3}_fixture_{pos,quat} reset{1,2,3}_rng_next init_row0 step_action step_state step_done
+ * pred_atom pred_state_before pred_value`. Test: tests/golden/test_replay.c */
+#ifndef VK_SIM_REPLAY_H
+#define VK_SIM_REPLAY_H
+
+#include "core/npy.h"
+#include "sim/env.h"
+
+/* Errors are absolute differences of qpos in m and rad; NaN counts as infinite. */
+typedef struct vk_replay {
+  char task[192]; /* "libero_spatial/3" */
+  int n_step;
+  double reset_max_abs;   /* states, fixtures and next draws of three resets */
+  double max_abs_qpos_10; /* over the first 10 steps */
+  double max_abs_qpos_50;
+  double max_abs_qpos;
+  double end_abs_qpos;        /* at the last step */
+  int first_step_over_1e6;    /* first step more than 1e-6 off, -1: none */
+  int n_success_differs;      /* steps whose success flag is not the recording's */
+  int n_pred, n_pred_differs; /* recorded truth values of atoms */
+  /* each step from the recorded state before it */
+  bool has_each_step;
+  double max_abs_each_step;
+  double share_each_step_1e9;
+  int n_each_step_success_differs;
+} vk_replay;
+
+/* The pack's task that a recording names.
+ * Errors: VK_E_FORMAT (no recording), VK_E_NOTFOUND (no such task in the pack). */
+VK_NODISCARD vk_status vk_replay_task(const vk_npz *recording, const vk_pack *pack,
+                                      uint32_t *i_task, vk_err *err);
+
+/* Runs resets, episode, predicates and, when asked, single steps.
+ * Errors: VK_E_SHAPE and VK_E_FORMAT when arrays do not fit the task, and the environment's. */
+VK_NODISCARD vk_status vk_replay_run(vk_replay *out, const vk_npz *recording, const vk_scene *scene,
+                                     bool each_step, vk_err *err);
+
+#endif
