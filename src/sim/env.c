@@ -68,7 +68,7 @@ static vk_status renew_data(vk_env *env, vk_err *err)
   return VK_OK;
 }
 
-static vk_status set_capacity(vk_env *env, int n_contact, vk_err *err)
+vk_status vk_env_set_capacity(vk_env *env, int n_contact, vk_err *err)
 {
   if (n_contact > CONTACT_LIMIT)
     return vk_fail(err, VK_E_SIM, "%s: more than %d contacts in one step", env->scene->id,
@@ -83,7 +83,7 @@ vk_status vk_env_reserve_contacts(vk_env *env, int n_contact, vk_err *err)
   int n = env->n_contact_max;
   while (n < n_contact)
     n *= 2;
-  return n == env->n_contact_max ? VK_OK : set_capacity(env, n, err);
+  return n == env->n_contact_max ? VK_OK : vk_env_set_capacity(env, n, err);
 }
 
 static void free_scene_memory(vk_env *env)
@@ -137,7 +137,7 @@ vk_status vk_env_set_scene(vk_env *env, const vk_scene *scene, vk_err *err)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for an environment", scene->id);
   memcpy(m->site_rgba, scene->model->site_rgba, sizeof(float) * 4 * (size_t)m->nsite);
   VK_TRY(vk_reset_plan_init(&env->plan, scene, err));
-  VK_TRY(set_capacity(env, CONTACT_START, err));
+  VK_TRY(vk_env_set_capacity(env, CONTACT_START, err));
   vk_env_seed(env, 0);
   return VK_OK;
 }
@@ -206,7 +206,7 @@ vk_status vk_env_run(vk_env *env, void (*fn)(vk_env *env, void *arg), void *arg,
     VK_TRY(vk_mujoco_try(run_guarded, &call, err));
     if (!env->has_overflow)
       return VK_OK;
-    VK_TRY(set_capacity(env, 2 * env->n_contact_max, err));
+    VK_TRY(vk_env_set_capacity(env, 2 * env->n_contact_max, err));
     load_entry(env);
   }
 }

@@ -63,6 +63,10 @@ struct vk_env {
 VK_NODISCARD vk_status vk_env_run(vk_env *env, void (*fn)(vk_env *env, void *arg), void *arg,
                                   vk_err *err);
 
+/* Renews the data with room for exactly n_contact contacts; its state is lost.
+ * Errors: VK_E_SIM (more than any scene can need), VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_env_set_capacity(vk_env *env, int n_contact, vk_err *err);
+
 /* Makes room for n_contact contacts; the data's state is lost when it had less. */
 VK_NODISCARD vk_status vk_env_reserve_contacts(vk_env *env, int n_contact, vk_err *err);
 
