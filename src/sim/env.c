@@ -8,8 +8,7 @@
 #include "sim/env_internal.h"
 #include "sim/mujoco_compat.h"
 
-/* Recorded scenes reach 402 contacts while a reset's objects overlap, and 60 afterwards. */
-enum { CONTACT_START = 160, CONTACT_LIMIT = 6000, ROWS_PER_CONTACT = 4 };
+enum { CONTACT_LIMIT = 6000, ROWS_PER_CONTACT = 4 };
 
 static int entry_size(const mjModel *m)
 {
@@ -137,7 +136,7 @@ vk_status vk_env_set_scene(vk_env *env, const vk_scene *scene, vk_err *err)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for an environment", scene->id);
   memcpy(m->site_rgba, scene->model->site_rgba, sizeof(float) * 4 * (size_t)m->nsite);
   VK_TRY(vk_reset_plan_init(&env->plan, scene, err));
-  VK_TRY(vk_env_set_capacity(env, CONTACT_START, err));
+  VK_TRY(vk_env_set_capacity(env, VK_SCENE_N_CONTACT, err));
   vk_env_seed(env, 0);
   return VK_OK;
 }
