@@ -2,3 +2,4 @@
  * declarations, dispatch, help, completion and man pages come from it. */
 VK_CMD(completion)
 VK_CMD(help)
+VK_CMD(replay)
