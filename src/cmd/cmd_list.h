@@ -3,3 +3,4 @@
 VK_CMD(completion)
 VK_CMD(help)
 VK_CMD(replay)
+VK_CMD(tasks)

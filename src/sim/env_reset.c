@@ -222,7 +222,7 @@ static void site_area(place_area *area, const vk_env *env, const vk_placement *p
   double R[9], offset[3];
   *area = (place_area){.avoid = true};
   vk_quat_to_mat_f32(below->quat, R);
-  mju_rotVecMat(offset, env->data->site_xpos + 3 * p->site, R);
+  mju_mulMatVec(offset, R, env->data->site_xpos + 3 * p->site, 3, 3);
   for (int k = 0; k < 3; k++)
     area->base[k] = below->p[k] + offset[k];
   if (p->is_inside)

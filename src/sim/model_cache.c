@@ -1,22 +1,27 @@
 #include "sim/model_cache.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/hash.h"
 #include "sim/mujoco_compat.h"
 
-static const char magic[8] = "VLAMJB1\n";
-
 typedef struct cache_header {
   char magic[8];
-  uint64_t n_byte;
   uint8_t sha256[32];
 } cache_header;
+
+static const char magic[8] = "VLAMJB1\n";
+static const size_t max_bytes = 1u << 30;
+
+const char *vk_model_cache_dir(char path[VK_FS_PATH_MAX])
+{
+  char base[VK_FS_PATH_MAX];
+  if (vk_fs_cache_dir(base, NULL) != VK_OK ||
+      vk_fs_join(path, VK_FS_PATH_MAX, base, "models", NULL) != VK_OK)
+    return NULL;
+  return path;
+}
 
 static void hash_bytes(const void *bytes, size_t n, uint8_t digest[32])
 {
@@ -26,34 +31,24 @@ static void hash_bytes(const void *bytes, size_t n, uint8_t digest[32])
   vk_sha256_end(&h, digest);
 }
 
-/* The model's bytes (malloc) when the file is whole, else NULL. */
-static void *read_bytes(const char *path, size_t *n)
+static vk_status cache_path(char path[VK_FS_PATH_MAX], const char *dir, const char key[65])
 {
-  FILE *in = fopen(path, "rb");
-  if (!in)
-    return NULL;
+  char name[80];
+  snprintf(name, sizeof name, "%s.mjb", key);
+  return vk_fs_join(path, VK_FS_PATH_MAX, dir, name, NULL);
+}
+
+/* Whether a file's bytes are a header and the model that it names. */
+static bool is_intact(const char *bytes, size_t n)
+{
   cache_header head;
-  struct stat info;
   uint8_t digest[32];
-  void *bytes = NULL;
-  if (fstat(fileno(in), &info) != 0 || fread(&head, sizeof head, 1, in) != 1 ||
-      memcmp(head.magic, magic, sizeof magic) != 0 || info.st_size < (off_t)sizeof head ||
-      head.n_byte != (uint64_t)info.st_size - sizeof head || head.n_byte > INT_MAX)
-    goto done;
-  *n = (size_t)head.n_byte;
-  bytes = malloc(*n);
-  if (!bytes)
-    goto done;
-  bool is_whole = fread(bytes, 1, *n, in) == *n;
-  if (is_whole)
-    hash_bytes(bytes, *n, digest);
-  if (!is_whole || memcmp(digest, head.sha256, sizeof digest) != 0) {
-    free(bytes);
-    bytes = NULL;
-  }
-done:
-  fclose(in);
-  return bytes;
+  if (n < sizeof head)
+    return false;
+  memcpy(&head, bytes, sizeof head);
+  hash_bytes(bytes + sizeof head, n - sizeof head, digest);
+  return memcmp(head.magic, magic, sizeof magic) == 0 &&
+         memcmp(head.sha256, digest, sizeof digest) == 0;
 }
 
 typedef struct load_call {
@@ -69,16 +64,14 @@ static void load(void *arg)
 
 mjModel *vk_model_cache_load(const char *dir, const char key[65])
 {
-  char path[PATH_MAX];
-  size_t n = 0;
-  if (snprintf(path, sizeof path, "%s/%s.mjb", dir, key) >= (int)sizeof path)
-    return NULL;
-  void *bytes = read_bytes(path, &n);
-  if (!bytes)
-    return NULL;
-  load_call call = {NULL, NULL};
+  char path[VK_FS_PATH_MAX], *bytes = NULL;
+  size_t n = 0, n_head = sizeof(cache_header);
   mjVFS *vfs = NULL;
-  if (vk_vfs_new(&vfs, NULL) == VK_OK && vk_vfs_add(vfs, "model.mjb", bytes, n, NULL) == VK_OK) {
+  load_call call = {NULL, NULL};
+  if (cache_path(path, dir, key) != VK_OK || vk_fs_read(&bytes, &n, path, max_bytes, NULL) != VK_OK)
+    return NULL;
+  if (is_intact(bytes, n) && vk_vfs_new(&vfs, NULL) == VK_OK &&
+      vk_vfs_add(vfs, "model.mjb", bytes + n_head, n - n_head, NULL) == VK_OK) {
     call.vfs = vfs;
     if (vk_mujoco_try(load, &call, NULL) != VK_OK)
       call.model = NULL;
@@ -90,31 +83,19 @@ mjModel *vk_model_cache_load(const char *dir, const char key[65])
 
 void vk_model_cache_store(const char *dir, const char key[65], const mjModel *m)
 {
-  char path[PATH_MAX], temporary[PATH_MAX];
-  if (snprintf(path, sizeof path, "%s/%s.mjb", dir, key) >= (int)sizeof path ||
-      snprintf(temporary, sizeof temporary, "%s/%s.XXXXXX", dir, key) >= (int)sizeof temporary)
-    return;
-  cache_header head;
-  memcpy(head.magic, magic, sizeof magic);
+  char path[VK_FS_PATH_MAX];
   int n = mj_sizeModel(m);
-  void *bytes = n > 0 ? malloc((size_t)n) : NULL;
+  char *bytes = malloc(sizeof(cache_header) + (size_t)n);
   if (!bytes)
     return;
-  mj_saveModel(m, NULL, bytes, n);
-  head.n_byte = (uint64_t)n;
-  hash_bytes(bytes, (size_t)n, head.sha256);
-  mkdir(dir, 0777);
-  int fd = mkstemp(temporary);
-  FILE *out = fd >= 0 ? fdopen(fd, "wb") : NULL;
-  if (out) {
-    bool is_whole =
-        fwrite(&head, sizeof head, 1, out) == 1 && fwrite(bytes, 1, (size_t)n, out) == (size_t)n;
-    is_whole = fclose(out) == 0 && is_whole;
-    if (!is_whole || rename(temporary, path) != 0)
-      unlink(temporary);
-  } else if (fd >= 0) {
-    close(fd);
-    unlink(temporary);
+  cache_header head;
+  mj_saveModel(m, NULL, bytes + sizeof head, n);
+  memcpy(head.magic, magic, sizeof magic);
+  hash_bytes(bytes + sizeof head, (size_t)n, head.sha256);
+  memcpy(bytes, &head, sizeof head);
+  if (vk_fs_make_dirs(dir, NULL) == VK_OK && cache_path(path, dir, key) == VK_OK) {
+    vk_status st = vk_fs_write(path, bytes, sizeof head + (size_t)n, NULL);
+    (void)st; /* the next start compiles again */
   }
   free(bytes);
 }

@@ -5,7 +5,11 @@
 
 #include "sim/scene.h"
 
-static const char *const atom_name[VK_ATOM_N] = {"on", "in", "open", "close", "turnon", "turnoff"};
+const char *vk_atom_name(vk_atom_kind kind)
+{
+  static const char *const name[VK_ATOM_N] = {"on", "in", "open", "close", "turnon", "turnoff"};
+  return name[kind];
+}
 
 static const vk_pack_articulation *find_articulation(const vk_pack_class *cls, vk_atom_kind kind)
 {
@@ -38,7 +42,7 @@ static vk_status resolve_joints(const vk_scene *scene, const char *name, vk_atom
     return vk_fail(err, VK_E_NOTFOUND,
                    "%s: \"%s %s\" has no meaning, as its class opens and turns "
                    "nothing that way",
-                   scene->id, atom_name[atom->kind], name);
+                   scene->id, vk_atom_name(atom->kind), name);
   return VK_OK;
 }
 
@@ -54,7 +58,7 @@ static vk_status resolve_name(const vk_scene *scene, const char *name, int *inst
     return vk_fail(err, VK_E_NOTFOUND,
                    "%s: \"%s %s\" names neither an object, a fixture nor a "
                    "region of the scene",
-                   scene->id, atom_name[atom->kind], name);
+                   scene->id, vk_atom_name(atom->kind), name);
   atom->site_owner = scene->body_owner[scene->model->site_bodyid[atom->site]];
   return VK_OK;
 }
@@ -68,12 +72,12 @@ vk_status vk_scene_resolve_atom(const vk_scene *scene, vk_atom_kind kind, const 
   if (kind != VK_ATOM_ON && kind != VK_ATOM_IN) {
     if (b && b[0])
       return vk_fail(err, VK_E_NOTFOUND, "%s: \"%s %s %s\" has an argument too many", scene->id,
-                     atom_name[kind], a, b);
+                     vk_atom_name(kind), a, b);
     return resolve_joints(scene, a, out, err);
   }
   if (out->a < 0)
     return vk_fail(err, VK_E_NOTFOUND, "%s: \"%s %s %s\": the first is a region, not an object",
-                   scene->id, atom_name[kind], a, b);
+                   scene->id, vk_atom_name(kind), a, b);
   VK_TRY(resolve_name(scene, b ? b : "", &out->b, out, err));
   if (kind == VK_ATOM_IN && out->b >= 0)
     return vk_fail(err, VK_E_NOTFOUND, "%s: \"in %s %s\": the second is an object, not a region",

@@ -28,9 +28,9 @@ typedef struct vk_instance {
 /* An atom with its names resolved. */
 typedef struct vk_atom {
   vk_atom_kind kind;
-  int a;    /* instance, or -1 when the argument is a site (Open, ... of a region) */
-  int b;    /* instance, or -1 */
-  int site; /* site of the second argument (On, In) or of the first (Open, ...); -1: none */
+  int a;          /* instance, or -1 when the argument is a site (Open, ... of a region) */
+  int b;          /* instance, or -1 */
+  int site;       /* site of the second argument (On, In) or of the first (Open, ...); -1: none */
   int site_owner; /* instance whose subtree holds the site, -1: the arena */
   int n_joint;
   int joint[VK_SCENE_JOINTS_MAX]; /* joint ids */
@@ -41,7 +41,7 @@ typedef struct vk_scene {
   const vk_pack *pack;
   const vk_pack_task *task;
   const vk_pack_problem *problem;
-  char id[64];   /* "libero_spatial/3" */
+  char id[64];    /* "libero_spatial/3" */
   mjModel *model; /* poses of fixtures as the MJCF has them; environments copy what they change */
   int n_object, n_fixture, n_instance; /* instances: objects first, then fixtures */
   vk_instance *instance;
@@ -52,9 +52,9 @@ typedef struct vk_scene {
   int n_state; /* 1 + nq + nv */
   /* robot */
   int site_grip, body_hand;
-  int arm_qpos, arm_qvel;       /* addresses of the first of seven */
-  int finger_qpos;              /* address of the first of two */
-  int site_burner;              /* site of a stove's flame, -1: none */
+  int arm_qpos, arm_qvel; /* addresses of the first of seven */
+  int finger_qpos;        /* address of the first of two */
+  int site_burner;        /* site of a stove's flame, -1: none */
   int joint_burner;
 } vk_scene;
 
@@ -83,6 +83,9 @@ VK_NODISCARD vk_status vk_compose_stl(const vk_pack *pack, const vk_pack_mesh *m
 int vk_scene_find_instance(const vk_scene *scene, const char *name);
 /* The task's region of that full key, or NULL. */
 const vk_pack_region *vk_scene_find_region(const vk_scene *scene, const char *name);
+
+/* "on", "in", "open", ... as BDDL writes it. */
+const char *vk_atom_name(vk_atom_kind kind);
 
 /* Resolves "on bowl_1 plate_1", "open wooden_cabinet_1_top_region": kind and names as BDDL writes
  * them (lower case). Errors: VK_E_NOTFOUND. */
