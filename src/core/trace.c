@@ -1,0 +1,166 @@
+#include "core/trace.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/fs.h"
+#include "core/sys.h"
+
+typedef struct event {
+  const char *category, *name;
+  const char *arg_name[VK_TRACE_ARGS_MAX];
+  int64_t arg[VK_TRACE_ARGS_MAX];
+  int64_t start_ns, length_ns;
+  int64_t thread;
+} event;
+
+struct vk_trace {
+  atomic_size_t n; /* spans ended, those that found no room included */
+  size_t n_max;
+  int64_t start_ns;
+  event *event;
+};
+
+vk_status vk_trace_new(vk_trace **out, size_t n_max, vk_err *err)
+{
+  *out = NULL;
+  vk_trace *trace = calloc(1, sizeof *trace);
+  size_t size;
+  void *at = MAP_FAILED;
+  if (trace && n_max > 0 && !__builtin_mul_overflow(n_max, sizeof(event), &size))
+    at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+              0);
+  if (at == MAP_FAILED) {
+    free(trace);
+    return vk_fail(err, VK_E_NOMEM, "trace: no memory for %zu spans", n_max);
+  }
+  trace->event = at;
+  trace->n_max = n_max;
+  trace->start_ns = vk_sys_monotonic_ns();
+  *out = trace;
+  return VK_OK;
+}
+
+void vk_trace_free(vk_trace *trace)
+{
+  if (!trace)
+    return;
+  munmap(trace->event, trace->n_max * sizeof(event));
+  free(trace);
+}
+
+vk_trace_span vk_trace_begin(vk_trace *trace, const char *category, const char *name)
+{
+  vk_trace_span span = {.trace = trace};
+  if (!trace)
+    return span;
+  span.category = category;
+  span.name = name;
+  span.start_ns = vk_sys_monotonic_ns();
+  return span;
+}
+
+void vk_trace_arg(vk_trace_span *span, const char *name, int64_t value)
+{
+  for (int i = 0; span->trace && i < VK_TRACE_ARGS_MAX; i++) {
+    if (span->arg_name[i])
+      continue;
+    span->arg_name[i] = name;
+    span->arg[i] = value;
+    return;
+  }
+}
+
+/* The kernel's number of this thread, asked once. */
+static int64_t thread_id(void)
+{
+  static _Thread_local int64_t id;
+  if (id == 0)
+    id = syscall(SYS_gettid);
+  return id;
+}
+
+void vk_trace_end(vk_trace_span *span)
+{
+  vk_trace *trace = span->trace;
+  if (!trace)
+    return;
+  span->trace = NULL; /* ending twice counts once */
+  int64_t now_ns = vk_sys_monotonic_ns();
+  size_t i = atomic_fetch_add_explicit(&trace->n, 1, memory_order_relaxed);
+  if (i >= trace->n_max)
+    return;
+  event *e = &trace->event[i];
+  e->category = span->category;
+  e->name = span->name;
+  for (int k = 0; k < VK_TRACE_ARGS_MAX; k++) {
+    e->arg_name[k] = span->arg_name[k];
+    e->arg[k] = span->arg[k];
+  }
+  e->start_ns = span->start_ns - trace->start_ns;
+  e->length_ns = now_ns - span->start_ns;
+  e->thread = thread_id();
+}
+
+static void print_text(FILE *f, const char *text)
+{
+  putc('"', f);
+  for (const char *at = text; *at; at++) {
+    if (*at == '"' || *at == '\\')
+      fprintf(f, "\\%c", *at);
+    else if ((unsigned char)*at < 0x20)
+      fprintf(f, "\\u%04x", *at);
+    else
+      putc(*at, f);
+  }
+  putc('"', f);
+}
+
+/* Microseconds with three digits, exactly. */
+static void print_us(FILE *f, int64_t ns)
+{
+  fprintf(f, "%" PRId64 ".%03d", ns / 1000, (int)(ns % 1000));
+}
+
+static void print_event(FILE *f, const event *e, int pid)
+{
+  fputs("{\"ph\":\"X\",\"cat\":", f);
+  print_text(f, e->category);
+  fputs(",\"name\":", f);
+  print_text(f, e->name);
+  fprintf(f, ",\"pid\":%d,\"tid\":%" PRId64 ",\"ts\":", pid, e->thread);
+  print_us(f, e->start_ns);
+  fputs(",\"dur\":", f);
+  print_us(f, e->length_ns);
+  if (e->arg_name[0]) {
+    for (int k = 0; k < VK_TRACE_ARGS_MAX && e->arg_name[k]; k++) {
+      fputs(k ? "," : ",\"args\":{", f);
+      print_text(f, e->arg_name[k]);
+      fprintf(f, ":%" PRId64, e->arg[k]);
+    }
+    putc('}', f);
+  }
+  putc('}', f);
+}
+
+vk_status vk_trace_write(const vk_trace *trace, const char *path, vk_err *err)
+{
+  vk_fs_writer w;
+  VK_TRY(vk_fs_writer_open(&w, path, err));
+  size_t n_ended = atomic_load(&trace->n), n = n_ended < trace->n_max ? n_ended : trace->n_max;
+  int pid = (int)getpid();
+  fprintf(w.file,
+          "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"n_dropped\":%zu},\"traceEvents\":[\n"
+          "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%d,\"args\":{\"name\":\"vlakit\"}}",
+          n_ended - n, pid);
+  for (size_t i = 0; i < n; i++) {
+    fputs(",\n", w.file);
+    print_event(w.file, &trace->event[i], pid);
+  }
+  fputs("\n]}\n", w.file);
+  return vk_fs_writer_commit(&w, err);
+}
