@@ -228,9 +228,9 @@ vk_status vk_json_parse(cJSON **out, const char *text, size_t n, const char *wha
   cJSON *tree = n > 0 ? cJSON_ParseWithLengthOpts(copy, n, &end, false) : NULL;
   at = (size_t)(end - copy);
   free(copy);
-  if (!tree)
-    return fail_at(err, text, at < n ? at : n, what,
-                   at < n ? "not valid JSON from here on" : "the JSON text ends too early");
+  if (!tree) /* cJSON puts what comes behind the end on the last byte */
+    return fail_at(err, text, at, what,
+                   at + 1 < n ? "not valid JSON from here on" : "not valid JSON, or cut short");
   while (at < n && strchr(" \n\t\r", text[at]))
     at++;
   vk_status st = at < n ? fail_at(err, text, at, what, "text follows the JSON value")
