@@ -72,7 +72,6 @@ for name in sys.argv[1:]:
             bad(f"{name}: help of --{o['name']}: lower case, no full stop: {o['help']}")
 sys.exit(n_bad > 0)
 PY
-# shellcheck disable=SC2046
 check 'tables, help, man pages and completion agree' python3 "$T/agree.py" '' $(commands)
 
 if command -v mandoc >/dev/null; then
