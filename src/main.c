@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "core/signal.h"
 
 /* A file opened later must not become standard input, output or error: where one of these was
  * closed, /dev/null takes its place, opened so that writing results to it fails and is reported. */
@@ -22,6 +23,7 @@ int main(int argc, char **argv)
 {
   vk_err err = VK_ERR_INIT;
   fill_standard_files();
+  vk_signal_init();
   signal(SIGPIPE, SIG_IGN); /* a reader that went away is a write error like any other */
   vk_status st = vk_cmd_dispatch(argc, (const char *const *)argv, &err);
   errno = 0;
@@ -33,5 +35,7 @@ int main(int argc, char **argv)
   }
   if (st != VK_OK)
     fprintf(stderr, "vlakit: %s\n", err.text);
+  if (st == VK_E_INTERRUPTED)
+    return 128 + (vk_interrupted() ? vk_interrupted() : SIGINT);
   return vk_status_exit_code(st);
 }

@@ -6,6 +6,7 @@
 
 #include "cmd/about.h"
 #include "cmd/doc.h"
+#include "core/cpu.h"
 
 #define VK_CMD(name) extern const vk_cmd vk_cmd_##name;
 #include "cmd/cmd_list.h"
@@ -80,6 +81,10 @@ vk_status vk_cmd_fail_unknown(const char *name, vk_err *err)
 static vk_status check_common(const vk_common_args *common, vk_err *err)
 {
   static const char *const devices[] = {"cpu", "cuda", NULL};
+  vk_cpu cpu;
+  vk_isa isa;
+  vk_cpu_detect(&cpu);
+  VK_TRY(vk_isa_parse(common->isa, &cpu, &isa, err));
   if (strcmp(common->device, "cpu") == 0)
     return VK_OK;
   if (strcmp(common->device, "cuda") == 0 || strncmp(common->device, "cuda:", 5) == 0)

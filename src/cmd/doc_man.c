@@ -192,13 +192,13 @@ void vk_doc_man(FILE *out, const vk_cmd *cmd)
     fprintf(out, " 1 \"%s\" \"vlakit %s\" \"vlakit manual\"\n", vk_version_date(), vk_version());
     fputs(".SH NAME\nvlakit\\-", out);
     put(out, cmd->name);
-    fputs(" \\- ", out);
-    put(out, cmd->summary);
-    fputs("\n.SH SYNOPSIS\n\\fBvlakit ", out);
+    fputs(" \\-\n", out);
+    put_filled(out, cmd->summary, strlen(cmd->summary));
+    fputs(".SH SYNOPSIS\n\\fBvlakit ", out);
     put(out, cmd->name);
-    fputs("\\fR ", out);
-    put(out, cmd->synopsis);
-    fputs("\n.SH DESCRIPTION\n", out);
+    fputs("\\fR\n", out);
+    put_filled(out, cmd->synopsis, strlen(cmd->synopsis));
+    fputs(".SH DESCRIPTION\n", out);
     put_prose(out, cmd->description);
   }
   fputs(".SH OPTIONS\n", out);

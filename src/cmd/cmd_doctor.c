@@ -1,0 +1,277 @@
+/* cmd_doctor.c - vlakit doctor: what this machine offers and what is missing. */
+#include <dlfcn.h>
+#include <mujoco/mujoco.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "core/catalog.h"
+#include "core/cpu.h"
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/sys.h"
+#include "core/thread.h"
+#include "sim/mujoco_compat.h"
+#include "sim/pack.h"
+
+enum { TEXT_MAX = 512, PATH_SIZE = VK_FS_PATH_MAX };
+static const double mib = 1024.0 * 1024.0;
+
+/* One finding. found says what is there, fix the command or step that helps when it is not ok. */
+typedef struct check {
+  const char *name;
+  bool is_required; /* eval needs it */
+  bool ok;
+  char found[TEXT_MAX];
+  char fix[TEXT_MAX];
+} check;
+
+typedef struct check_def {
+  const char *name;
+  bool is_required;
+  void (*look)(check *c, const vk_common_args *common);
+} check_def;
+
+static void look_at_mujoco(check *c, const vk_common_args *common)
+{
+  vk_err err = VK_ERR_INIT;
+  char header[16];
+  vk_mujoco_version_text(mjVERSION_HEADER, header);
+  c->ok = vk_mujoco_check(&err) == VK_OK;
+  if (c->ok)
+    snprintf(c->found, TEXT_MAX, "MuJoCo %s, as built for", mj_versionString());
+  else
+    snprintf(c->found, TEXT_MAX, "%s", err.text);
+  snprintf(c->fix, TEXT_MAX, "install MuJoCo %s, or build again: sh tools/start.sh --build",
+           header);
+}
+
+static void look_at_cpu(check *c, const vk_common_args *common)
+{
+  vk_cpu cpu;
+  char features[256];
+  vk_cpu_detect(&cpu);
+  vk_cpu_print_features(&cpu, features, sizeof features);
+  snprintf(c->found, TEXT_MAX, "%s, path %s (%s)", *cpu.name ? cpu.name : "unknown processor",
+           vk_isa_name(vk_isa_best(&cpu)), *features ? features : "no extensions");
+  c->ok = true;
+}
+
+static void look_at_threads(check *c, const vk_common_args *common)
+{
+  int n = vk_cpu_count();
+  snprintf(c->found, TEXT_MAX, "%d core%s for this process", n, n == 1 ? "" : "s");
+  c->ok = true;
+}
+
+static void look_at_memory(check *c, const vk_common_args *common)
+{
+  /* an environment takes up to 70 MB, the program and the models of a suite about 200 MB */
+  int n = common->n_thread ? (int)common->n_thread : vk_cpu_count();
+  double have = (double)vk_sys_available_bytes() / mib, want = 200 + 70.0 * n;
+  c->ok = have >= want;
+  snprintf(c->found, TEXT_MAX, "%.0f MB available, about %.0f MB wanted for %d threads", have, want,
+           n);
+  snprintf(c->fix, TEXT_MAX, "end other programs, or run with fewer --threads");
+}
+
+static void look_at_pack(check *c, const vk_common_args *common)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_pack pack;
+  if (vk_pack_open(&pack, common->pack, &err) == VK_OK) {
+    c->ok = true;
+    snprintf(c->found, TEXT_MAX, "%.300s: %zu tasks in %zu suites, hash %.12s is right", pack.path,
+             pack.n_task, pack.n_suite, pack.hash);
+    vk_pack_close(&pack);
+  } else {
+    snprintf(c->found, TEXT_MAX, "%s", err.text);
+  }
+  snprintf(c->fix, TEXT_MAX, "sh tools/get-assets.sh, or name another file with --pack");
+}
+
+/* The nearest folder above path that exists. */
+static void existing_folder(const char *path, char folder[PATH_SIZE])
+{
+  snprintf(folder, PATH_SIZE, "%s", path);
+  for (;;) {
+    char *slash = strrchr(folder, '/');
+    if (!slash) {
+      snprintf(folder, PATH_SIZE, ".");
+      return;
+    }
+    slash[slash == folder] = '\0';
+    if (vk_fs_is_dir(folder) || slash == folder)
+      return;
+  }
+}
+
+/* Whether a file can be made in a folder; permissions alone do not tell, for root least of all. */
+static bool can_write_in(const char *folder)
+{
+  char path[PATH_SIZE + 32];
+  snprintf(path, sizeof path, "%s/.vlakit-doctor-XXXXXX", folder);
+  int fd = mkstemp(path);
+  if (fd < 0)
+    return false;
+  close(fd);
+  unlink(path);
+  return true;
+}
+
+static bool catalog_path(const vk_common_args *common, char path[PATH_SIZE], check *c)
+{
+  vk_err err = VK_ERR_INIT;
+  if (common->catalog) {
+    snprintf(path, PATH_SIZE, "%s", common->catalog);
+    return true;
+  }
+  if (vk_catalog_default_path(path, &err) == VK_OK)
+    return true;
+  snprintf(c->found, TEXT_MAX, "%s", err.text);
+  return false;
+}
+
+static void look_at_catalog(check *c, const vk_common_args *common)
+{
+  char path[PATH_SIZE], folder[PATH_SIZE];
+  vk_err err = VK_ERR_INIT;
+  snprintf(c->fix, TEXT_MAX, "name a file that can be written with --catalog");
+  if (!catalog_path(common, path, c))
+    return;
+  existing_folder(path, folder);
+  bool is_there = access(path, F_OK) == 0;
+  if (is_there) {
+    vk_catalog *catalog = NULL;
+    if (vk_catalog_open(&catalog, path, VK_CATALOG_READ, &err) != VK_OK) {
+      snprintf(c->found, TEXT_MAX, "%s", err.text);
+      return;
+    }
+    vk_catalog_close(catalog);
+  }
+  /* the write-ahead log lies beside the catalog, so its folder must be writable as well */
+  c->ok = can_write_in(folder) && (!is_there || access(path, W_OK) == 0);
+  snprintf(c->found, TEXT_MAX, "%.400s %s", path,
+           !c->ok     ? "cannot be written"
+           : is_there ? "can be written"
+                      : "will be made by the first run");
+}
+
+static void look_at_disk(check *c, const vk_common_args *common)
+{
+  char path[PATH_SIZE], folder[PATH_SIZE];
+  struct statvfs fs;
+  snprintf(c->fix, TEXT_MAX, "make room, or name a catalog elsewhere with --catalog");
+  if (!catalog_path(common, path, c))
+    return;
+  existing_folder(path, folder);
+  if (statvfs(folder, &fs) != 0) {
+    vk_err err = VK_ERR_INIT;
+    vk_fs_fail(&err, folder, "measure");
+    snprintf(c->found, TEXT_MAX, "%s", err.text);
+    return;
+  }
+  double free_mb = (double)fs.f_bavail * (double)fs.f_frsize / mib;
+  c->ok = free_mb >= 64; /* 6,500 episodes are 2 MB of rows; compiled models 30 MB */
+  snprintf(c->found, TEXT_MAX, "%.0f MB free in %.400s", free_mb, folder);
+}
+
+static void look_at_curl(check *c, const vk_common_args *common)
+{
+  static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", NULL};
+  void *library = NULL;
+  for (int i = 0; names[i] && !library; i++)
+    library = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
+  const char *(*version)(void) = NULL;
+  if (library)
+    *(void **)&version = dlsym(library, "curl_version");
+  c->ok = version;
+  const char *text = c->ok ? version() : "none; import reads files, but no https:// addresses";
+  snprintf(c->found, TEXT_MAX, "%.*s", c->ok ? (int)strcspn(text, " ") : 200, text);
+  snprintf(c->fix, TEXT_MAX, "apt-get install libcurl4");
+}
+
+static void look_at_cuda(check *c, const vk_common_args *common)
+{
+  c->ok = true;
+  snprintf(c->found, TEXT_MAX, "no; this build computes on the CPU");
+}
+
+static const check_def defs[] = {
+    {"mujoco", true, look_at_mujoco},   {"cpu", true, look_at_cpu},
+    {"threads", true, look_at_threads}, {"memory", true, look_at_memory},
+    {"pack", true, look_at_pack},       {"catalog", true, look_at_catalog},
+    {"disk", true, look_at_disk},       {"curl", false, look_at_curl},
+    {"cuda", false, look_at_cuda},
+};
+
+static vk_status print_json(const check *checks, int n, vk_err *err)
+{
+  cJSON *all = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(all, "checks");
+  for (int i = 0; i < n; i++) {
+    cJSON *one = cJSON_CreateObject();
+    cJSON_AddStringToObject(one, "name", checks[i].name);
+    cJSON_AddBoolToObject(one, "ok", checks[i].ok);
+    cJSON_AddBoolToObject(one, "required", checks[i].is_required);
+    cJSON_AddStringToObject(one, "found", checks[i].found);
+    if (checks[i].ok)
+      cJSON_AddNullToObject(one, "fix");
+    else
+      cJSON_AddStringToObject(one, "fix", checks[i].fix);
+    cJSON_AddItemToArray(list, one);
+  }
+  vk_status st = vk_json_print(all, err);
+  cJSON_Delete(all);
+  return st;
+}
+
+static void print_text(const check *checks, int n)
+{
+  for (int i = 0; i < n; i++) {
+    const check *c = &checks[i];
+    printf("%-5s %-8s %s\n", c->ok ? "ok" : c->is_required ? "FAIL" : "note", c->name, c->found);
+    if (!c->ok)
+      printf("      %-8s fix: %s\n", "", c->fix);
+  }
+}
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  check checks[VK_COUNT(defs)];
+  char failed[TEXT_MAX] = "";
+  int n_failed = 0;
+  for (size_t i = 0; i < VK_COUNT(defs); i++) {
+    checks[i] = (check){.name = defs[i].name, .is_required = defs[i].is_required};
+    defs[i].look(&checks[i], call->common);
+    if (checks[i].ok || !checks[i].is_required)
+      continue;
+    size_t at = strlen(failed);
+    snprintf(failed + at, sizeof failed - at, "%s%s", n_failed++ ? ", " : "", checks[i].name);
+  }
+  if (call->common->json)
+    VK_TRY(print_json(checks, VK_COUNT(defs), err));
+  else
+    print_text(checks, VK_COUNT(defs));
+  if (n_failed)
+    return vk_fail(err, VK_E_NOTFOUND, "what eval needs is missing: %s", failed);
+  return VK_OK;
+}
+
+const vk_cmd vk_cmd_doctor = {
+    .name = "doctor",
+    .summary = "say what this machine offers, what is missing and how to fix it",
+    .synopsis = "[options]",
+    .description =
+        "Looks at everything that the other commands need: MuJoCo, the processor, memory, the "
+        "scene pack and its hash, the catalog, disk space, and optional libraries. What is "
+        "missing comes with the command that helps.\n"
+        "\n"
+        "The exit code is 1 when something that eval needs is missing (FAIL); what is only "
+        "useful is a note.",
+    .examples = "vlakit doctor\n"
+                "vlakit doctor --pack other.pack --json\n",
+    .run = run,
+};

@@ -1,0 +1,36 @@
+# What doctor finds, what it advises, and its exit code.
+. "${0%/*}/lib.sh"
+
+all='mujoco cpu threads memory pack catalog disk curl cuda'
+"$VLAKIT" doctor --json >"$T/out" 2>"$T/err"
+code=$?
+json "[c['name'] for c in d['checks']] == '$all'.split()"
+json "all(isinstance(c['ok'], bool) and c['found'] for c in d['checks'])"
+json "all((c['fix'] is None) == c['ok'] for c in d['checks'])"
+json "any(c['required'] and not c['ok'] for c in d['checks']) == ($code == 1)"
+check "a look leaves no file behind" [ -z "$(ls "$T" | grep -v -e out -e err)" ]
+
+expect 1 doctor --pack missing.pack --json
+json "[c['ok'] for c in d['checks'] if c['name'] == 'pack'] == [False]"
+json "'missing.pack' in [c['found'] for c in d['checks'] if c['name'] == 'pack'][0]"
+says 'what eval needs is missing: pack'
+expect 1 doctor --pack missing.pack
+prints 'FAIL  pack'
+prints 'fix: sh tools/get-assets.sh'
+
+head -c 3000 /dev/urandom >damaged.pack
+expect 1 doctor --pack damaged.pack
+prints 'FAIL  pack'
+says pack
+
+echo 'no database' >other.db
+expect 1 doctor --pack missing.pack --catalog other.db
+prints 'FAIL  catalog'
+check 'a file that is no catalog stays as it is' [ "$(cat other.db)" = 'no database' ]
+expect 1 doctor --pack missing.pack --catalog /proc/none/catalog.db
+prints 'FAIL  catalog'
+says 'catalog'
+expect 1 doctor --pack missing.pack --catalog new/deep/catalog.db
+prints 'ok    catalog  new/deep/catalog.db will be made by the first run'
+check 'the catalog was not made' [ ! -e new ]
+finish
