@@ -155,6 +155,7 @@ typedef struct vk_pair_sum {
   int n_unpaired; /* scored or not, in one run only or with an error in one of them */
 } vk_pair_sum;
 
+/* Counts the pairs of runs A and B. Errors: VK_E_NOTFOUND (no such run), VK_E_IO. */
 VK_NODISCARD vk_status vk_catalog_pair(vk_catalog *catalog, const char *id_a, const char *id_b,
                                        vk_pair_sum *out, vk_err *err);
 

@@ -1,5 +1,6 @@
 /* catalog_db.h - what catalog.c and catalog_run.c share; nobody else includes it.
- * `doing` completes sentences: "no space left while writing an episode". */
+ * `doing` completes sentences: "no space left while writing an episode".
+ * Test: tests/unit/test_catalog.c */
 #ifndef VK_CORE_CATALOG_DB_H
 #define VK_CORE_CATALOG_DB_H
 

@@ -71,6 +71,7 @@ vk_status vk_err_prefix(vk_err *err, const char *format, ...) VK_PRINTF(2, 3);
       goto done;                                                                                   \
   } while (0)
 
+/* What only wrong code can cause: says where and aborts. */
 #define VK_ASSERT(cond) ((cond) ? (void)0 : vk_assert_failed(#cond, __FILE__, __LINE__))
 VK_NORETURN void vk_assert_failed(const char *cond, const char *file, int line);
 

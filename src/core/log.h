@@ -25,6 +25,7 @@ typedef struct vk_log {
   pthread_mutex_t mutex; /* private */
 } vk_log;
 
+/* The stream stays the caller's. It is a terminal when isatty says so and TERM is not "dumb". */
 void vk_log_init(vk_log *log, FILE *stream, vk_log_level level);
 /* Ends a live line. The stream stays open. */
 void vk_log_fini(vk_log *log);

@@ -40,9 +40,11 @@ VK_NODISCARD vk_status vk_npz_f64(const vk_npz *npz, const char *name, int n_dim
 VK_NODISCARD vk_status vk_npz_text(const vk_npz *npz, const char *name, int64_t i, char *buf,
                                    size_t n_buf, vk_err *err);
 
+/* One .npy file; free it with vk_array_free. */
 VK_NODISCARD vk_status vk_npy_read(vk_array *array, const char *path, uint64_t max_bytes,
                                    vk_err *err);
 void vk_array_free(vk_array *array);
+/* Replace the file at once; version 1.0 headers, C order. */
 VK_NODISCARD vk_status vk_npy_write(const char *path, const vk_array *array, vk_err *err);
 VK_NODISCARD vk_status vk_npz_write(const char *path, const vk_npz *npz, vk_err *err);
 

@@ -16,6 +16,7 @@ typedef struct vk_str {
   bool is_out_of_memory;
 } vk_str;
 
+/* Becomes "" without memory of its own. */
 void vk_str_init(vk_str *s);
 /* May be initialised again afterwards; a zeroed vk_str is allowed. */
 void vk_str_free(vk_str *s);

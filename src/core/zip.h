@@ -67,7 +67,6 @@ VK_NODISCARD vk_status vk_zip_read(const vk_zip *zip, const vk_zip_entry *entry,
  * under 4 GiB (VK_E_RANGE); names must be ones that reading accepts and new (VK_E_FORMAT). Errors
  * also: VK_E_IO, VK_E_NOTFOUND, VK_E_NOMEM. */
 typedef struct vk_zip_writer vk_zip_writer;
-
 VK_NODISCARD vk_status vk_zip_create(vk_zip_writer **w, const char *path, vk_err *err);
 /* deflate: pack the bytes, unless that makes them larger; else they are stored. */
 VK_NODISCARD vk_status vk_zip_add(vk_zip_writer *w, const char *name, const void *bytes, size_t n,

@@ -35,6 +35,7 @@ typedef struct vk_step {
 
 typedef struct vk_env vk_env;
 
+/* An environment of its own state, before any reset; scene must outlive it. */
 VK_NODISCARD vk_status vk_env_new(vk_env **out, const vk_scene *scene, vk_err *err);
 void vk_env_free(vk_env *env);
 
@@ -69,11 +70,13 @@ VK_NODISCARD vk_status vk_env_rebuild_controller(vk_env *env, vk_err *err);
 VK_NODISCARD vk_status vk_env_step(vk_env *env, const double action[VK_N_ACTION], vk_step *out,
                                    vk_err *err);
 
+/* What the environment was made for or set to. */
 const vk_scene *vk_env_scene(const vk_env *env);
 /* The environment's own model (poses of fixtures) and data: privileged, read only. */
 const mjModel *vk_env_model(const vk_env *env);
 const mjData *vk_env_data(const vk_env *env);
 
+/* As last sampled. */
 const vk_robot_obs *vk_env_robot_obs(const vk_env *env);
 /* [n_object] in state order, as last sampled. */
 const vk_object_obs *vk_env_object_obs(const vk_env *env);

@@ -1,4 +1,5 @@
-/* env_internal.h - what env.c, env_reset.c and env_snapshot.c share. */
+/* env_internal.h - what env.c, env_reset.c and env_snapshot.c share.
+ * Test: tests/unit/test_env.c */
 #ifndef VK_SIM_ENV_INTERNAL_H
 #define VK_SIM_ENV_INTERNAL_H
 
@@ -77,6 +78,7 @@ void vk_env_forward(vk_env *env);
  * the position and velocity stages, unless normalising a quaternion once more changes it. */
 void vk_env_forward_again(vk_env *env);
 
+/* What the resets of a scene draw, resolved once. */
 VK_NODISCARD vk_status vk_reset_plan_init(vk_reset_plan *plan, const vk_scene *scene, vk_err *err);
 void vk_reset_plan_fini(vk_reset_plan *plan);
 

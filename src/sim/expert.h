@@ -34,8 +34,8 @@ void vk_expert_free(vk_expert *expert);
  * Errors: VK_E_NOTFOUND (an object or fixture of the goal has no row in the facts), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_expert_begin(vk_expert *expert, const vk_env *env, vk_err *err);
 
-/* The next action of the same environment: [dx dy dz, drx dry drz] in [-1, 1] and the gripper, which
- * is -1 (open) or +1 (close). env is not changed. */
+/* The next action of the same environment: [dx dy dz, drx dry drz] in [-1, 1] and the gripper,
+ * which is -1 (open) or +1 (close). env is not changed. */
 void vk_expert_act(vk_expert *expert, const vk_env *env, double action[VK_N_ACTION]);
 
 /* What it is doing, for people: "in akita_black_bowl_1 wooden_cabinet_1_top_region: lower (2)". */
