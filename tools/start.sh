@@ -1,0 +1,20 @@
+#!/bin/sh
+# start.sh - from a fresh clone to the main job: installs the Debian packages that are missing,
+# builds build/vlakit, and scores the scripted expert once on each of the 130 LIBERO tasks.
+#   sh tools/start.sh            all of it; further arguments go to vlakit eval
+#   sh tools/start.sh --build    stops when build/vlakit is built
+set -eu
+cd "$(dirname "$0")/.."
+. tools/deps.sh
+
+install_missing $build_packages
+if [ ! -f build/build.ninja ]; then
+  meson setup build --buildtype=release -Dtests=false -Dwerror=false >/dev/null ||
+    { tail -n 20 build/meson-logs/meson-log.txt >&2; exit 1; }
+fi
+ninja -C build vlakit | tail -n 1
+if [ "${1:-}" = --build ]; then
+  echo "built: build/vlakit"
+  exit 0
+fi
+exec build/vlakit eval --suite libero130 --policy expert --episodes 1 "$@"
