@@ -9,24 +9,29 @@
 enum { INIT_BYTES_MAX = 32 << 20 };
 
 /* The pickle up to ROWS, from COLS to the payload's length, and after the payload. */
-#define TEXT_OP(length, text) "X" length "\0\0\0" text
-static const char part_a[] = "\x80\x02"
-                             "cnumpy.core.multiarray\n_reconstruct\nq\x00"
-                             "cnumpy\nndarray\nq\x01"
-                             "K\x00\x85q\x02"
-                             "c_codecs\nencode\nq\x03" TEXT_OP("\x01", "b") "q\x04" TEXT_OP(
-                                 "\x06", "latin1") "q\x05\x86q\x06Rq\x07\x87q\x08Rq\x09(K\x01";
+// clang-format off
+static const char part_a[] =
+    "\x80\x02"
+    "cnumpy.core.multiarray\n_reconstruct\n" "q\x00"
+    "cnumpy\nndarray\n" "q\x01"
+    "K\x00" "\x85" "q\x02"
+    "c_codecs\nencode\n" "q\x03"
+    "X\x01\0\0\0" "b" "q\x04"
+    "X\x06\0\0\0" "latin1" "q\x05"
+    "\x86" "q\x06" "R" "q\x07" "\x87" "q\x08" "R" "q\x09"
+    "(" "K\x01";
 static const char part_b[] =
-    "\x86q\x0a"
-    "cnumpy\ndtype\nq\x0b" TEXT_OP(
-        "\x02", "f8") "q\x0c\x89\x88\x87q\x0d"
-                      "Rq\x0e(K\x03" TEXT_OP("\x01",
-                                             "<") "q\x0f"
-                                                  "NNN"
-                                                  "J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x10"
-                                                  "b\x89h\x03X";
-static const char part_c[] = "q\x11h\x05\x86q\x12Rq\x13tq\x14"
-                             "b.";
+    "\x86" "q\x0a"
+    "cnumpy\ndtype\n" "q\x0b"
+    "X\x02\0\0\0" "f8" "q\x0c"
+    "\x89" "\x88" "\x87" "q\x0d" "R" "q\x0e"
+    "(" "K\x03"
+    "X\x01\0\0\0" "<" "q\x0f"
+    "NNN" "J\xff\xff\xff\xff" "J\xff\xff\xff\xff" "K\x00" "t" "q\x10" "b"
+    "\x89" "h\x03" "X";
+static const char part_c[] =
+    "q\x11" "h\x05" "\x86" "q\x12" "R" "q\x13" "t" "q\x14" "b" ".";
+// clang-format on
 
 typedef struct pickle_reader {
   const unsigned char *p;

@@ -8,7 +8,9 @@
 
 typedef struct vk_source vk_source;
 
+/* An empty set. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_source_new(vk_source **out, vk_err *err);
+/* NULL is allowed. */
 void vk_source_free(vk_source *source);
 
 /* Adds a zip file or a folder (all files below it; links are followed). Earlier ones win.

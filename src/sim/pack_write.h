@@ -18,6 +18,7 @@ typedef struct vk_pack_builder {
   bool failed;
 } vk_pack_builder;
 
+/* Frees the sections; b is as good as new then. */
 void vk_pack_builder_fini(vk_pack_builder *b);
 
 /* Appends n items (NULL: zeros) to a section and returns the index of the first:
