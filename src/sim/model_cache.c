@@ -85,7 +85,8 @@ void vk_model_cache_store(const char *dir, const char key[65], const mjModel *m)
 {
   char path[VK_FS_PATH_MAX];
   int n = mj_sizeModel(m);
-  char *bytes = malloc(sizeof(cache_header) + (size_t)n);
+  /* Zeroed, as MuJoCo's size counts alignment that it does not write. */
+  char *bytes = calloc(1, sizeof(cache_header) + (size_t)n);
   if (!bytes)
     return;
   cache_header head;

@@ -111,8 +111,8 @@ vk_status vk_vfs_new(mjVFS **out, vk_err *err)
 
 vk_status vk_vfs_add(mjVFS *vfs, const char *name, const void *bytes, size_t n, vk_err *err)
 {
-  if (n > INT_MAX)
-    return vk_fail(err, VK_E_NOMEM, "%s: %zu bytes are too many for MuJoCo", name, n);
+  if (n < 1 || n > INT_MAX)
+    return vk_fail(err, VK_E_RANGE, "%s: %zu bytes, MuJoCo takes 1 to %d", name, n, INT_MAX);
 #if mjVERSION_HEADER < 320
   int status = mj_makeEmptyFileVFS(vfs, name, (int)n);
   int i = status == 0 ? mj_findFileVFS(vfs, name) : -1;
