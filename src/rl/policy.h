@@ -13,6 +13,7 @@
 enum {
   VK_POLICY_STATE = 1,    /* looks at the simulator's state (privileged) */
   VK_POLICY_PICTURES = 2, /* looks at camera pictures */
+  VK_POLICY_BATCH = 4,    /* answers for many environments at once faster than one by one */
 };
 
 /* What an episode's policy sees of one environment in one query. */

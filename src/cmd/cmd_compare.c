@@ -1,0 +1,127 @@
+/* cmd_compare.c - vlakit compare A B: two evaluations, episode by episode. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/report.h"
+#include "core/stats.h"
+
+/* Both must have had the same trials: then episodes of one (task, row) are a pair. */
+static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err *err)
+{
+  static const struct {
+    const char *key, *what, *shown;
+  } same[] = {{"protocol_hash", "protocol", "protocol"},
+              {"pack_hash", "pack", "pack_hash"},
+              {"visuals", "visuals", "visuals"}};
+  const vk_report *both[2] = {a, b};
+  for (int i = 0; i < 2; i++)
+    if (!vk_report_text(both[i], "suite")[0])
+      return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation",
+                     vk_report_text(both[i], "run"), vk_report_text(both[i], "command"));
+  for (size_t i = 0; i < VK_COUNT(same); i++) {
+    const char *of_a = vk_report_text(a, same[i].key), *of_b = vk_report_text(b, same[i].key);
+    if (strcmp(of_a, of_b) == 0)
+      continue;
+    /* A protocol's hash covers its seed. */
+    bool is_seed =
+        i == 0 && strcmp(vk_report_text(a, "protocol"), vk_report_text(b, "protocol")) == 0;
+    if (is_seed)
+      return vk_fail(err, VK_E_MISMATCH,
+                     "runs %s and %s differ in the protocol's seed (%.0f and %.0f): their episodes "
+                     "are not the same trials",
+                     vk_report_text(a, "run"), vk_report_text(b, "run"),
+                     vk_report_number(a, "seed"), vk_report_number(b, "seed"));
+    return vk_fail(err, VK_E_MISMATCH,
+                   "runs %s and %s differ in %s (%.16s and %.16s): their episodes are not the same "
+                   "trials",
+                   vk_report_text(a, "run"), vk_report_text(b, "run"), same[i].what,
+                   vk_report_text(a, same[i].shown), vk_report_text(b, same[i].shown));
+  }
+  return VK_OK;
+}
+
+static void print_rate(const char *name, const vk_report *r, int n_success, int n)
+{
+  double lo, hi;
+  vk_stats_wilson(n_success, n, VK_STATS_Z95, &lo, &hi);
+  printf("%s  run %s  %-24s %5d of %5d  %6.2f %%  (%.2f - %.2f %%)\n", name,
+         vk_report_text(r, "run"), vk_report_text(r, "policy"), n_success, n, 100.0 * n_success / n,
+         100 * lo, 100 * hi);
+}
+
+static void print_text(const vk_report *a, const vk_report *b, const vk_pair_sum *p, double p_value)
+{
+  print_rate("A", a, p->both + p->only_a, p->n);
+  print_rate("B", b, p->both + p->only_b, p->n);
+  printf("\nof %d pairs: both %d, only A %d, only B %d, neither %d; p = %.3g (exact McNemar)\n",
+         p->n, p->both, p->only_a, p->only_b, p->neither, p_value);
+  if (p->n_unpaired)
+    printf("%d episodes are in one run only, or could not be scored, and are left out\n",
+           p->n_unpaired);
+}
+
+static vk_status print_json(const vk_report *a, const vk_report *b, const vk_pair_sum *p,
+                            double p_value, vk_err *err)
+{
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "run_a", vk_report_text(a, "run"));
+  cJSON_AddStringToObject(o, "run_b", vk_report_text(b, "run"));
+  cJSON_AddNumberToObject(o, "n", p->n);
+  cJSON_AddNumberToObject(o, "both", p->both);
+  cJSON_AddNumberToObject(o, "only_a", p->only_a);
+  cJSON_AddNumberToObject(o, "only_b", p->only_b);
+  cJSON_AddNumberToObject(o, "neither", p->neither);
+  cJSON_AddNumberToObject(o, "p_value", p_value);
+  cJSON_AddNumberToObject(o, "success_rate_a", (double)(p->both + p->only_a) / p->n);
+  cJSON_AddNumberToObject(o, "success_rate_b", (double)(p->both + p->only_b) / p->n);
+  cJSON_AddNumberToObject(o, "n_unpaired", p->n_unpaired);
+  vk_status st = vk_json_print(o, err);
+  cJSON_Delete(o);
+  return st;
+}
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  const char *id_a = call->positional[0], *id_b = call->positional[1];
+  vk_catalog *catalog = NULL;
+  vk_report a = {0}, b = {0};
+  vk_pair_sum sum;
+  vk_status st = vk_catalog_open(&catalog, call->common->catalog, VK_CATALOG_READ, err);
+  if (st != VK_OK)
+    return st;
+  VK_TRY_DONE(vk_report_load(&a, catalog, id_a, 0, NULL, err));
+  VK_TRY_DONE(vk_report_load(&b, catalog, id_b, 0, NULL, err));
+  VK_TRY_DONE(check_comparable(&a, &b, err));
+  VK_TRY_DONE(vk_catalog_pair(catalog, id_a, id_b, &sum, err));
+  if (sum.n == 0) {
+    st = vk_fail(err, VK_E_MISMATCH, "runs %s and %s have no scored episode in common", id_a, id_b);
+    goto done;
+  }
+  double p_value = vk_stats_mcnemar_exact(sum.only_a, sum.only_b);
+  if (call->common->json)
+    st = print_json(&a, &b, &sum, p_value, err);
+  else
+    print_text(&a, &b, &sum, p_value);
+done:
+  vk_report_free(&a);
+  vk_report_free(&b);
+  vk_catalog_close(catalog);
+  return st;
+}
+
+const vk_cmd vk_cmd_compare = {
+    .name = "compare",
+    .summary = "compare two evaluations episode by episode",
+    .synopsis = "RUN_A RUN_B",
+    .description = "Pairs the episodes of two runs by task and init row, and prints both success "
+                   "rates over the pairs and the p-value of the exact two-sided McNemar test: how "
+                   "likely a difference of this size is between two policies that are equally "
+                   "good.\n\n"
+                   "Runs that differ in protocol, pack or visuals are refused, as their episodes "
+                   "are not the same trials.",
+    .examples = "  vlakit compare 05k2m3xq 05k2n81a  # is the second better?\n",
+    .n_positional_min = 2,
+    .n_positional_max = 2,
+    .run = run,
+};

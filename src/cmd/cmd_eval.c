@@ -1,0 +1,563 @@
+/* cmd_eval.c - vlakit eval: score a policy on the benchmark's tasks. */
+#include <mujoco/mujoco.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/report.h"
+#include "core/cpu.h"
+#include "core/str.h"
+#include "core/sys.h"
+#include "core/version.h"
+#include "sim/model_cache.h"
+
+typedef struct eval_args {
+  const char *suite, *policy, *protocol, *resume;
+  int64_t n_episode;
+  bool is_n_episode_given, by_task;
+} eval_args;
+
+enum { EPISODES_MAX = 100000, TRACE_SPANS_MAX = 4 << 20, FEW_TASKS = 10 };
+
+static const eval_args defaults = {0};
+
+#define ARGS eval_args
+static const vk_opt opts[] = {
+    VK_OPT_I64_GIVEN(ARGS, "episodes", n_episode, is_n_episode_given, 1, EPISODES_MAX, "N", NULL,
+                     "episodes a task (default: the protocol's)"),
+    VK_OPT_FLAG(ARGS, "per-task", by_task, "print a line a task, also when there are many"),
+    VK_OPT_STR(ARGS, "policy", policy, "P", "who acts: NAME or NAME:ARGUMENT; list: show them"),
+    VK_OPT_STR(ARGS, "protocol", protocol, "NAME",
+               "oft, openpi or libero: waits, limits, seed (default oft)"),
+    VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
+    VK_OPT_STR(ARGS, "suite", suite, "S",
+               "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
+    VK_OPT_END,
+};
+#undef ARGS
+
+/* What is to be run, whether new or resumed. */
+typedef struct plan {
+  const char *suite, *policy_word;
+  const vk_protocol *protocol;
+  uint32_t seed;
+  bool is_seed_given, is_n_episode_given;
+  int n_per_task;
+  vk_pack pack;
+  uint32_t n_task;
+  uint32_t *task;
+  char (*task_id)[VK_TASK_ID_SIZE];
+  vk_eval_episode *episode; /* still to do */
+  int n_episode, n_total;
+  int64_t n_step_max; /* of those to do */
+} plan;
+
+/* What runs it. */
+typedef struct session {
+  const vk_cmd_call *call;
+  plan plan;
+  vk_isa isa;
+  vk_cpu cpu;
+  vk_pool *pool;
+  vk_policy policy;
+  char protocol_hash[65];
+  vk_catalog *catalog;
+  vk_run run;
+  vk_report earlier; /* the run as an earlier session left it */
+  vk_log log;
+  vk_progress progress;
+  vk_trace *trace;
+  int n_done, n_scored, n_success; /* earlier sessions included */
+} session;
+
+/* ---- vlakit eval --policy list ---- */
+
+static vk_status list_policies(bool as_json, vk_err *err)
+{
+  cJSON *top = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(top, "policies");
+  for (size_t i = 0; vk_policy_defs[i]; i++) {
+    const vk_policy_def *def = vk_policy_defs[i];
+    char word[80];
+    snprintf(word, sizeof word, "%s%s%s", def->name, def->argument ? ":" : "",
+             def->argument ? def->argument : "");
+    if (!as_json) {
+      printf("%-14s %s\n", word, def->help);
+      continue;
+    }
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "name", def->name);
+    cJSON_AddStringToObject(o, "policy", word);
+    cJSON_AddStringToObject(o, "help", def->help);
+    cJSON_AddBoolToObject(o, "privileged", (def->needs & VK_POLICY_STATE) != 0);
+    cJSON_AddItemToArray(list, o);
+  }
+  vk_status st = as_json ? vk_json_print(top, err) : VK_OK;
+  cJSON_Delete(top);
+  return st;
+}
+
+/* ---- the plan ---- */
+
+/* With --resume the record says what to run; what is typed as well must agree with it. */
+static vk_status plan_from_record(session *s, const eval_args *args, vk_err *err)
+{
+  plan *p = &s->plan;
+  const vk_common_args *common = s->call->common;
+  const vk_report *r = &s->earlier;
+  if (!vk_report_text(r, "suite")[0])
+    return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation", args->resume,
+                   vk_report_text(r, "command"));
+  p->suite = vk_report_text(r, "suite");
+  p->policy_word = vk_report_text(r, "policy");
+  p->n_per_task = (int)vk_report_number(r, "episodes_per_task");
+  p->seed = (uint32_t)vk_report_number(r, "seed");
+  VK_TRY(vk_protocol_find(&p->protocol, vk_report_text(r, "protocol"), err));
+  const char *differs = NULL;
+  if (args->suite && strcmp(args->suite, p->suite) != 0)
+    differs = "--suite";
+  else if (args->policy && strcmp(args->policy, p->policy_word) != 0)
+    differs = "--policy";
+  else if (args->protocol && strcmp(args->protocol, p->protocol->name) != 0)
+    differs = "--protocol";
+  else if (args->is_n_episode_given && args->n_episode != p->n_per_task)
+    differs = "--episodes";
+  else if (common->seed_given && common->seed != p->seed)
+    differs = "--seed";
+  if (differs)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "%s is not what run %s was started with; give --resume alone, or start a new run", differs,
+        args->resume);
+  return VK_OK;
+}
+
+static vk_status plan_from_options(session *s, const eval_args *args, vk_err *err)
+{
+  plan *p = &s->plan;
+  const vk_common_args *common = s->call->common;
+  if (!args->suite || !args->policy)
+    return vk_fail(err, VK_E_USAGE,
+                   "--suite and --policy are needed, or --resume; for example "
+                   "vlakit eval --suite libero_goal --policy expert");
+  VK_TRY(vk_protocol_find(&p->protocol, args->protocol ? args->protocol : "oft", err));
+  p->suite = args->suite;
+  p->policy_word = args->policy;
+  p->is_seed_given = common->seed_given;
+  p->seed = common->seed_given ? (uint32_t)common->seed : p->protocol->seed;
+  p->is_n_episode_given = args->is_n_episode_given;
+  p->n_per_task = args->is_n_episode_given ? (int)args->n_episode : p->protocol->n_episode;
+  return VK_OK;
+}
+
+/* Opens the pack and lays out tasks and episodes, task by task. */
+static vk_status plan_episodes(session *s, vk_err *err)
+{
+  plan *p = &s->plan;
+  VK_TRY(vk_pack_open(&p->pack, s->call->common->pack, err));
+  p->task = calloc(p->pack.n_task + 1, sizeof *p->task);
+  p->task_id = calloc(p->pack.n_task + 1, sizeof *p->task_id);
+  if (!p->task || !p->task_id)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", p->pack.n_task);
+  VK_TRY(vk_pack_find_tasks(&p->pack, p->suite, p->task, &p->n_task, err));
+  p->n_total = (int)p->n_task * p->n_per_task;
+  p->episode = calloc((size_t)p->n_total + 1, sizeof *p->episode);
+  bool *is_done = calloc((size_t)p->n_total + 1, sizeof *is_done);
+  if (!p->episode || !is_done) {
+    free(is_done);
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d episodes", p->n_total);
+  }
+  for (uint32_t i = 0; i < p->n_task; i++)
+    vk_eval_task_id(&p->pack, p->task[i], p->task_id[i]);
+  for (int k = 0; k < s->earlier.n_episode; k++)
+    for (uint32_t i = 0; i < p->n_task; i++)
+      if (strcmp(s->earlier.episode[k].task, p->task_id[i]) == 0 &&
+          s->earlier.episode[k].row < p->n_per_task)
+        is_done[(int)i * p->n_per_task + s->earlier.episode[k].row] = true;
+  vk_status st = VK_OK;
+  for (uint32_t i = 0; i < p->n_task && st == VK_OK; i++) {
+    const vk_pack_task *t = &p->pack.task[p->task[i]];
+    int n_step =
+        vk_protocol_n_step(p->protocol, vk_pack_text(&p->pack, p->pack.suite[t->suite].name));
+    if ((uint32_t)p->n_per_task > t->n_row)
+      st = vk_fail(err, VK_E_USAGE, "--episodes: task %s has %u init rows, %d episodes asked for",
+                   p->task_id[i], t->n_row, p->n_per_task);
+    for (int row = 0; row < p->n_per_task; row++)
+      if (!is_done[(int)i * p->n_per_task + row]) {
+        p->episode[p->n_episode++] = (vk_eval_episode){p->task[i], row};
+        p->n_step_max += n_step + p->protocol->n_dummy;
+      }
+  }
+  free(is_done);
+  return st;
+}
+
+static void free_plan(plan *p)
+{
+  vk_pack_close(&p->pack);
+  free(p->task);
+  free(p->task_id);
+  free(p->episode);
+}
+
+/* ---- the record ---- */
+
+/* The command line with words quoted for a shell where needed. */
+static void quote_command_line(const vk_cmd_call *call, vk_str *out)
+{
+  for (int i = 0; i < call->argc; i++) {
+    const char *word = i == 0 ? "vlakit" : call->argv[i];
+    bool is_plain = word[0] && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV"
+                                                  "WXYZ0123456789_-+=:,./@%")];
+    if (i)
+      vk_str_append_char(out, ' ');
+    if (is_plain) {
+      vk_str_append(out, word);
+      continue;
+    }
+    vk_str_append_char(out, '\'');
+    for (const char *c = word; *c; c++)
+      *c == '\'' ? vk_str_append(out, "'\\''") : vk_str_append_char(out, *c);
+    vk_str_append_char(out, '\'');
+  }
+}
+
+static char *config_json(const session *s)
+{
+  const plan *p = &s->plan;
+  const vk_common_args *common = s->call->common;
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "suite", p->suite);
+  cJSON_AddStringToObject(o, "policy", p->policy_word);
+  cJSON_AddStringToObject(o, "protocol", p->protocol->name);
+  cJSON_AddNumberToObject(o, "episodes", p->n_per_task);
+  cJSON_AddNumberToObject(o, "seed", p->seed);
+  cJSON_AddNumberToObject(o, "threads", vk_pool_n_thread(s->pool));
+  cJSON_AddStringToObject(o, "isa", vk_isa_name(s->isa));
+  cJSON_AddStringToObject(o, "device", common->device);
+  cJSON_AddStringToObject(o, "pack", p->pack.path);
+  char *text = NULL;
+  vk_status st = vk_json_text(&text, o, NULL);
+  cJSON_Delete(o);
+  return st == VK_OK ? text : NULL;
+}
+
+static vk_status begin_record(session *s, vk_err *err)
+{
+  const plan *p = &s->plan;
+  char version[64], machine[160];
+  snprintf(version, sizeof version, "%s (%s)", vk_version(), vk_version_commit());
+  long page = sysconf(_SC_PAGESIZE), n_page = sysconf(_SC_PHYS_PAGES);
+  snprintf(machine, sizeof machine, "%s, %d processors, %.0f GB",
+           s->cpu.name[0] ? s->cpu.name : "unknown processor", vk_cpu_count(),
+           (double)page * (double)n_page / 1e9);
+  vk_str line;
+  vk_str_init(&line);
+  quote_command_line(s->call, &line);
+  char *config = config_json(s);
+  vk_status st = vk_str_check(&line, "the command line", err);
+  if (st == VK_OK && !config)
+    st = vk_fail(err, VK_E_NOMEM, "no memory for the run's record");
+  const vk_run_row row = {.command = "eval",
+                          .command_line = line.text,
+                          .config = config,
+                          .version = version,
+                          .mujoco = mj_versionString(),
+                          .pack_hash = p->pack.hash,
+                          .policy_hash = s->policy.hash,
+                          .protocol_hash = s->protocol_hash,
+                          .visuals = "none",
+                          .isa = vk_isa_name(s->isa),
+                          .machine = machine,
+                          .n_thread = vk_pool_n_thread(s->pool)};
+  const vk_evaluation_row evaluation = {.suite = p->suite,
+                                        .policy = p->policy_word,
+                                        .protocol = p->protocol->name,
+                                        .rows = "eval",
+                                        .seed = p->seed,
+                                        .is_seed_given = p->is_seed_given,
+                                        .n_episode_per_task = p->n_per_task,
+                                        .is_n_episode_given = p->is_n_episode_given,
+                                        .n_episode = p->n_total};
+  if (st == VK_OK)
+    st = vk_run_begin(&s->run, s->catalog, &row, &evaluation, err);
+  cJSON_free(config);
+  vk_str_free(&line);
+  return st;
+}
+
+/* Episodes of one run must come from the same things. */
+static vk_status check_resumable(const session *s, vk_err *err)
+{
+  const struct {
+    const char *key, *now, *what;
+  } same[] = {
+      {"pack_hash", s->plan.pack.hash, "the pack"},
+      {"protocol_hash", s->protocol_hash, "the protocol"},
+      {"policy_hash", s->policy.hash, "the policy"},
+      {"mujoco", mj_versionString(), "MuJoCo's version"},
+  };
+  for (size_t i = 0; i < VK_COUNT(same); i++)
+    if (strcmp(vk_report_text(&s->earlier, same[i].key), same[i].now) != 0)
+      return vk_fail(err, VK_E_MISMATCH,
+                     "run %s was started with another state of %s (%.12s, now %.12s); start a new "
+                     "run",
+                     vk_report_text(&s->earlier, "run"), same[i].what,
+                     vk_report_text(&s->earlier, same[i].key), same[i].now);
+  return VK_OK;
+}
+
+static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
+{
+  session *s = arg;
+  char id[VK_TASK_ID_SIZE];
+  vk_eval_task_id(&s->plan.pack, r->episode.i_task, id);
+  bool is_scored = r->status == VK_OK;
+  const vk_episode_row row = {.task = id,
+                              .row = r->episode.row,
+                              .seed = s->plan.seed,
+                              .success = r->success,
+                              .steps = r->steps,
+                              .error = is_scored ? NULL : r->error.text,
+                              .state_sha256 = is_scored ? r->state_sha256 : NULL,
+                              .n_unstable = r->n_unstable,
+                              .wall_s = r->wall_s};
+  if (vk_run_put_episodes(&s->run, 1, &row, err) != VK_OK)
+    return vk_err_prefix(err, "run %s", s->run.id);
+  s->n_done++;
+  s->n_scored += is_scored;
+  s->n_success += r->success;
+  if (s->n_scored)
+    vk_progress_set_note(&s->progress, "success %.1f %%", 100.0 * s->n_success / s->n_scored);
+  vk_progress_add(&s->progress, 1);
+  return VK_OK;
+}
+
+/* ---- running ---- */
+
+static vk_eval_config eval_config(session *s, const char *cache_dir)
+{
+  return (vk_eval_config){.pack = &s->plan.pack,
+                          .cache_dir = cache_dir,
+                          .protocol = s->plan.protocol,
+                          .seed = s->plan.seed,
+                          .policy = &s->policy,
+                          .pool = s->pool,
+                          .n_episode = s->plan.n_episode,
+                          .episode = s->plan.episode,
+                          .put = put_result,
+                          .arg = s,
+                          .progress = &s->progress,
+                          .trace = s->trace};
+}
+
+static void duration_text(double s, char *text, size_t n)
+{
+  if (s < 120)
+    snprintf(text, n, "%.0f s", s);
+  else if (s < 7200)
+    snprintf(text, n, "%.0f min", s / 60);
+  else
+    snprintf(text, n, "%.1f h", s / 3600);
+}
+
+/* --dry-run: memory and time by the first episode's environment. */
+static vk_status print_dry_run(session *s, vk_err *err)
+{
+  const plan *p = &s->plan;
+  char cache[VK_FS_PATH_MAX];
+  vk_eval_config config = eval_config(s, vk_model_cache_dir(cache));
+  vk_eval_probe probe = {0};
+  if (p->n_episode > 0)
+    VK_TRY(vk_eval_probe_run(&config, &probe, err));
+  int n_thread = vk_pool_n_thread(s->pool);
+  int n_env = n_thread < p->n_episode ? n_thread : p->n_episode;
+  double bytes =
+      (double)vk_sys_resident_bytes() + (double)probe.bytes * (n_env > 1 ? n_env - 1 : 0);
+  double wall_s =
+      ((double)p->n_step_max * probe.step_s + p->n_episode * probe.reset_s) / (n_env ? n_env : 1);
+  if (s->call->common->json) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddBoolToObject(o, "dry_run", true);
+    cJSON_AddStringToObject(o, "suite", p->suite);
+    cJSON_AddStringToObject(o, "policy", p->policy_word);
+    cJSON_AddStringToObject(o, "protocol", p->protocol->name);
+    cJSON_AddNumberToObject(o, "seed", p->seed);
+    cJSON_AddNumberToObject(o, "n_task", p->n_task);
+    cJSON_AddNumberToObject(o, "n_episode", p->n_episode);
+    cJSON_AddNumberToObject(o, "n_step_max", (double)p->n_step_max);
+    cJSON_AddNumberToObject(o, "threads", n_thread);
+    cJSON_AddNumberToObject(o, "bytes", bytes);
+    cJSON_AddNumberToObject(o, "wall_s_max", wall_s);
+    vk_status st = vk_json_print(o, err);
+    cJSON_Delete(o);
+    return st;
+  }
+  char time[32];
+  duration_text(wall_s, time, sizeof time);
+  printf("policy    %s, protocol %s, seed %u\n", p->policy_word, p->protocol->name, p->seed);
+  printf("episodes  %d of %d (%u tasks, %d each), at most %lld control steps\n", p->n_episode,
+         p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max);
+  printf("memory    about %.0f MB on %d threads\n", bytes / 1e6, n_thread);
+  printf("time      at most about %s, at %.1f ms a control step of %s, without the policy's own\n",
+         time, 1e3 * probe.step_s, p->task_id[0]);
+  return VK_OK;
+}
+
+static vk_status print_result(session *s, const vk_eval_stats *stats, int n_now, vk_err *err)
+{
+  const eval_args *args = s->call->args;
+  vk_report r;
+  VK_TRY(vk_report_load(&r, s->catalog, s->run.id, (int)s->plan.n_task,
+                        (const char(*)[VK_TASK_ID_SIZE])s->plan.task_id, err));
+  double wall_s = stats->wall_s > 0 ? stats->wall_s : 1;
+  double steps_per_s = (double)stats->n_step / wall_s, episodes_per_s = n_now / wall_s;
+  vk_status st = VK_OK;
+  if (s->call->common->json) {
+    cJSON *o = r.head;
+    cJSON_AddNumberToObject(o, "steps_per_s", steps_per_s);
+    cJSON_AddNumberToObject(o, "episodes_per_s", episodes_per_s);
+    vk_report_add_json(o, &r);
+    st = vk_json_print(o, err);
+  } else {
+    char time[32];
+    vk_report_print(&r, args->by_task || s->plan.n_task <= FEW_TASKS);
+    duration_text(stats->wall_s, time, sizeof time);
+    printf("%d episode%s in %s on %d threads: %.2f episodes/s, %.0f control steps/s\n", n_now,
+           n_now == 1 ? "" : "s", time, vk_pool_n_thread(s->pool), episodes_per_s, steps_per_s);
+  }
+  const char *first = NULL;
+  for (int i = 0; i < r.n_episode && !first; i++)
+    first = r.episode[i].error;
+  if (st == VK_OK && r.all.n == 0 && first)
+    st = vk_fail(err, VK_E_SIM, "no episode could be scored; the first of %d errors: %s",
+                 r.all.n_error, first);
+  vk_report_free(&r);
+  return st;
+}
+
+/* Opens or takes over the run's record, runs what is left and closes it. */
+static vk_status run_session(session *s, vk_err *err)
+{
+  const eval_args *args = s->call->args;
+  const vk_common_args *common = s->call->common;
+  bool is_done = args->resume && strcmp(vk_report_text(&s->earlier, "state"), "done") == 0;
+  if (is_done)
+    snprintf(s->run.id, sizeof s->run.id, "%s", args->resume), s->run.catalog = s->catalog;
+  else if (args->resume)
+    VK_TRY(vk_run_resume(&s->run, s->catalog, args->resume, err));
+  else
+    VK_TRY(begin_record(s, err));
+  if (common->trace)
+    VK_TRY(vk_trace_new(&s->trace, TRACE_SPANS_MAX, err));
+  char cache[VK_FS_PATH_MAX];
+  vk_eval_config config = eval_config(s, vk_model_cache_dir(cache));
+  vk_eval_stats stats = {0};
+  int n_before = s->n_done;
+  vk_progress_init(&s->progress, common->quiet ? NULL : &s->log, "eval", "episodes",
+                   s->plan.n_total, n_before);
+  vk_status st = vk_evaluate(&config, &stats, err);
+  vk_progress_fini(&s->progress);
+  if (s->trace) {
+    vk_err trace_err = VK_ERR_INIT;
+    if (vk_trace_write(s->trace, common->trace, &trace_err) != VK_OK && st == VK_OK) {
+      st = trace_err.code;
+      *err = trace_err;
+    }
+  }
+  if (!is_done) {
+    vk_err finish_err = VK_ERR_INIT;
+    if (vk_run_finish(&s->run, st, err, stats.wall_s, &finish_err) != VK_OK && st == VK_OK) {
+      st = finish_err.code;
+      *err = finish_err;
+    }
+  }
+  if (st == VK_E_INTERRUPTED)
+    return vk_fail(err, st,
+                   "interrupted: %d of %d episodes are in the catalog; go on with vlakit "
+                   "eval --resume %s",
+                   s->n_done, s->plan.n_total, s->run.id);
+  return st == VK_OK ? print_result(s, &stats, s->n_done - n_before, err) : st;
+}
+
+static vk_status prepare(session *s, vk_err *err)
+{
+  const eval_args *args = s->call->args;
+  const vk_common_args *common = s->call->common;
+  vk_cpu_detect(&s->cpu);
+  VK_TRY(vk_isa_parse(common->isa, &s->cpu, &s->isa, err));
+  if (args->resume) {
+    VK_TRY(vk_catalog_open(&s->catalog, common->catalog,
+                           common->dry_run ? VK_CATALOG_READ : VK_CATALOG_WRITE, err));
+    VK_TRY(vk_report_load(&s->earlier, s->catalog, args->resume, 0, NULL, err));
+    VK_TRY(plan_from_record(s, args, err));
+  } else {
+    VK_TRY(plan_from_options(s, args, err));
+  }
+  s->n_done = s->earlier.n_episode;
+  s->n_scored = s->earlier.all.n;
+  s->n_success = s->earlier.all.n_success;
+  VK_TRY(plan_episodes(s, err));
+  VK_TRY(vk_pool_new(&s->pool, (int)common->n_thread, err));
+  const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(s->pool), .seed = s->plan.seed};
+  VK_TRY(vk_policy_open(&s->policy, s->plan.policy_word, &policy_args, err));
+  vk_protocol_hash(s->plan.protocol, s->plan.seed, s->protocol_hash);
+  return args->resume ? check_resumable(s, err) : VK_OK;
+}
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  const eval_args *args = call->args;
+  const vk_common_args *common = call->common;
+  if (args->policy && strcmp(args->policy, "list") == 0)
+    return list_policies(common->json, err);
+  session s = {.call = call};
+  vk_log_init(&s.log, stderr, VK_LOG_INFO);
+  vk_status st = prepare(&s, err);
+  if (st == VK_OK && common->dry_run) {
+    st = print_dry_run(&s, err);
+  } else if (st == VK_OK) {
+    if (!s.catalog)
+      st = vk_catalog_open(&s.catalog, common->catalog, VK_CATALOG_WRITE, err);
+    if (st == VK_OK)
+      st = run_session(&s, err);
+  }
+  vk_log_fini(&s.log);
+  vk_policy_close(&s.policy);
+  vk_pool_free(s.pool);
+  vk_trace_free(s.trace);
+  vk_report_free(&s.earlier);
+  vk_catalog_close(s.catalog);
+  free_plan(&s.plan);
+  return st;
+}
+
+const vk_cmd vk_cmd_eval = {
+    .name = "eval",
+    .flags = VK_CMD_LONG,
+    .summary = "score a policy on the benchmark's tasks",
+    .synopsis = "--suite S --policy P [options] | --resume RUN",
+    .description =
+        "Runs N episodes of every task and prints success rates by suite with their 95 % Wilson "
+        "intervals. Episode k of a task starts from its k-th init row after the k-th reset of a "
+        "generator seeded once, so what an episode sees depends on k alone: results do not change "
+        "with the number of threads, with other tasks or with --resume.\n\n"
+        "A protocol says how published numbers were taken; --episodes and --seed win over it:\n"
+        "  oft     OpenVLA-OFT: seed 0, 10 waiting steps, 50 episodes; limits: spatial 220,\n"
+        "          object 280, goal 300, libero_10 520, libero_90 400, other suites 600\n"
+        "  openpi  openpi: as oft, with seed 7\n"
+        "  libero  the paper's code: seed 10000, 5 waiting steps, 20 episodes, limit 600\n\n"
+        "What an environment or a policy cannot do (a NaN as action, say) is an error of that "
+        "episode: it is listed, is no failure of the policy, and is not in n. Every run is a row "
+        "of the catalog, every episode too as soon as it ends; after Ctrl-C, a crash or a full "
+        "disk, --resume goes on and ends with the same rows.",
+    .examples = "  vlakit eval --suite libero130 --policy expert --episodes 1  # all tasks, once\n"
+                "  vlakit eval --suite libero_goal/3 --policy random --json  # for scripts\n"
+                "  vlakit eval --suite libero_10 --policy zero --dry-run  # how long, how much\n"
+                "  vlakit eval --policy list  # who can act\n",
+    .opts = opts,
+    .args_size = sizeof(eval_args),
+    .args_default = &defaults,
+    .run = run,
+};

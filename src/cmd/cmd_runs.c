@@ -1,0 +1,209 @@
+/* cmd_runs.c - vlakit runs: what the catalog holds. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/report.h"
+
+/* ---- a list ---- */
+
+static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
+                           const vk_episode_sum *sum, vk_err *err)
+{
+  int *n = arg;
+  if ((*n)++ == 0)
+    printf("%-8s  %-20s  %-11s  %-8s  %s\n", "run", "start", "state", "command", "what");
+  printf("%-8s  %-20s  %-11s  %-8s", row->id, row->start_utc, row->state, row->command);
+  if (evaluation) {
+    printf("  %s on %s, %s: %d of %d episodes", evaluation->policy, evaluation->suite,
+           evaluation->protocol, sum->n_scored + sum->n_error, evaluation->n_episode);
+    if (sum->n_scored)
+      printf(", success %.1f %%", 100.0 * sum->n_success / sum->n_scored);
+    if (sum->n_error)
+      printf(", %d error%s", sum->n_error, sum->n_error == 1 ? "" : "s");
+  }
+  putchar('\n');
+  return VK_OK;
+}
+
+static vk_status add_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
+                         const vk_episode_sum *sum, vk_err *err)
+{
+  cJSON_AddItemToArray(arg, vk_report_run_json(row, evaluation, sum));
+  return VK_OK;
+}
+
+static vk_status list_json(vk_catalog *catalog, vk_err *err)
+{
+  cJSON *top = cJSON_CreateObject(), *runs = cJSON_AddArrayToObject(top, "runs");
+  vk_status st = catalog ? vk_catalog_each_run(catalog, NULL, add_run, runs, err) : VK_OK;
+  if (st == VK_OK)
+    st = vk_json_print(top, err);
+  cJSON_Delete(top);
+  return st;
+}
+
+/* ---- one run ---- */
+
+static vk_status show_json(vk_report *r, vk_err *err)
+{
+  cJSON *top = cJSON_CreateObject(), *runs = cJSON_AddArrayToObject(top, "runs");
+  if (vk_report_text(r, "suite")[0])
+    vk_report_add_json(r->head, r);
+  cJSON_AddItemToArray(runs, r->head);
+  r->head = NULL; /* top has it */
+  vk_status st = vk_json_print(top, err);
+  cJSON_Delete(top);
+  return st;
+}
+
+static void show(const vk_report *r)
+{
+  static const char *const key[] = {"command_line", "state",   "error",   "start",  "end",
+                                    "isa",          "machine", "version", "mujoco", "suite"};
+  for (size_t i = 0; i < VK_COUNT(key); i++)
+    if (vk_report_text(r, key[i])[0])
+      printf("%-12s  %s\n", key[i], vk_report_text(r, key[i]));
+  printf("%-12s  %.1f s on %.0f threads\n", "time", vk_report_number(r, "wall_s"),
+         vk_report_number(r, "threads"));
+  if (!vk_report_text(r, "suite")[0])
+    return;
+  printf("%-12s  %d of %.0f\n\n", "episodes", r->n_episode, vk_report_number(r, "n_planned"));
+  vk_report_print(r, true);
+}
+
+/* ---- export ---- */
+
+/* A field of a CSV line (RFC 4180); NULL is empty. */
+static void print_field(const char *text, bool is_last)
+{
+  if (text && text[strcspn(text, ",\"\r\n")]) {
+    putchar('"');
+    for (; *text; text++) {
+      if (*text == '"')
+        putchar('"');
+      putchar(*text);
+    }
+    putchar('"');
+  } else if (text) {
+    fputs(text, stdout);
+  }
+  fputs(is_last ? "\r\n" : ",", stdout);
+}
+
+static void print_number(double value, bool is_last)
+{
+  char text[32];
+  snprintf(text, sizeof text, "%.17g", value);
+  print_field(text, is_last);
+}
+
+static vk_status export_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
+                            const vk_episode_sum *sum, vk_err *err)
+{
+  static const vk_evaluation_row none = {0};
+  const vk_evaluation_row *e = evaluation ? evaluation : &none;
+  print_field(row->id, false);
+  print_field(row->state, false);
+  print_field(row->error, false);
+  print_field(row->start_utc, false);
+  print_field(row->end_utc, false);
+  print_number(row->wall_s, false);
+  print_number(row->n_thread, false);
+#define X(column) print_field(row->column, false);
+  VK_RUN_TEXTS(X)
+#undef X
+  print_field(e->suite, false);
+  print_field(e->policy, false);
+  print_field(e->protocol, false);
+  print_field(e->rows, false);
+  print_number((double)e->seed, false);
+  print_number(e->n_episode, false);
+  print_number(sum->n_scored, false);
+  print_number(sum->n_success, false);
+  print_number(sum->n_error, true);
+  return VK_OK;
+}
+
+static vk_status export_runs(vk_catalog *catalog, vk_err *err)
+{
+  fputs("run,state,error,start_utc,end_utc,wall_s,n_thread"
+#define X(column) "," #column
+        VK_RUN_TEXTS(X)
+#undef X
+            ",suite,policy,protocol,rows,seed,n_planned,n_episode,n_success,n_error\r\n",
+        stdout);
+  return catalog ? vk_catalog_each_run(catalog, NULL, export_run, NULL, err) : VK_OK;
+}
+
+static void export_episodes(const vk_report *r)
+{
+  fputs("run,task,row,success,steps,error,state_sha256,n_unstable\r\n", stdout);
+  for (int i = 0; i < r->n_episode; i++) {
+    const vk_report_episode *e = &r->episode[i];
+    print_field(vk_report_text(r, "run"), false);
+    print_field(e->task, false);
+    print_number(e->row, false);
+    print_field(e->error ? NULL : e->success ? "1" : "0", false);
+    print_number(e->steps, false);
+    print_field(e->error, false);
+    print_field(e->state_sha256, false);
+    print_number(e->n_unstable, true);
+  }
+}
+
+/* ---- the command ---- */
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  const vk_common_args *common = call->common;
+  int n = call->n_positional;
+  bool is_export = n > 0 && strcmp(call->positional[0], "export") == 0;
+  if (n == 2 && !is_export)
+    return vk_fail(err, VK_E_USAGE,
+                   "one run at a time, or export; usage: vlakit runs [ID], vlakit "
+                   "runs export [ID]");
+  const char *id = n > is_export ? call->positional[is_export] : NULL;
+  vk_catalog *catalog = NULL;
+  vk_status st = vk_catalog_open(&catalog, common->catalog, VK_CATALOG_READ, err);
+  /* Who has not run anything yet has no catalog: an empty list. */
+  if (st == VK_E_NOTFOUND && !common->catalog && !id)
+    st = VK_OK;
+  if (st == VK_OK && id) {
+    vk_report r;
+    st = vk_report_load(&r, catalog, id, 0, NULL, err);
+    if (st == VK_OK && common->json)
+      st = show_json(&r, err);
+    else if (st == VK_OK)
+      is_export ? export_episodes(&r) : show(&r);
+    if (st == VK_OK || !common->json)
+      vk_report_free(&r);
+  } else if (st == VK_OK && common->json) {
+    st = list_json(catalog, err);
+  } else if (st == VK_OK && is_export) {
+    st = export_runs(catalog, err);
+  } else if (st == VK_OK) {
+    int n_run = 0;
+    st = catalog ? vk_catalog_each_run(catalog, NULL, print_run, &n_run, err) : VK_OK;
+    if (st == VK_OK && n_run == 0)
+      puts("no runs yet");
+  }
+  vk_catalog_close(catalog);
+  return st;
+}
+
+const vk_cmd vk_cmd_runs = {
+    .name = "runs",
+    .summary = "list, show and export what was run",
+    .synopsis = "[ID] | export [ID]",
+    .description = "Without an argument lists the runs in the catalog, oldest first; with a run's "
+                   "ID shows its settings and results.\n\n"
+                   "export writes CSV, or JSON with --json: a line a run, or of one run a line an "
+                   "episode. The catalog is a plain SQLite file, which other programs may read at "
+                   "any time.",
+    .examples = "  vlakit runs  # what there is\n"
+                "  vlakit runs 05k2m3xq  # one of them\n"
+                "  vlakit runs export 05k2m3xq > episodes.csv  # for a spreadsheet\n",
+    .n_positional_max = 2,
+    .run = run,
+};

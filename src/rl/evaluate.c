@@ -1,0 +1,538 @@
+#include "rl/evaluate.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/signal.h"
+#include "core/sys.h"
+#include "sim/env_batch.h"
+
+/* Lockstep: one half of the slots steps while the policy works on the other. */
+enum { N_HALF = 2, SLOTS_PER_THREAD = 2 };
+
+/* A task's scene, built when its first episode begins and freed when its last one has ended. */
+typedef struct task {
+  vk_scene *scene;
+  enum { TASK_NEW, TASK_BUILDING, TASK_READY, TASK_BROKEN } state;
+  vk_status status; /* why it is broken */
+  vk_err error;
+  int n_left;   /* episodes that have not ended */
+  int n_holder; /* slots whose environment points at it */
+} task;
+
+/* A place in which episodes run one after another. */
+typedef struct slot {
+  task *held;   /* of the environment */
+  bool is_busy; /* an episode is under way */
+  int n_dummy_left, i_step;
+  double start_s;
+  vk_eval_result result;
+} slot;
+
+typedef struct eval {
+  const vk_eval_config *c;
+  task *task; /* [pack->n_task] */
+  int n_slot;
+  slot *slot;
+  double *action; /* [n_slot, 7] */
+  vk_step *step;
+  vk_status *step_status;
+  vk_err *step_error;
+  bool *mask;
+  vk_policy_obs *obs;
+  vk_env_batch *batch;
+  int next; /* episode that the next free slot takes (lockstep) */
+  atomic_bool is_stopping;
+  _Atomic int64_t n_step;
+  pthread_mutex_t mutex; /* guards tasks, put and what follows */
+  pthread_cond_t task_built;
+  vk_status status; /* why it stops before its end */
+  vk_err error;
+} eval;
+
+int vk_eval_n_slot(const vk_pool *pool)
+{
+  return SLOTS_PER_THREAD * vk_pool_n_thread(pool);
+}
+
+void vk_eval_task_id(const vk_pack *pack, uint32_t i_task, char id[VK_TASK_ID_SIZE])
+{
+  const vk_pack_task *t = &pack->task[i_task];
+  snprintf(id, VK_TASK_ID_SIZE, "%s/%u", vk_pack_text(pack, pack->suite[t->suite].name), t->index);
+}
+
+/* The first reason to stop wins. */
+static void stop(eval *e, vk_status status, const vk_err *why)
+{
+  pthread_mutex_lock(&e->mutex);
+  if (e->status == VK_OK) {
+    e->status = status;
+    e->error = *why;
+  }
+  pthread_mutex_unlock(&e->mutex);
+  atomic_store(&e->is_stopping, true);
+}
+
+static bool must_stop(eval *e)
+{
+  if (!atomic_load_explicit(&e->is_stopping, memory_order_relaxed) && vk_interrupted()) {
+    vk_err why = VK_ERR_INIT;
+    vk_fail(&why, VK_E_INTERRUPTED, "interrupted");
+    stop(e, VK_E_INTERRUPTED, &why);
+  }
+  return atomic_load_explicit(&e->is_stopping, memory_order_relaxed);
+}
+
+/* ---- scenes ---- */
+
+static vk_status hold_task(eval *e, uint32_t i_task, task **out, vk_err *err)
+{
+  task *t = &e->task[i_task];
+  pthread_mutex_lock(&e->mutex);
+  while (t->state == TASK_BUILDING)
+    pthread_cond_wait(&e->task_built, &e->mutex);
+  if (t->state == TASK_NEW) {
+    t->state = TASK_BUILDING;
+    pthread_mutex_unlock(&e->mutex);
+    vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "scene");
+    vk_trace_arg(&span, "task", i_task);
+    vk_err error = VK_ERR_INIT;
+    vk_status st = vk_scene_new(&t->scene, e->c->pack, i_task, e->c->cache_dir, &error);
+    vk_trace_end(&span);
+    pthread_mutex_lock(&e->mutex);
+    t->status = st;
+    t->error = error;
+    t->state = st == VK_OK ? TASK_READY : TASK_BROKEN;
+    pthread_cond_broadcast(&e->task_built);
+  }
+  vk_status st = t->status;
+  if (st == VK_OK)
+    t->n_holder++;
+  else if (err)
+    *err = t->error;
+  pthread_mutex_unlock(&e->mutex);
+  *out = t;
+  return st;
+}
+
+/* With the mutex held. A task is wanted as long as it has episodes or an environment uses it. */
+static void free_unwanted_scene(task *t)
+{
+  if (t->n_left > 0 || t->n_holder > 0 || t->state != TASK_READY)
+    return;
+  vk_scene_free(t->scene);
+  t->scene = NULL;
+  t->state = TASK_NEW;
+}
+
+static void release_task(eval *e, task *t)
+{
+  if (!t)
+    return;
+  pthread_mutex_lock(&e->mutex);
+  t->n_holder--;
+  free_unwanted_scene(t);
+  pthread_mutex_unlock(&e->mutex);
+}
+
+/* Points a slot's environment at the task of an episode. */
+static vk_status set_slot_task(eval *e, int i, uint32_t i_task, vk_err *err)
+{
+  slot *s = &e->slot[i];
+  task *t = NULL;
+  VK_TRY(hold_task(e, i_task, &t, err));
+  task *before = s->held;
+  s->held = t;
+  vk_status st = vk_env_batch_set_scene(e->batch, i, t->scene, err);
+  release_task(e, before);
+  return st;
+}
+
+/* ---- an episode ---- */
+
+static uint64_t episode_key(const char *task_id, int row)
+{
+  char text[VK_TASK_ID_SIZE + 16], hex[65];
+  snprintf(text, sizeof text, "%s %d", task_id, row);
+  vk_sha256_hex(text, strlen(text), hex);
+  hex[16] = '\0';
+  return strtoull(hex, NULL, 16);
+}
+
+static vk_policy_obs observe(eval *e, int i)
+{
+  const vk_env *env = vk_env_batch_get(e->batch, i);
+  const vk_scene *scene = vk_env_scene(env);
+  return (vk_policy_obs){
+      .i_env = i,
+      .i_step = e->slot[i].i_step,
+      .instruction = vk_pack_text(scene->pack, scene->task->language),
+      .robot = vk_env_robot_obs(env),
+      .env = e->c->policy->def->needs & VK_POLICY_STATE ? env : NULL,
+  };
+}
+
+static vk_status begin_policy(eval *e, int i, vk_err *err)
+{
+  char id[VK_TASK_ID_SIZE];
+  const vk_eval_episode *episode = &e->slot[i].result.episode;
+  vk_eval_task_id(e->c->pack, episode->i_task, id);
+  vk_policy_obs obs = observe(e, i);
+  const vk_policy *p = e->c->policy;
+  return p->def->begin(p->state, &obs, episode_key(id, episode->row), err);
+}
+
+/* Seed, reset and init state: everything before the waiting steps. */
+static vk_status begin_env(eval *e, int i, vk_err *err)
+{
+  const vk_eval_config *c = e->c;
+  const vk_eval_episode *episode = &e->slot[i].result.episode;
+  const vk_pack_task *pack_task = &c->pack->task[episode->i_task];
+  VK_TRY(set_slot_task(e, i, episode->i_task, err));
+  vk_env *env = vk_env_batch_get(e->batch, i);
+  vk_env_seed(env, c->seed);
+  VK_TRY(vk_env_skip_resets(env, episode->row / c->protocol->n_parallel, err));
+  VK_TRY(vk_env_reset(env, err));
+  double *state = malloc(sizeof *state * pack_task->n_state);
+  if (!state)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a state of %u numbers", pack_task->n_state);
+  vk_status st = vk_pack_init_row(c->pack, pack_task, (uint32_t)episode->row, state, err);
+  if (st == VK_OK)
+    st = vk_env_set_state(env, state, (int)pack_task->n_state, err);
+  free(state);
+  return st;
+}
+
+/* Ends a slot's episode and hands its result over. */
+static void end_episode(eval *e, int i, vk_status status, const vk_err *error)
+{
+  slot *s = &e->slot[i];
+  vk_eval_result *r = &s->result;
+  s->is_busy = false;
+  if (status == VK_E_NOMEM) { /* not the episode's fault: a later try may well succeed */
+    stop(e, status, error);
+    return;
+  }
+  r->status = status;
+  r->steps = s->i_step;
+  r->wall_s = vk_sys_monotonic_s() - s->start_s;
+  if (status == VK_OK) {
+    vk_env_state_sha256(vk_env_batch_get(e->batch, i), r->state_sha256);
+    r->n_unstable = vk_env_n_unstable(vk_env_batch_get(e->batch, i));
+  } else {
+    char id[VK_TASK_ID_SIZE];
+    r->error = *error;
+    r->success = false;
+    vk_eval_task_id(e->c->pack, r->episode.i_task, id);
+    vk_err_prefix(&r->error, "policy %s, task %s, row %d, step %d", e->c->policy->def->name, id,
+                  r->episode.row, s->i_step);
+  }
+  vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "put result");
+  vk_err why = VK_ERR_INIT;
+  task *t = &e->task[r->episode.i_task];
+  pthread_mutex_lock(&e->mutex);
+  vk_status st =
+      e->status == VK_OK || e->status == VK_E_INTERRUPTED ? e->c->put(e->c->arg, r, &why) : VK_OK;
+  t->n_left--;
+  free_unwanted_scene(t);
+  pthread_mutex_unlock(&e->mutex);
+  vk_trace_end(&span);
+  if (st != VK_OK)
+    stop(e, st, &why);
+}
+
+/* Begins the episode in slot i; false when it ended at once, by an error. */
+static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
+{
+  slot *s = &e->slot[i];
+  s->result = (vk_eval_result){.episode = *episode};
+  s->is_busy = true;
+  s->n_dummy_left = e->c->protocol->n_dummy;
+  s->i_step = 0;
+  s->start_s = vk_sys_monotonic_s();
+  vk_err err = VK_ERR_INIT;
+  vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "reset");
+  vk_trace_arg(&span, "task", episode->i_task);
+  vk_trace_arg(&span, "row", episode->row);
+  vk_status st = begin_env(e, i, &err);
+  if (st == VK_OK && s->n_dummy_left == 0)
+    st = begin_policy(e, i, &err);
+  vk_trace_end(&span);
+  if (st != VK_OK)
+    end_episode(e, i, st, &err);
+  return st == VK_OK;
+}
+
+static vk_status check_action(const double *action, vk_err *err)
+{
+  for (int i = 0; i < VK_N_ACTION; i++)
+    if (!isfinite(action[i]))
+      return vk_fail(err, VK_E_RANGE, "the policy answered %g as number %d of its action",
+                     action[i], i);
+  return VK_OK;
+}
+
+/* Books the control step that slot i has made; ends the episode when it was the last one. */
+static void after_step(eval *e, int i)
+{
+  slot *s = &e->slot[i];
+  vk_status st = e->step_status[i];
+  bool is_over = st != VK_OK;
+  atomic_fetch_add_explicit(&e->n_step, 1, memory_order_relaxed);
+  if (st == VK_OK && s->n_dummy_left > 0) {
+    if (--s->n_dummy_left == 0) {
+      st = begin_policy(e, i, &e->step_error[i]);
+      is_over = st != VK_OK;
+    }
+  } else if (st == VK_OK) {
+    const vk_pack *pack = e->c->pack;
+    const vk_pack_suite *suite = &pack->suite[pack->task[s->result.episode.i_task].suite];
+    s->i_step++;
+    s->result.success = e->step[i].success;
+    is_over = s->result.success ||
+              s->i_step >= vk_protocol_n_step(e->c->protocol, vk_pack_text(pack, suite->name));
+  }
+  if (is_over)
+    end_episode(e, i, st, &e->step_error[i]);
+}
+
+/* ---- slots on their own: for policies that answer for one environment as fast as for many ---- */
+
+/* The whole of episode i_episode in the slot of this thread. */
+static void run_episode(void *arg, int i_episode, int i_thread)
+{
+  eval *e = arg;
+  int i = i_thread;
+  slot *s = &e->slot[i];
+  double *action = e->action + VK_N_ACTION * i;
+  const vk_policy *p = e->c->policy;
+  if (must_stop(e) || !begin_episode(e, i, &e->c->episode[i_episode]))
+    return;
+  vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "episode");
+  vk_trace_arg(&span, "task", s->result.episode.i_task);
+  vk_trace_arg(&span, "row", s->result.episode.row);
+  while (s->is_busy && !must_stop(e)) {
+    vk_err *err = &e->step_error[i];
+    vk_status st = VK_OK;
+    if (s->n_dummy_left > 0) {
+      memcpy(action, e->c->protocol->dummy, sizeof e->c->protocol->dummy);
+    } else {
+      vk_policy_obs obs = observe(e, i);
+      st = p->def->act(p->state, 1, &obs, action, err);
+      if (st == VK_OK)
+        st = check_action(action, err);
+    }
+    if (st == VK_OK)
+      st = vk_env_step(vk_env_batch_get(e->batch, i), action, &e->step[i], err);
+    e->step_status[i] = st;
+    after_step(e, i);
+    if (e->c->progress)
+      vk_progress_add(e->c->progress, 0);
+  }
+  vk_trace_end(&span);
+}
+
+/* ---- slots in lockstep: for policies that answer for many environments at once ---- */
+
+typedef struct half {
+  eval *e;
+  int first, n;
+  const vk_eval_episode **begin; /* [n] episode that a free slot takes, NULL: none */
+  bool is_stepping;
+} half;
+
+static void begin_one(void *arg, int i, int i_thread)
+{
+  half *h = arg;
+  if (h->begin[i] && !must_stop(h->e))
+    begin_episode(h->e, h->first + i, h->begin[i]);
+}
+
+/* Gives free slots their next episodes, until each has one or none is left. */
+static void fill_half(half *h)
+{
+  eval *e = h->e;
+  for (bool is_again = true; is_again && !must_stop(e);) {
+    is_again = false;
+    for (int i = 0; i < h->n; i++) {
+      bool takes = !e->slot[h->first + i].is_busy && e->next < e->c->n_episode;
+      h->begin[i] = takes ? &e->c->episode[e->next++] : NULL;
+      is_again = is_again || takes; /* an episode may end at once, by an error */
+    }
+    if (is_again)
+      vk_pool_run(e->c->pool, begin_one, h, h->n);
+  }
+}
+
+/* One answer of the policy for all slots of a half that are past their waiting steps. */
+static void act_half(half *h)
+{
+  eval *e = h->e;
+  const vk_policy *p = e->c->policy;
+  int n = 0;
+  for (int i = h->first; i < h->first + h->n; i++)
+    if (e->slot[i].is_busy && e->slot[i].n_dummy_left == 0)
+      e->obs[h->first + n++] = observe(e, i);
+  /* Answers come side by side and are then put where their slots are, last first. */
+  double *action = e->action + VK_N_ACTION * h->first;
+  vk_err err = VK_ERR_INIT;
+  vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "act");
+  vk_trace_arg(&span, "n", n);
+  vk_status st = n > 0 ? p->def->act(p->state, n, e->obs + h->first, action, &err) : VK_OK;
+  vk_trace_end(&span);
+  for (int i = h->first + h->n - 1; i >= h->first; i--) {
+    e->mask[i] = e->slot[i].is_busy;
+    double *own = e->action + VK_N_ACTION * i;
+    if (!e->slot[i].is_busy)
+      continue;
+    if (e->slot[i].n_dummy_left > 0) {
+      memcpy(own, e->c->protocol->dummy, sizeof e->c->protocol->dummy);
+      continue;
+    }
+    memmove(own, action + VK_N_ACTION * --n, sizeof *own * VK_N_ACTION);
+    vk_err bad = err;
+    vk_status own_st = st == VK_OK ? check_action(own, &bad) : st;
+    if (own_st != VK_OK) {
+      e->mask[i] = false;
+      end_episode(e, i, own_st, &bad);
+    }
+  }
+}
+
+/* Books a half's step, begins episodes, asks the policy and starts the next step. */
+static void turn_half(half *h)
+{
+  eval *e = h->e;
+  if (h->is_stepping) {
+    vk_env_batch_wait(e->batch, h->first, h->n);
+    for (int i = h->first; i < h->first + h->n; i++)
+      if (e->mask[i])
+        after_step(e, i);
+  }
+  h->is_stepping = false;
+  if (must_stop(e))
+    return;
+  fill_half(h);
+  act_half(h);
+  for (int i = h->first; i < h->first + h->n; i++)
+    h->is_stepping = h->is_stepping || e->mask[i];
+  if (h->is_stepping)
+    vk_env_batch_step_async(e->batch, h->first, h->n, e->mask);
+}
+
+static void run_lockstep(eval *e)
+{
+  half halves[N_HALF];
+  const vk_eval_episode **begin = calloc((size_t)e->n_slot, sizeof *begin);
+  if (!begin) {
+    vk_err why = VK_ERR_INIT;
+    vk_fail(&why, VK_E_NOMEM, "no memory for %d slots", e->n_slot);
+    stop(e, VK_E_NOMEM, &why);
+    return;
+  }
+  int n = e->n_slot / N_HALF;
+  for (int k = 0; k < N_HALF; k++)
+    halves[k] = (half){.e = e, .first = k * n, .n = n, .begin = begin + k * n};
+  do {
+    for (int k = 0; k < N_HALF; k++)
+      turn_half(&halves[k]);
+    if (e->c->progress)
+      vk_progress_add(e->c->progress, 0);
+  } while (halves[0].is_stepping || halves[1].is_stepping ||
+           (e->next < e->c->n_episode && !must_stop(e)));
+  free(begin);
+}
+
+/* ---- all of it ---- */
+
+static vk_status make_eval(eval *e, vk_err *err)
+{
+  const vk_eval_config *c = e->c;
+  size_t n = (size_t)e->n_slot;
+  e->task = calloc(c->pack->n_task, sizeof *e->task);
+  e->slot = calloc(n, sizeof *e->slot);
+  e->action = calloc(n * VK_N_ACTION, sizeof *e->action);
+  e->step = calloc(n, sizeof *e->step);
+  e->step_status = calloc(n, sizeof *e->step_status);
+  e->step_error = calloc(n, sizeof *e->step_error);
+  e->mask = calloc(n, sizeof *e->mask);
+  e->obs = calloc(n, sizeof *e->obs);
+  if (!e->task || !e->slot || !e->action || !e->step || !e->step_status || !e->step_error ||
+      !e->mask || !e->obs)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %zu slots", n);
+  const vk_env_slices slices = {
+      .action = e->action, .step = e->step, .status = e->step_status, .error = e->step_error};
+  VK_TRY(vk_env_batch_new(&e->batch, e->n_slot, c->pool, &slices, err));
+  for (int i = 0; i < c->n_episode; i++)
+    e->task[c->episode[i].i_task].n_left++;
+  return VK_OK;
+}
+
+static void free_eval(eval *e)
+{
+  vk_env_batch_free(e->batch);
+  for (size_t i = 0; e->task && i < e->c->pack->n_task; i++)
+    vk_scene_free(e->task[i].scene);
+  free(e->task);
+  free(e->slot);
+  free(e->action);
+  free(e->step);
+  free(e->step_status);
+  free(e->step_error);
+  free(e->mask);
+  free(e->obs);
+  pthread_cond_destroy(&e->task_built);
+  pthread_mutex_destroy(&e->mutex);
+}
+
+vk_status vk_evaluate(const vk_eval_config *config, vk_eval_stats *stats, vk_err *err)
+{
+  double start_s = vk_sys_monotonic_s();
+  eval e = {.c = config, .n_slot = vk_eval_n_slot(config->pool)};
+  pthread_mutex_init(&e.mutex, NULL);
+  pthread_cond_init(&e.task_built, NULL);
+  vk_status st = make_eval(&e, err);
+  if (st == VK_OK) {
+    if (config->policy->def->needs & VK_POLICY_BATCH)
+      run_lockstep(&e);
+    else
+      vk_pool_run(config->pool, run_episode, &e, config->n_episode);
+    st = e.status;
+    if (st != VK_OK && err)
+      *err = e.error;
+  }
+  if (stats)
+    *stats =
+        (vk_eval_stats){.n_step = atomic_load(&e.n_step), .wall_s = vk_sys_monotonic_s() - start_s};
+  free_eval(&e);
+  return st;
+}
+
+vk_status vk_eval_probe_run(const vk_eval_config *config, vk_eval_probe *out, vk_err *err)
+{
+  *out = (vk_eval_probe){0};
+  eval e = {.c = config, .n_slot = 1};
+  pthread_mutex_init(&e.mutex, NULL);
+  pthread_cond_init(&e.task_built, NULL);
+  uint64_t before = vk_sys_resident_bytes();
+  vk_status st = make_eval(&e, err);
+  if (st == VK_OK) {
+    e.slot[0].result.episode = config->episode[0];
+    double start_s = vk_sys_monotonic_s();
+    st = begin_env(&e, 0, err);
+    out->reset_s = vk_sys_monotonic_s() - start_s;
+  }
+  int n = config->protocol->n_dummy > 0 ? config->protocol->n_dummy : 1;
+  double start_s = vk_sys_monotonic_s();
+  for (int i = 0; i < n && st == VK_OK; i++)
+    st = vk_env_step(vk_env_batch_get(e.batch, 0), config->protocol->dummy, &e.step[0], err);
+  out->step_s = (vk_sys_monotonic_s() - start_s) / n;
+  uint64_t after = vk_sys_resident_bytes();
+  out->bytes = after > before ? after - before : 0;
+  free_eval(&e);
+  return st;
+}

@@ -1,0 +1,80 @@
+/* evaluate.h - runs episodes of a policy under a protocol, on every thread of a pool.
+ *
+ * A result depends on its (task, row), the protocol, the seed, the pack and the policy: not on the
+ * other episodes, their order or the number of threads.
+ * Test: tests/unit/test_evaluate.c, tests/cmd/test_eval.sh */
+#ifndef VK_RL_EVALUATE_H
+#define VK_RL_EVALUATE_H
+
+#include "core/progress.h"
+#include "core/thread.h"
+#include "core/trace.h"
+#include "rl/policy.h"
+#include "rl/protocol.h"
+#include "sim/pack.h"
+
+enum { VK_TASK_ID_SIZE = VK_PACK_NAME_MAX + 16 };
+
+/* An episode to run: init row `row` of task `i_task` of the pack, as the protocol's row-th. */
+typedef struct vk_eval_episode {
+  uint32_t i_task;
+  int row;
+} vk_eval_episode;
+
+typedef struct vk_eval_result {
+  vk_eval_episode episode;
+  vk_status status; /* VK_OK: success and steps count; else error says why they do not */
+  vk_err error;
+  bool success;
+  int steps;             /* of the policy */
+  char state_sha256[65]; /* of the final state; "" when there is none */
+  int n_unstable;
+  double wall_s;
+} vk_eval_result;
+
+/* Called for every episode that ended, one call at a time, from any thread. Anything but VK_OK ends
+ * the evaluation with that error. */
+typedef vk_status vk_eval_result_fn(void *arg, const vk_eval_result *result, vk_err *err);
+
+typedef struct vk_eval_config {
+  const vk_pack *pack;
+  const char *cache_dir; /* compiled models; NULL: none */
+  const vk_protocol *protocol;
+  uint32_t seed;           /* of the resets */
+  const vk_policy *policy; /* opened for vk_eval_n_slot(pool) environments */
+  vk_pool *pool;
+  int n_episode;
+  const vk_eval_episode *episode; /* episodes of a task side by side: scenes are built once */
+  vk_eval_result_fn *put;
+  void *arg;
+  vk_progress *progress; /* kept fresh, not advanced; NULL: none */
+  vk_trace *trace;       /* NULL: off */
+} vk_eval_config;
+
+typedef struct vk_eval_stats {
+  int64_t n_step; /* control steps, waiting steps included */
+  double wall_s;
+} vk_eval_stats;
+
+/* Environments, and so slots of a policy, that an evaluation on this pool uses at most. */
+int vk_eval_n_slot(const vk_pool *pool);
+
+/* Runs the episodes. What an environment or the policy cannot do is the result of that episode;
+ * others go on. stats (out, may be NULL) is filled in any case.
+ * Errors: VK_E_INTERRUPTED (episodes in flight are given up), put's own, VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_evaluate(const vk_eval_config *config, vk_eval_stats *stats, vk_err *err);
+
+/* What an environment takes. */
+typedef struct vk_eval_probe {
+  uint64_t bytes; /* resident: one scene and one environment */
+  double reset_s, step_s;
+} vk_eval_probe;
+
+/* Measures it in the waiting steps of the first episode; the policy is not asked. */
+VK_NODISCARD vk_status vk_eval_probe_run(const vk_eval_config *config, vk_eval_probe *out,
+                                         vk_err *err);
+
+/* "libero_spatial/3" */
+void vk_eval_task_id(const vk_pack *pack, uint32_t i_task, char id[VK_TASK_ID_SIZE]);
+
+#endif
