@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "core/thread.h"
 
@@ -138,24 +139,45 @@ static void halves_in_turn(void **state)
   vk_pool_free(pool);
 }
 
-static void run_inner(void *arg, int i, int i_thread)
+/* A job inside an item: on the same thread, items of both have the same number. */
+typedef struct nest_arg {
+  job_arg inner;
+  pthread_t outer_thread;
+  int i_outer_thread;
+  atomic_int n_renumbered;
+} nest_arg;
+
+static void inner_item(void *arg, int i, int i_thread)
 {
-  job_arg *a = arg;
-  vk_pool_run(a[i].pool, count_item, &a[i], 50);
+  nest_arg *a = arg;
+  if (pthread_equal(pthread_self(), a->outer_thread) && i_thread != a->i_outer_thread)
+    atomic_fetch_add(&a->n_renumbered, 1);
+  sched_yield(); /* lets other threads take some of the items */
+  count_item(&a->inner, i, i_thread);
+}
+
+static void outer_item(void *arg, int i, int i_thread)
+{
+  nest_arg *a = (nest_arg *)arg + i;
+  a->outer_thread = pthread_self();
+  a->i_outer_thread = i_thread;
+  vk_pool_run(a->inner.pool, inner_item, a, 50);
 }
 
 static void items_may_run_jobs(void **state)
 {
+  enum { N_OUTER = 40 };
   for (int n_thread = 1; n_thread <= N_THREAD; n_thread++) {
     vk_pool *pool = new_pool(n_thread);
-    enum { N_OUTER = 20 };
-    job_arg *a = calloc(N_OUTER, sizeof *a);
+    nest_arg *a = calloc(N_OUTER, sizeof *a);
     assert_non_null(a);
     for (int i = 0; i < N_OUTER; i++)
-      a[i].pool = pool;
-    vk_pool_run(pool, run_inner, a, N_OUTER);
-    for (int i = 0; i < N_OUTER; i++)
-      check(&a[i], 50, 1);
+      a[i].inner.pool = pool;
+    vk_pool_run(pool, outer_item, a, N_OUTER);
+    for (int i = 0; i < N_OUTER; i++) {
+      check(&a[i].inner, 50, 1);
+      assert_int_equal(a[i].n_renumbered, 0);
+    }
     free(a);
     vk_pool_free(pool);
   }
@@ -188,20 +210,66 @@ static void several_threads_wait(void **state)
   }
 }
 
-static void wait_for_flag(void *arg, int i, int i_thread)
+typedef struct gate {
+  atomic_int has_started, is_open;
+} gate;
+
+static void wait_at_gate(void *arg, int i, int i_thread)
 {
-  while (!atomic_load((atomic_int *)arg))
+  gate *g = arg;
+  atomic_store(&g->has_started, 1);
+  while (!atomic_load(&g->is_open))
     sched_yield();
 }
 
 static void start_returns_at_once(void **state)
 {
   vk_pool *pool = new_pool(2);
-  atomic_int flag = 0;
+  gate g = {0};
   vk_job job;
-  vk_pool_start(pool, &job, wait_for_flag, &flag, 4); /* would hang if it ran here */
-  atomic_store(&flag, 1);
+  vk_pool_start(pool, &job, wait_at_gate, &g, 4); /* would hang if it ran here */
+  atomic_store(&g.is_open, 1);
   vk_pool_wait(pool, &job);
+  vk_pool_free(pool);
+}
+
+typedef struct outsider {
+  vk_pool *pool;
+  vk_job_fn *fn;
+  void *arg;
+  atomic_bool is_done;
+} outsider;
+
+static void *outsider_main(void *arg)
+{
+  outsider *o = arg;
+  vk_pool_run(o->pool, o->fn, o->arg, 1);
+  atomic_store(&o->is_done, true);
+  return NULL;
+}
+
+/* A pool of one thread has one number: of two threads outside it the second runs its item only
+ * after the first gave the number back, and does run it then. */
+static void the_helpers_number_is_handed_on(void **state)
+{
+  vk_pool *pool = new_pool(1);
+  job_arg *a = new_arg(pool);
+  gate g = {0};
+  outsider first = {.pool = pool, .fn = wait_at_gate, .arg = &g};
+  outsider second = {.pool = pool, .fn = count_item, .arg = a};
+  pthread_t thread[2];
+  assert_int_equal(pthread_create(&thread[0], NULL, outsider_main, &first), 0);
+  while (!atomic_load(&g.has_started)) /* from here on the first has the number */
+    sched_yield();
+  assert_int_equal(pthread_create(&thread[1], NULL, outsider_main, &second), 0);
+  nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* a chance to be wrong */
+  bool was_early = atomic_load(&second.is_done);
+  atomic_store(&g.is_open, 1);
+  pthread_join(thread[0], NULL);
+  pthread_join(thread[1], NULL);
+  check(a, 1, 1);
+  assert_false(was_early);
+  free(a);
   vk_pool_free(pool);
 }
 
@@ -244,6 +312,7 @@ int main(void)
       cmocka_unit_test(items_may_run_jobs),
       cmocka_unit_test(several_threads_wait),
       cmocka_unit_test(start_returns_at_once),
+      cmocka_unit_test(the_helpers_number_is_handed_on),
       cmocka_unit_test(refusals),
       cmocka_unit_test(cpu_count_follows_affinity),
   };
