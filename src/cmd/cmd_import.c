@@ -20,7 +20,7 @@ static const import_args defaults = {0};
 static const vk_opt opts[] = {
     VK_OPT_STR(import_args, "facts", facts, "FILE",
                "what the suite keeps in Python code (default: the libero.json that comes along)"),
-    VK_OPT_LIST(import_args, "from", from, "PATH...", "wheels, folders or a checkout to read"),
+    VK_OPT_LIST(import_args, "from", from, "PATH", "wheels, folders or a checkout to read"),
     VK_OPT_STR(import_args, "out", out, "PACK", "pack to write (default: the user's cache)"),
     VK_OPT_FLAG(import_args, "physics-only", physics_only,
                 "leave out meshes and textures that are only seen"),

@@ -20,9 +20,10 @@ static const tasks_args defaults = {.protocol = "oft"};
 static const vk_opt opts[] = {
     VK_OPT_STR(tasks_args, "mjcf", mjcf, "DIR",
                "write the tasks' scenes (XML and STL) to a folder"),
-    VK_OPT_STR(tasks_args, "protocol", protocol, "NAME", "whose step limits to show"),
-    VK_OPT_STR(tasks_args, "suite", suite, "S", "a suite, or a comma list (default libero130)"),
-    VK_OPT_STR(tasks_args, "task", task, "T", "one task, with its objects: SUITE/INDEX or a name"),
+    VK_OPT_STR(tasks_args, "protocol", protocol, "PROTOCOL", "whose step limits to show"),
+    VK_OPT_STR(tasks_args, "suite", suite, "SUITE", "a suite, or a comma list (default libero130)"),
+    VK_OPT_STR(tasks_args, "task", task, "TASK",
+               "one task, with its objects: SUITE/INDEX or a name"),
     VK_OPT_END,
 };
 

@@ -141,6 +141,7 @@ void vk_doc_help(FILE *out, const vk_cmd *cmd)
   if (cmd->examples && *cmd->examples)
     fprintf(out, "\nExamples:\n");
   for (const char *line = cmd->examples; line && *line;) {
+    line += strspn(line, " ");
     size_t n = strcspn(line, "\n");
     fprintf(out, "  %.*s\n", (int)n, line);
     line += n + (line[n] == '\n');

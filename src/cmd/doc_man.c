@@ -114,7 +114,13 @@ static void put_options(FILE *out, const vk_doc_group *group)
 static void put_examples(FILE *out, const char *examples)
 {
   fputs(".SH EXAMPLES\n.nf\n", out);
-  put(out, examples);
+  while (*examples) {
+    examples += strspn(examples, " ");
+    size_t n = strcspn(examples, "\n");
+    put_n(out, examples, n);
+    fputc('\n', out);
+    examples += n + (examples[n] == '\n');
+  }
   fputs(".fi\n", out);
 }
 

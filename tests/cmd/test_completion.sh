@@ -37,6 +37,14 @@ if command -v bash >/dev/null; then
   offers avx2 vlakit help --isa a
   offers avx2 vlakit help --isa = a
   offers protocols vlakit completion --words ''
+  offers libero vlakit import ''
+  offers some_file vlakit import libero --from other.whl some
+  offers oft vlakit tasks --protocol ''
+  if "$VLAKIT" completion --words suites >"$T/suites" 2>/dev/null; then
+    offers libero_goal vlakit tasks --suite lib
+    offers libero130 vlakit tasks --suite ''
+    offers libero_goal/9 vlakit tasks --task libero_goal/
+  fi
   offers cuda vlakit help --device ''
   offers some_file vlakit help --pack some
 fi
