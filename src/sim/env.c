@@ -98,7 +98,6 @@ static void free_scene_memory(vk_env *env)
   free(env->entry);
   free(env->pose);
   free(env->home_qpos);
-  free(env->home_warmstart);
   vk_reset_plan_fini(&env->plan);
 }
 
@@ -130,9 +129,8 @@ vk_status vk_env_set_scene(vk_env *env, const vk_scene *scene, vk_err *err)
   env->entry = malloc(sizeof(double) * (size_t)entry_size(m));
   env->pose = calloc((size_t)scene->n_instance + 1, sizeof *env->pose);
   env->home_qpos = malloc(sizeof(double) * (size_t)m->nq);
-  env->home_warmstart = malloc(sizeof(double) * (size_t)m->nv);
   if (!m->body_pos || !m->body_quat || !m->site_rgba || !env->object_obs || !env->work_qpos ||
-      !env->entry || !env->pose || !env->home_qpos || !env->home_warmstart)
+      !env->entry || !env->pose || !env->home_qpos)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for an environment", scene->id);
   memcpy(m->site_rgba, scene->model->site_rgba, sizeof(float) * 4 * (size_t)m->nsite);
   VK_TRY(vk_reset_plan_init(&env->plan, scene, err));

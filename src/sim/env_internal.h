@@ -55,7 +55,7 @@ struct vk_env {
   vk_pose *pose; /* [n_instance] of the reset being drawn */
   /* What a reset comes to before anything is drawn; the same in every reset of a scene. */
   bool has_home;
-  double *home_qpos, *home_warmstart;
+  double *home_qpos;
   vk_osc home_osc;
 };
 

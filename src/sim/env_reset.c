@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "sim/env_internal.h"
+#include "sim/home.h"
 
 enum { TRIES_PER_PLACEMENT = 5000, TRIES_PER_RESET = 100 };
-static const double finger_home_m = 0.020833;
 
 /* ---- plan ---------------------------------------------------------------------------------- */
 
@@ -91,7 +91,7 @@ void vk_reset_plan_fini(vk_reset_plan *plan)
   memset(plan, 0, sizeof *plan);
 }
 
-/* ---- home: everything before the first draw that matters ----------------------------------- */
+/* ---- home ---------------------------------------------------------------------------------- */
 
 static void restore_fixtures(vk_env *env)
 {
@@ -103,26 +103,23 @@ static void restore_fixtures(vk_env *env)
   }
 }
 
-/* The fresh model is run forward twice (simulation, render context), the arm is put at home, and
- * the controller is built over one forward for the robot and one of its own. */
+/* The controller is built at home; poses, Jacobians and inertia are all that it reads. */
 static void compute_home(vk_env *env, void *arg)
 {
   (void)arg;
   const vk_scene *s = env->scene;
+  const mjModel *m = &env->model;
   mjData *d = env->data;
   restore_fixtures(env);
-  mj_resetData(&env->model, d);
-  vk_env_forward(env);
-  vk_env_forward_again(env);
-  memcpy(d->qpos + s->arm_qpos, vk_osc_home_q_rad, sizeof vk_osc_home_q_rad);
-  vk_env_forward(env);
-  vk_env_forward_again(env);
-  vk_osc_read(&env->home_osc, s, &env->model, d);
+  mj_resetData(m, d);
+  memcpy(d->qpos + s->arm_qpos, vk_home_arm_q_rad, sizeof vk_home_arm_q_rad);
+  mj_kinematics(m, d);
+  mj_comPos(m, d);
+  mj_crb(m, d);
+  vk_osc_read(&env->home_osc, s, m, d);
   vk_osc_hold(&env->home_osc);
-  d->qpos[s->finger_qpos] = finger_home_m;
-  d->qpos[s->finger_qpos + 1] = -finger_home_m;
-  memcpy(env->home_qpos, d->qpos, sizeof(double) * (size_t)env->model.nq);
-  memcpy(env->home_warmstart, d->qacc_warmstart, sizeof(double) * (size_t)env->model.nv);
+  memcpy(d->qpos + s->finger_qpos, vk_home_finger_q_m, sizeof vk_home_finger_q_m);
+  memcpy(env->home_qpos, d->qpos, sizeof(double) * (size_t)m->nq);
 }
 
 static vk_status ensure_home(vk_env *env, vk_err *err)
@@ -349,7 +346,7 @@ vk_status vk_env_reset(vk_env *env, vk_err *err)
   d->time = 0;
   memset(d->qvel, 0, sizeof(double) * (size_t)env->model.nv);
   memset(d->ctrl, 0, sizeof(double) * (size_t)env->model.nu);
-  memcpy(d->qacc_warmstart, env->home_warmstart, sizeof(double) * (size_t)env->model.nv);
+  memcpy(d->qacc_warmstart, env->scene->home_warmstart, sizeof(double) * (size_t)env->model.nv);
   env->core.osc = env->home_osc;
   memset(env->core.grip, 0, sizeof env->core.grip);
   env->core.n_unstable = 0;

@@ -47,7 +47,6 @@ static void visit_env(walk *w, vk_env *env, int n_contact)
   visit_doubles(w, d->qacc_warmstart, m->nv);
   visit_doubles(w, d->ctrl, m->nu);
   visit_doubles(w, env->home_qpos, m->nq);
-  visit_doubles(w, env->home_warmstart, m->nv);
   for (int i = env->scene->n_object; i < env->scene->n_instance; i++) {
     int body = env->scene->instance[i].body;
     visit_doubles(w, m->body_pos + 3 * body, 3);

@@ -2,9 +2,11 @@
  *
  * A file is DIR/KEY.mjb; KEY is the SHA-256 of everything the model depends on. Bytes:
  *   offset  size  what
- *   0       8     magic "VLAMJB1\n"
- *   8       32    SHA-256 of the model's bytes
- *   40      ...   what mj_saveModel writes
+ *   0       8     magic "VLAMJB2\n"
+ *   8       32    SHA-256 of everything that follows
+ *   40      8     u64 nv
+ *   48      8*nv  home_warmstart of the scene, f64
+ *   ...     ...   what mj_saveModel writes
  * MuJoCo may crash on a damaged .mjb, so the hash is checked before MuJoCo sees the bytes.
  * Nothing here is ever an error: a model that cannot be read is compiled, one that cannot be
  * written is compiled again next time. Test: tests/unit/test_scene.c */
@@ -14,15 +16,17 @@
 #include <mujoco/mujoco.h>
 
 #include "core/fs.h"
+#include "sim/scene.h"
 
 /* The user's folder of compiled models, $XDG_CACHE_HOME/vlakit/models, written to path; NULL when
  * the user has none. For vk_scene_new. */
 const char *vk_model_cache_dir(char path[VK_FS_PATH_MAX]);
 
-/* NULL when there is no intact model of that key. Free with mj_deleteModel. */
-mjModel *vk_model_cache_load(const char *dir, const char key[65]);
+/* Takes scene->model and scene->home_warmstart from the cache; false when there is no intact file
+ * of that key. */
+bool vk_model_cache_load(vk_scene *scene, const char *dir, const char key[65]);
 
 /* Writes the file at once or not at all, and makes dir when there is none. */
-void vk_model_cache_store(const char *dir, const char key[65], const mjModel *m);
+void vk_model_cache_store(const vk_scene *scene, const char *dir, const char key[65]);
 
 #endif

@@ -74,9 +74,10 @@ vk_status vk_mujoco_try(void (*fn)(void *arg), void *arg, vk_err *err)
 void vk_model_set_capacity(mjModel *m, int n_contact, int n_row)
 {
   VK_ASSERT(n_contact >= 1 && n_row >= 1);
-  /* MuJoCo's own estimates of what the solver takes from the stack. */
-  size_t n = (size_t)n_row + (size_t)m->neq + (size_t)m->nv;
-  size_t n_stack = 1000 + 5 * n * n +
+  /* What the Newton solver takes from the stack is linear in the rows (8 numbers a row were seen);
+   * MuJoCo's own estimate is quadratic, for solvers that vlakit does not use. */
+  size_t n_stack = 20000 + 64 * (size_t)n_row + 40 * (size_t)m->nv * (size_t)m->nv +
+                   (size_t)m->nbody * (size_t)m->nbody +
                    20 * (size_t)(m->nq + m->nv + m->nu + m->na + m->nbody + m->njnt + m->ngeom +
                                  m->nsite + m->neq + m->ntendon + m->nwrap);
 #if mjVERSION_HEADER < 230
@@ -111,8 +112,8 @@ vk_status vk_vfs_new(mjVFS **out, vk_err *err)
 
 vk_status vk_vfs_add(mjVFS *vfs, const char *name, const void *bytes, size_t n, vk_err *err)
 {
-  if (n > INT_MAX)
-    return vk_fail(err, VK_E_NOMEM, "%s: %zu bytes are too many for MuJoCo", name, n);
+  if (n < 1 || n > INT_MAX)
+    return vk_fail(err, VK_E_RANGE, "%s: %zu bytes, MuJoCo takes 1 to %d", name, n, INT_MAX);
 #if mjVERSION_HEADER < 320
   int status = mj_makeEmptyFileVFS(vfs, name, (int)n);
   int i = status == 0 ? mj_findFileVFS(vfs, name) : -1;

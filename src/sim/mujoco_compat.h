@@ -37,7 +37,7 @@ VK_NODISCARD vk_status vk_mujoco_try(void (*fn)(void *arg), void *arg, vk_err *e
 void vk_model_set_capacity(mjModel *m, int n_contact, int n_row);
 
 /* Files in memory for mj_loadXML and mj_loadModel. vk_vfs_add copies the bytes.
- * Errors: VK_E_NOMEM. */
+ * Errors: VK_E_NOMEM, VK_E_RANGE (no byte, or over 2 GiB). */
 VK_NODISCARD vk_status vk_vfs_new(mjVFS **out, vk_err *err);
 VK_NODISCARD vk_status vk_vfs_add(mjVFS *vfs, const char *name, const void *bytes, size_t n,
                                   vk_err *err);

@@ -3,14 +3,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "sim/home.h"
 #include "sim/linalg.h"
 
 static const double kp = 150.0;
 static const double kp_null = 10.0;
 static const double scale_pos_m = 0.05, scale_rot_rad = 0.5;
-
-const double vk_osc_home_q_rad[VK_N_ARM] = {0,         -0.161037389,          0, -2.44459747, 0,
-                                            2.2267522, 0.78539816339744830962};
 
 void vk_quat_to_mat_f32(const double quat_wxyz[4], double R[9])
 {
@@ -163,7 +161,7 @@ void vk_osc_torque(const vk_osc *c, const double *qfrc_bias, double tau_nm[VK_N_
   /* Posture in the null space: N^T M (kp (q0 - q) - kd dq), N = I - Minv J^T L J. */
   double posture[N], u[N], Jbar_u[6], L_u[6], back[N];
   for (int i = 0; i < N; i++)
-    posture[i] = kp_null * (vk_osc_home_q_rad[i] - c->q_rad[i]) - kd_null * c->dq_rad_s[i];
+    posture[i] = kp_null * (vk_home_arm_q_rad[i] - c->q_rad[i]) - kd_null * c->dq_rad_s[i];
   vk_mat_mul(u, c->M, posture, N, N, 1);
   for (int i = 0; i < 6; i++) {
     Jbar_u[i] = 0;

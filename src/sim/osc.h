@@ -22,8 +22,6 @@ typedef struct vk_osc {
   double p_goal[3], R_goal[9];
 } vk_osc;
 
-extern const double vk_osc_home_q_rad[VK_N_ARM];
-
 /* Reads the state that mj_forward has left in d (positions, velocities, Jacobians, inertia). */
 void vk_osc_read(vk_osc *c, const vk_scene *scene, const mjModel *m, const mjData *d);
 

@@ -40,7 +40,7 @@ static vk_status check_head(const unsigned char *b, size_t n, char hash[65], con
   if (n < PACK_HEAD + 16 * VK_PACK_N_SECTION || n_section != VK_PACK_N_SECTION)
     return vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes and %u sections, expected %d", what,
                    n, n_section, VK_PACK_N_SECTION);
-  if (read_u64(b + 16) != n)
+  if (read_u64(b + 16) != n || read_u64(b + 24) != 0)
     return vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes, but its header says %llu", what, n,
                    (unsigned long long)read_u64(b + 16));
   vk_sha256_hex(b + PACK_HEAD, n - PACK_HEAD, hash);
@@ -65,20 +65,28 @@ vk_status vk_pack_open_bytes(vk_pack *pack, void *bytes, size_t n, const char *w
   VK_TRY_DONE(check_head(b, n, pack->hash, what, err));
 
   const unsigned char *at = b + PACK_HEAD;
+  uint64_t end = PACK_HEAD + 16 * VK_PACK_N_SECTION; /* of what lies before the next section */
 #define X(member, type)                                                                            \
   {                                                                                                \
     uint64_t offset = read_u64(at), count = read_u64(at + 8);                                      \
-    if (offset % PACK_ALIGN != 0 || offset > n || count > (n - offset) / sizeof(type)) {           \
+    end = (end + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN;                                        \
+    if (offset != end || offset > n || count > (n - offset) / sizeof(type)) {                      \
       st = vk_fail(err, VK_E_FORMAT, "scene pack %s: section %s does not fit the file", what,      \
                    #member);                                                                       \
       goto done;                                                                                   \
     }                                                                                              \
     pack->member = (const type *)(const void *)(b + offset);                                       \
     pack->n_##member = (size_t)count;                                                              \
+    end += count * sizeof(type);                                                                   \
     at += 16;                                                                                      \
   }
   VK_PACK_SECTIONS(X)
 #undef X
+  if ((end + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN != n) {
+    st = vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes, but its sections end at %llu", what,
+                 n, (unsigned long long)end);
+    goto done;
+  }
   st = vk_pack_check(pack, err);
   if (st != VK_OK)
     st = vk_err_prefix(err, "scene pack %s", what);

@@ -4,7 +4,8 @@
  * (sim/import_*.c, sim/pack_write.c) and is the only thing the simulator reads: no XML, BDDL or
  * pickle is touched at run time.
  *
- * Bytes (little-endian, every section starts on a multiple of 64):
+ * Bytes (little-endian; sections follow each other, each begins on the next multiple of 64, and so
+ * does the end of the file):
  *   offset  size  what
  *   0       8     magic "VLAPACK\n"
  *   8       4     u32 version, VK_PACK_VERSION

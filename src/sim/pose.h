@@ -109,11 +109,10 @@ static inline void vk_m3_set_column(double R[9], int c, const double a[3])
 static inline void vk_m3_axis_angle(double R[9], const double u[3], double angle_rad)
 {
   const double c = cos(angle_rad), s = sin(angle_rad), v = 1 - c;
-  const double m[9] = {c + u[0] * u[0] * v,        u[0] * u[1] * v - u[2] * s,
-                       u[0] * u[2] * v + u[1] * s, u[1] * u[0] * v + u[2] * s,
-                       c + u[1] * u[1] * v,        u[1] * u[2] * v - u[0] * s,
-                       u[2] * u[0] * v - u[1] * s, u[2] * u[1] * v + u[0] * s,
-                       c + u[2] * u[2] * v};
+  const double m[9] = {
+      c + u[0] * u[0] * v,        u[0] * u[1] * v - u[2] * s, u[0] * u[2] * v + u[1] * s,
+      u[1] * u[0] * v + u[2] * s, c + u[1] * u[1] * v,        u[1] * u[2] * v - u[0] * s,
+      u[2] * u[0] * v - u[1] * s, u[2] * u[1] * v + u[0] * s, c + u[2] * u[2] * v};
   memcpy(R, m, sizeof m);
 }
 

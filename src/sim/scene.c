@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/hash.h"
+#include "sim/home.h"
 #include "sim/model_cache.h"
 
 /* ---- compiling -------------------------------------------------------------------------------*/
@@ -78,24 +79,33 @@ static void cache_key(const vk_pack *pack, const char *mjcf, char key[65])
   vk_sha256_end_hex(&h, key);
 }
 
-static vk_status get_model(vk_scene *scene, const char *cache_dir, vk_err *err)
+/* The model of the composed text, and whether its home must be computed (it was not in a cache). */
+static vk_status get_model(vk_scene *scene, const char *cache_dir, char key[65], vk_err *err)
 {
-  char *mjcf = NULL, key[65];
+  char *mjcf = NULL;
   VK_TRY(vk_compose_mjcf(scene->pack, scene->task, &mjcf, err));
   vk_status st = VK_OK;
-  if (cache_dir) {
+  if (cache_dir)
     cache_key(scene->pack, mjcf, key);
-    scene->model = vk_model_cache_load(cache_dir, key);
-  }
-  if (scene->model) {
+  if (cache_dir && vk_model_cache_load(scene, cache_dir, key))
     vk_model_set_capacity(scene->model, VK_SCENE_N_CONTACT, VK_SCENE_N_ROW);
-  } else {
+  else
     st = vk_scene_compile(scene->pack, mjcf, &scene->model, err);
-    if (st == VK_OK && cache_dir)
-      vk_model_cache_store(cache_dir, key, scene->model);
-  }
   free(mjcf);
   return st;
+}
+
+static vk_status get_home(vk_scene *scene, const char *cache_dir, const char key[65], vk_err *err)
+{
+  if (scene->home_warmstart)
+    return VK_OK;
+  scene->home_warmstart = malloc(sizeof(double) * (size_t)scene->model->nv);
+  if (!scene->home_warmstart)
+    return vk_fail(err, VK_E_NOMEM, "%s: no memory for the scene", scene->id);
+  VK_TRY(vk_home_warmstart(scene, scene->home_warmstart, err));
+  if (cache_dir)
+    vk_model_cache_store(scene, cache_dir, key);
+  return VK_OK;
 }
 
 /* ---- names -----------------------------------------------------------------------------------*/
@@ -278,9 +288,12 @@ vk_status vk_scene_new(vk_scene **out, const vk_pack *pack, uint32_t i_task, con
   scene->problem = &pack->problem[scene->task->problem];
   snprintf(scene->id, sizeof scene->id, "%s/%u",
            vk_pack_text(pack, pack->suite[scene->task->suite].name), scene->task->index);
-  vk_status st = get_model(scene, cache_dir, err);
+  char key[65];
+  vk_status st = get_model(scene, cache_dir, key, err);
   if (st == VK_OK)
     st = find_names(scene, err);
+  if (st == VK_OK)
+    st = get_home(scene, cache_dir, key, err);
   if (st != VK_OK) {
     vk_scene_free(scene);
     return st;
@@ -299,5 +312,6 @@ void vk_scene_free(vk_scene *scene)
   free(scene->geom_owner);
   free(scene->body_owner);
   free(scene->goal);
+  free(scene->home_warmstart);
   free(scene);
 }

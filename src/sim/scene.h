@@ -49,7 +49,8 @@ typedef struct vk_scene {
   int *body_owner; /* [nbody] instance, or -1 */
   int n_goal;
   vk_atom *goal;
-  int n_state; /* 1 + nq + nv */
+  int n_state;            /* 1 + nq + nv */
+  double *home_warmstart; /* [nv] what the solver of a reset starts from (sim/home.h) */
   /* robot */
   int site_grip, body_hand;
   int arm_qpos, arm_qvel; /* addresses of the first of seven */

@@ -2,6 +2,7 @@
  * tested against recorded substeps by `vlakit replay` (tests/golden). */
 #include "test.h"
 
+#include "sim/home.h"
 #include "sim/linalg.h"
 #include "sim/osc.h"
 
@@ -56,7 +57,7 @@ static void test_goal_is_clipped_and_scaled(void **state)
 static void test_at_its_goal_only_bias_acts(void **state)
 {
   vk_osc c = at_origin;
-  memcpy(c.q_rad, vk_osc_home_q_rad, sizeof c.q_rad);
+  memcpy(c.q_rad, vk_home_arm_q_rad, sizeof c.q_rad);
   memcpy(c.R_goal, c.R_ee, sizeof c.R_goal);
   for (int i = 0; i < VK_N_ARM; i++) {
     c.M[i * (VK_N_ARM + 1)] = 1 + i;
