@@ -9,11 +9,11 @@
 
 /* Options that every command takes (spec: the command line's promises). */
 typedef struct vk_common_args {
-  bool json;           /* one JSON object on stdout and nothing else */
-  bool quiet;          /* no progress */
+  bool json;  /* one JSON object on stdout and nothing else */
+  bool quiet; /* no progress */
   bool help;
-  bool dry_run;        /* commands with VK_CMD_LONG only */
-  int64_t n_thread;    /* 0: all cores */
+  bool dry_run;     /* commands with VK_CMD_LONG only */
+  int64_t n_thread; /* 0: all cores */
   int64_t seed;
   bool seed_given;
   const char *isa;     /* "auto", "scalar", "avx2", "avx512", "amx" */
@@ -47,7 +47,7 @@ typedef struct vk_cmd {
   const char *examples;    /* lines "vlakit NAME ...  # what it does" */
   const vk_opt *opts;      /* may be NULL */
   size_t args_size;
-  const void *args_default; /* args_size bytes */
+  const void *args_default;               /* args_size bytes */
   int n_positional_min, n_positional_max; /* -1: any number */
   /* Prints results to stdout. Returns VK_OK or an error whose sentence main prints. */
   vk_status (*run)(const vk_cmd_call *call, vk_err *err);

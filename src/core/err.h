@@ -40,8 +40,8 @@ typedef struct vk_err {
 
 #if defined(__GNUC__)
 #define VK_PRINTF(i_format, i_first) __attribute__((format(printf, i_format, i_first)))
-#define VK_NODISCARD __attribute__((warn_unused_result))
-#define VK_NORETURN __attribute__((noreturn))
+#define VK_NODISCARD                 __attribute__((warn_unused_result))
+#define VK_NORETURN                  __attribute__((noreturn))
 #else
 #define VK_PRINTF(i_format, i_first)
 #define VK_NODISCARD

@@ -44,7 +44,7 @@ typedef struct vk_opt {
 
 #define VK_OPT_NO_GIVEN ((size_t)-1)
 #define VK_OPT_MEMBER_(type, member, want)                                                         \
-  (offsetof(type, member) + 0 * sizeof(char[_Generic(((type *)0)->member, want: 1)]))
+  (offsetof(type, member) + 0 * sizeof(char[_Generic(((type *)0)->member, want : 1)]))
 
 #define VK_OPT_FLAG(type, name, member, help)                                                      \
   {                                                                                                \
