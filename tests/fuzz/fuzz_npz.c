@@ -31,7 +31,7 @@ static void read_npz(const uint8_t *bytes, size_t n)
   vk_npz_free(&npz);
 }
 
-static uint8_t *put(uint8_t *p, uint32_t value, int n)
+static uint8_t *put(uint8_t *p, uint64_t value, int n)
 {
   for (int i = 0; i < n; i++)
     *p++ = (uint8_t)(value >> 8 * i);
