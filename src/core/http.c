@@ -1,7 +1,6 @@
 #include "core/http.h"
 
-#define CURL_DISABLE_DEPRECATION  /* CURLOPT_PROTOCOLS: its successor is younger than many libcurls \
-                                   */
+#define CURL_DISABLE_DEPRECATION /* CURLOPT_PROTOCOLS: its successor is newer than many libcurls */
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <errno.h>
