@@ -6,6 +6,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/doc.h"
+#include "core/catalog.h"
 #include "core/json.h"
 #include "rl/policy.h"
 #include "rl/protocol.h"
@@ -15,7 +16,7 @@ typedef struct args {
   const char *words;
 } args;
 
-static const char *const word_kinds[] = {"policies", "protocols", "suites", "tasks", NULL};
+static const char *const word_kinds[] = {"policies", "protocols", "runs", "suites", "tasks", NULL};
 
 static const vk_opt opts[] = {
     VK_OPT_CHOICE(args, "words", words, "KIND", word_kinds,
@@ -65,6 +66,9 @@ static slot slot_of_metavar(const char *metavar)
       s = (slot){SLOT_KIND, "policies"};
     } else if (is_metavar(part, n, "PROTOCOL")) {
       s = (slot){SLOT_KIND, "protocols"};
+    } else if (is_metavar(part, n, "RUN") || is_metavar(part, n, "RUN_A") ||
+               is_metavar(part, n, "ID")) {
+      s = (slot){SLOT_KIND, "runs"};
     } else if (is_metavar(part, n, "COMMAND")) {
       s.kind = SLOT_WORDS;
       for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)
@@ -416,10 +420,28 @@ static vk_status print_pack_words(const char *path, bool is_task, vk_err *err)
   return VK_OK;
 }
 
-static vk_status print_words(const char *kind, const char *pack, vk_err *err)
+static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
+                           const vk_episode_sum *sum, vk_err *err)
+{
+  puts(row->id);
+  return VK_OK;
+}
+
+static vk_status print_runs(const char *path, vk_err *err)
+{
+  vk_catalog *catalog;
+  VK_TRY(vk_catalog_open(&catalog, path, VK_CATALOG_READ, err));
+  vk_status st = vk_catalog_each_run(catalog, NULL, print_run, NULL, err);
+  vk_catalog_close(catalog);
+  return st;
+}
+
+static vk_status print_words(const char *kind, const vk_common_args *common, vk_err *err)
 {
   if (strcmp(kind, "suites") == 0 || strcmp(kind, "tasks") == 0)
-    return print_pack_words(pack, strcmp(kind, "tasks") == 0, err);
+    return print_pack_words(common->pack, strcmp(kind, "tasks") == 0, err);
+  if (strcmp(kind, "runs") == 0)
+    return print_runs(common->catalog, err);
   if (strcmp(kind, "protocols") == 0)
     for (const vk_protocol *protocol = vk_protocols; protocol->name; protocol++)
       puts(protocol->name);
@@ -480,7 +502,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     if (call->n_positional)
       return vk_fail(err, VK_E_USAGE, "--words and a shell ('%.40s') exclude each other",
                      call->positional[0]);
-    return print_words(a->words, call->common->pack, err);
+    return print_words(a->words, call->common, err);
   }
   if (!call->n_positional)
     return vk_fail(err, VK_E_USAGE, "a shell is needed: bash, fish or zsh");
