@@ -1,6 +1,7 @@
 #include "core/http.h"
 
-#define CURL_DISABLE_DEPRECATION /* CURLOPT_PROTOCOLS: its successor is newer than many libcurls */
+/* CURLOPT_PROTOCOLS is used: its successor is newer than many libcurls. */
+#define CURL_DISABLE_DEPRECATION
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <errno.h>
