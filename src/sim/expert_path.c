@@ -1,0 +1,162 @@
+#include "sim/expert_internal.h"
+
+/* The controller turns an action of 1 into 0.265 m/s and 2.65 rad/s when nothing is in the way:
+ * goals 0.05 m and 0.5 rad ahead, renewed every 50 ms, at kp 150 and critical damping. */
+static const double MPS_PER_UNIT = 0.265, RADPS_PER_UNIT = 2.65;
+static const double ACCEL_M_S2 = 0.7;  /* with which ways end */
+static const double RATE_PER_S = 4.5;  /* of the last approach to a goal */
+static const double W_MAX_RAD_S = 1.5; /* of turning */
+static const double AHEAD_M = 0.035;   /* of the point steered to */
+static const double CORNER_M = 0.03;   /* corners are cut by so much */
+
+enum { LINE_SAMPLES = 9 };
+
+/* ---- following ----------------------------------------------------------------------------- */
+
+/* Wish for a velocity towards p and an orientation R. */
+static void steer(vk_expert *e, const double p[3], const double R[9], double v_m_s, double w_max)
+{
+  double d[3], w[3];
+  vk_v3_sub(d, p, e->now.tip.p);
+  vk_v3_unit(d);
+  vk_m3_error(w, e->now.tip.R, R);
+  const double angle = vk_v3_norm(w), rate = fmin(RATE_PER_S * angle, w_max);
+  for (int k = 0; k < 3; k++) {
+    e->wish[k] = d[k] * v_m_s / MPS_PER_UNIT;
+    e->wish[3 + k] = angle > 1e-9 ? w[k] / angle * rate / RADPS_PER_UNIT : 0;
+  }
+}
+
+void vk_expert_reach(vk_expert *e, const vk_pose *goal, double v_max_m_s)
+{
+  const double dist = vk_v3_dist(goal->p, e->now.tip.p);
+  steer(e, goal->p, goal->R, fmin(v_max_m_s, RATE_PER_S * dist), W_MAX_RAD_S);
+}
+
+/* Length of the path from the tip's projection on the present piece to its end. */
+static double length_left(const vk_path *path, const double p[3])
+{
+  double left = vk_v3_dist(path->at[path->i].p, p);
+  for (int i = path->i; i + 1 < path->n; i++)
+    left += vk_v3_dist(path->at[i].p, path->at[i + 1].p);
+  return left;
+}
+
+bool vk_expert_follow(vk_expert *e, double tol_m, double tol_rad)
+{
+  vk_path *path = &e->path;
+  const double *p = e->now.tip.p;
+  while (path->i + 1 < path->n && vk_v3_dist(path->at[path->i].p, p) < CORNER_M) {
+    path->from = e->now.tip;
+    path->i++;
+  }
+  const vk_pose *to = &path->at[path->i];
+  const bool is_last = path->i + 1 == path->n;
+  double along[3], off[3];
+  vk_v3_sub(along, to->p, path->from.p);
+  vk_v3_sub(off, p, path->from.p);
+  const double length = vk_v3_norm(along);
+  const double left = length_left(path, p);
+  const double turn = vk_m3_angle(e->now.tip.R, to->R);
+  if (is_last && left < tol_m && turn < tol_rad)
+    return true;
+  if (length < 0.01 || left < 0.01) {
+    vk_expert_reach(e, to, path->v_max_m_s);
+    return false;
+  }
+  /* Orientation follows the share of the piece that is done; turning that lags slows the hand. */
+  const double done = fmin(fmax(vk_v3_dot(off, along) / (length * length), 0), 1);
+  const double ahead = fmin(1, done + fmax(AHEAD_M, 0.08 * length) / length);
+  vk_pose carrot;
+  vk_pose_mix(&carrot, &path->from, to, ahead);
+  const double lag = vk_m3_angle(e->now.tip.R, carrot.R);
+  double v = fmin(path->v_max_m_s, sqrt(2 * ACCEL_M_S2 * left));
+  v = fmin(v, RATE_PER_S * left);
+  if (lag > 0.35)
+    v *= fmax(0.15, 0.35 / lag);
+  steer(e, carrot.p, carrot.R, v, W_MAX_RAD_S);
+  return false;
+}
+
+/* ---- planning ------------------------------------------------------------------------------ */
+
+void vk_expert_set_path(vk_expert *e, const vk_pose *goal, double v_max_m_s)
+{
+  e->path = (vk_path){.n = 1, .from = e->now.tip, .v_max_m_s = v_max_m_s};
+  e->path.at[0] = *goal;
+}
+
+void vk_expert_move_goal(vk_expert *e, const vk_pose *goal)
+{
+  e->path.at[e->path.n - 1] = *goal;
+}
+
+static bool pose_free(const vk_expert *e, const vk_pose *tip, const vk_held *held, double finger_q,
+                      double margin_m)
+{
+  return vk_world_gripper_free(&e->world, tip, finger_q, margin_m) &&
+         vk_world_held_free(&e->world, held, tip, margin_m);
+}
+
+/* Number of blocked poses among samples between a and b, the ends included. */
+static int count_blocked(const vk_expert *e, const vk_pose *a, const vk_pose *b,
+                         const vk_held *held, double finger_q, double margin_m)
+{
+  const int n = LINE_SAMPLES + (int)(vk_v3_dist(a->p, b->p) / 0.05);
+  int blocked = 0;
+  for (int i = 0; i <= n; i++) {
+    vk_pose at;
+    vk_pose_mix(&at, a, b, (double)i / n);
+    blocked += !pose_free(e, &at, held, finger_q, margin_m);
+  }
+  return blocked;
+}
+
+bool vk_expert_line_free(const vk_expert *e, const vk_pose *a, const vk_pose *b,
+                         const vk_held *held, double finger_q, double margin_m)
+{
+  return count_blocked(e, a, b, held, finger_q, margin_m) == 0;
+}
+
+static vk_pose at_height(const vk_pose *pose, double z)
+{
+  vk_pose up = *pose;
+  up.p[2] = z;
+  return up;
+}
+
+static bool is_reachable(const vk_expert *e, const vk_pose *tip)
+{
+  double q[VK_N_ARM];
+  memcpy(q, e->now.q_rad, sizeof q);
+  return vk_arm_inverse(&e->arm, tip, 0.02, q);
+}
+
+void vk_expert_plan_path(vk_expert *e, const vk_pose *goal, const vk_held *held, double finger_q,
+                         double v_max_m_s)
+{
+  const double margin_m = 0.012;
+  const vk_pose *start = &e->now.tip;
+  vk_expert_set_path(e, goal, v_max_m_s);
+  int best = count_blocked(e, start, goal, held, finger_q, margin_m);
+  const double z0 = fmax(start->p[2], goal->p[2]);
+  /* Up, over and down; what is in the way at the start and at the goal counts for every height. */
+  for (double rise = 0; rise <= 0.42 && best > 0; rise += 0.03) {
+    vk_pose a = at_height(start, z0 + rise), b = at_height(goal, z0 + rise);
+    if (!is_reachable(e, &b))
+      break;
+    const int n = count_blocked(e, start, &a, held, finger_q, margin_m) +
+                  count_blocked(e, &a, &b, held, finger_q, margin_m) +
+                  count_blocked(e, &b, goal, held, finger_q, margin_m);
+    if (n >= best)
+      continue;
+    best = n;
+    e->path.n = 0;
+    e->path.i = 0;
+    if (a.p[2] > start->p[2] + 0.02)
+      e->path.at[e->path.n++] = a;
+    if (b.p[2] > goal->p[2] + 0.02)
+      e->path.at[e->path.n++] = b;
+    e->path.at[e->path.n++] = *goal;
+  }
+}

@@ -1,0 +1,481 @@
+/* The skill of moving an object: get ready, approach, close, lift, carry, lower, release, retreat.
+ * The phase is kept, but every step checks that its premise still holds. */
+#include "sim/expert_internal.h"
+
+enum {
+  PHASE_PLAN,
+  PHASE_TRANSIT,
+  PHASE_APPROACH,
+  PHASE_CLOSE,
+  PHASE_LIFT,
+  PHASE_PLAN_PLACE,
+  PHASE_CARRY,
+  PHASE_LOWER,
+  PHASE_RELEASE,
+  PHASE_RETREAT,
+  PHASE_DRAG_READY,
+  PHASE_DRAG_TOUCH,
+  PHASE_DRAG,
+};
+
+enum { GRASPS = 10, PLACES = 8, PLANS_MAX = 12 };
+
+static const double V_FREE = 0.25, V_CARRY = 0.22, V_NEAR = 0.12, V_LOWER = 0.10; /* m/s */
+static const double OPEN_Q = 0.0395;
+
+static void set_phase(vk_expert *e, int phase)
+{
+  static const char *const names[] = {"plan",       "transit", "approach", "close",   "lift",
+                                      "plan place", "carry",   "lower",    "release", "retreat",
+                                      "drag ready", "touch",   "drag"};
+  vk_expert_set_phase(e, phase, names[phase]);
+}
+
+static void grasp_tip(const vk_expert *e, vk_pose *tip)
+{
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  vk_pose_mul(tip, &object, &e->grasp.tip_in_object);
+}
+
+/* The pose `back_m` behind tip along its approach. */
+static vk_pose behind(const vk_pose *tip, double back_m)
+{
+  vk_pose p = *tip;
+  double z[3];
+  vk_m3_column(z, tip->R, 2);
+  vk_v3_madd(p.p, tip->p, -back_m, z);
+  return p;
+}
+
+static void read_world(vk_expert *e)
+{
+  vk_world_read(&e->world, e->scene, e->now.m, e->now.d, e->facts);
+}
+
+/* The object and everything that stands on it, by height and touch. */
+static void find_stack(vk_expert *e)
+{
+  const mjData *d = e->now.d;
+  memset(e->is_stacked, 0, sizeof e->is_stacked);
+  e->is_stacked[e->object] = true;
+  for (int pass = 0; pass < 2; pass++)
+    for (int c = 0; c < d->ncon; c++) {
+      const int a = e->scene->geom_owner[d->contact[c].geom1],
+                b = e->scene->geom_owner[d->contact[c].geom2];
+      if (a < 0 || b < 0 || a >= e->scene->n_object || b >= e->scene->n_object ||
+          e->is_stacked[a] == e->is_stacked[b])
+        continue;
+      const int below = e->is_stacked[a] ? a : b, above = e->is_stacked[a] ? b : a;
+      const vk_pose pb = vk_expert_object_pose(e, below), pa = vk_expert_object_pose(e, above);
+      if (pa.p[2] > pb.p[2] + 0.004 && hypot(pa.p[0] - pb.p[0], pa.p[1] - pb.p[1]) < 0.05)
+        e->is_stacked[above] = true;
+    }
+}
+
+static void ignore_stack(vk_expert *e, bool is_ignored)
+{
+  for (int i = 0; i < VK_WORLD_INSTANCES_MAX; i++)
+    e->world.is_ignored[i] = is_ignored && e->is_stacked[i];
+}
+
+/* Remembers a grasp that did not work, the oldest one makes room. */
+static void forbid_grasp(vk_expert *e)
+{
+  if (e->n_tabu == VK_TABU_MAX) {
+    memmove(e->tabu, e->tabu + 1, sizeof e->tabu - sizeof e->tabu[0]);
+    e->n_tabu--;
+  }
+  e->tabu[e->n_tabu++] = (vk_tabu){e->object, e->grasp.tip_in_object};
+}
+
+static vk_skill_state fail(vk_expert *e)
+{
+  forbid_grasp(e);
+  e->grip = -1;
+  return VK_SKILL_FAILED;
+}
+
+/* ---- choosing a grasp and a place together ------------------------------------------------- */
+
+/* Whether a gripped object can be brought to a place: at rest, on the way in and further out.
+ *   tip_in_object  how it is gripped
+ *   out_m  out: how far out of the place the way in begins */
+static bool test_place(vk_expert *e, const vk_place *place, const vk_pose *tip_in_object,
+                       const double *q0, double *out_m)
+{
+  static const double outs_m[] = {0.06, 0.10, 0.14, 0.18, 0.24, 0.30};
+  vk_pose tip, at;
+  double q[VK_N_ARM];
+  vk_held held;
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  vk_pose_mul(&tip, &object, tip_in_object);
+  vk_world_hold(&e->world, e->is_stacked, &tip, &held);
+  vk_pose_mul(&tip, &place->object, tip_in_object);
+  at = tip;
+  vk_v3_madd(at.p, tip.p, 0.003, place->out);
+  bool is_free = false;
+  ignore_stack(e, true);
+  if (vk_world_gripper_free(&e->world, &at, 0.02, 0.002))
+    for (size_t i = 0; i < VK_COUNT(outs_m) && !is_free; i++) {
+      vk_pose far = tip;
+      vk_v3_madd(far.p, tip.p, outs_m[i], place->out);
+      is_free = vk_world_gripper_free(&e->world, &far, 0.02, 0.008) &&
+                vk_world_held_free(&e->world, &held, &far, 0.006) &&
+                vk_expert_line_free(e, &far, &at, &held, 0.02, 0.0);
+      *out_m = outs_m[i];
+      at = far;
+    }
+  memcpy(q, q0, sizeof q);
+  is_free = is_free && vk_arm_inverse(&e->arm, &at, 0.04, q) &&
+            vk_arm_inverse(&e->arm, &tip, 0.04, q) &&
+            vk_world_arm_free(&e->world, &e->arm, q, 0.002);
+  ignore_stack(e, false);
+  return is_free;
+}
+
+/* The best pair of a grasp and a place; when no pair works, the best grasp alone. */
+static bool choose_grasp(vk_expert *e)
+{
+  vk_grasp grasp[GRASPS];
+  vk_place place[PLACES];
+  read_world(e);
+  find_stack(e);
+  /* What is stacked on the object moves with it: the fingers may reach into it. */
+  e->is_stacked[e->object] = false;
+  ignore_stack(e, true);
+  e->is_stacked[e->object] = true;
+  const int n_grasp = vk_expert_find_grasps(e, grasp, GRASPS);
+  ignore_stack(e, false);
+  if (n_grasp == 0)
+    return false;
+  const int n_place = vk_expert_find_places(e, place, PLACES);
+  double best = 1e9, out_m;
+  int i_best = 0;
+  for (int g = 0; g < n_grasp; g++)
+    for (int p = 0; p < n_place; p++) {
+      const double cost = grasp[g].cost + place[p].cost;
+      if (cost < best &&
+          test_place(e, &place[p], &grasp[g].tip_in_object, grasp[g].q_rad, &out_m)) {
+        best = cost;
+        i_best = g;
+      }
+    }
+  e->grasp = grasp[i_best];
+  return true;
+}
+
+/* ---- phases of getting hold ---------------------------------------------------------------- */
+
+static void plan_transit(vk_expert *e)
+{
+  vk_pose tip;
+  grasp_tip(e, &tip);
+  const vk_pose ready = behind(&tip, e->grasp.back_m);
+  vk_expert_plan_path(e, &ready, NULL, OPEN_Q, V_FREE);
+  set_phase(e, PHASE_TRANSIT);
+}
+
+static vk_skill_state plan(vk_expert *e)
+{
+  if (e->phase_step > PLANS_MAX)
+    return fail(e);
+  if (vk_expert_is_held(e, e->object) && e->grip > 0) {
+    read_world(e);
+    find_stack(e);
+    set_phase(e, PHASE_PLAN_PLACE);
+    return VK_SKILL_RUNNING;
+  }
+  e->grip = -1;
+  if (e->object_fact->is_dragged && e->object_fact->n_grasp == 0) {
+    read_world(e);
+    set_phase(e, PHASE_DRAG_READY);
+    return VK_SKILL_RUNNING;
+  }
+  if (!choose_grasp(e)) {
+    e->n_tabu = 0;
+    return VK_SKILL_FAILED;
+  }
+  plan_transit(e);
+  return VK_SKILL_RUNNING;
+}
+
+static vk_skill_state transit(vk_expert *e)
+{
+  vk_pose tip;
+  grasp_tip(e, &tip);
+  const vk_pose ready = behind(&tip, e->grasp.back_m);
+  vk_expert_move_goal(e, &ready);
+  if (vk_expert_follow(e, 0.012, 0.08) && e->now.gap_m > e->grasp.width_m + 0.01)
+    set_phase(e, PHASE_APPROACH);
+  if (e->phase_step > 150)
+    return fail(e);
+  return VK_SKILL_RUNNING;
+}
+
+static vk_skill_state approach(vk_expert *e)
+{
+  vk_pose tip;
+  grasp_tip(e, &tip);
+  if (e->phase_step == 0)
+    vk_expert_set_path(e, &tip, V_NEAR);
+  vk_expert_move_goal(e, &tip);
+  const bool is_there = vk_expert_follow(e, 0.004, 0.06);
+  const double dist = vk_v3_dist(tip.p, e->now.tip.p);
+  if (is_there || (e->phase_step > 25 && dist < 0.008))
+    set_phase(e, PHASE_CLOSE);
+  else if (e->phase_step > 45 || dist > e->grasp.back_m + 0.06)
+    return fail(e);
+  return VK_SKILL_RUNNING;
+}
+
+static vk_skill_state close_hand(vk_expert *e)
+{
+  if (e->phase_step == 0)
+    e->path.at[0] = e->now.tip;
+  e->grip = 1;
+  vk_expert_reach(e, &e->path.at[0], V_NEAR);
+  const bool is_held = vk_expert_is_held(e, e->object);
+  if ((is_held && e->phase_step >= 4 && fabs(e->now.gap_rate_m) < 0.002) || e->phase_step >= 12) {
+    if (e->now.gap_m < 0.0005 && !is_held)
+      return fail(e);
+    const vk_pose object = vk_expert_object_pose(e, e->object);
+    vk_pose_in(&e->tip_in_object, &object, &e->now.tip);
+    set_phase(e, PHASE_LIFT);
+  }
+  return VK_SKILL_RUNNING;
+}
+
+static vk_skill_state lift(vk_expert *e)
+{
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  vk_pose now;
+  if (e->phase_step == 0) {
+    vk_pose up = e->now.tip;
+    up.p[2] += 0.05;
+    vk_expert_set_path(e, &up, V_NEAR);
+  }
+  const bool is_up = vk_expert_follow(e, 0.015, 0.2);
+  vk_pose_in(&now, &object, &e->now.tip);
+  if (e->phase_step > 3 && vk_v3_dist(now.p, e->tip_in_object.p) > 0.03)
+    return fail(e);
+  if (is_up || e->phase_step > 20) {
+    if (!vk_expert_is_held(e, e->object))
+      return fail(e);
+    set_phase(e, PHASE_PLAN_PLACE);
+  }
+  return VK_SKILL_RUNNING;
+}
+
+/* ---- phases of putting down ---------------------------------------------------------------- */
+
+/* The tip's pose that brings the object, as it is gripped now, to where it is to be.
+ *   out_m  further out along the way out of the place */
+static vk_pose place_tip(const vk_expert *e, double out_m)
+{
+  vk_pose in_object, tip;
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  vk_pose_in(&in_object, &object, &e->now.tip);
+  vk_pose_mul(&tip, &e->place.object, &in_object);
+  vk_v3_madd(tip.p, tip.p, out_m, e->place.out);
+  return tip;
+}
+
+static vk_skill_state plan_place(vk_expert *e)
+{
+  vk_place place[PLACES];
+  vk_pose in_object;
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  read_world(e);
+  vk_pose_in(&in_object, &object, &e->now.tip);
+  const int n = vk_expert_find_places(e, place, PLACES);
+  double out_m = 0.12;
+  if (n == 0)
+    return fail(e);
+  int i = 0;
+  while (i < n && !test_place(e, &place[i], &in_object, e->now.q_rad, &out_m))
+    i++;
+  if (i == n) {
+    i = 0;
+    out_m = 0.12;
+  }
+  e->place = place[i];
+  e->lower_m = out_m; /* where lowering begins */
+  const vk_pose ready = place_tip(e, out_m);
+  vk_world_hold(&e->world, e->is_stacked, &e->now.tip, &e->held);
+  ignore_stack(e, true);
+  vk_expert_plan_path(e, &ready, &e->held, e->now.gap_m / 2, V_CARRY);
+  ignore_stack(e, false);
+  set_phase(e, PHASE_CARRY);
+  return VK_SKILL_RUNNING;
+}
+
+static vk_skill_state carry(vk_expert *e)
+{
+  const vk_pose ready = place_tip(e, e->lower_m);
+  vk_expert_move_goal(e, &ready);
+  const bool is_there = vk_expert_follow(e, 0.012, 0.08);
+  if (!vk_expert_is_held(e, e->object) && e->phase_step > 2) {
+    if (++e->part_stall > 4)
+      return fail(e);
+  } else {
+    e->part_stall = 0;
+  }
+  if (is_there || e->phase_step > 140)
+    set_phase(e, PHASE_LOWER);
+  return VK_SKILL_RUNNING;
+}
+
+/* Whether the object touches anything but the hand. */
+static bool is_resting(const vk_expert *e)
+{
+  const mjData *d = e->now.d;
+  for (int c = 0; c < d->ncon; c++) {
+    const int g1 = d->contact[c].geom1, g2 = d->contact[c].geom2;
+    const int a = e->scene->body_owner[e->now.m->geom_bodyid[g1]],
+              b = e->scene->body_owner[e->now.m->geom_bodyid[g2]];
+    const int robot = e->now.m->body_rootid[e->scene->body_hand];
+    if (a != e->object && b != e->object)
+      continue;
+    const int other = a == e->object ? g2 : g1, owner = a == e->object ? b : a;
+    if (e->now.m->body_rootid[e->now.m->geom_bodyid[other]] != robot &&
+        (owner < 0 || !e->is_stacked[owner]))
+      return true;
+  }
+  return false;
+}
+
+static vk_skill_state lower(vk_expert *e)
+{
+  /* From out_m to the place, and a little beyond until it touches. */
+  const vk_pose target = place_tip(e, 0);
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  if (e->phase_step == 0) {
+    vk_expert_set_path(e, &target, V_LOWER);
+    e->part_stall = 0;
+    e->stall_m = 1e9;
+  }
+  vk_expert_move_goal(e, &target);
+  const bool is_there = vk_expert_follow(e, 0.004, 0.1);
+  double left[3];
+  vk_v3_sub(left, e->place.object.p, object.p);
+  const double dist = vk_v3_norm(left);
+  e->part_stall = dist > e->stall_m - 0.001 ? e->part_stall + 1 : 0;
+  e->stall_m = fmin(e->stall_m, dist);
+  if (is_there && !is_resting(e) && e->part_stall < 12) {
+    e->wish[2] -= 0.12; /* down until it touches */
+    return VK_SKILL_RUNNING;
+  }
+  if (is_there || e->part_stall > 8 || e->phase_step > 60)
+    set_phase(e, PHASE_RELEASE);
+  return VK_SKILL_RUNNING;
+}
+
+static vk_skill_state release(vk_expert *e)
+{
+  if (e->phase_step == 0)
+    e->path.at[0] = e->now.tip;
+  e->grip = -1;
+  vk_expert_reach(e, &e->path.at[0], V_NEAR);
+  if (e->phase_step >= 3 && (!(e->now.touched[0] && e->now.touched[1]) || e->phase_step > 7))
+    set_phase(e, PHASE_RETREAT);
+  return VK_SKILL_RUNNING;
+}
+
+static vk_skill_state retreat(vk_expert *e)
+{
+  if (e->phase_step == 0) {
+    /* Back along the fingers, or out of the place when that is another way. */
+    vk_pose back = behind(&e->now.tip, 0.08);
+    vk_expert_set_path(e, &back, V_NEAR);
+  }
+  if (vk_expert_follow(e, 0.02, 0.3) || e->phase_step > 14)
+    return VK_SKILL_DONE;
+  return VK_SKILL_RUNNING;
+}
+
+/* ---- sliding a flat object along the table ------------------------------------------------- */
+
+static void drag_tip(const vk_expert *e, double up_m, vk_pose *tip)
+{
+  const double down[3] = {0, 0, -1};
+  double x[3];
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  vk_m3_column(x, e->now.tip.R, 0);
+  vk_pose_point(tip->p, &object, e->object_fact->drag_at_m);
+  tip->p[2] += up_m;
+  vk_m3_from_zx(tip->R, down, x);
+}
+
+static vk_skill_state drag_ready(vk_expert *e)
+{
+  vk_pose ready;
+  drag_tip(e, 0.06, &ready);
+  if (e->phase_step == 0)
+    vk_expert_plan_path(e, &ready, NULL, OPEN_Q, V_FREE);
+  vk_expert_move_goal(e, &ready);
+  if (vk_expert_follow(e, 0.006, 0.05))
+    set_phase(e, PHASE_DRAG_TOUCH);
+  return e->phase_step > 150 ? VK_SKILL_FAILED : VK_SKILL_RUNNING;
+}
+
+static vk_skill_state drag_touch(vk_expert *e)
+{
+  vk_pose tip;
+  drag_tip(e, 0, &tip);
+  vk_expert_reach(e, &tip, V_NEAR);
+  if (e->now.touched[0] && e->now.touched[1])
+    set_phase(e, PHASE_DRAG);
+  return e->phase_step > 40 ? VK_SKILL_FAILED : VK_SKILL_RUNNING;
+}
+
+static vk_skill_state drag(vk_expert *e)
+{
+  const double *goal = e->now.d->site_xpos + 3 * e->atom.site;
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  vk_pose tip = e->now.tip;
+  const double down[3] = {0, 0, -1};
+  double x[3];
+  vk_m3_column(x, e->now.tip.R, 0);
+  vk_m3_from_zx(tip.R, down, x);
+  for (int k = 0; k < 2; k++)
+    tip.p[k] += goal[k] - object.p[k];
+  vk_expert_reach(e, &tip, V_NEAR);
+  e->wish[2] -= e->object_fact->press;
+  if (hypot(goal[0] - object.p[0], goal[1] - object.p[1]) < 0.015)
+    set_phase(e, PHASE_RETREAT);
+  if (!e->now.touched[0] && !e->now.touched[1] && e->phase_step > 3 && ++e->part_stall > 4)
+    return VK_SKILL_FAILED;
+  return e->phase_step > 120 ? VK_SKILL_FAILED : VK_SKILL_RUNNING;
+}
+
+vk_skill_state vk_expert_skill_pick(vk_expert *e)
+{
+  switch (e->phase) {
+  case PHASE_PLAN:
+    return plan(e);
+  case PHASE_TRANSIT:
+    return transit(e);
+  case PHASE_APPROACH:
+    return approach(e);
+  case PHASE_CLOSE:
+    return close_hand(e);
+  case PHASE_LIFT:
+    return lift(e);
+  case PHASE_PLAN_PLACE:
+    return plan_place(e);
+  case PHASE_CARRY:
+    return carry(e);
+  case PHASE_LOWER:
+    return lower(e);
+  case PHASE_RELEASE:
+    return release(e);
+  case PHASE_RETREAT:
+    return retreat(e);
+  case PHASE_DRAG_READY:
+    return drag_ready(e);
+  case PHASE_DRAG_TOUCH:
+    return drag_touch(e);
+  default:
+    return drag(e);
+  }
+}
