@@ -41,16 +41,22 @@ static vk_status get_direction(const cJSON *o, const char *key, double out[3], c
   return VK_OK;
 }
 
+static vk_status set_name(char out[VK_FACT_NAME], const char *text, const char *what, vk_err *err)
+{
+  const size_t n = strlen(text);
+  if (n >= VK_FACT_NAME)
+    return vk_fail(err, VK_E_RANGE, "%s: \"%s\" is longer than %d characters", what, text,
+                   VK_FACT_NAME - 1);
+  memcpy(out, text, n + 1);
+  return VK_OK;
+}
+
 static vk_status get_name(const cJSON *o, const char *key, char out[VK_FACT_NAME], const char *what,
                           vk_err *err)
 {
   const char *text = NULL;
   VK_TRY(vk_json_get_str(o, key, &text, what, err));
-  if (strlen(text) >= VK_FACT_NAME)
-    return vk_fail(err, VK_E_RANGE, "%s: \"%s\" is longer than %d characters", what, text,
-                   VK_FACT_NAME - 1);
-  strcpy(out, text);
-  return VK_OK;
+  return set_name(out, text, what, err);
 }
 
 /* Which keys a row may have, so that a misspelt one is found. */
@@ -184,9 +190,7 @@ static vk_status read_fixture(const cJSON *o, vk_fixture_fact *f, vk_err *err)
     if (f->n_entry == VK_FACT_ENTRIES_MAX)
       return vk_fail(err, VK_E_RANGE, "%s: more than %d ways out", f->name, VK_FACT_ENTRIES_MAX);
     vk_entry_fact *e = &f->entry[f->n_entry++];
-    if (strlen(c->string) >= VK_FACT_NAME)
-      return vk_fail(err, VK_E_RANGE, "%s: \"%s\" is too long", f->name, c->string);
-    strcpy(e->region, c->string);
+    VK_TRY(set_name(e->region, c->string, f->name, err));
     VK_TRY(get_direction(list, c->string, e->out, f->name, err));
   }
   return VK_OK;
@@ -198,15 +202,6 @@ static vk_status read_fixture(const cJSON *o, vk_fixture_fact *f, vk_err *err)
 static const cJSON *resolve_row(const cJSON *table, const cJSON *row)
 {
   return cJSON_IsString(row) ? member(table, row->valuestring) : row;
-}
-
-static vk_status set_row_name(char out[VK_FACT_NAME], const cJSON *row, vk_err *err)
-{
-  if (strlen(row->string) >= VK_FACT_NAME)
-    return vk_fail(err, VK_E_RANGE, "\"%s\" is longer than %d characters", row->string,
-                   VK_FACT_NAME - 1);
-  strcpy(out, row->string);
-  return VK_OK;
 }
 
 static vk_status read_tables(const cJSON *root, vk_expert_facts *facts, vk_err *err)
@@ -236,13 +231,13 @@ static vk_status read_tables(const cJSON *root, vk_expert_facts *facts, vk_err *
   cJSON_ArrayForEach(row, objects)
   {
     vk_object_fact *f = &facts->object[facts->n_object++];
-    VK_TRY(set_row_name(f->name, row, err));
+    VK_TRY(set_name(f->name, row->string, "the facts", err));
     VK_TRY(read_object(resolve_row(objects, row), f, err));
   }
   cJSON_ArrayForEach(row, fixtures)
   {
     vk_fixture_fact *f = &facts->fixture[facts->n_fixture++];
-    VK_TRY(set_row_name(f->name, row, err));
+    VK_TRY(set_name(f->name, row->string, "the facts", err));
     VK_TRY(read_fixture(resolve_row(fixtures, row), f, err));
   }
   return VK_OK;

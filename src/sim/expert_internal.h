@@ -7,7 +7,8 @@
  *   expert_path.c   free ways between poses, and following them
  *   expert_pick.c   the skill of moving an object: pick, carry, put down, slide along the table
  *   expert_part.c   the skill of moving a drawer, a door or a knob
- *   expert_world.c, expert_arm.c, expert_facts.c  boxes, kinematics, the data file */
+ *   expert_world.c, expert_arm.c, expert_facts.c  boxes, kinematics, the data file
+ * Test: tests/unit/test_expert.c */
 #ifndef VK_SIM_EXPERT_INTERNAL_H
 #define VK_SIM_EXPERT_INTERNAL_H
 
