@@ -1,9 +1,9 @@
 /* mujoco_compat.h - what differs between the MuJoCo releases that vlakit accepts, and how MuJoCo's
- * process-wide handlers are set. The only file that asks for mjVERSION_HEADER.
+ * process-wide handlers are set. The only file of src that asks for mjVERSION_HEADER.
  *
  * Accepted: 2.2.2 to 3.3.5. 3.3.6 moves the solver's warm start into mj_step and 3.4 doubles the
  * depth of box-box contacts, so that recorded LIBERO episodes no longer follow.
- * Test: tests/unit/test_scene.c */
+ * Test: tests/unit/test_mujoco_compat.c */
 #ifndef VK_SIM_MUJOCO_COMPAT_H
 #define VK_SIM_MUJOCO_COMPAT_H
 

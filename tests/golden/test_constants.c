@@ -339,28 +339,40 @@ static void compare_options(comparison *c, const mjModel *m)
   COMPARE_ROWS(c, vis, vis, (int)VK_COUNT(vis), 1);
 }
 
+static vk_status compile_task(const vk_pack *pack, const char *word, mjModel **m, vk_err *err)
+{
+  char *text;
+  uint32_t *task = calloc(pack->n_task + 1, sizeof *task), n_task = 0;
+  vk_status st = task ? vk_pack_find_tasks(pack, word, task, &n_task, err) : VK_E_NOMEM;
+  if (st == VK_OK)
+    st = vk_compose_mjcf(pack, &pack->task[task[0]], &text, err);
+  free(task);
+  VK_TRY(st);
+  st = vk_scene_compile(pack, text, m, err);
+  free(text);
+  return st;
+}
+
 static bool compare_file(const vk_pack *pack, const char *path, long *n_compared)
 {
   vk_err err = VK_ERR_INIT;
   vk_npz npz = {0};
-  vk_scene *scene = NULL;
+  mjModel *m = NULL;
   char suite[64] = "", word[96];
-  uint32_t *task = calloc(pack->n_task + 1, sizeof *task), n_task = 0;
   comparison c = {.pack = pack, .npz = &npz, .task = word, .allowed = allowed};
-  vk_status st = task ? VK_OK : VK_E_NOMEM;
-  VK_TRY_DONE(st);
+  vk_status st = VK_OK;
   VK_TRY_DONE(vk_npz_read(&npz, path, 1u << 28, &err));
   VK_TRY_DONE(vk_npz_text(&npz, "suite", 0, suite, sizeof suite, &err));
   snprintf(word, sizeof word, "%s/%d", suite, (int)item(find(&c, "index"), 0));
-  VK_TRY_DONE(vk_pack_find_tasks(pack, word, task, &n_task, &err));
-  VK_TRY_DONE(vk_scene_new(&scene, pack, task[0], NULL, &err));
-  compare_options(&c, scene->model);
-  compare_bodies(&c, scene->model);
-  compare_joints(&c, scene->model);
-  compare_geoms(&c, scene->model);
-  compare_sites(&c, scene->model);
-  compare_views(&c, scene->model);
-  compare_actuators(&c, scene->model);
+  VK_TRY_DONE(compile_task(pack, word, &m, &err));
+  compare_options(&c, m);
+  compare_bodies(&c, m);
+  compare_joints(&c, m);
+  compare_geoms(&c, m);
+  compare_sites(&c, m);
+  compare_views(&c, m);
+  compare_actuators(&c, m);
+  mj_deleteModel(m);
   if (c.n_differ)
     printf("%s: %d of %d constants differ, by %.3g at most\n", word, c.n_differ, c.n_compared,
            c.worst);
@@ -368,9 +380,7 @@ static bool compare_file(const vk_pack *pack, const char *path, long *n_compared
 done:
   if (st != VK_OK)
     printf("%s: %s\n", path, err.text);
-  vk_scene_free(scene);
   vk_npz_free(&npz);
-  free(task);
   return st == VK_OK && !c.n_differ;
 }
 
@@ -392,7 +402,8 @@ int main(int argc, char **argv)
     printf("no recordings in %s\n", folder);
     return SKIP;
   }
-  if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) != VK_OK) {
+  if (vk_mujoco_check(&err) != VK_OK ||
+      vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) != VK_OK) {
     printf("%s\n", err.text);
     return 1;
   }

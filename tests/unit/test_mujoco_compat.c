@@ -1,0 +1,110 @@
+/* test_mujoco_compat.c - the library's version is checked and its fatal errors are survived. */
+#include "test.h"
+
+#include <unistd.h>
+
+#include "sim/mujoco_compat.h"
+
+/* Stands before the library's: what is found at run time. */
+static int version_found = mjVERSION_HEADER;
+int mj_version(void)
+{
+  return version_found;
+}
+
+static void other_versions_are_refused(void **state)
+{
+  static const int versions[] = {221, 236, 340, 3010000, 0};
+  for (size_t i = 0; i < VK_COUNT(versions); i++) {
+    vk_err err = VK_ERR_INIT;
+    char found[16];
+    version_found = versions[i];
+    vk_mujoco_version_text(versions[i], found);
+    vk_assert_fails(vk_mujoco_check(&err), VK_E_VERSION);
+    vk_assert_says(&err, found);
+  }
+  version_found = mjVERSION_HEADER;
+  vk_assert_ok(vk_mujoco_check(NULL), NULL);
+}
+
+static void fail_inside(void *arg)
+{
+  mju_error("out of \"cheese\"");
+  *(int *)arg = 1;
+}
+
+static void fail_nested(void *arg)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_assert_fails(vk_mujoco_try(fail_inside, arg, &err), VK_E_SIM);
+  fail_inside(arg);
+}
+
+static void pass(void *arg)
+{
+  ++*(int *)arg;
+}
+
+static void errors_are_caught(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  int reached = 0;
+  vk_assert_fails(vk_mujoco_try(fail_inside, &reached, &err), VK_E_SIM);
+  vk_assert_says(&err, "out of \"cheese\"");
+  vk_assert_fails(vk_mujoco_try(fail_nested, &reached, &err), VK_E_SIM);
+  assert_int_equal(reached, 0);
+  vk_assert_ok(vk_mujoco_try(pass, &reached, &err), &err);
+  assert_int_equal(reached, 1);
+}
+
+static void version_is_spelt(void **state)
+{
+  char text[16];
+  vk_mujoco_version_text(222, text);
+  assert_string_equal(text, "2.2.2");
+  vk_mujoco_version_text(335, text);
+  assert_string_equal(text, "3.3.5");
+  vk_mujoco_version_text(3010000, text);
+  assert_string_equal(text, "3.10.0");
+}
+
+/* The default handler would write a file beside the user. */
+static void warnings_leave_no_file(void **state)
+{
+  mju_warning("a huge value in QACC");
+  assert_int_equal(access("MUJOCO_LOG.TXT", F_OK), -1);
+}
+
+static void files_in_memory(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  mjVFS *vfs;
+  vk_assert_ok(vk_vfs_new(&vfs, &err), &err);
+  vk_assert_ok(vk_vfs_add(vfs, "a.xml", "<mujoco/>", 9, &err), &err);
+  vk_assert_fails(vk_vfs_add(vfs, "b.xml", "", 0, &err), VK_E_RANGE);
+  vk_assert_fails(vk_vfs_add(vfs, "a.xml", "<mujoco/>", 9, &err), VK_E_NOMEM);
+  vk_assert_says(&err, "a.xml");
+  char message[200] = "";
+  mjModel *m = mj_loadXML("a.xml", vfs, message, sizeof message);
+  assert_non_null(m);
+  mj_deleteModel(m);
+  vk_vfs_free(vfs);
+  vk_vfs_free(NULL);
+}
+
+static int setup(void **state)
+{
+  return vk_mujoco_check(NULL) == VK_OK ? 0 : -1;
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(other_versions_are_refused),
+      cmocka_unit_test(errors_are_caught),
+      cmocka_unit_test(version_is_spelt),
+      cmocka_unit_test(warnings_leave_no_file),
+      cmocka_unit_test(files_in_memory),
+  };
+  return cmocka_run_group_tests(tests, setup, NULL);
+}
