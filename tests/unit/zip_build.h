@@ -34,7 +34,7 @@ static inline void zb_add(zb *z, const void *bytes, size_t n)
 static inline void zb_int(zb *z, uint64_t value, int n)
 {
   for (int i = 0; i < n; i++)
-    zb_add(z, &(uint8_t){(uint8_t)(value >> 8 * i)}, 1);
+    zb_add(z, &(uint8_t){i < 8 ? (uint8_t)(value >> 8 * i) : 0}, 1);
 }
 
 static inline void zb_common(zb *z, const zb_entry *e, size_t n_extra)
