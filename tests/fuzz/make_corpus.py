@@ -88,7 +88,7 @@ def main():
         z.writestr(zipfile.ZipInfo("streamed", (1980, 1, 1, 0, 0, 0)), text)
     save("zip", "streamed", pipe.data)
     save("zip", "escapes", make_zip([("../x", b"x")]))
-    save("zip", "twice", make_zip([("x", b"x")]) .replace(b"x", b"y", 1))
+    save("zip", "other_name", make_zip([("x", b"x")]).replace(b"x", b"y", 1))
     bomb = bytearray(make_zip([("bomb", b"\0" * 100000)]))
     at = bomb.index(b"PK\1\2")
     bomb[22:26] = bomb[at + 24:at + 28] = struct.pack("<I", 100)
@@ -128,7 +128,7 @@ def main():
                                + chunk(b"tRNS", b"\0")))
     save("png", "gray_1_bit", png(9, 1, 1, 0, b"\0\xaa\x80"))
     save("png", "rgba_16", png(1, 1, 16, 6, b"\0" + bytes(range(8))))
-    save("png", "interlaced", png(3, 3, 8, 0, b"\0\1" + b"\0\2" + b"\0\3\4" + b"\0\5\6\7",
+    save("png", "interlaced", png(3, 3, 8, 0, b"\0\1" + b"\0\2" + b"\0\3\4" + b"\0\5\0\6" + b"\0\7\1\2",
                                   interlace=1, extra=chunk(b"gAMA", struct.pack(">I", 45455))))
     save("png", "large", png(9000, 9000, 8, 2, b"\0" * 100))
 
