@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/hull_frame.h"
 #include "sim/import_stl.h"
 #include "sim/mjcf.h"
 #include "sim/pack_check.h"
@@ -238,6 +239,48 @@ static bool is_dropped(const vk_xml_node *node, const char *key)
          (strcmp(node->tag, "geom") == 0 && strcmp(key, "rgba") == 0);
 }
 
+/* Keeps what MuJoCo makes of the whole mesh, of which `hull` holds the hull. */
+static vk_status put_hull_frame(vk_pack_builder *p, const vk_stl *hull, const void *bytes, size_t n,
+                                vk_err *err)
+{
+  size_t n_vertex = 3 * (size_t)hull->n_triangle;
+  float *framed = malloc(3 * n_vertex * sizeof *framed);
+  if (!framed)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a convex hull");
+  vk_pack_hull_frame frame = {0};
+  vk_status st = vk_hull_frame_take(&frame, framed, hull->vertex, n_vertex, bytes, n, err);
+  if (st == VK_OK) {
+    frame.first = vk_pack_put_f32(p, framed, 3 * n_vertex);
+    vk_pack_put_hull_frame(p, &frame, 1);
+  }
+  free(framed);
+  return st;
+}
+
+static vk_status put_stl(vk_pack_builder *p, const char *name, const void *bytes, size_t n,
+                         const char *file, vk_err *err)
+{
+  vk_stl stl = {0};
+  bool is_hull = false;
+  vk_status st = vk_stl_parse(&stl, bytes, n, file, err);
+  if (st == VK_OK)
+    st = vk_stl_reduce_to_hull(&stl, &is_hull, file, err);
+  if (st == VK_OK) {
+    vk_pack_mesh item = {.n_triangle = stl.n_triangle, .hull_frame = VK_PACK_NONE};
+    item.name = vk_pack_put_text(p, name);
+    item.first = vk_pack_put_f32(p, stl.vertex, 9 * (size_t)stl.n_triangle);
+    if (is_hull) {
+      item.hull_frame = (uint32_t)p->n_hull_frame;
+      st = put_hull_frame(p, &stl, bytes, n, err);
+      if (st != VK_OK)
+        vk_err_prefix(err, "%s", file);
+    }
+    vk_pack_put_mesh(p, &item, 1);
+  }
+  vk_stl_free(&stl);
+  return st;
+}
+
 /* Reads the mesh unless the pack has it. */
 static vk_status put_mesh(const vk_mjcf_writer *w, const vk_xml *xml, const vk_xml_node *node,
                           const char *name, vk_err *err)
@@ -255,20 +298,9 @@ static vk_status put_mesh(const vk_mjcf_writer *w, const vk_xml *xml, const vk_x
   }
   void *bytes = NULL;
   size_t n = 0;
-  vk_stl stl = {0};
-  bool is_hull = false;
   VK_TRY(vk_source_read(w->source, file, &bytes, &n, err));
-  vk_status st = vk_stl_parse(&stl, bytes, n, file, err);
+  vk_status st = put_stl(p, name, bytes, n, file, err);
   free(bytes);
-  if (st == VK_OK)
-    st = vk_stl_reduce_to_hull(&stl, &is_hull, file, err);
-  if (st == VK_OK) {
-    vk_pack_mesh item = {.n_triangle = stl.n_triangle, .is_hull = is_hull};
-    item.name = vk_pack_put_text(p, name);
-    item.first = vk_pack_put_f32(p, stl.vertex, 9 * (size_t)stl.n_triangle);
-    vk_pack_put_mesh(p, &item, 1);
-  }
-  vk_stl_free(&stl);
   return st;
 }
 

@@ -55,9 +55,19 @@ typedef struct vk_pack_attr {
 typedef struct vk_pack_mesh {
   uint32_t name;
   uint32_t n_triangle;
-  uint32_t first;   /* in `f32`: 9 * n_triangle numbers, vertex by vertex, m */
-  uint32_t is_hull; /* 1 when reduced to its hull */
+  uint32_t first;      /* in `f32`: 9 * n_triangle numbers, vertex by vertex, m */
+  uint32_t hull_frame; /* in `hull_frame`, of a mesh reduced to its hull; else VK_PACK_NONE */
 } vk_pack_mesh;
+
+/* What MuJoCo made of the whole mesh of which only the hull is kept (sim/hull_frame.h), for a geom
+ * without a pose of its own. */
+typedef struct vk_pack_hull_frame {
+  double pos_m[3], quat[4]; /* of MuJoCo's frame in the mesh's */
+  double half_size_m[3];    /* of the box about the vertices in that frame */
+  double radius_m;          /* of the sphere about its centre */
+  uint32_t first;           /* in `f32`: vertices as those of the mesh, in that frame */
+  uint32_t zero;
+} vk_pack_hull_frame;
 
 enum { VK_PACK_ROTATION_MAX = 3, VK_PACK_ARTICULATION_MAX = 4 };
 enum { VK_AXIS_X, VK_AXIS_Y, VK_AXIS_Z };
@@ -184,6 +194,7 @@ typedef struct vk_pack_suite {
   X(elem, vk_pack_elem)                                                                            \
   X(attr, vk_pack_attr)                                                                            \
   X(mesh, vk_pack_mesh)                                                                            \
+  X(hull_frame, vk_pack_hull_frame)                                                                \
   X(class_, vk_pack_class)                                                                         \
   X(problem, vk_pack_problem)                                                                      \
   X(suite, vk_pack_suite)                                                                          \

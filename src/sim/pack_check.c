@@ -141,9 +141,20 @@ static vk_status check_meshes(const vk_pack *p, vk_err *err)
   for (size_t i = 0; i < p->n_mesh; i++) {
     const vk_pack_mesh *m = &p->mesh[i];
     VK_TRY(check_name(p, m->name, "mesh", i, err));
-    if (m->n_triangle < 1 || m->is_hull > 1)
-      BAD("mesh %zu: %u triangles, hull %u", i, m->n_triangle, m->is_hull);
+    if (m->n_triangle < 1)
+      BAD("mesh %zu: no triangles", i);
     VK_TRY(check_range(m->first, 9ull * m->n_triangle, p->n_f32, "f32", "mesh", i, err));
+    if (m->hull_frame == VK_PACK_NONE)
+      continue;
+    if (m->hull_frame >= p->n_hull_frame)
+      BAD("mesh %zu: hull frame %u of %zu", i, m->hull_frame, p->n_hull_frame);
+    const vk_pack_hull_frame *f = &p->hull_frame[m->hull_frame];
+    VK_TRY(check_range(f->first, 9ull * m->n_triangle, p->n_f32, "f32", "hull frame", i, err));
+    for (size_t k = 0; k < 3; k++)
+      if (!isfinite(f->pos_m[k]) || !(f->half_size_m[k] >= 0))
+        BAD("mesh %zu: its hull frame is not finite", i);
+    if (!isfinite(f->radius_m) || !isfinite(f->quat[0] + f->quat[1] + f->quat[2] + f->quat[3]))
+      BAD("mesh %zu: its hull frame is not finite", i);
   }
   return VK_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "sim/home.h"
+#include "sim/hull_frame.h"
 #include "sim/model_cache.h"
 
 /* ---- compiling -------------------------------------------------------------------------------*/
@@ -56,9 +57,12 @@ vk_status vk_scene_compile(const vk_pack *pack, const char *mjcf, mjModel **out,
                  call.message);
     goto done;
   }
+  VK_TRY_DONE(vk_hull_frame_restore(call.model, pack, err));
   vk_model_set_capacity(call.model, VK_SCENE_N_CONTACT, VK_SCENE_N_ROW);
   *out = call.model;
 done:
+  if (!*out && call.model)
+    mj_deleteModel(call.model);
   vk_vfs_free(vfs);
   return st;
 }
@@ -75,6 +79,11 @@ static void cache_key(const vk_pack *pack, const char *mjcf, char key[65])
     const char *name = vk_pack_text(pack, pack->mesh[i].name);
     vk_sha256_add(&h, name, strlen(name) + 1);
     vk_sha256_add(&h, pack->f32 + pack->mesh[i].first, 36 * (size_t)pack->mesh[i].n_triangle);
+    if (pack->mesh[i].hull_frame == VK_PACK_NONE)
+      continue;
+    const vk_pack_hull_frame *frame = &pack->hull_frame[pack->mesh[i].hull_frame];
+    vk_sha256_add(&h, frame, sizeof *frame);
+    vk_sha256_add(&h, pack->f32 + frame->first, 36 * (size_t)pack->mesh[i].n_triangle);
   }
   vk_sha256_end_hex(&h, key);
 }
