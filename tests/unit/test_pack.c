@@ -90,7 +90,8 @@ static void put_all(vk_pack_builder *b)
   put_class(b, "shelf", VK_CLASS_FIXTURE);
   put_problem(b);
   const float triangle[9] = {0, 0, 0, 1, 0, 0, 0, 1, 0};
-  vk_pack_mesh mesh = {.n_triangle = 1, .first = vk_pack_put_f32(b, triangle, 9)};
+  vk_pack_mesh mesh = {
+      .n_triangle = 1, .first = vk_pack_put_f32(b, triangle, 9), .hull_frame = VK_PACK_NONE};
   mesh.name = vk_pack_put_text(b, "hull");
   vk_pack_put_mesh(b, &mesh, 1);
   vk_pack_suite suite[2] = {{vk_pack_put_text(b, "near"), 0, 2, 0},

@@ -7,7 +7,7 @@
 
 static vk_pack pack;
 static vk_scene *goal, *kitchen; /* cabinet, stove, rack, bowl, plate; microwave */
-static mjModel *model; /* of goal, with its fixtures set apart as a reset would do */
+static mjModel *model;           /* of goal, with its fixtures set apart as a reset would do */
 static mjData *data;
 
 static vk_scene *open_scene(const char *word)
