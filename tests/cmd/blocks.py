@@ -4,7 +4,8 @@ A block ```console holds commands ("$ COMMAND", continued after a backslash) and
 prints; a line "..." stands for any lines. What may differ from run to run is named by comments
 right before the block, each a regular expression: <!-- varies: [0-9.]+ s --> matches on both sides
 count as equal. <!-- exit: 2 --> says how the last command ends. Runs of blanks count as one.
-Commands run by sh in an empty folder that sees the source tree's files and the build folder as
+The ID of a run ("run 2q8rxwp7") is another each time: later commands get the new
+one in the place of the old. Commands run by sh in an empty folder that sees the source tree's files and the build folder as
 "build". With --update the document is rewritten with what the commands print now.
 Environment: VLAKIT, VK_SOURCE, VK_BUILD (tests/cmd/meson.build)."""
 import os
@@ -70,12 +71,17 @@ def run(command, folder):
     return r.returncode, text.rstrip("\n").split("\n") if text.strip() else []
 
 
+def run_ids(lines):
+    return [m[1] for line in lines for m in re.finditer(r"\brun (\w{8})\b", line)]
+
+
 def main():
     update = sys.argv[1] == "--update"
     name = sys.argv[-1]
     with open(name, encoding="utf-8") as f:
         lines = f.read().split("\n")
     n_bad = n_run = 0
+    ids = {}
     with tempfile.TemporaryDirectory() as folder:
         for entry in os.listdir(os.environ["VK_SOURCE"]):
             if not entry.startswith((".", "build")):
@@ -90,17 +96,20 @@ def main():
             commands = read_commands(lines[first:last])
             new = []
             for i, (command, want) in enumerate(commands):
-                got_code, got = run(command, folder)
+                actual = command
+                for old, now in ids.items():
+                    actual = actual.replace(old, now)
+                got_code, got = run(actual, folder)
                 n_run += 1
-                new += ["$ " + command] + got
                 is_last = i == len(commands) - 1
                 ok = same([plain(w, patterns) for w in want], [plain(g, patterns) for g in got])
+                ids.update(zip(run_ids(want), run_ids(got)))
+                new += ("$ " + command).split("\n") + (want if ok else got)
                 if got_code != (code if is_last else 0) or (not ok and not update):
                     n_bad += 1
                     print(f"FAIL: {name}:{first + 1}: {command}: exit code {got_code}; prints")
                     print("\n".join("    " + g for g in got))
             if update and "..." not in lines[first:last]:
-                new = "\n".join(new).split("\n")
                 lines[first:last] = new
                 shift += len(new) - (last - first)
     if update:
