@@ -221,10 +221,11 @@ typedef struct vk_pack {
 } vk_pack;
 
 _Static_assert(sizeof(vk_pack_elem) == 16 && sizeof(vk_pack_attr) == 8 &&
-                   sizeof(vk_pack_mesh) == 16 && sizeof(vk_pack_class) == 288 &&
-                   sizeof(vk_pack_problem) == 104 && sizeof(vk_pack_region) == 64 &&
-                   sizeof(vk_pack_instance) == 8 && sizeof(vk_pack_atom) == 16 &&
-                   sizeof(vk_pack_task) == 96 && sizeof(vk_pack_suite) == 16,
+                   sizeof(vk_pack_mesh) == 16 && sizeof(vk_pack_hull_frame) == 96 &&
+                   sizeof(vk_pack_class) == 288 && sizeof(vk_pack_problem) == 104 &&
+                   sizeof(vk_pack_region) == 64 && sizeof(vk_pack_instance) == 8 &&
+                   sizeof(vk_pack_atom) == 16 && sizeof(vk_pack_task) == 96 &&
+                   sizeof(vk_pack_suite) == 16,
                "items of a pack have no padding");
 
 /* Opens PATH, or when path is NULL the first of: $XDG_CACHE_HOME/vlakit/libero.pack (or

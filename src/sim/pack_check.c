@@ -150,11 +150,12 @@ static vk_status check_meshes(const vk_pack *p, vk_err *err)
       BAD("mesh %zu: hull frame %u of %zu", i, m->hull_frame, p->n_hull_frame);
     const vk_pack_hull_frame *f = &p->hull_frame[m->hull_frame];
     VK_TRY(check_range(f->first, 9ull * m->n_triangle, p->n_f32, "f32", "hull frame", i, err));
-    for (size_t k = 0; k < 3; k++)
-      if (!isfinite(f->pos_m[k]) || !(f->half_size_m[k] >= 0))
-        BAD("mesh %zu: its hull frame is not finite", i);
-    if (!isfinite(f->radius_m) || !isfinite(f->quat[0] + f->quat[1] + f->quat[2] + f->quat[3]))
-      BAD("mesh %zu: its hull frame is not finite", i);
+    VK_TRY(check_finite(f->pos_m, 3, "hull frame of mesh", i, err));
+    VK_TRY(check_finite(f->quat, 4, "hull frame of mesh", i, err));
+    VK_TRY(check_finite(f->half_size_m, 3, "hull frame of mesh", i, err));
+    VK_TRY(check_finite(&f->radius_m, 1, "hull frame of mesh", i, err));
+    if (f->half_size_m[0] < 0 || f->half_size_m[1] < 0 || f->half_size_m[2] < 0 || f->radius_m < 0)
+      BAD("mesh %zu: its hull frame has a negative size", i);
   }
   return VK_OK;
 }

@@ -90,10 +90,13 @@ static void put_all(vk_pack_builder *b)
   put_class(b, "shelf", VK_CLASS_FIXTURE);
   put_problem(b);
   const float triangle[9] = {0, 0, 0, 1, 0, 0, 0, 1, 0};
-  vk_pack_mesh mesh = {
-      .n_triangle = 1, .first = vk_pack_put_f32(b, triangle, 9), .hull_frame = VK_PACK_NONE};
-  mesh.name = vk_pack_put_text(b, "hull");
-  vk_pack_put_mesh(b, &mesh, 1);
+  vk_pack_mesh mesh[2] = {{.n_triangle = 1, .first = vk_pack_put_f32(b, triangle, 9)},
+                          {.n_triangle = 1, .first = 0, .hull_frame = VK_PACK_NONE}};
+  vk_pack_hull_frame frame = {.quat = {1}, .radius_m = 1, .first = mesh[0].first};
+  mesh[0].name = vk_pack_put_text(b, "hull");
+  mesh[1].name = vk_pack_put_text(b, "whole");
+  vk_pack_put_mesh(b, mesh, 2);
+  vk_pack_put_hull_frame(b, &frame, 1);
   vk_pack_suite suite[2] = {{vk_pack_put_text(b, "near"), 0, 2, 0},
                             {vk_pack_put_text(b, "far"), 2, 1, 0}};
   vk_pack_put_suite(b, suite, 2);
@@ -289,6 +292,18 @@ static void damage_mesh(vk_pack_builder *b)
 {
   b->mesh[0].n_triangle = 0x80000000u;
 }
+static void damage_frame(vk_pack_builder *b)
+{
+  b->mesh[1].hull_frame = 1;
+}
+static void damage_frame_size(vk_pack_builder *b)
+{
+  b->hull_frame[0].half_size_m[1] = INFINITY;
+}
+static void damage_frame_vertices(vk_pack_builder *b)
+{
+  b->hull_frame[0].first = 1;
+}
 static void damage_orphan(vk_pack_builder *b)
 {
   put_elem(b, VK_MJCF_TAG_BODY, "nobody");
@@ -307,6 +322,9 @@ static void refuses_broken_promises(void **state)
   expect_broken(damage_root, "wrong tag");
   expect_broken(damage_text, "not printable ASCII");
   expect_broken(damage_mesh, "section f32");
+  expect_broken(damage_frame, "mesh 1: hull frame 1 of 1");
+  expect_broken(damage_frame_size, "hull frame of mesh 0: number 1 is not finite");
+  expect_broken(damage_frame_vertices, "hull frame 0: items 1 to 10 of section f32");
   expect_broken(damage_orphan, "belongs to no tree");
 }
 
