@@ -64,7 +64,9 @@ static vk_status renew_data(vk_env *env, vk_err *err)
   if (env->data)
     mj_deleteData(env->data);
   env->data = call.d;
-  return VK_OK;
+  vk_forward_free(env->forward);
+  env->forward = NULL;
+  return vk_forward_new(&env->forward, &env->model, env->isa, err);
 }
 
 vk_status vk_env_set_capacity(vk_env *env, int n_contact, vk_err *err)
@@ -90,6 +92,8 @@ static void free_scene_memory(vk_env *env)
   if (env->data)
     mj_deleteData(env->data);
   env->data = NULL;
+  vk_forward_free(env->forward);
+  env->forward = NULL;
   free(env->model.body_pos);
   free(env->model.body_quat);
   free(env->model.site_rgba);
@@ -116,8 +120,10 @@ vk_status vk_env_set_scene(vk_env *env, const vk_scene *scene, vk_err *err)
   if (env->scene)
     free_scene_memory(env);
   vk_env_core *entry_core = env->entry_core;
+  vk_isa isa = env->isa;
   memset(env, 0, sizeof *env);
   env->entry_core = entry_core;
+  env->isa = isa;
   env->scene = scene;
   mjModel *m = &env->model;
   *m = *scene->model;
@@ -149,6 +155,9 @@ vk_status vk_env_new(vk_env **out, const vk_scene *scene, vk_err *err)
     free(env);
     return vk_fail(err, VK_E_NOMEM, "no memory for an environment");
   }
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  env->isa = vk_isa_best(&cpu);
   vk_status st = vk_env_set_scene(env, scene, err);
   if (st == VK_OK)
     *out = env;
@@ -223,7 +232,7 @@ static int n_self_reset(const mjData *d)
 
 void vk_env_forward(vk_env *env)
 {
-  mj_forward(&env->model, env->data);
+  vk_forward_run(env->forward, &env->model, env->data);
   note_overflow(env);
 }
 
@@ -234,7 +243,7 @@ void vk_env_forward_again(vk_env *env)
   memcpy(env->work_qpos, env->data->qpos, size);
   mj_normalizeQuat(m, env->work_qpos);
   if (memcmp(env->work_qpos, env->data->qpos, size) == 0)
-    mj_forwardSkip(m, env->data, mjSTAGE_VEL, 1);
+    vk_forward_again(env->forward, m, env->data);
   else
     vk_env_forward(env);
 }

@@ -4,6 +4,7 @@
 #define VK_SIM_ENV_INTERNAL_H
 
 #include "sim/env.h"
+#include "sim/forward.h"
 #include "sim/osc.h"
 
 /* The part of an environment that is plain data, copied as it is into snapshots. */
@@ -45,6 +46,8 @@ struct vk_env {
   mjModel model; /* the scene's, but for what resets change and the sizes of buffers */
   mjData *data;
   int n_contact_max; /* room of data */
+  vk_forward *forward;
+  vk_isa isa;
   vk_env_core core;
   vk_object_obs *object_obs; /* [n_object] */
   double *work_qpos;         /* [nq] */

@@ -16,6 +16,10 @@
 #error "vlakit needs MuJoCo 2.2.2 to 3.3.5: 3.3.6 changes the warm start, 3.4 box-box contacts"
 #endif
 
+/* Whether sim/forward computes what this release's mj_forward does: it is held against that
+ * release alone. */
+#define VK_MUJOCO_IS_KNOWN (mjVERSION_HEADER == 222)
+
 /* Call once before anything else of MuJoCo: checks that the library found at run time is that of
  * the header, and sets MuJoCo's handlers (again and again if you like, but before threads start):
  * warnings are counted in mjData and printed nowhere, fatal errors go to vk_mujoco_try. Errors:
