@@ -24,10 +24,8 @@ static vk_status inline_class(vk_xml *xml, vk_xml_node *node, const vk_xml_node 
   const vk_xml_node *cls = defaults ? defaults->first : NULL;
   while (cls && !(vk_xml_get(cls, "class") && strcmp(vk_xml_get(cls, "class"), name) == 0))
     cls = cls->next;
-  if (!cls) {
-    vk_fail(err, VK_E_FORMAT, "there is no <default class=\"%.60s\">", name);
-    return vk_xml_err(err, xml, node);
-  }
+  if (!cls)
+    return vk_xml_fail(err, VK_E_FORMAT, xml, node, "there is no <default class=\"%.60s\">", name);
   const vk_xml_node *from = vk_xml_child(cls, node->tag, NULL);
   for (int i = 0; from && i < from->n_attr; i++)
     if (!vk_xml_get(node, from->attr[i].key))
@@ -57,10 +55,8 @@ vk_status vk_mjcf_parse(const void *bytes, size_t n, const char *end, vk_xml **o
   vk_xml *xml;
   VK_TRY(vk_xml_parse(&xml, bytes, n, end, err));
   vk_status st = VK_OK;
-  if (strcmp(xml->root->tag, "mujoco") != 0) {
-    vk_fail(err, VK_E_FORMAT, "no MJCF: expected <mujoco>");
-    st = vk_xml_err(err, xml, xml->root);
-  }
+  if (strcmp(xml->root->tag, "mujoco") != 0)
+    st = vk_xml_fail(err, VK_E_FORMAT, xml, xml->root, "no MJCF: expected <mujoco>");
   vk_xml_node *defaults = vk_xml_child(xml->root, "default", NULL);
   if (defaults)
     vk_xml_move(defaults, NULL);
@@ -113,8 +109,8 @@ vk_status vk_mjcf_get(const vk_xml *xml, const vk_xml_node *node, const char *ke
   const char *text = vk_xml_get(node, key);
   if (text && parse_numbers(text, value, n) == n)
     return VK_OK;
-  vk_fail(err, VK_E_FORMAT, "%s=\"%.60s\", expected %d numbers", key, text ? text : "", n);
-  return vk_xml_err(err, xml, node);
+  return vk_xml_fail(err, VK_E_FORMAT, xml, node, "%s=\"%.60s\", expected %d numbers", key,
+                     text ? text : "", n);
 }
 
 vk_status vk_mjcf_set(vk_xml *xml, vk_xml_node *node, const char *key, const double *value, int n,
@@ -140,10 +136,8 @@ vk_status vk_mjcf_prefix(vk_xml *xml, vk_xml_node *top, const char *prefix, bool
       char text[300];
       if (!old || (meshes_only && k > 0 && !(k == 1 && strcmp(node->tag, "mesh") == 0)))
         continue;
-      if ((size_t)snprintf(text, sizeof text, "%s%s", prefix, old) >= sizeof text) {
-        vk_fail(err, VK_E_FORMAT, "a name of %zu bytes", strlen(old));
-        return vk_xml_err(err, xml, node);
-      }
+      if ((size_t)snprintf(text, sizeof text, "%s%s", prefix, old) >= sizeof text)
+        return vk_xml_fail(err, VK_E_FORMAT, xml, node, "a name of %zu bytes", strlen(old));
       VK_TRY(vk_xml_set(xml, node, keys[k], text, err));
     }
   return VK_OK;
@@ -189,18 +183,16 @@ vk_status vk_mjcf_take_object(vk_xml *xml, const char *class_name, bool is_movab
   vk_xml_node *world = vk_xml_child(xml->root, "worldbody", NULL);
   vk_xml_node *outer = world ? vk_xml_child(world, "body", NULL) : NULL;
   *body = outer ? vk_xml_child(outer, "body", "object") : NULL;
-  if (!*body) {
-    vk_fail(err, VK_E_FORMAT, "there is no <worldbody><body><body name=\"object\">");
-    return vk_xml_err(err, xml, xml->root);
-  }
+  if (!*body)
+    return vk_xml_fail(err, VK_E_FORMAT, xml, xml->root,
+                       "there is no <worldbody><body><body name=\"object\">");
   const char *const site_name[3] = {"horizontal_radius_site", "bottom_site", "top_site"};
   double pos[3][3];
   for (int i = 0; i < 3; i++) {
     const vk_xml_node *s = vk_xml_child(outer, "site", site_name[i]);
-    if (!s) {
-      vk_fail(err, VK_E_FORMAT, "there is no <site name=\"%s\">", site_name[i]);
-      return vk_xml_err(err, xml, outer);
-    }
+    if (!s)
+      return vk_xml_fail(err, VK_E_FORMAT, xml, outer, "there is no <site name=\"%s\">",
+                         site_name[i]);
     VK_TRY(vk_mjcf_get(xml, s, "pos", pos[i], 3, err));
   }
   size[0] = pos[0][0];
@@ -292,10 +284,9 @@ static vk_status put_mesh(const vk_mjcf_writer *w, const vk_xml *xml, const vk_x
   const vk_xml_node *asset = vk_xml_child(xml->root, "asset", NULL);
   const vk_xml_node *mesh = asset ? vk_xml_child(asset, "mesh", name) : NULL;
   const char *file = mesh ? vk_xml_get(mesh, "file") : NULL;
-  if (!file || vk_xml_get(mesh, "scale")) {
-    vk_fail(err, VK_E_UNSUPPORTED, "mesh %.60s: a colliding mesh needs a file and no scale", name);
-    return vk_xml_err(err, xml, node);
-  }
+  if (!file || vk_xml_get(mesh, "scale"))
+    return vk_xml_fail(err, VK_E_UNSUPPORTED, xml, node,
+                       "mesh %.60s: a colliding mesh needs a file and no scale", name);
   void *bytes = NULL;
   size_t n = 0;
   VK_TRY(vk_source_read(w->source, file, &bytes, &n, err));
@@ -309,28 +300,23 @@ static vk_status put_attr(const vk_mjcf_writer *w, const vk_xml *xml, const vk_x
 {
   double number[VK_PACK_NUMBER_MAX];
   int key = vk_mjcf_find_key(attr->key);
-  if (key < 0) {
-    vk_fail(err, VK_E_UNSUPPORTED, "attribute %.40s=\"%.40s\" is not known", attr->key,
-            attr->value);
-    return vk_xml_err(err, xml, node);
-  }
+  if (key < 0)
+    return vk_xml_fail(err, VK_E_UNSUPPORTED, xml, node, "attribute %.40s=\"%.40s\" is not known",
+                       attr->key, attr->value);
   vk_pack_attr a = {.key = (uint16_t)key};
   if (vk_mjcf_key_text[key] != 0) {
-    if (!vk_pack_is_name(attr->value)) {
-      vk_fail(err, VK_E_FORMAT, "%s=\"%.40s\" is no name (letters, digits, \"_.-\")", attr->key,
-              attr->value);
-      return vk_xml_err(err, xml, node);
-    }
+    if (!vk_pack_is_name(attr->value))
+      return vk_xml_fail(err, VK_E_FORMAT, xml, node,
+                         "%s=\"%.40s\" is no name (letters, digits, \"_.-\")", attr->key,
+                         attr->value);
     a.value = vk_pack_put_text(w->pack, attr->value);
     if (key == VK_MJCF_KEY_MESH)
       VK_TRY(put_mesh(w, xml, node, attr->value, err));
   } else {
     int n = parse_numbers(attr->value, number, VK_PACK_NUMBER_MAX);
-    if (n < 1) {
-      vk_fail(err, VK_E_FORMAT, "%s=\"%.40s\", expected 1 to %d numbers", attr->key, attr->value,
-              VK_PACK_NUMBER_MAX);
-      return vk_xml_err(err, xml, node);
-    }
+    if (n < 1)
+      return vk_xml_fail(err, VK_E_FORMAT, xml, node, "%s=\"%.40s\", expected 1 to %d numbers",
+                         attr->key, attr->value, VK_PACK_NUMBER_MAX);
     a.n = (uint16_t)n;
     a.value = vk_pack_put_num(w->pack, number, (size_t)n);
   }
@@ -362,10 +348,9 @@ vk_status vk_mjcf_put(const vk_mjcf_writer *w, const vk_xml *xml, const vk_xml_n
                       uint32_t *elem, vk_err *err)
 {
   int tag = vk_mjcf_find_tag(node->tag);
-  if (tag <= VK_MJCF_TAG_ROOT || (node->first && tag != VK_MJCF_TAG_BODY)) {
-    vk_fail(err, VK_E_UNSUPPORTED, "this element is not known, or should have no children");
-    return vk_xml_err(err, xml, node);
-  }
+  if (tag <= VK_MJCF_TAG_ROOT || (node->first && tag != VK_MJCF_TAG_BODY))
+    return vk_xml_fail(err, VK_E_UNSUPPORTED, xml, node,
+                       "this element is not known, or should have no children");
   vk_pack_elem e = {.tag = (uint16_t)tag,
                     .attr = (uint32_t)w->pack->n_attr,
                     .first_child = VK_PACK_NONE,

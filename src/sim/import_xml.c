@@ -1,6 +1,7 @@
 #include "sim/import_xml.h"
 
 #include <expat.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,13 +165,19 @@ vk_status vk_xml_add(vk_xml *xml, vk_xml_node *parent, const char *tag, vk_xml_n
   return VK_OK;
 }
 
-vk_status vk_xml_err(vk_err *err, const vk_xml *xml, const vk_xml_node *node)
+vk_status vk_xml_fail(vk_err *err, vk_status code, const vk_xml *xml, const vk_xml_node *node,
+                      const char *format, ...)
 {
   const char *name = vk_xml_get(node, "name");
+  char text[sizeof err->text], where[80] = "";
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
   if (name)
-    return vk_err_prefix(err, "%s line %d: <%s name=\"%.60s\">", xml->name, node->line, node->tag,
-                         name);
-  return vk_err_prefix(err, "%s line %d: <%s>", xml->name, node->line, node->tag);
+    snprintf(where, sizeof where, " name=\"%.60s\"", name);
+  return vk_fail(err, code, "%s line %d: <%.60s%s>: %s", xml->name, node->line, node->tag, where,
+                 text);
 }
 
 /* ---- expat ---------------------------------------------------------------------------------- */

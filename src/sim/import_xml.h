@@ -51,7 +51,8 @@ VK_NODISCARD vk_status vk_xml_add(vk_xml *xml, vk_xml_node *parent, const char *
  * Parent may belong to another document, which must then not outlive the node's own. */
 void vk_xml_move(vk_xml_node *node, vk_xml_node *parent);
 
-/* "FILE.xml line 12: <geom name="x">: " before the sentence; returns its code. */
-vk_status vk_xml_err(vk_err *err, const vk_xml *xml, const vk_xml_node *node);
+/* As vk_fail, with "FILE.xml line 12: <geom name="x">: " before the sentence. */
+vk_status vk_xml_fail(vk_err *err, vk_status code, const vk_xml *xml, const vk_xml_node *node,
+                      const char *format, ...) VK_PRINTF(5, 6);
 
 #endif

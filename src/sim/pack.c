@@ -89,7 +89,7 @@ vk_status vk_pack_open_bytes(vk_pack *pack, void *bytes, size_t n, const char *w
   }
   st = vk_pack_check(pack, err);
   if (st != VK_OK)
-    st = vk_err_prefix(err, "scene pack %s", what);
+    vk_err_prefix(err, "scene pack %s", what);
 done:
   if (st != VK_OK)
     vk_pack_close(pack);
