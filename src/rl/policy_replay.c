@@ -40,6 +40,8 @@ static const vk_array *find_actions(const vk_npz *npz)
   for (size_t i = 0; i < VK_COUNT(name); i++)
     if (vk_npz_find(npz, name[i]))
       return vk_npz_find(npz, name[i]);
+  if (npz->n_array == 1)
+    return &npz->array[0];
   const vk_array *found = NULL;
   for (int i = 0; i < npz->n_array; i++) {
     const vk_array *a = &npz->array[i];

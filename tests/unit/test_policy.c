@@ -169,7 +169,7 @@ static void test_replay_refuses(void **state)
   vk_assert_fails(open_error(word, &err), VK_E_SHAPE);
   vk_assert_says(&err, "[4, 6]");
   vk_assert_says(&err, "[T, 7]");
-  write_npz("none.npz", "something", 4, 6, -1, data, word);
+  write_npz("none.npz", "something", 4, 6, 1, data, word);
   vk_assert_fails(open_error(word, &err), VK_E_NOTFOUND);
   write_npz("dummy.npz", "step_action", 4, VK_N_ACTION, 4, data, word);
   vk_assert_fails(open_error(word, &err), VK_E_RANGE);
