@@ -49,7 +49,7 @@ check 'refusals leave no run behind' [ "$("$VLAKIT" runs)" = 'no runs yet' ]
 expect 0 eval --policy list
 prints 'replay:FILE'
 expect 0 eval --policy list --json
-json '{"random", "replay", "zero"} <= {p["name"] for p in d["policies"]}'
+json '{"expert", "random", "replay", "zero"} <= {p["name"] for p in d["policies"]}'
 expect 0 eval --suite libero_goal --policy zero --dry-run --threads 2
 prints '500 of 500 (10 tasks, 50 each), at most 155000 control steps'
 expect 0 eval --suite libero_goal --policy zero --protocol libero --dry-run --json
