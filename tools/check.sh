@@ -13,7 +13,7 @@ n_failed=0
 n_skipped=0
 
 now() { date +%s; }
-begin() {
+begin() { # begin NAME
   printf '%-24s ' "$1"
   part_start=$(now)
 }
@@ -35,50 +35,23 @@ step() {
   return 1
 }
 
-# tests NAME FOLDER: runs the tests there and adds their results up
-tests() {
-  begin "$1"
-  rm -f "$2/meson-logs/testlog.json"
-  meson test -C "$2" --no-rebuild --print-errorlogs >"$out/log" 2>&1
-  code=$?
-  counts=$(python3 - "$2/meson-logs/testlog.json" <<'PY'
-import json, sys
-n = {"passed": 0, "failed": 0, "skipped": 0}
-for line in open(sys.argv[1]):
-    r = json.loads(line)["result"]
-    n["passed" if r in ("OK", "EXPECTEDFAIL") else "skipped" if r == "SKIP" else "failed"] += 1
-print(*n.values())
-PY
-  ) || counts='0 1 0'
-  set -- $counts
-  if [ $code != 0 ] && [ "$2" = 0 ]; then
-    set -- "$1" 1 "$3"
-  fi
-  n_passed=$((n_passed + $1))
-  n_failed=$((n_failed + $2))
-  n_skipped=$((n_skipped + $3))
-  end "$1 passed, $2 failed, $3 skipped"
-  [ "$2" = 0 ] || grep -v '^ *[0-9]*/[0-9]* .* OK ' "$out/log" | tail -n 100
-}
-
-start=$(now)
-}
-end() { # end RESULT
-  printf '%5d s  %s\n' $(($(now) - part_start)) "$1"
-}
-
-# step NAME COMMAND...: counts as one failed test when it fails, and shows its output's end
-step() {
-  begin "$1"
+# configure COMPILER FOLDER OPTIONS...
+configure() {
+  compiler=$1
   shift
-  if "$@" >"$out/log" 2>&1; then
-    end ok
-    return 0
-  fi
-  end FAILED
-  n_failed=$((n_failed + 1))
-  tail -n 40 "$out/log"
-  return 1
+  [ -f "$1/build.ninja" ] || CC=$compiler meson setup "$@"
+}
+
+# Prints how many tests of a testlog.json passed, failed and were skipped.
+count() {
+  python3 - "$1" <<'PY'
+import json, sys
+n = {"passed": 0, "failed": 0, "skipped": 0}
+for line in open(sys.argv[1], encoding="utf-8"):
+    r = json.loads(line)["result"]
+    n["passed" if r in ("OK", "EXPECTEDFAIL") else "skipped" if r == "SKIP" else "failed"] += 1
+print(*n.values())
+PY
 }
 
 # tests NAME FOLDER: runs the tests there and adds their results up
@@ -87,16 +60,8 @@ tests() {
   rm -f "$2/meson-logs/testlog.json"
   meson test -C "$2" --no-rebuild --print-errorlogs >"$out/log" 2>&1
   code=$?
-  counts=$(python3 - "$2/meson-logs/testlog.json" <<'PY'
-import json, sys
-n = {"passed": 0, "failed": 0, "skipped": 0}
-for line in open(sys.argv[1]):
-    r = json.loads(line)["result"]
-    n["passed" if r in ("OK", "EXPECTEDFAIL") else "skipped" if r == "SKIP" else "failed"] += 1
-print(*n.values())
-PY
-  ) || counts='0 1 0'
-  set -- $counts
+  # passed, failed, skipped become $1, $2, $3
+  set -- $(count "$2/meson-logs/testlog.json" || echo 0 1 0)
   if [ $code != 0 ] && [ "$2" = 0 ]; then
     set -- "$1" 1 "$3"
   fi
@@ -104,34 +69,31 @@ PY
   n_failed=$((n_failed + $2))
   n_skipped=$((n_skipped + $3))
   end "$1 passed, $2 failed, $3 skipped"
-  [ "$2" = 0 ] || grep -v '^ *[0-9]*/[0-9]* .* OK ' "$out/log" | tail -n 100
-}
-
-formatted() {
-  git ls-files 'src/*.[ch]' 'tests/*.[ch]' | xargs clang-format --dry-run -Werror
+  [ "$2" = 0 ] || grep -v '^ *[0-9]*/[0-9]* .* OK ' "$out/log" | tail -n 150
 }
 
 start=$(now)
 mkdir -p "$out"
 begin packages
 install_missing $build_packages clang clang-format libclang-rt-dev libcmocka-dev \
-  fish mandoc zsh >"$out/log" 2>&1 || { cat "$out/log"; exit 1; }
+  fish mandoc zsh >"$out/log" 2>&1 || {
+  cat "$out/log"
+  exit 1
+}
 end ok
 
-# The installed program is tried too, from a prefix inside the build folder.
-if step 'gcc: configure' env CC=gcc sh -c '[ -f "$1/build.ninja" ] || meson setup "$@"' - \
-  "$out/gcc" --buildtype=release --prefix "$PWD/$out/prefix" &&
+# The program is also installed and tried from its prefix (tests/cmd/test_install.sh).
+if step 'gcc: configure' configure gcc "$out/gcc" --buildtype=release --prefix "$PWD/$out/prefix" &&
   step 'gcc: build' ninja -C "$out/gcc"; then
   tests 'gcc: tests' "$out/gcc"
 fi
 
-if step 'clang: configure' env CC=clang sh -c '[ -f "$1/build.ninja" ] || meson setup "$@"' - \
-  "$out/sanitized" --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false \
-  -Dc_args=-fno-sanitize-recover=all &&
+if step 'clang: configure' configure clang "$out/sanitized" --buildtype=debugoptimized \
+  -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all &&
   step 'clang: build' ninja -C "$out/sanitized"; then
   tests 'ASan and UBSan: tests' "$out/sanitized"
 fi
 
-echo "$(($(now) - start)) s, $n_skipped tests skipped"
+echo "$(($(now) - start)) s in all, $n_skipped tests skipped"
 echo "$n_passed passed, $n_failed failed"
 [ "$n_failed" = 0 ]
