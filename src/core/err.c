@@ -5,6 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Names of files and words of theirs may hold line ends and escape codes; a sentence does not. */
+static void keep_to_one_line(char *text)
+{
+  for (; *text; text++)
+    if ((unsigned char)*text < 0x20 || *text == 0x7f)
+      *text = '?';
+}
+
 vk_status vk_fail_at(vk_err *err, vk_status code, const char *file, int line, const char *format,
                      ...)
 {
@@ -16,6 +24,7 @@ vk_status vk_fail_at(vk_err *err, vk_status code, const char *file, int line, co
   va_start(ap, format);
   vsnprintf(text, sizeof text, format, ap);
   va_end(ap);
+  keep_to_one_line(text);
   err->code = code;
   err->file = file;
   err->line = line;
@@ -35,6 +44,7 @@ vk_status vk_err_prefix(vk_err *err, const char *format, ...)
   int n = snprintf(text, sizeof text, "%s: ", prefix);
   size_t at = n < 0 ? 0 : (size_t)n;
   snprintf(text + at, sizeof text - at, "%s", err->text);
+  keep_to_one_line(text);
   memcpy(err->text, text, sizeof text);
   return err->code;
 }

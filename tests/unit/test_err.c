@@ -41,6 +41,15 @@ static void prefix_keeps_code(void **state)
   assert_string_equal(err.text, "task 4: no such row");
 }
 
+static void sentences_stay_on_one_line(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_fail(&err, VK_E_IO, "file %s", "a\nb\x1b[31m\x7f\xc3\xa9");
+  assert_string_equal(err.text, "file a?b?[31m?\xc3\xa9");
+  vk_err_prefix(&err, "in\r%s", "d\t");
+  assert_string_equal(err.text, "in?d?: file a?b?[31m?\xc3\xa9");
+}
+
 static void long_text_is_cut(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -130,6 +139,7 @@ int main(void)
       cmocka_unit_test(null_err_is_allowed),
       cmocka_unit_test(own_text_may_be_an_argument),
       cmocka_unit_test(prefix_keeps_code),
+      cmocka_unit_test(sentences_stay_on_one_line),
       cmocka_unit_test(long_text_is_cut),
       cmocka_unit_test(try_propagates),
       cmocka_unit_test(names_and_exit_codes),
