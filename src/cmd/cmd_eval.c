@@ -345,6 +345,7 @@ static vk_eval_config eval_config(session *s, const char *cache_dir)
                           .seed = s->plan.seed,
                           .policy = &s->policy,
                           .pool = s->pool,
+                          .isa = s->isa,
                           .n_episode = s->plan.n_episode,
                           .episode = s->plan.episode,
                           .put = put_result,

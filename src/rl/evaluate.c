@@ -467,6 +467,7 @@ static vk_status make_eval(eval *e, vk_err *err)
   const vk_env_slices slices = {
       .action = e->action, .step = e->step, .status = e->step_status, .error = e->step_error};
   VK_TRY(vk_env_batch_new(&e->batch, e->n_slot, c->pool, &slices, err));
+  vk_env_batch_set_isa(e->batch, c->isa);
   for (int i = 0; i < c->n_episode; i++)
     e->task[c->episode[i].i_task].n_left++;
   return VK_OK;

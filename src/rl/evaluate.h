@@ -43,6 +43,7 @@ typedef struct vk_eval_config {
   uint32_t seed;           /* of the resets */
   const vk_policy *policy; /* opened for vk_eval_n_slot(pool) environments */
   vk_pool *pool;
+  vk_isa isa; /* path of the environments; results do not depend on it */
   int n_episode;
   const vk_eval_episode *episode; /* episodes of a task side by side: scenes are built once */
   vk_eval_result_fn *put;

@@ -166,6 +166,12 @@ vk_status vk_env_new(vk_env **out, const vk_scene *scene, vk_err *err)
   return st;
 }
 
+void vk_env_set_isa(vk_env *env, vk_isa isa)
+{
+  env->isa = isa;
+  vk_forward_set_isa(env->forward, isa);
+}
+
 void vk_env_free(vk_env *env)
 {
   if (!env)

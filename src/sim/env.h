@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/cpu.h"
 #include "core/err.h"
 #include "core/rng.h"
 #include "sim/scene.h"
@@ -38,6 +39,10 @@ typedef struct vk_env vk_env;
 /* An environment of its own state, before any reset; scene must outlive it. */
 VK_NODISCARD vk_status vk_env_new(vk_env **out, const vk_scene *scene, vk_err *err);
 void vk_env_free(vk_env *env);
+
+/* The path of the fast kernels: at first the best that this machine can run. Results do not depend
+ * on it. */
+void vk_env_set_isa(vk_env *env, vk_isa isa);
 
 /* Points the environment at another task, keeping what memory fits. */
 VK_NODISCARD vk_status vk_env_set_scene(vk_env *env, const vk_scene *scene, vk_err *err);

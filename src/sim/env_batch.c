@@ -18,6 +18,8 @@ struct vk_env_batch {
   vk_env_slices slices;
   vk_env **env;
   ticket *ticket; /* [n]: at most n disjoint ranges */
+  bool has_isa;
+  vk_isa isa;
 };
 
 vk_status vk_env_batch_new(vk_env_batch **out, int n, vk_pool *pool, const vk_env_slices *slices,
@@ -55,7 +57,19 @@ vk_status vk_env_batch_set_scene(vk_env_batch *b, int i, const vk_scene *scene, 
   VK_ASSERT(i >= 0 && i < b->n);
   if (b->env[i])
     return vk_env_set_scene(b->env[i], scene, err);
-  return vk_env_new(&b->env[i], scene, err);
+  VK_TRY(vk_env_new(&b->env[i], scene, err));
+  if (b->has_isa)
+    vk_env_set_isa(b->env[i], b->isa);
+  return VK_OK;
+}
+
+void vk_env_batch_set_isa(vk_env_batch *b, vk_isa isa)
+{
+  b->has_isa = true;
+  b->isa = isa;
+  for (int i = 0; i < b->n; i++)
+    if (b->env[i])
+      vk_env_set_isa(b->env[i], isa);
 }
 
 vk_env *vk_env_batch_get(vk_env_batch *b, int i)

@@ -29,6 +29,9 @@ void vk_env_batch_free(vk_env_batch *batch);
 VK_NODISCARD vk_status vk_env_batch_set_scene(vk_env_batch *batch, int i, const vk_scene *scene,
                                               vk_err *err);
 
+/* The path that environments take from now on (vk_env_set_isa). */
+void vk_env_batch_set_isa(vk_env_batch *batch, vk_isa isa);
+
 /* NULL while place i has no scene. */
 vk_env *vk_env_batch_get(vk_env_batch *batch, int i);
 

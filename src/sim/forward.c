@@ -135,6 +135,11 @@ void vk_forward_free(vk_forward *f)
   free(f);
 }
 
+void vk_forward_set_isa(vk_forward *f, vk_isa isa)
+{
+  f->kernels = choose(isa);
+}
+
 bool vk_forward_is_native(const vk_forward *f, const char **reason)
 {
   if (reason)
@@ -225,7 +230,7 @@ void vk_forward_again(vk_forward *f, const mjModel *m, mjData *d)
 #else
 
 struct vk_forward {
-  vk_isa isa;
+  char unused;
 };
 
 vk_status vk_forward_new(vk_forward **out, const mjModel *m, vk_isa isa, vk_err *err)
@@ -233,13 +238,16 @@ vk_status vk_forward_new(vk_forward **out, const mjModel *m, vk_isa isa, vk_err 
   *out = calloc(1, sizeof **out);
   if (!*out)
     return vk_fail(err, VK_E_NOMEM, "no memory for forward dynamics");
-  (*out)->isa = isa;
   return VK_OK;
 }
 
 void vk_forward_free(vk_forward *f)
 {
   free(f);
+}
+
+void vk_forward_set_isa(vk_forward *f, vk_isa isa)
+{
 }
 
 bool vk_forward_is_native(const vk_forward *f, const char **reason)

@@ -34,6 +34,9 @@ typedef struct vk_forward vk_forward;
 VK_NODISCARD vk_status vk_forward_new(vk_forward **out, const mjModel *m, vk_isa isa, vk_err *err);
 void vk_forward_free(vk_forward *f);
 
+/* Takes another path; results do not depend on it. */
+void vk_forward_set_isa(vk_forward *f, vk_isa isa);
+
 /* Whether m is computed here and not by mj_forward; if not, why not (borrowed, one phrase). */
 bool vk_forward_is_native(const vk_forward *f, const char **reason);
 
