@@ -1,0 +1,38 @@
+# vlakit bench: what it measures and what it refuses. No value is asserted: machines differ.
+. "${0%/*}/lib.sh"
+PACK=$VK_SOURCE/data/libero.pack
+
+expect 0 bench env --pack "$PACK" --suite libero_goal,libero_90/3 --steps 10 --reps 1 --json
+json "{r['name'].split('.')[1] for r in d['results']} == {'libero_goal', 'libero_90'}"
+json "{'steps', 'steps_cpu', 'reset', 'first_step', 'memory'} <= {r['name'].split('.')[2] for r in d['results']}"
+json "all(r['name'].startswith('env.') and r['unit'] for r in d['results'])"
+json "all(r['value'] > 0 for r in d['results'] if not r['name'].endswith('memory'))"
+expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar
+prints env.libero_object.steps
+prints steps/s
+expect 2 bench
+expect 2 bench env render
+expect 2 bench enw --pack "$PACK"
+says 'did you mean env'
+expect 2 bench env --pack "$PACK" --suite libero_gaol
+says 'did you mean libero_goal'
+expect 2 bench env --pack "$PACK" --steps 0
+expect 1 bench env --pack nowhere.pack
+says nowhere.pack
+
+peer() { # peer CODE TEXT ARGUMENTS...: the peer script ends so, and says so
+  want=$1
+  text=$2
+  shift 2
+  n_check=$((n_check + 1))
+  python3 "$VK_SOURCE/tests/bench/peer" "$@" >"$T/out" 2>"$T/err"
+  got=$?
+  [ "$got" = "$want" ] || fail "peer $*: exit code $got, want $want"
+  grep -qF -- "$text" "$T/err" || fail "peer $*: does not say '$text'"
+}
+peer 1 --peer-dir env --peer-dir /nowhere
+mkdir peers
+touch peers/libero_python.py
+peer 1 libero_setup.sh env --peer-dir peers --peer-env /nowhere
+peer 2 invalid env2
+finish
