@@ -19,7 +19,7 @@ typedef struct eval_args {
   bool is_n_episode_given, by_task;
 } eval_args;
 
-enum { EPISODES_MAX = 100000, TRACE_SPANS_MAX = 4 << 20, FEW_TASKS = 10 };
+enum { EPISODES_MAX = 100000, TRACE_SPANS_MAX = 4 << 20, FEW_TASKS = 10, N_PROBE_STEP = 10 };
 
 static const eval_args defaults = {0};
 
@@ -364,19 +364,29 @@ static void duration_text(double s, char *text, size_t n)
     snprintf(text, n, "%.1f h", s / 3600);
 }
 
-/* --dry-run: memory and time by the first episode's environment. */
+/* Memory that the episodes to do will take, and how long each step and reset does. */
+static vk_status estimate(session *s, int n_step, vk_eval_probe *probe, double *bytes, vk_err *err)
+{
+  char cache[VK_FS_PATH_MAX];
+  vk_eval_config config = eval_config(s, vk_model_cache_dir(cache));
+  *probe = (vk_eval_probe){0};
+  if (s->plan.n_episode > 0)
+    VK_TRY(vk_eval_probe_run(&config, n_step, probe, err));
+  int n_thread = vk_pool_n_thread(s->pool);
+  int n_env = n_thread < s->plan.n_episode ? n_thread : s->plan.n_episode;
+  /* What the probe has freed is still there, for the first environment. */
+  *bytes = (double)vk_sys_resident_bytes() + (double)probe->bytes * (n_env > 1 ? n_env - 1 : 0);
+  return VK_OK;
+}
+
 static vk_status print_dry_run(session *s, vk_err *err)
 {
   const plan *p = &s->plan;
-  char cache[VK_FS_PATH_MAX];
-  vk_eval_config config = eval_config(s, vk_model_cache_dir(cache));
-  vk_eval_probe probe = {0};
-  if (p->n_episode > 0)
-    VK_TRY(vk_eval_probe_run(&config, &probe, err));
+  vk_eval_probe probe;
+  double bytes;
+  VK_TRY(estimate(s, N_PROBE_STEP, &probe, &bytes, err));
   int n_thread = vk_pool_n_thread(s->pool);
   int n_env = n_thread < p->n_episode ? n_thread : p->n_episode;
-  double bytes =
-      (double)vk_sys_resident_bytes() + (double)probe.bytes * (n_env > 1 ? n_env - 1 : 0);
   double wall_s =
       ((double)p->n_step_max * probe.step_s + p->n_episode * probe.reset_s) / (n_env ? n_env : 1);
   if (s->call->common->json) {
@@ -439,6 +449,16 @@ static vk_status print_result(session *s, const vk_eval_stats *stats, int n_now,
   return st;
 }
 
+/* What is about to start, on stderr. What the first episode cannot do shows there. */
+static void announce(session *s)
+{
+  vk_eval_probe probe;
+  double bytes;
+  if (estimate(s, 0, &probe, &bytes, NULL) == VK_OK)
+    vk_log_info(&s->log, "eval %s: %d episodes of %u tasks on %d threads, about %.0f MB", s->run.id,
+                s->plan.n_episode, s->plan.n_task, vk_pool_n_thread(s->pool), bytes / 1e6);
+}
+
 /* Opens or takes over the run's record, runs what is left and closes it. */
 static vk_status run_session(session *s, vk_err *err)
 {
@@ -453,6 +473,8 @@ static vk_status run_session(session *s, vk_err *err)
     VK_TRY(begin_record(s, err));
   if (common->trace)
     VK_TRY(vk_trace_new(&s->trace, TRACE_SPANS_MAX, err));
+  if (!common->quiet)
+    announce(s);
   char cache[VK_FS_PATH_MAX];
   vk_eval_config config = eval_config(s, vk_model_cache_dir(cache));
   vk_eval_stats stats = {0};

@@ -322,12 +322,16 @@ static void run_episode(void *arg, int i_episode, int i_thread)
       memcpy(action, e->c->protocol->dummy, sizeof e->c->protocol->dummy);
     } else {
       vk_policy_obs obs = observe(e, i);
+      vk_trace_span act = vk_trace_begin(e->c->trace, "eval", "act");
       st = p->def->act(p->state, 1, &obs, action, err);
+      vk_trace_end(&act);
       if (st == VK_OK)
         st = check_action(action, err);
     }
+    vk_trace_span step = vk_trace_begin(e->c->trace, "eval", "step");
     if (st == VK_OK)
       st = vk_env_step(vk_env_batch_get(e->batch, i), action, &e->step[i], err);
+    vk_trace_end(&step);
     e->step_status[i] = st;
     after_step(e, i);
     if (e->c->progress)
@@ -513,7 +517,8 @@ vk_status vk_evaluate(const vk_eval_config *config, vk_eval_stats *stats, vk_err
   return st;
 }
 
-vk_status vk_eval_probe_run(const vk_eval_config *config, vk_eval_probe *out, vk_err *err)
+vk_status vk_eval_probe_run(const vk_eval_config *config, int n_step, vk_eval_probe *out,
+                            vk_err *err)
 {
   *out = (vk_eval_probe){0};
   eval e = {.c = config, .n_slot = 1};
@@ -527,11 +532,10 @@ vk_status vk_eval_probe_run(const vk_eval_config *config, vk_eval_probe *out, vk
     st = begin_env(&e, 0, err);
     out->reset_s = vk_sys_monotonic_s() - start_s;
   }
-  int n = config->protocol->n_dummy > 0 ? config->protocol->n_dummy : 1;
   double start_s = vk_sys_monotonic_s();
-  for (int i = 0; i < n && st == VK_OK; i++)
+  for (int i = 0; i < n_step && st == VK_OK; i++)
     st = vk_env_step(vk_env_batch_get(e.batch, 0), config->protocol->dummy, &e.step[0], err);
-  out->step_s = (vk_sys_monotonic_s() - start_s) / n;
+  out->step_s = n_step ? (vk_sys_monotonic_s() - start_s) / n_step : 0;
   uint64_t after = vk_sys_resident_bytes();
   out->bytes = after > before ? after - before : 0;
   free_eval(&e);

@@ -71,9 +71,10 @@ typedef struct vk_eval_probe {
   double reset_s, step_s;
 } vk_eval_probe;
 
-/* Measures it in the waiting steps of the first episode; the policy is not asked. */
-VK_NODISCARD vk_status vk_eval_probe_run(const vk_eval_config *config, vk_eval_probe *out,
-                                         vk_err *err);
+/* Measures it on the first episode, in n_step dummy steps (0: step_s stays 0); the policy is not
+ * asked. Errors: those that the episode itself would end with. */
+VK_NODISCARD vk_status vk_eval_probe_run(const vk_eval_config *config, int n_step,
+                                         vk_eval_probe *out, vk_err *err);
 
 /* "libero_spatial/3" */
 void vk_eval_task_id(const vk_pack *pack, uint32_t i_task, char id[VK_TASK_ID_SIZE]);

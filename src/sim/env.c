@@ -113,12 +113,9 @@ static double *copy_doubles(const double *from, int n)
   return to;
 }
 
-vk_status vk_env_set_scene(vk_env *env, const vk_scene *scene, vk_err *err)
+/* What fails leaves memory for free_scene_memory. */
+static vk_status take_scene(vk_env *env, const vk_scene *scene, vk_err *err)
 {
-  if (env->scene == scene)
-    return VK_OK;
-  if (env->scene)
-    free_scene_memory(env);
   vk_env_core *entry_core = env->entry_core;
   vk_isa isa = env->isa;
   memset(env, 0, sizeof *env);
@@ -143,6 +140,20 @@ vk_status vk_env_set_scene(vk_env *env, const vk_scene *scene, vk_err *err)
   VK_TRY(vk_env_set_capacity(env, VK_SCENE_N_CONTACT, err));
   vk_env_seed(env, 0);
   return VK_OK;
+}
+
+vk_status vk_env_set_scene(vk_env *env, const vk_scene *scene, vk_err *err)
+{
+  if (env->scene == scene)
+    return VK_OK;
+  if (env->scene)
+    free_scene_memory(env);
+  vk_status st = take_scene(env, scene, err);
+  if (st != VK_OK) {
+    free_scene_memory(env);
+    env->scene = NULL;
+  }
+  return st;
 }
 
 vk_status vk_env_new(vk_env **out, const vk_scene *scene, vk_err *err)
