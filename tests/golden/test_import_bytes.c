@@ -1,16 +1,21 @@
 /* The committed pack is, byte for byte, what the importer makes of the public wheels.
  *
- *   test_import_bytes FOLDER...   wheels lie in any of the folders; without all of them: skipped */
+ *   test_import_bytes FOLDER...   wheels lie in any of the folders; without all of them: skipped
+ *
+ * Another release of MuJoCo finds the same hulls, but rounds the sizes of a hull's frame otherwise:
+ * the bytes are those of 2.2.2, and with others the test is skipped. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <mujoco/mujoco.h>
+
 #include "core/fs.h"
 #include "core/json.h"
 #include "sim/import_libero.h"
 
-enum { SKIP = 77 };
+enum { SKIP = 77, MUJOCO_OF_PACK = 222 };
 
 /* Adds the wheels of a folder whose name begins so; returns how many. */
 static int add_wheels(vk_source *source, const char *folder, const char *begin, vk_err *err)
@@ -83,6 +88,11 @@ int main(int argc, char **argv)
   char *committed = NULL, hash[65];
   void *made = NULL;
   size_t n_committed, n_made;
+  if (mj_version() != MUJOCO_OF_PACK) {
+    printf("SKIP: the committed pack was made with MuJoCo %d, this is %d\n", MUJOCO_OF_PACK,
+           mj_version());
+    return SKIP;
+  }
   vk_status st = vk_source_new(&source, &err);
   int rc = st == VK_OK ? add_all(source, argc - 1, argv + 1, &err) : 1;
   if (rc == SKIP)
