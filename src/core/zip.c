@@ -424,7 +424,7 @@ static vk_status new_zip(vk_zip **out, const char *what, vk_err *err)
 vk_status vk_zip_open(vk_zip **out, const char *path, vk_err *err)
 {
   *out = NULL;
-  vk_zip *zip;
+  vk_zip *zip = NULL;
   VK_TRY(new_zip(&zip, path, err));
   vk_status st = VK_OK;
   VK_TRY_DONE(vk_fs_open(&zip->fd, path, &zip->n_byte, err));
@@ -440,7 +440,7 @@ vk_status vk_zip_open_bytes(vk_zip **out, const void *bytes, size_t n, const cha
                             vk_err *err)
 {
   *out = NULL;
-  vk_zip *zip;
+  vk_zip *zip = NULL;
   VK_TRY(new_zip(&zip, what, err));
   zip->bytes = bytes;
   zip->n_byte = n;

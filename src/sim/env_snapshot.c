@@ -28,7 +28,8 @@ static void visit(walk *w, void *field, size_t n)
     memcpy(w->at, field, n);
   else if (w->direction == LOAD)
     memcpy(field, w->at, n);
-  w->at += w->direction == SIZE ? 0 : n;
+  if (w->direction != SIZE)
+    w->at += n;
   w->n += n;
 }
 

@@ -174,7 +174,7 @@ static vk_status find_joints(const vk_scene *scene, const char *name, int n, int
 
 static vk_status find_robot(vk_scene *scene, vk_err *err)
 {
-  int finger_qvel;
+  int finger_qvel = 0;
   VK_TRY(find_id(scene, mjOBJ_SITE, "gripper0_grip_site", &scene->site_grip, err));
   VK_TRY(find_id(scene, mjOBJ_BODY, "robot0_right_hand", &scene->body_hand, err));
   VK_TRY(find_joints(scene, "robot0_joint", VK_N_ARM, &scene->arm_qpos, &scene->arm_qvel, err));
