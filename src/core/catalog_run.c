@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +10,8 @@
 
 /* ---- who writes a run ---- */
 
-/* Start of a process in clock ticks since boot (field 22 of /proc/PID/stat); -1: no such process.
- * With the process id it names a process for good. */
+/* Start of a process in clock ticks since boot (field 22 of /proc/PID/stat); -1: no such process,
+ * or one that is dead and only waits to be reaped. With its id it names a process for good. */
 static int64_t process_start(int64_t pid)
 {
   char path[64], text[1024];
@@ -21,6 +23,8 @@ static int64_t process_start(int64_t pid)
   fclose(f);
   text[n] = '\0';
   const char *p = strrchr(text, ')'); /* field 2 may hold spaces and parentheses */
+  if (p && (strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0))
+    return -1;
   for (int field = 2; p && field < 22; field++)
     p = strchr(p + 1, ' ');
   return p ? strtoll(p, NULL, 10) : -1;
@@ -37,8 +41,11 @@ static bool writer_lives(const char *host, int64_t pid, int64_t pid_start)
 {
   char here[256];
   host_name(here);
-  /* On another machine nobody can tell; it is believed to live. */
-  return strcmp(host, here) != 0 || process_start(pid) == pid_start;
+  if (strcmp(host, here) != 0)
+    return true; /* nobody can tell from here */
+  if (pid_start < 0) /* there was no /proc */
+    return kill((pid_t)pid, 0) == 0 || errno == EPERM;
+  return process_start(pid) == pid_start;
 }
 
 static void bind_writer(sqlite3_stmt *stmt)

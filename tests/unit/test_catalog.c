@@ -525,6 +525,9 @@ static void test_kill_and_resume(void **state)
   assert_non_null(strstr(err.text, "still running"));
 
   kill(pid, SIGKILL);
+  siginfo_t info; /* dead, but not reaped: init may be slow, too */
+  waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+  vk_assert_ok(vk_catalog_each_run(c, id, check_state, "interrupted", &err), &err);
   waitpid(pid, NULL, 0);
   close(pipe_fd[1]);
   int i = 0;
