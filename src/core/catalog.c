@@ -72,14 +72,16 @@ vk_status vk_catalog_fail(const vk_catalog *c, int rc, const char *doing, vk_err
   if (rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_SHMSIZE)
     return vk_fail(err, VK_E_IO,
                    "catalog %s: the disk took no more while %s (a limit of file size or a quota is "
-                   "reached, or it fails); every row written before is kept, go on with --resume",
+                   "reached, or it fails); every row written before is kept: run again when there "
+                   "is room, with --resume if it had begun",
                    c->path, doing);
   switch (rc & 0xff) {
   case SQLITE_FULL:
-    return vk_fail(err, VK_E_IO,
-                   "catalog %s: no space left while %s; every row written before is kept, free "
-                   "some space and go on with --resume",
-                   c->path, doing);
+    return vk_fail(
+        err, VK_E_IO,
+        "catalog %s: no space left while %s; every row written before is kept: run again "
+        "when there is room, with --resume if it had begun",
+        c->path, doing);
   case SQLITE_READONLY:
     return vk_fail(err, VK_E_IO,
                    "catalog %s: cannot be written (%s); give a writable one with --catalog FILE",
@@ -378,6 +380,12 @@ vk_status vk_catalog_open(vk_catalog **out, const char *path, vk_catalog_mode mo
     goto done;
   } else {
     snprintf(c->path, sizeof c->path, "%s", path);
+  }
+  struct stat info; /* SQLite would put its journal beside a device */
+  if (stat(c->path, &info) == 0 && !S_ISREG(info.st_mode)) {
+    st = vk_fail(err, VK_E_IO, "catalog %s: not a regular file; give another with --catalog FILE",
+                 c->path);
+    goto done;
   }
   st = mode == VK_CATALOG_WRITE ? open_write(c, err) : open_read(c, err);
 done:

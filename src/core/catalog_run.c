@@ -42,7 +42,7 @@ static bool writer_lives(const char *host, int64_t pid, int64_t pid_start)
   char here[256];
   host_name(here);
   if (strcmp(host, here) != 0)
-    return true; /* nobody can tell from here */
+    return true;     /* nobody can tell from here */
   if (pid_start < 0) /* there was no /proc */
     return kill((pid_t)pid, 0) == 0 || errno == EPERM;
   return process_start(pid) == pid_start;

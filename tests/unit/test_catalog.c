@@ -364,6 +364,8 @@ static void test_missing(void **state)
   assert_int_equal(vk_catalog_open(&c, f->path, VK_CATALOG_READ, &err), VK_E_NOTFOUND);
   assert_int_not_equal(access(f->path, F_OK), 0);
   assert_int_equal(vk_catalog_open(&c, f->folder, VK_CATALOG_WRITE, &err), VK_E_IO);
+  vk_assert_fails(vk_catalog_open(&c, "/dev/null", VK_CATALOG_WRITE, &err), VK_E_IO);
+  vk_assert_says(&err, "not a regular file");
   assert_int_equal(vk_catalog_open(&c, "", VK_CATALOG_WRITE, &err), VK_E_USAGE);
   char deep[128];
   snprintf(deep, sizeof deep, "%s/none/c.db", f->folder);
