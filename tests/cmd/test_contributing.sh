@@ -54,6 +54,25 @@ quietly 'build' ninja -C tree/build vlakit tests/unit/test_hello tests/fuzz/fuzz
 check 'what it prints' env VK_SOURCE="$T/tree" VK_BUILD="$T/tree/build" \
   VLAKIT="$T/tree/build/vlakit" python3 tree/tests/cmd/blocks.py tree/CONTRIBUTING.md
 
+# an object of the expert is data: without its row the expert says so, with the row it succeeds
+python3 - tree <<'PY'
+import json, re, sys
+name = sys.argv[1] + "/data/expert.json"
+facts = json.load(open(name, encoding="utf-8"))
+text = open(sys.argv[1] + "/CONTRIBUTING.md", encoding="utf-8").read()
+row = json.loads(next(b for b in re.findall(r"```json\n(.*?)```", text, re.S) if "grasps" in b))
+del facts["objects"]["akita_black_bowl"]
+json.dump(facts, open(name, "w"))
+facts["objects"].update(row)
+json.dump(facts, open("with.json", "w"))
+PY
+VLAKIT=$T/tree/build/vlakit
+expect 1 eval -q --suite libero_goal/8 --policy expert --episodes 1 --json
+grep -q akita_black_bowl out err || fail 'the object without a row is not named'
+cp with.json tree/data/expert.json
+expect 0 eval --suite libero_goal/8 --policy expert --episodes 1 --json
+json "d['n_success'] == 1"
+
 # a suite is data: LIBERO's own bowl task as a suite of another name
 wheels=
 for w in "$VK_SOURCE"/runs/wheels/*.whl "$VK_SOURCE"/runs/peer/wheels/*.whl; do
@@ -64,7 +83,7 @@ if [ -n "$wheels" ]; then
 import json, re, sys, zipfile
 source, wheels = sys.argv[1], sys.argv[2:]
 text = open(source + "/CONTRIBUTING.md", encoding="utf-8").read()
-row = json.loads(re.search(r"```json\n(.*?)```", text, re.S)[1])
+row = json.loads(next(b for b in re.findall(r"```json\n(.*?)```", text, re.S) if "bddl" in b))
 facts = json.load(open(source + "/data/libero.json", encoding="utf-8"))
 facts["suites"].append(row)
 json.dump(facts, open("facts.json", "w"))
