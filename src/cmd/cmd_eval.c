@@ -374,8 +374,9 @@ static vk_status estimate(session *s, int n_step, vk_eval_probe *probe, double *
     VK_TRY(vk_eval_probe_run(&config, n_step, probe, err));
   int n_thread = vk_pool_n_thread(s->pool);
   int n_env = n_thread < s->plan.n_episode ? n_thread : s->plan.n_episode;
-  /* What the probe has freed is still there, for the first environment. */
-  *bytes = (double)vk_sys_resident_bytes() + (double)probe->bytes * (n_env > 1 ? n_env - 1 : 0);
+  /* From task to task a thread keeps about as much again of what it had before. */
+  int n_kept = s->plan.n_task > 1 ? 2 : 1;
+  *bytes = (double)vk_sys_resident_bytes() + (double)probe->bytes * n_env * n_kept;
   return VK_OK;
 }
 
@@ -455,7 +456,7 @@ static void announce(session *s)
   vk_eval_probe probe;
   double bytes;
   if (estimate(s, 0, &probe, &bytes, NULL) == VK_OK)
-    vk_log_info(&s->log, "eval %s: %d episodes of %u tasks on %d threads, about %.0f MB", s->run.id,
+    vk_log_info(&s->log, "eval %s: %d episodes, %u tasks, %d threads, about %.0f MB", s->run.id,
                 s->plan.n_episode, s->plan.n_task, vk_pool_n_thread(s->pool), bytes / 1e6);
 }
 

@@ -524,7 +524,6 @@ vk_status vk_eval_probe_run(const vk_eval_config *config, int n_step, vk_eval_pr
   eval e = {.c = config, .n_slot = 1};
   pthread_mutex_init(&e.mutex, NULL);
   pthread_cond_init(&e.task_built, NULL);
-  uint64_t before = vk_sys_resident_bytes();
   vk_status st = make_eval(&e, err);
   if (st == VK_OK) {
     e.slot[0].result.episode = config->episode[0];
@@ -536,8 +535,10 @@ vk_status vk_eval_probe_run(const vk_eval_config *config, int n_step, vk_eval_pr
   for (int i = 0; i < n_step && st == VK_OK; i++)
     st = vk_env_step(vk_env_batch_get(e.batch, 0), config->protocol->dummy, &e.step[0], err);
   out->step_s = n_step ? (vk_sys_monotonic_s() - start_s) / n_step : 0;
-  uint64_t after = vk_sys_resident_bytes();
-  out->bytes = after > before ? after - before : 0;
+  if (st == VK_OK) {
+    const vk_env *env = vk_env_batch_get(e.batch, 0);
+    out->bytes = vk_model_bytes(vk_env_model(env), vk_env_data(env));
+  }
   free_eval(&e);
   return st;
 }

@@ -67,7 +67,7 @@ VK_NODISCARD vk_status vk_evaluate(const vk_eval_config *config, vk_eval_stats *
 
 /* What an environment takes. */
 typedef struct vk_eval_probe {
-  uint64_t bytes; /* resident: one scene and one environment */
+  uint64_t bytes; /* one scene and one environment, when all of it was used */
   double reset_s, step_s;
 } vk_eval_probe;
 

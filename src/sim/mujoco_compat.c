@@ -100,6 +100,16 @@ void vk_model_set_capacity(mjModel *m, int n_contact, int n_row)
 #endif
 }
 
+size_t vk_model_bytes(const mjModel *m, const mjData *d)
+{
+#if mjVERSION_HEADER < 300
+  size_t n_stack = (size_t)m->nstack * sizeof(mjtNum);
+#else
+  size_t n_stack = (size_t)m->narena;
+#endif
+  return sizeof *m + (size_t)m->nbuffer + sizeof *d + (size_t)d->nbuffer + n_stack;
+}
+
 vk_status vk_vfs_new(mjVFS **out, vk_err *err)
 {
   *out = calloc(1, sizeof **out);

@@ -40,6 +40,10 @@ VK_NODISCARD vk_status vk_mujoco_try(void (*fn)(void *arg), void *arg, vk_err *e
  *   n_contact, n_row  1 or more; an elliptic contact of condim 3 takes 3 rows */
 void vk_model_set_capacity(mjModel *m, int n_contact, int n_row);
 
+/* Bytes of a model and of data made from it, the solver's stack included, whether touched or not.
+ */
+size_t vk_model_bytes(const mjModel *m, const mjData *d);
+
 /* Files in memory for mj_loadXML and mj_loadModel. vk_vfs_add copies the bytes.
  * Errors: VK_E_NOMEM, VK_E_RANGE (no byte, or over 2 GiB). */
 VK_NODISCARD vk_status vk_vfs_new(mjVFS **out, vk_err *err);
