@@ -63,6 +63,7 @@ static void sense(vk_expert *e, const vk_env *env)
 {
   vk_sense *now = &e->now;
   const vk_scene *s = e->scene;
+  const vk_pose before = now->tip;
   now->m = vk_env_model(env);
   now->d = vk_env_data(env);
   vk_v3_copy(now->tip.p, now->d->site_xpos + 3 * s->site_grip);
@@ -71,6 +72,8 @@ static void sense(vk_expert *e, const vk_env *env)
   const double gap = now->d->qpos[s->finger_qpos] - now->d->qpos[s->finger_qpos + 1];
   now->gap_rate_m = gap - now->gap_m;
   now->gap_m = gap;
+  const bool is_still = vk_v3_dist(before.p, now->tip.p) < 0.002 && vk_v3_norm(e->last) > 0.2;
+  now->n_still = is_still ? now->n_still + 1 : 0;
   sense_touch(e);
 }
 
@@ -140,6 +143,7 @@ vk_status vk_expert_begin(vk_expert *e, const vk_env *env, vk_err *err)
   VK_TRY(vk_world_reserve(&e->near, vk_env_model(env), err));
   sense(e, env);
   vk_arm_init(&e->arm, e->scene, e->now.m, e->now.d);
+  e->home = e->now.tip;
   return VK_OK;
 }
 
@@ -193,7 +197,7 @@ void vk_expert_act(vk_expert *e, const vk_env *env, double action[VK_N_ACTION])
       if (!vk_expert_next_atom(e))
         break;
       if (e->i_goal != before)
-        e->attempt = 0;
+        e->attempt = e->relax = 0;
       begin_atom(e);
     }
     const int phase = e->phase;

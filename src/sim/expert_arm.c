@@ -5,7 +5,12 @@
 /* robosuite 1.4.0 Panda init_qpos: what the controller's null space is drawn to. */
 static const double q_nominal[VK_N_ARM] = {0, -0.161037389, 0, -2.44459747, 0, 2.2267522, M_PI / 4};
 
-enum { ITERATIONS = 60 };
+/* Upper arm and forearm are in line at q = -0.467 (both have an offset of 0.0825 at the elbow).
+ * Past it the arm folds the other way and the controller does not come back; near it, it holds
+ * badly. */
+static const double ELBOW_LIMIT_RAD = -0.75, ELBOW_EASY_RAD = -1.2;
+
+enum { ITERATIONS = 60, ELBOW = 3 };
 
 static void pose_of_quat(vk_pose *pose, const double p[3], const double quat[4])
 {
@@ -57,6 +62,7 @@ void vk_arm_init(vk_arm *arm, const vk_scene *scene, const mjModel *m, const mjD
     arm->q_lo[i] = m->jnt_range[2 * j];
     arm->q_hi[i] = m->jnt_range[2 * j + 1];
   }
+  vk_arm_stretch(arm, false);
   const int base = m->body_parentid[body[0]], last = body[VK_N_ARM - 1];
   vk_pose link, site;
   pose_of_quat(&arm->base, d->xpos + 3 * base, d->xquat + 4 * base);
@@ -144,4 +150,14 @@ bool vk_arm_inverse(const vk_arm *arm, const vk_pose *goal, double margin_rad, d
   }
   vk_arm_forward(arm, q, link, &tip);
   return vk_v3_dist(tip.p, goal->p) < 4e-3 && vk_m3_angle(tip.R, goal->R) < 0.04;
+}
+
+void vk_arm_stretch(vk_arm *arm, bool is_allowed)
+{
+  arm->q_hi[ELBOW] = is_allowed ? ELBOW_LIMIT_RAD + 0.2 : ELBOW_LIMIT_RAD;
+}
+
+double vk_arm_strain(const vk_arm *arm, const double *q)
+{
+  return 0.7 * fmax(0, q[ELBOW] - ELBOW_EASY_RAD);
 }

@@ -36,4 +36,10 @@ void vk_arm_forward(const vk_arm *arm, const double *q, vk_pose *link, vk_pose *
  *   margin_rad  how far joints stay from their limits */
 bool vk_arm_inverse(const vk_arm *arm, const vk_pose *tip, double margin_rad, double *q);
 
+/* Whether the elbow may come nearer to straight than it should: a last resort for far objects. */
+void vk_arm_stretch(vk_arm *arm, bool is_allowed);
+
+/* Cost of an arm stretched nearly straight, where the controller loses a direction; 0 elsewhere. */
+double vk_arm_strain(const vk_arm *arm, const double *q);
+
 #endif

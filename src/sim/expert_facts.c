@@ -142,8 +142,8 @@ static vk_status read_object(const cJSON *o, vk_object_fact *f, vk_err *err)
 
 static vk_status read_part(const cJSON *o, vk_part_fact *p, const char *what, vk_err *err)
 {
-  static const char *const keys[] = {"body", "atom", "at",     "approach", "open", "pre", "press",
-                                     "q",    "lead", "follow", "grip",     "cost", NULL};
+  static const char *const keys[] = {"body", "atom", "at",     "approach", "open", "pre",  "press",
+                                     "q",    "lead", "follow", "grip",     "cost", "lean", NULL};
   static const char *const atoms[VK_ATOM_N] = {[VK_ATOM_OPEN] = "open",
                                                [VK_ATOM_CLOSE] = "close",
                                                [VK_ATOM_TURNON] = "turnon",
@@ -166,6 +166,7 @@ static vk_status read_part(const cJSON *o, vk_part_fact *p, const char *what, vk
   VK_TRY(vk_json_get_f64(o, "q", &p->q_target, what, err));
   VK_TRY(vk_json_get_f64(o, "lead", &p->lead, what, err));
   VK_TRY(get_num(o, "follow", &p->follow, what, err));
+  VK_TRY(get_num(o, "lean", &p->lean, what, err));
   VK_TRY(vk_json_get_str(o, "grip", &text, what, err));
   if (strcmp(text, "shut") != 0 && strcmp(text, "pinch") != 0)
     return vk_fail(err, VK_E_RANGE, "%s: \"grip\" is \"%s\", not shut or pinch", what, text);

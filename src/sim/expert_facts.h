@@ -57,6 +57,7 @@ typedef struct vk_part_fact {
   double press[3]; /* action added while moving */
   double q_target; /* joint position to drive to, m or rad */
   double lead;     /* how far ahead of the joint the hand aims, m or rad */
+  double lean;     /* step of the slopes tried, about the opening, rad */
   double follow;   /* share of a hinge's turn that the hand turns with */
   vk_fact_grip grip;
   double cost;

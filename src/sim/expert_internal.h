@@ -5,6 +5,7 @@
  *   expert_grasp.c  where to grip an object
  *   expert_place.c  where an object may be put so that an atom holds
  *   expert_path.c   free ways between poses, and following them
+ *   expert_search.c a free way through a grid, when the plain ways are blocked
  *   expert_pick.c   the skill of moving an object: pick, carry, put down, slide along the table
  *   expert_part.c   the skill of moving a drawer, a door or a knob
  *   expert_world.c, expert_arm.c, expert_facts.c  boxes, kinematics, the data file
@@ -29,6 +30,7 @@ typedef struct vk_sense {
   double q_rad[VK_N_ARM];
   double gap_m;      /* between the pads */
   double gap_rate_m; /* change of the gap in the last step */
+  int n_still;       /* steps that the hand has not moved in though it should */
   int touched[2];    /* number of instances each finger touches */
   bool is_touching[2][VK_WORLD_INSTANCES_MAX];
 } vk_sense;
@@ -83,6 +85,8 @@ struct vk_expert {
   vk_skill_state (*skill)(vk_expert *);
   int phase, phase_step; /* of the skill; steps since the phase began */
   int attempt;           /* of this atom */
+  int relax;             /* how much less room planning asks for: 0, 1, 2 */
+  vk_pose home;          /* of the tip when the episode began */
   const char *phase_name;
 
   /* moving an object */
@@ -130,9 +134,15 @@ void vk_expert_reach(vk_expert *e, const vk_pose *goal, double v_max_m_s);
 bool vk_expert_line_free(const vk_expert *e, const vk_pose *a, const vk_pose *b,
                          const vk_held *held, double finger_q, double margin_m);
 
+/* ---- expert_search.c ---- */
+/* The poses after the present one of the least blocked way that a search finds; 0: none. */
+int vk_expert_search_path(const vk_expert *e, const vk_pose *goal, const vk_held *held,
+                          double finger_q, vk_pose *out, int max);
+
 /* ---- expert_grasp.c ---- */
-/* Ways to grip e->object as it stands, best first; returns their number (at most max). */
-int vk_expert_find_grasps(vk_expert *e, vk_grasp *out, int max);
+/* Ways to grip e->object as it stands, best first; returns their number (at most max).
+ *   is_wide  fewer that are alike, for more variety */
+int vk_expert_find_grasps(vk_expert *e, vk_grasp *out, int max, bool is_wide);
 
 /* ---- expert_place.c ---- */
 /* Where e->object may be put for e->atom, best first; returns their number (at most max). */

@@ -89,27 +89,39 @@ static vk_pose ready_tip(const vk_expert *e)
 /* ---- planning ------------------------------------------------------------------------------ */
 
 /* Cost of a way to touch the part with the given yaw; negative when it does not work. */
-static double try_contact(vk_expert *e, const vk_part_fact *f, bool is_flipped)
+static double try_contact(vk_expert *e, const vk_part_fact *f, bool is_flipped, double tilt)
 {
-  static const double z[3] = {0, 0, 1};
+  static const double x[3] = {1, 0, 0}, z[3] = {0, 0, 1};
   const double finger_q = f->grip == VK_GRIP_SHUT ? 0.001 : 0.0395;
-  vk_pose flip = {{0, 0, 0}, {0}};
+  vk_pose flip = {{0, 0, 0}, {0}}, lean = {{0, 0, 0}, {0}};
   double q[VK_N_ARM];
   e->part = f;
   vk_v3_copy(e->tip_in_part.p, f->at_m);
   vk_m3_from_zx(e->tip_in_part.R, f->approach, f->open);
   vk_m3_axis_angle(flip.R, z, is_flipped ? M_PI : 0);
+  vk_m3_axis_angle(lean.R, x, tilt);
+  vk_pose_mul(&e->tip_in_part, &e->tip_in_part, &lean);
   vk_pose_mul(&e->tip_in_part, &e->tip_in_part, &flip);
   e->part_pose = part_pose(e);
   memcpy(q, e->now.q_rad, sizeof q);
   const vk_pose ready = ready_tip(e), touch = contact_tip(e, 0);
   const vk_pose end = contact_tip(e, f->q_target - joint_q(e));
-  double cost = f->cost + 0.15 * vk_m3_angle(e->now.tip.R, ready.R);
-  if (!vk_arm_inverse(&e->arm, &ready, 0.04, q) || !vk_arm_inverse(&e->arm, &touch, 0.04, q))
+  double cost = f->cost + 0.15 * vk_m3_angle(e->now.tip.R, ready.R) + 0.3 * fabs(tilt);
+  if (!vk_arm_inverse(&e->arm, &ready, 0.06, q))
     cost += 10;
+  else if (!vk_world_arm_free(&e->world, &e->arm, q, 0.01))
+    cost += 4;
+  if (!vk_arm_inverse(&e->arm, &touch, 0.06, q))
+    cost += 10;
+  else if (!vk_world_arm_free(&e->world, &e->arm, q, 0.01))
+    cost += 4;
   if (!vk_arm_inverse(&e->arm, &end, 0.03, q))
     cost += 5;
+  else if (!vk_world_arm_free(&e->world, &e->arm, q, 0.0))
+    cost += 2;
   if (!vk_world_gripper_free(&e->world, &ready, finger_q, 0.004))
+    cost += 3;
+  if (!vk_world_gripper_free(&e->world, &touch, finger_q, -0.003))
     cost += 3;
   return cost;
 }
@@ -124,25 +136,29 @@ static bool plan(vk_expert *e)
   const vk_part_fact *best = NULL;
   double best_cost = 1e9;
   bool is_flipped = false;
+  double lean = 0;
   vk_world_read(&e->world, e->scene, e->now.m, e->now.d, e->facts);
   for (int i = 0; f && i < f->n_part; i++) {
     const vk_part_fact *p = &f->part[i];
     if (p->atom != e->atom.kind || strcmp(body + strlen(instance->name) + 1, p->body) != 0)
       continue;
-    for (int flip = 0; flip <= 1; flip++) {
-      /* Another way each time it is tried again. */
-      const double cost =
-          try_contact(e, p, flip) + 2 * ((e->attempt + flip) % 2) * (e->attempt > 0);
-      if (cost < best_cost) {
-        best_cost = cost;
-        best = p;
-        is_flipped = flip;
+    for (int flip = 0; flip <= 1; flip++)
+      for (int k = -3; k <= 1; k++) {
+        const double tilt = k * p->lean;
+        /* Another way each time it is tried again. */
+        const double cost =
+            try_contact(e, p, flip, tilt) + 2 * ((e->attempt + flip) % 2) * (e->attempt > 0);
+        if (cost < best_cost) {
+          best_cost = cost;
+          best = p;
+          is_flipped = flip;
+          lean = tilt;
+        }
       }
-    }
   }
   if (!best)
     return false;
-  try_contact(e, best, is_flipped);
+  try_contact(e, best, is_flipped, lean);
   return true;
 }
 

@@ -9,7 +9,7 @@ static const double W_MAX_RAD_S = 1.5; /* of turning */
 static const double AHEAD_M = 0.035;   /* of the point steered to */
 static const double CORNER_M = 0.03;   /* corners are cut by so much */
 
-enum { LINE_SAMPLES = 9 };
+enum { LINE_SAMPLES_MIN = 3 };
 
 /* ---- following ----------------------------------------------------------------------------- */
 
@@ -102,7 +102,8 @@ static bool pose_free(const vk_expert *e, const vk_pose *tip, const vk_held *hel
 static int count_blocked(const vk_expert *e, const vk_pose *a, const vk_pose *b,
                          const vk_held *held, double finger_q, double margin_m)
 {
-  const int n = LINE_SAMPLES + (int)(vk_v3_dist(a->p, b->p) / 0.05);
+  const double turn = vk_m3_angle(a->R, b->R);
+  const int n = LINE_SAMPLES_MIN + (int)fmax(vk_v3_dist(a->p, b->p) / 0.02, turn / 0.15);
   int blocked = 0;
   for (int i = 0; i <= n; i++) {
     vk_pose at;
@@ -125,38 +126,80 @@ static vk_pose at_height(const vk_pose *pose, double z)
   return up;
 }
 
-static bool is_reachable(const vk_expert *e, const vk_pose *tip)
+/* How much of a path is blocked for the arm: it is stepped along with the configuration followed.
+ */
+static int count_arm_blocked(const vk_expert *e, const vk_pose *a, const vk_pose *b, double *q)
+{
+  const int n = 1 + (int)(fmax(vk_v3_dist(a->p, b->p) / 0.08, vk_m3_angle(a->R, b->R) / 0.5));
+  int blocked = 0;
+  for (int i = 1; i <= n; i++) {
+    vk_pose at;
+    vk_pose_mix(&at, a, b, (double)i / n);
+    const bool is_reached = vk_arm_inverse(&e->arm, &at, 0.03, q);
+    blocked += is_reached ? !vk_world_arm_free(&e->world, &e->arm, q, 0.01) : 2;
+  }
+  return blocked;
+}
+
+/* Blocked samples of the way over poses at[0 .. n) from start. */
+static int count_path(const vk_expert *e, const vk_pose *start, const vk_pose *at, int n,
+                      const vk_held *held, double finger_q, double margin_m)
 {
   double q[VK_N_ARM];
+  int blocked = 0;
+  const vk_pose *from = start;
   memcpy(q, e->now.q_rad, sizeof q);
-  return vk_arm_inverse(&e->arm, tip, 0.02, q);
+  for (int i = 0; i < n; from = &at[i++]) {
+    blocked += count_blocked(e, from, &at[i], held, finger_q, margin_m);
+    blocked += count_arm_blocked(e, from, &at[i], q);
+  }
+  return blocked;
+}
+
+/* Up, over and down: rise is above the higher of the two ends; at most three poses. */
+static int list_over(const vk_pose *start, const vk_pose *goal, double rise, vk_pose *at)
+{
+  const double z = fmax(start->p[2], goal->p[2]) + rise;
+  int n = 0;
+  if (z > start->p[2] + 0.02)
+    at[n++] = at_height(start, z);
+  if (z > goal->p[2] + 0.02)
+    at[n++] = at_height(goal, z);
+  at[n++] = *goal;
+  return n;
+}
+
+static void take_path(vk_path *path, const vk_pose *at, int n, double cost, double *best)
+{
+  *best = cost;
+  path->n = n;
+  memcpy(path->at, at, sizeof *at * (size_t)n);
 }
 
 void vk_expert_plan_path(vk_expert *e, const vk_pose *goal, const vk_held *held, double finger_q,
                          double v_max_m_s)
 {
-  const double margin_m = 0.012;
+  static const double margins_m[] = {0.012, 0.005, 0.001};
   const vk_pose *start = &e->now.tip;
+  vk_path *path = &e->path;
   vk_expert_set_path(e, goal, v_max_m_s);
-  int best = count_blocked(e, start, goal, held, finger_q, margin_m);
-  const double z0 = fmax(start->p[2], goal->p[2]);
-  /* Up, over and down; what is in the way at the start and at the goal counts for every height. */
-  for (double rise = 0; rise <= 0.42 && best > 0; rise += 0.03) {
-    vk_pose a = at_height(start, z0 + rise), b = at_height(goal, z0 + rise);
-    if (!is_reachable(e, &b))
-      break;
-    const int n = count_blocked(e, start, &a, held, finger_q, margin_m) +
-                  count_blocked(e, &a, &b, held, finger_q, margin_m) +
-                  count_blocked(e, &b, goal, held, finger_q, margin_m);
-    if (n >= best)
-      continue;
-    best = n;
-    e->path.n = 0;
-    e->path.i = 0;
-    if (a.p[2] > start->p[2] + 0.02)
-      e->path.at[e->path.n++] = a;
-    if (b.p[2] > goal->p[2] + 0.02)
-      e->path.at[e->path.n++] = b;
-    e->path.at[e->path.n++] = *goal;
+  double best = 1e9;
+  for (size_t i = 0; i < VK_COUNT(margins_m) && best > 1; i++) {
+    for (int k = -1; k < 12 && best > 1; k++) {
+      vk_pose at[3] = {*goal};
+      const int n = k < 0 ? 1 : list_over(start, goal, 0.03 * k, at);
+      /* What cannot be avoided is passed on a low way rather than a high one. */
+      const double cost =
+          2 * count_path(e, start, at, n, held, finger_q, margins_m[i]) + 0.05 * (k + 1);
+      if (cost < best)
+        take_path(path, at, n, cost, &best);
+    }
+    if (best > 1 && i == 0) {
+      vk_pose at[VK_PATH_MAX];
+      const int n = vk_expert_search_path(e, goal, held, finger_q, at, VK_PATH_MAX);
+      const double cost = 2 * count_path(e, start, at, n, held, finger_q, 0.004) + 0.7;
+      if (n > 0 && cost < best)
+        take_path(path, at, n, cost, &best);
+    }
   }
 }

@@ -13,21 +13,27 @@ enum {
   PHASE_LOWER,
   PHASE_RELEASE,
   PHASE_RETREAT,
+  PHASE_AWAY,
   PHASE_DRAG_READY,
   PHASE_DRAG_TOUCH,
   PHASE_DRAG,
 };
 
-enum { GRASPS = 10, PLACES = 8, PLANS_MAX = 12 };
+enum { STILL_MAX = 15 };
+
+enum { GRASPS_FEW = 10, GRASPS = 48, PLACES = 64, PLANS_MAX = 12 };
 
 static const double V_FREE = 0.25, V_CARRY = 0.22, V_NEAR = 0.12, V_LOWER = 0.10; /* m/s */
 static const double OPEN_Q = 0.0395;
+static const double EASY_COST = 0.7;
+static const double SLACK_M = 0.004;   /* room when a grasp is chosen for a place */
+static const double RELEASE_M = 0.008; /* room for each finger to let go */
 
 static void set_phase(vk_expert *e, int phase)
 {
-  static const char *const names[] = {"plan",       "transit", "approach", "close",   "lift",
-                                      "plan place", "carry",   "lower",    "release", "retreat",
-                                      "drag ready", "touch",   "drag"};
+  static const char *const names[] = {"plan",       "transit",    "approach", "close",   "lift",
+                                      "plan place", "carry",      "lower",    "release", "retreat",
+                                      "away",       "drag ready", "touch",    "drag"};
   vk_expert_set_phase(e, phase, names[phase]);
 }
 
@@ -98,12 +104,13 @@ static vk_skill_state fail(vk_expert *e)
 /* ---- choosing a grasp and a place together ------------------------------------------------- */
 
 /* Whether a gripped object can be brought to a place: at rest, on the way in and further out.
- *   tip_in_object  how it is gripped
+ *   tip_in_object  how it is gripped, with the fingers at finger_q when letting go
+ *   slack_m  room beyond the least that is needed
  *   out_m  out: how far out of the place the way in begins */
 static bool test_place(vk_expert *e, const vk_place *place, const vk_pose *tip_in_object,
-                       const double *q0, double *out_m)
+                       double finger_q, double slack_m, const double *q0, double *out_m)
 {
-  static const double outs_m[] = {0.06, 0.10, 0.14, 0.18, 0.24, 0.30};
+  static const double outs_m[] = {0.06, 0.10, 0.14, 0.18, 0.22, 0.26, 0.30};
   vk_pose tip, at;
   double q[VK_N_ARM];
   vk_held held;
@@ -112,56 +119,128 @@ static bool test_place(vk_expert *e, const vk_place *place, const vk_pose *tip_i
   vk_world_hold(&e->world, e->is_stacked, &tip, &held);
   vk_pose_mul(&tip, &place->object, tip_in_object);
   at = tip;
-  vk_v3_madd(at.p, tip.p, 0.003, place->out);
+  vk_v3_madd(at.p, tip.p, 0.003 + fmax(slack_m, 0), place->out);
+  if (!vk_world_gripper_free(&e->world, &at, finger_q, 0.002 + slack_m))
+    return false;
   bool is_free = false;
-  ignore_stack(e, true);
-  if (vk_world_gripper_free(&e->world, &at, 0.02, 0.002))
-    for (size_t i = 0; i < VK_COUNT(outs_m) && !is_free; i++) {
-      vk_pose far = tip;
-      vk_v3_madd(far.p, tip.p, outs_m[i], place->out);
-      is_free = vk_world_gripper_free(&e->world, &far, 0.02, 0.008) &&
-                vk_world_held_free(&e->world, &held, &far, 0.006) &&
-                vk_expert_line_free(e, &far, &at, &held, 0.02, 0.0);
-      *out_m = outs_m[i];
-      at = far;
-    }
+  for (size_t i = 0; i < VK_COUNT(outs_m) && !is_free; i++) {
+    vk_pose far = tip;
+    vk_v3_madd(far.p, tip.p, outs_m[i], place->out);
+    if (!vk_expert_line_free(e, &far, &at, &held, finger_q, slack_m))
+      return false;
+    vk_pose above = far;
+    above.p[2] += 0.12; /* free above too: not inside of something */
+    is_free = vk_world_gripper_free(&e->world, &far, finger_q, 0.008) &&
+              vk_world_held_free(&e->world, &held, &far, 0.006) &&
+              (place->out[2] > 0.5 || vk_expert_line_free(e, &far, &above, &held, finger_q, 0.004));
+    *out_m = outs_m[i];
+    at = far;
+  }
+  if (!is_free)
+    return false;
   memcpy(q, q0, sizeof q);
-  is_free = is_free && vk_arm_inverse(&e->arm, &at, 0.04, q) &&
-            vk_arm_inverse(&e->arm, &tip, 0.04, q) &&
-            vk_world_arm_free(&e->world, &e->arm, q, 0.002);
-  ignore_stack(e, false);
-  return is_free;
+  if (!vk_arm_inverse(&e->arm, &at, 0.04, q))
+    return false;
+  if (!vk_arm_inverse(&e->arm, &tip, 0.04, q))
+    return false;
+  return vk_world_arm_free(&e->world, &e->arm, q, 0.002);
 }
 
-/* The best pair of a grasp and a place; when no pair works, the best grasp alone. */
+/* Grasps of what stands there now; the arm is stretched only when nothing else reaches. */
+static int find_grasps(vk_expert *e, vk_grasp *grasp, int max)
+{
+  int n = 0;
+  /* What is stacked on the object moves with it: the fingers may reach into it. */
+  e->is_stacked[e->object] = false;
+  ignore_stack(e, true);
+  e->is_stacked[e->object] = true;
+  for (int stretch = 0; stretch <= 1 && n == 0; stretch++) {
+    vk_arm_stretch(&e->arm, stretch);
+    n = vk_expert_find_grasps(e, grasp, max, max > GRASPS_FEW);
+  }
+  ignore_stack(e, false);
+  return n;
+}
+
+/* The cheapest pair of a grasp and a place that works: index of the grasp, or -1. */
+static int best_pair(vk_expert *e, const vk_grasp *grasp, int n_grasp, const vk_place *place,
+                     int n_place, double *cost_out)
+{
+  double best = 1e9, out_m;
+  int i_best = -1;
+  ignore_stack(e, true);
+  for (int g = 0; g < n_grasp; g++)
+    for (int p = 0; p < n_place; p++) {
+      const double cost = grasp[g].cost + place[p].cost;
+      if (cost < best &&
+          test_place(e, &place[p], &grasp[g].tip_in_object, grasp[g].width_m / 2 + RELEASE_M,
+                     SLACK_M, grasp[g].q_rad, &out_m)) {
+        best = cost;
+        i_best = g;
+      }
+    }
+  ignore_stack(e, false);
+  *cost_out = best;
+  return i_best;
+}
+
+/* A grasp that allows to put the object down where it belongs; when none does, the easiest. */
 static bool choose_grasp(vk_expert *e)
 {
   vk_grasp grasp[GRASPS];
   vk_place place[PLACES];
   read_world(e);
   find_stack(e);
-  /* What is stacked on the object moves with it: the fingers may reach into it. */
-  e->is_stacked[e->object] = false;
-  ignore_stack(e, true);
-  e->is_stacked[e->object] = true;
-  const int n_grasp = vk_expert_find_grasps(e, grasp, GRASPS);
-  ignore_stack(e, false);
+  int n_grasp = find_grasps(e, grasp, GRASPS_FEW);
   if (n_grasp == 0)
     return false;
   const int n_place = vk_expert_find_places(e, place, PLACES);
-  double best = 1e9, out_m;
-  int i_best = 0;
-  for (int g = 0; g < n_grasp; g++)
-    for (int p = 0; p < n_place; p++) {
-      const double cost = grasp[g].cost + place[p].cost;
-      if (cost < best &&
-          test_place(e, &place[p], &grasp[g].tip_in_object, grasp[g].q_rad, &out_m)) {
-        best = cost;
-        i_best = g;
-      }
-    }
-  e->grasp = grasp[i_best];
+  double cost;
+  int i_best = best_pair(e, grasp, n_grasp, place, n_place, &cost);
+  if (cost > EASY_COST && n_place > 0) { /* is there an easier one among more? */
+    n_grasp = find_grasps(e, grasp, GRASPS);
+    i_best = best_pair(e, grasp, n_grasp, place, n_place, &cost);
+  }
+  e->grasp = grasp[i_best < 0 ? 0 : i_best];
   return true;
+}
+
+/* ---- sliding a flat object along the table ------------------------------------------------- */
+
+static void drag_tip(const vk_expert *e, double up_m, vk_pose *tip)
+{
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  vk_pose_point(tip->p, &object, e->object_fact->drag_at_m);
+  tip->p[2] += up_m;
+  memcpy(tip->R, e->tip_in_object.R, sizeof tip->R);
+}
+
+/* The orientation of the hand while dragging (kept in tip_in_object, world): pointing down, opened
+ * in a direction that is free and near to the present one. */
+static void plan_drag(vk_expert *e)
+{
+  const double down[3] = {0, 0, -1};
+  double x[3], best = 1e9, best_R[9];
+  vk_m3_column(x, e->now.tip.R, 0);
+  vk_m3_from_zx(best_R, down, x);
+  for (int i = -6; i < 6; i++) {
+    const double w[3] = {0, 0, i * M_PI / 6};
+    double q[VK_N_ARM];
+    vk_pose low, high;
+    vk_m3_from_zx(low.R, down, x);
+    vk_m3_turn(e->tip_in_object.R, w, low.R);
+    memcpy(q, e->now.q_rad, sizeof q);
+    drag_tip(e, 0.005, &low);
+    drag_tip(e, 0.06, &high);
+    const double cost = fabs(w[2]) + (vk_arm_inverse(&e->arm, &low, 0.1, q) ? 0 : 20) +
+                        (vk_world_gripper_free(&e->world, &high, OPEN_Q, 0.008) ? 0 : 5) +
+                        (vk_world_gripper_free(&e->world, &low, OPEN_Q, 0.004) ? 0 : 5);
+    if (cost < best) {
+      best = cost;
+      memcpy(best_R, e->tip_in_object.R, sizeof best_R);
+    }
+  }
+  memcpy(e->tip_in_object.R, best_R, sizeof best_R);
 }
 
 /* ---- phases of getting hold ---------------------------------------------------------------- */
@@ -188,14 +267,32 @@ static vk_skill_state plan(vk_expert *e)
   e->grip = -1;
   if (e->object_fact->is_dragged && e->object_fact->n_grasp == 0) {
     read_world(e);
+    memset(e->is_stacked, 0, sizeof e->is_stacked);
+    e->is_stacked[e->object] = true;
+    ignore_stack(e, true);
+    plan_drag(e);
+    ignore_stack(e, false);
     set_phase(e, PHASE_DRAG_READY);
     return VK_SKILL_RUNNING;
   }
   if (!choose_grasp(e)) {
     e->n_tabu = 0;
-    return VK_SKILL_FAILED;
+    e->relax = e->relax < 2 ? e->relax + 1 : 0;
+    set_phase(e, PHASE_AWAY);
+    return VK_SKILL_RUNNING;
   }
   plan_transit(e);
+  return VK_SKILL_RUNNING;
+}
+
+/* Out of the way, for another look. */
+static vk_skill_state away(vk_expert *e)
+{
+  e->grip = -1;
+  if (e->phase_step == 0)
+    vk_expert_plan_path(e, &e->home, NULL, OPEN_Q, V_FREE);
+  if (vk_expert_follow(e, 0.03, 0.2) || e->phase_step > 40)
+    set_phase(e, PHASE_PLAN);
   return VK_SKILL_RUNNING;
 }
 
@@ -207,7 +304,7 @@ static vk_skill_state transit(vk_expert *e)
   vk_expert_move_goal(e, &ready);
   if (vk_expert_follow(e, 0.012, 0.08) && e->now.gap_m > e->grasp.width_m + 0.01)
     set_phase(e, PHASE_APPROACH);
-  if (e->phase_step > 150)
+  if (e->phase_step > 150 || e->now.n_still > STILL_MAX)
     return fail(e);
   return VK_SKILL_RUNNING;
 }
@@ -280,29 +377,35 @@ static vk_pose place_tip(const vk_expert *e, double out_m)
   return tip;
 }
 
+/* Index of the best place that the object can be brought to as it is gripped now, the first when
+ * there is none. */
+static int choose_place(vk_expert *e, const vk_place *place, int n, double *out_m)
+{
+  static const double slacks_m[] = {0.003, 0, -0.004};
+  vk_pose in_object;
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  const double finger_q = e->now.gap_m / 2 + RELEASE_M;
+  vk_pose_in(&in_object, &object, &e->now.tip);
+  for (size_t s = 0; s < VK_COUNT(slacks_m); s++)
+    for (int i = 0; i < n; i++) {
+      if (test_place(e, &place[i], &in_object, finger_q, slacks_m[s], e->now.q_rad, out_m))
+        return i;
+    }
+  *out_m = 0.12;
+  return 0;
+}
+
 static vk_skill_state plan_place(vk_expert *e)
 {
   vk_place place[PLACES];
-  vk_pose in_object;
-  const vk_pose object = vk_expert_object_pose(e, e->object);
   read_world(e);
-  vk_pose_in(&in_object, &object, &e->now.tip);
   const int n = vk_expert_find_places(e, place, PLACES);
-  double out_m = 0.12;
   if (n == 0)
     return fail(e);
-  int i = 0;
-  while (i < n && !test_place(e, &place[i], &in_object, e->now.q_rad, &out_m))
-    i++;
-  if (i == n) {
-    i = 0;
-    out_m = 0.12;
-  }
-  e->place = place[i];
-  e->lower_m = out_m; /* where lowering begins */
-  const vk_pose ready = place_tip(e, out_m);
-  vk_world_hold(&e->world, e->is_stacked, &e->now.tip, &e->held);
   ignore_stack(e, true);
+  e->place = place[choose_place(e, place, n, &e->lower_m)];
+  const vk_pose ready = place_tip(e, e->lower_m);
+  vk_world_hold(&e->world, e->is_stacked, &e->now.tip, &e->held);
   vk_expert_plan_path(e, &ready, &e->held, e->now.gap_m / 2, V_CARRY);
   ignore_stack(e, false);
   set_phase(e, PHASE_CARRY);
@@ -320,8 +423,10 @@ static vk_skill_state carry(vk_expert *e)
   } else {
     e->part_stall = 0;
   }
-  if (is_there || e->phase_step > 140)
+  if (is_there)
     set_phase(e, PHASE_LOWER);
+  else if (e->phase_step > 140 || e->now.n_still > STILL_MAX)
+    set_phase(e, PHASE_PLAN_PLACE);
   return VK_SKILL_RUNNING;
 }
 
@@ -393,18 +498,7 @@ static vk_skill_state retreat(vk_expert *e)
   return VK_SKILL_RUNNING;
 }
 
-/* ---- sliding a flat object along the table ------------------------------------------------- */
-
-static void drag_tip(const vk_expert *e, double up_m, vk_pose *tip)
-{
-  const double down[3] = {0, 0, -1};
-  double x[3];
-  const vk_pose object = vk_expert_object_pose(e, e->object);
-  vk_m3_column(x, e->now.tip.R, 0);
-  vk_pose_point(tip->p, &object, e->object_fact->drag_at_m);
-  tip->p[2] += up_m;
-  vk_m3_from_zx(tip->R, down, x);
-}
+/* ---- sliding: following the plan ------------------------------------------------------------ */
 
 static vk_skill_state drag_ready(vk_expert *e)
 {
@@ -423,6 +517,7 @@ static vk_skill_state drag_touch(vk_expert *e)
   vk_pose tip;
   drag_tip(e, 0, &tip);
   vk_expert_reach(e, &tip, V_NEAR);
+  e->wish[2] -= e->object_fact->press;
   if (e->now.touched[0] && e->now.touched[1])
     set_phase(e, PHASE_DRAG);
   return e->phase_step > 40 ? VK_SKILL_FAILED : VK_SKILL_RUNNING;
@@ -432,11 +527,9 @@ static vk_skill_state drag(vk_expert *e)
 {
   const double *goal = e->now.d->site_xpos + 3 * e->atom.site;
   const vk_pose object = vk_expert_object_pose(e, e->object);
-  vk_pose tip = e->now.tip;
-  const double down[3] = {0, 0, -1};
-  double x[3];
-  vk_m3_column(x, e->now.tip.R, 0);
-  vk_m3_from_zx(tip.R, down, x);
+  vk_pose tip;
+  drag_tip(e, 0, &tip);
+  vk_v3_copy(tip.p, e->now.tip.p);
   for (int k = 0; k < 2; k++)
     tip.p[k] += goal[k] - object.p[k];
   vk_expert_reach(e, &tip, V_NEAR);
@@ -471,6 +564,8 @@ vk_skill_state vk_expert_skill_pick(vk_expert *e)
     return release(e);
   case PHASE_RETREAT:
     return retreat(e);
+  case PHASE_AWAY:
+    return away(e);
   case PHASE_DRAG_READY:
     return drag_ready(e);
   case PHASE_DRAG_TOUCH:

@@ -4,7 +4,7 @@
 
 #include "sim/expert_internal.h"
 
-enum { ORIENTATIONS_MAX = 64, TILT_KINDS = 13 };
+enum { ORIENTATIONS_MAX = 64 };
 
 static const double GRID_M = 0.018; /* between positions tried */
 
@@ -97,44 +97,49 @@ static double aligning_yaw(const double frame[9], const double R[9])
   return yaw;
 }
 
-/* Upright as it stands and tipped over, at the present yaw and along the frame of the place. */
+/* Adds an orientation unless it is there already. */
+static int add_orientation(orientation *list, int n, const double R[9], double cost)
+{
+  for (int i = 0; i < n; i++)
+    if (vk_m3_angle(list[i].R, R) < 0.1)
+      return n;
+  if (n == ORIENTATIONS_MAX)
+    return n;
+  int k = n;
+  for (; k > 0 && list[k - 1].cost > cost; k--)
+    list[k] = list[k - 1];
+  memcpy(list[k].R, R, sizeof list[k].R);
+  list[k].cost = cost;
+  return n + 1;
+}
+
+/* Upright as it stands and tipped over, at the present yaw and along the frame of the place; by
+ * cost. */
 static int list_orientations(const vk_expert *e, const double frame[9], orientation *out)
 {
+  static const double tilts_rad[] = {0, M_PI / 2, 1.1, 0.8}, costs[] = {0, 0.8, 1.0, 1.0};
   const vk_pose object = vk_expert_object_pose(e, e->object);
-  double upright[9];
+  double upright[9], R[9], tipped[9];
   int n = 0;
   straighten(upright, object.R);
-  for (int t = 0; t < TILT_KINDS; t++) {
-    const double tilt = t == 0 ? 0 : (t - 1) / 4 == 0 ? M_PI / 2 : (t - 1) / 4 == 1 ? 0.8 : 1.1;
-    double x[3] = {frame[0], frame[3], 0}, w[3], R[9];
-    const int side = (t - 1) % 4;
-    if (fabs(frame[6]) > 0.5) {
-      x[0] = frame[2];
-      x[1] = frame[5];
-    }
-    vk_v3_unit(x);
-    const double y[3] = {-x[1], x[0], 0};
-    for (int k = 0; k < 3; k++)
-      w[k] = tilt * (t == 0 ? 0 : side == 0 ? x[k] : side == 1 ? -x[k] : side == 2 ? y[k] : -y[k]);
-    const double align = aligning_yaw(frame, upright);
-    for (int i = 0; i < 12 && n < ORIENTATIONS_MAX; i++) {
-      if (t > 0 && i >= 4) /* tipped over: along the frame only */
-        break;
-      /* 0..3 aligned in quarter turns, 4 as it is, 5.. in steps of 45 degrees */
-      const double yaw = i < 4 ? align + (i - 1) * M_PI / 2 : (i == 4 ? 0 : (i - 8) * M_PI / 4);
-      if (i > 4 && fabs(yaw) < 0.1)
-        continue;
-      turn_z(R, yaw, upright);
-      vk_m3_turn(out[n].R, w, R);
-      out[n].cost = 0.08 * fabs(yaw) + (t == 0 ? 0 : tilt > 1.5 ? 0.8 : tilt < 1 ? 1.0 : 1.2);
-      n++;
-    }
-  }
-  for (int i = 1; i < n; i++) /* by cost; equal ones keep their order */
-    for (int k = i; k > 0 && out[k].cost < out[k - 1].cost; k--) {
-      const orientation swap = out[k];
-      out[k] = out[k - 1];
-      out[k - 1] = swap;
+  const double align = aligning_yaw(frame, upright);
+  const int f = fabs(frame[6]) > 0.5 ? 2 : 0; /* the flat axis of the frame */
+  double side[2] = {frame[f], frame[3 + f]};
+  const double norm = hypot(side[0], side[1]);
+  for (size_t t = 0; t < VK_COUNT(tilts_rad); t++)
+    for (int dir = 0; dir < (t == 0 ? 1 : 4); dir++) {
+      const double c = cos(dir * M_PI / 2), s = sin(dir * M_PI / 2);
+      const double w[3] = {tilts_rad[t] * (c * side[0] - s * side[1]) / norm,
+                           tilts_rad[t] * (s * side[0] + c * side[1]) / norm, 0};
+      /* As it is, aligned in quarter turns, and when upright in steps of 45 degrees too. */
+      for (int i = 0; i < (t == 0 ? 12 : 5); i++) {
+        const double yaw = i == 0 ? 0 : i < 5 ? align + (i - 2) * M_PI / 2 : (i - 8) * M_PI / 4;
+        turn_z(R, yaw, upright);
+        vk_m3_turn(tipped, w, R);
+        if (t > 0 && i == 0)
+          continue;
+        n = add_orientation(out, n, tipped, costs[t] + 0.08 * fabs(yaw));
+      }
     }
   return n;
 }
@@ -254,9 +259,11 @@ static int list_offsets(const region *r, const double toward[2], offset *out)
   return n;
 }
 
-/* The position for one orientation that is nearest to the best; false when there is none. */
+/* The position for one orientation that is nearest to the middle, or so much further out of what is
+ * entered sideways; false when there is none.
+ *   outward, aside  shares of the way from the middle to the edge, on the way out and across it */
 static bool find_position(const vk_expert *e, const region *r, const vk_held *boxes,
-                          const double R[9], vk_place *place)
+                          const double R[9], double outward, double aside, vk_place *place)
 {
   offset list[OFFSETS_MAX];
   double off[3], toward[2], lo[3], hi[3], mid[3];
@@ -268,6 +275,12 @@ static bool find_position(const vk_expert *e, const region *r, const vk_held *bo
   vk_m3_apply(off, R, mid);
   for (int k = 0; k < 2; k++)
     toward[k] = fmax(fmin(-off[k], r->half[k] * 0.6), -r->half[k] * 0.6);
+  for (int k = 0; k < 2; k++) {
+    if (fabs(place->out[k]) > 0.5 && outward > 0)
+      toward[k] = copysign(r->half[k] * outward, place->out[k]);
+    if (fabs(place->out[k]) < 0.5 && aside != 0)
+      toward[k] = r->half[k] * aside;
+  }
   const int n = list_offsets(r, toward, list);
   for (int i = 0; i < n; i++) {
     vk_pose at = {{r->centre[0] + list[i].x, r->centre[1] + list[i].y, 0}, {0}};
@@ -275,10 +288,39 @@ static bool find_position(const vk_expert *e, const region *r, const vk_held *bo
     if (!settle(&e->near, boxes, &at, r->z_hi, r->z_lo) || !fits_well(e, at.p, 0.004))
       continue;
     place->object = at;
-    place->cost = list[i].cost;
+    place->cost = list[i].cost + 0.05 * outward + 0.05 * fabs(aside);
     return true;
   }
   return false;
+}
+
+/* What slides in sideways is held half way up the free height, so that it touches no edge. */
+static void raise_sideways(const vk_expert *e, const vk_held *boxes, vk_place *place)
+{
+  static const double heights_m[] = {0.036, 0.024, 0.014, 0.007};
+  vk_pose at = place->object;
+  if (place->out[2] > 0.5)
+    return;
+  for (size_t i = 0; i < VK_COUNT(heights_m); i++) {
+    at.p[2] = place->object.p[2] + heights_m[i];
+    if (!vk_world_held_free(&e->near, boxes, &at, 0))
+      continue;
+    at.p[2] = place->object.p[2] + heights_m[i] / 2;
+    if (vk_expert_place_fits(e, at.p)) {
+      place->object = at;
+      return;
+    }
+  }
+}
+
+/* Keeps the list by cost; there is room. */
+static int insert_place(vk_place *list, int n, const vk_place *place)
+{
+  int k = n;
+  for (; k > 0 && list[k - 1].cost > place->cost; k--)
+    list[k] = list[k - 1];
+  list[k] = *place;
+  return n + 1;
 }
 
 int vk_expert_find_places(vk_expert *e, vk_place *out, int max)
@@ -293,16 +335,19 @@ int vk_expert_find_places(vk_expert *e, vk_place *out, int max)
   vk_world_hold(&e->world, e->is_stacked, &object, &boxes);
   vk_world_select(&e->near, &e->world, e->is_stacked, r.centre,
                   hypot(r.half[0], r.half[1]) + (r.z_hi - r.z_lo) + 0.3);
-  for (int i = 0; i < n_way && n < max; i++) {
-    vk_place place;
-    if (!find_position(e, &r, &boxes, way[i].R, &place))
-      continue;
-    find_way_out(e, place.out);
-    place.cost += way[i].cost;
-    int k = n++;
-    for (; k > 0 && out[k - 1].cost > place.cost; k--)
-      out[k] = out[k - 1];
-    out[k] = place;
-  }
+  vk_place place;
+  find_way_out(e, place.out);
+  /* What is entered sideways is offered at several depths and widths, for the hand's sake. */
+  static const double shares[][2] = {{0, 0},        {0.44, 0},    {0.88, 0},    {0.44, 0.35},
+                                     {0.44, -0.35}, {0.88, 0.35}, {0.88, -0.35}};
+  const int n_share = place.out[2] > 0.5 ? 1 : (int)VK_COUNT(shares);
+  for (int i = 0; i < n_way; i++)
+    for (int k = 0; k < n_share && n < max; k++) {
+      if (!find_position(e, &r, &boxes, way[i].R, shares[k][0], shares[k][1], &place))
+        continue;
+      raise_sideways(e, &boxes, &place);
+      place.cost += way[i].cost;
+      n = insert_place(out, n, &place);
+    }
   return n;
 }

@@ -215,6 +215,15 @@ bool vk_world_gripper_free(const vk_world *world, const vk_pose *tip, double fin
   return true;
 }
 
+bool vk_world_gap_free(const vk_world *world, const vk_pose *tip, double finger_q)
+{
+  /* The pads sweep this when they close; heights as the gripper's boxes have them. */
+  const vk_gripper_box gap = {.at_m = {0, 0, -0.0036}, .half_m = {finger_q, 0.0075, 0.0075}};
+  vk_box box;
+  place_gripper_box(&gap, tip, 0, 0, &box);
+  return box_free(world, &box, 0);
+}
+
 bool vk_world_boxes_free(const vk_world *world, const vk_box *box, int n, const vk_pose *frame,
                          double margin_m)
 {

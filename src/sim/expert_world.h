@@ -59,6 +59,8 @@ void vk_world_bounds(const vk_world *world, int instance, const vk_pose *frame, 
 /* Whether the gripper with its fingers at finger_q (0 shut, .04 open) is free at a pose. */
 bool vk_world_gripper_free(const vk_world *world, const vk_pose *tip, double finger_q,
                            double margin_m);
+/* Whether nothing (but what is ignored) is between the pads of the gripper. */
+bool vk_world_gap_free(const vk_world *world, const vk_pose *tip, double finger_q);
 bool vk_world_held_free(const vk_world *world, const vk_held *held, const vk_pose *tip,
                         double margin_m);
 /* Whether the links of the arm in configuration q are free. */
