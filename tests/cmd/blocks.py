@@ -2,8 +2,9 @@
 
 A block ```console holds commands ("$ COMMAND", continued after a backslash) and under each what it
 prints; a line "..." stands for any lines. What may differ from run to run is named by comments
-right before the block, each a regular expression: <!-- varies: [0-9.]+ s --> matches on both sides
-count as equal. <!-- exit: 2 --> says how the last command ends. Runs of blanks count as one.
+right before the block, each a regular expression: <!-- varies: [0-9.]+ s -->; matches on both sides
+count as equal. "example:" instead of "varies:" says so of what --update must leave as it is written,
+paths of this machine say. <!-- exit: 2 --> says how the last command ends. Runs of blanks count as one.
 The ID of a run ("run 2q8rxwp7") is another each time: later commands get the new
 one in the place of the old. Commands run by sh in an empty folder that sees the source tree's files and the build folder as
 "build". With --update the document is rewritten with what the commands print now.
@@ -16,23 +17,25 @@ import tempfile
 
 
 def read_blocks(lines):
-    """Yields (first, last, patterns, exit code): lines[first:last] is the inside of a block."""
-    patterns, code, i = [], 0, 0
+    """Yields (first, last, varies, examples, exit code): lines[first:last] is a block's inside."""
+    varies, examples, code, i = [], [], 0, 0
     while i < len(lines):
-        comment = re.fullmatch(r"<!-- (varies|exit): (.*) -->", lines[i])
+        comment = re.fullmatch(r"<!-- (varies|example|exit): (.*) -->", lines[i])
         if comment and comment[1] == "varies":
-            patterns.append(comment[2])
+            varies.append(comment[2])
+        elif comment and comment[1] == "example":
+            examples.append(comment[2])
         elif comment:
             code = int(comment[2])
         elif lines[i] == "```console":
             first = i + 1
             i = lines.index("```", first)
-            yield first, i, patterns, code
-            patterns, code = [], 0
+            yield first, i, varies, examples, code
+            varies, examples, code = [], [], 0
         elif lines[i].startswith("```"):
             i = lines.index("```", i + 1)
         elif lines[i]:
-            patterns, code = [], 0
+            varies, examples, code = [], [], 0
         i += 1
 
 
@@ -91,7 +94,7 @@ def main():
         os.environ["XDG_DATA_HOME"] = os.path.join(folder, ".data")
         os.environ["XDG_CACHE_HOME"] = os.path.join(folder, ".cache")
         shift = 0
-        for first, last, patterns, code in list(read_blocks(lines)):
+        for first, last, varies, examples, code in list(read_blocks(lines)):
             first, last = first + shift, last + shift
             commands = read_commands(lines[first:last])
             new = []
@@ -102,9 +105,11 @@ def main():
                 got_code, got = run(actual, folder)
                 n_run += 1
                 is_last = i == len(commands) - 1
+                patterns = examples + varies
                 ok = same([plain(w, patterns) for w in want], [plain(g, patterns) for g in got])
                 ids.update(zip(run_ids(want), run_ids(got)))
-                new += ("$ " + command).split("\n") + (want if ok else got)
+                kept = {plain(w, examples): w for w in want}
+                new += ("$ " + actual).split("\n") + [kept.get(plain(g, examples), g) for g in got]
                 if got_code != (code if is_last else 0) or (not ok and not update):
                     n_bad += 1
                     print(f"FAIL: {name}:{first + 1}: {command}: exit code {got_code}; prints")
