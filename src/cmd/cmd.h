@@ -1,6 +1,6 @@
 /* cmd.h - what a subcommand is. Adding one takes a file cmd_NAME.c with a vk_cmd_NAME, a line in
  * cmd_list.h and a line in src/cmd/meson.build; dispatch, help, completion and the man page are
- * made from its tables. Test: tests/cmd/ */
+ * made from its tables. Test: tests/cmd/test_exit.sh */
 #ifndef VK_CMD_CMD_H
 #define VK_CMD_CMD_H
 

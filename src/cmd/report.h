@@ -1,5 +1,5 @@
 /* report.h - an evaluation as the catalog holds it: what `eval` and `runs` print of it.
- * Test: tests/cmd/test_eval.sh, tests/cmd/test_runs.sh */
+ * Test: tests/cmd/test_eval.sh, tests/cmd/test_eval_catalog.sh */
 #ifndef VK_CMD_REPORT_H
 #define VK_CMD_REPORT_H
 

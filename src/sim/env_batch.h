@@ -1,6 +1,6 @@
 /* env_batch.h - N environments stepped by the thread pool, into slices that the caller owns.
  * Results do not depend on N, on order or on the number of threads.
- * Test: tests/unit/test_env_batch.c */
+ * Test: tests/unit/test_evaluate.c */
 #ifndef VK_SIM_ENV_BATCH_H
 #define VK_SIM_ENV_BATCH_H
 

@@ -1,6 +1,6 @@
 /* expert_arm.h - kinematics of the arm for planning: forward, and inverse in the way the
  * benchmark's controller resolves its redundancy (drawn to the nominal configuration). Test:
- * tests/unit/test_expert_world.c */
+ * tests/unit/test_expert.c */
 #ifndef VK_SIM_EXPERT_ARM_H
 #define VK_SIM_EXPERT_ARM_H
 

@@ -1,6 +1,6 @@
 /* expert_world.h - the scene as boxes, for planning: which poses of the gripper, of what it holds
  * and of the arm are free. All collision geometry of the benchmark's objects and fixtures is boxes
- * (and capsules, which are boxed here). Test: tests/unit/test_expert_world.c */
+ * (and capsules, which are boxed here). Test: tests/unit/test_expert.c */
 #ifndef VK_SIM_EXPERT_WORLD_H
 #define VK_SIM_EXPERT_WORLD_H
 

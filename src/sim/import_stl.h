@@ -4,7 +4,7 @@
  *   0       80    any
  *   80      4     u32 number of triangles n
  *   84      50*n  per triangle: 3 f32 normal, 9 f32 vertices (m), u16 any
- * Test: tests/unit/test_import_stl.c, tests/fuzz/fuzz_mjcf.c */
+ * Test: tests/unit/test_import_stl.c, tests/fuzz/fuzz_stl.c */
 #ifndef VK_SIM_IMPORT_STL_H
 #define VK_SIM_IMPORT_STL_H
 

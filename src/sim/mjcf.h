@@ -1,6 +1,6 @@
 /* mjcf.h - the part of MJCF that packs store and scenes are composed of: tags and attribute keys as
  * numbers, with their spelling. sim/import_mjcf.c writes trees of these, sim/compose.c prints them.
- * Test: tests/unit/test_mjcf.c */
+ * Test: tests/unit/test_import_mjcf.c, tests/unit/test_scene.c */
 #ifndef VK_SIM_MJCF_H
 #define VK_SIM_MJCF_H
 

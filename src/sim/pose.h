@@ -1,6 +1,6 @@
 /* pose.h - points, rotations and poses in three dimensions, small enough to inline. Vectors are
  * double[3], rotations double[9] row-major (columns are the axes of the rotated frame).
- * Test: tests/unit/test_expert_world.c */
+ * Test: tests/unit/test_expert.c */
 #ifndef VK_SIM_POSE_H
 #define VK_SIM_POSE_H
 

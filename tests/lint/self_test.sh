@@ -8,7 +8,8 @@ n_bad=0
 # A good tree with the four rooms that matter here.
 good() {
   rm -rf "$dir/src" "$dir/tests"
-  mkdir -p "$dir/src/core" "$dir/src/sim" "$dir/src/nn" "$dir/src/cmd" "$dir/tests"
+  mkdir -p "$dir/src/core" "$dir/src/sim" "$dir/src/nn" "$dir/src/cmd" "$dir/tests/unit"
+  : >"$dir/tests/unit/test_a.c"
   cat >"$dir/src/core/a.h" <<'END'
 /* a.h - an example. Test: tests/unit/test_a.c */
 #ifndef VK_CORE_A_H
@@ -58,7 +59,7 @@ refuses() {
 }
 
 good
-for name in rooms headers calls sizes; do
+for name in rooms headers calls paths sizes; do
   passes $name
 done
 
@@ -86,6 +87,9 @@ refuses calls core/a.c '  return rand();'
 refuses calls cmd/c.c '  system("ls");'
 refuses calls core/a.c '  strcpy(a, b);'
 refuses calls core/a.c '  getenv("VLAKIT_FAST");'
+
+refuses paths core/a.h '/* Test: tests/unit/test_a.c, tests/unit/test_b.c */' 'no tests/unit/test_b.c'
+refuses paths core/a.c '// see src/core/b.h' 'no src/core/b.h'
 
 refuses sizes core/a.c "$(yes '' | head -800 | sed 's/$/;/')" '800 lines'
 refuses sizes core/a.c "void long_one(int a)\n{\n$(yes '  x();' | head -81)\n}" 'long_one'
