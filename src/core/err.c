@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names of files and words of theirs may hold line ends and escape codes; a sentence does not. */
+enum { WHOLE_SIZE = 8192 }; /* of a sentence before it is cut: two paths and more */
+
+/* Control characters, as file names may hold, would break the line or steer the terminal. */
 static void keep_to_one_line(char *text)
 {
   for (; *text; text++)
@@ -13,22 +15,42 @@ static void keep_to_one_line(char *text)
       *text = '?';
 }
 
+static bool is_inside_character(char c) /* of UTF-8 */
+{
+  return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* What is too long loses a part of its middle: the reason stands at the end. */
+static void set_text(vk_err *err, char *whole)
+{
+  const size_t n_max = sizeof err->text - 1, n = strlen(whole);
+  size_t n_head = n <= n_max ? n : n_max / 3, tail = n;
+  if (n > n_max) {
+    tail = n - (n_max - n_head - strlen("..."));
+    while (n_head > 0 && is_inside_character(whole[n_head]))
+      n_head--;
+    while (is_inside_character(whole[tail]))
+      tail++;
+  }
+  keep_to_one_line(whole);
+  snprintf(err->text, sizeof err->text, "%.*s%s%s", (int)n_head, whole, n <= n_max ? "" : "...",
+           whole + tail);
+}
+
 vk_status vk_fail_at(vk_err *err, vk_status code, const char *file, int line, const char *format,
                      ...)
 {
   if (!err)
     return code;
-  /* Formatted aside, as an argument may be err->text itself. */
-  char text[sizeof err->text];
+  char whole[WHOLE_SIZE]; /* aside, as an argument may be err->text itself */
   va_list ap;
   va_start(ap, format);
-  vsnprintf(text, sizeof text, format, ap);
+  vsnprintf(whole, sizeof whole, format, ap);
   va_end(ap);
-  keep_to_one_line(text);
   err->code = code;
   err->file = file;
   err->line = line;
-  memcpy(err->text, text, sizeof text);
+  set_text(err, whole);
   return code;
 }
 
@@ -36,16 +58,13 @@ vk_status vk_err_prefix(vk_err *err, const char *format, ...)
 {
   if (!err)
     return VK_E_IO;
-  char prefix[256], text[sizeof err->text];
+  char prefix[WHOLE_SIZE - sizeof err->text - 2], whole[WHOLE_SIZE];
   va_list ap;
   va_start(ap, format);
   vsnprintf(prefix, sizeof prefix, format, ap);
   va_end(ap);
-  int n = snprintf(text, sizeof text, "%s: ", prefix);
-  size_t at = n < 0 ? 0 : (size_t)n;
-  snprintf(text + at, sizeof text - at, "%s", err->text);
-  keep_to_one_line(text);
-  memcpy(err->text, text, sizeof text);
+  snprintf(whole, sizeof whole, "%s: %s", prefix, err->text);
+  set_text(err, whole);
   return err->code;
 }
 

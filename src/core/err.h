@@ -30,7 +30,8 @@ typedef struct vk_err {
   vk_status code;
   const char *file; /* where in the source it was made */
   int line;
-  char text[512]; /* one sentence: what, where, found, expected, what to do; no newline */
+  char text[512]; /* one sentence: what, where, found, expected, what to do; one that is too long
+                     lacks a part of its middle, and control characters became '?' */
 } vk_err;
 
 #define VK_ERR_INIT                                                                                \

@@ -26,6 +26,11 @@ expect 2 help "$long"
 expect 2 help "--$long"
 expect 2 help --threads "$long"
 expect 2 help "$(printf 'h\303\251\033[31m')"
+says "$(printf "unknown command 'h\303\251?[31m'")"
+expect 2 help "$(printf 'two\nlines')"
+says "unknown command 'two?lines'"
+expect 1 tasks --pack "$(printf '%3000s' '' | tr ' ' p)/x.pack"
+says 'File name too long'
 
 for c in $(commands); do
   expect 0 "$c" --help

@@ -63,6 +63,26 @@ static void long_text_is_cut(void **state)
   assert_int_equal(strlen(err.text), sizeof err.text - 1);
 }
 
+static void the_reason_survives_a_long_name(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  char path[4000];
+  for (size_t i = 0; i < sizeof path; i += 2)
+    memcpy(path + i, "\xc3\xa9", 2); /* e with an accent: no character may be cut in two */
+  path[sizeof path - 1] = '\0';
+  path[sizeof path - 2] = '/';
+  for (int i = 0; i < 2; i++) { /* the head and the tail begin at odd and even bytes */
+    vk_fail(&err, VK_E_IO, "pack %s%s: cannot open", path, i ? "/" : "");
+    assert_true(strlen(err.text) > sizeof err.text - 4);
+    assert_memory_equal(err.text, "pack \xc3\xa9", 7);
+    vk_assert_says(&err, "\xc3\xa9...\xc3\xa9");
+    assert_string_equal(err.text + strlen(err.text) - 13, ": cannot open");
+  }
+  vk_fail(&err, VK_E_IO, "no space");
+  vk_err_prefix(&err, "%s", path);
+  assert_string_equal(err.text + strlen(err.text) - 11, "/: no space");
+}
+
 static vk_status inner(vk_status status)
 {
   return status;
@@ -141,6 +161,7 @@ int main(void)
       cmocka_unit_test(prefix_keeps_code),
       cmocka_unit_test(sentences_stay_on_one_line),
       cmocka_unit_test(long_text_is_cut),
+      cmocka_unit_test(the_reason_survives_a_long_name),
       cmocka_unit_test(try_propagates),
       cmocka_unit_test(names_and_exit_codes),
       cmocka_unit_test(assert_aborts_in_release_too),
