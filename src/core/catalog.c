@@ -18,7 +18,7 @@ static const char *const migrations[] = {
     "  start_utc TEXT NOT NULL,"
     "  end_utc TEXT,"
     "  wall_s REAL NOT NULL DEFAULT 0,"
-    "  host TEXT NOT NULL," /* with pid and pid_start: who writes the row */
+    "  host TEXT NOT NULL," /* with pid: who writes the row */
     "  pid INTEGER NOT NULL,"
     "  pid_start INTEGER NOT NULL,"
     "  n_thread INTEGER NOT NULL,"
@@ -60,6 +60,7 @@ static const char *const migrations[] = {
     "  PRIMARY KEY (run_id, task, row),"
     "  CHECK ((success IS NULL) = (error IS NOT NULL))"
     ") STRICT, WITHOUT ROWID;",
+    "ALTER TABLE run DROP COLUMN pid_start;", /* a lock says who lives */
 };
 _Static_assert(VK_COUNT(migrations) == VK_CATALOG_SCHEMA, "one migration a schema version");
 
@@ -199,10 +200,10 @@ static vk_status make_folder(const char *path, vk_err *err)
 }
 
 /* SQLite gives "" and ":memory:" a meaning of their own; a leading "./" takes it away. In a URI,
- * '%', '?' and '#' would. */
+ * '%', '?' and '#' would, and two slashes at the front: they begin a host's name, here empty. */
 static void path_uri(const char *path, const char *query, char *uri, size_t n_uri)
 {
-  size_t at = (size_t)snprintf(uri, n_uri, "file:%s", path[0] == '/' ? "" : "./");
+  size_t at = (size_t)snprintf(uri, n_uri, "file:%s", path[0] == '/' ? "//" : "./");
   for (; *path && at + 4 + strlen(query) < n_uri; path++) {
     if (strchr("%?#", *path))
       at += (size_t)snprintf(uri + at, n_uri - at, "%%%02x", (unsigned char)*path);
@@ -336,10 +337,6 @@ static vk_status open_write(vk_catalog *c, vk_err *err)
 static vk_status open_read(vk_catalog *c, vk_err *err)
 {
   int64_t schema = 0;
-  struct stat info;
-  if (stat(c->path, &info) != 0)
-    return vk_fail(err, errno == ENOENT ? VK_E_NOTFOUND : VK_E_IO, "catalog %s: %s", c->path,
-                   strerror(errno));
   VK_TRY(connect_db(c, SQLITE_OPEN_READWRITE, "", err));
   vk_status st = look_at_schema(c, &schema, err);
   /* A WAL database in a folder that cannot be written opens only as immutable, which is right when
@@ -352,6 +349,9 @@ static vk_status open_read(vk_catalog *c, vk_err *err)
     VK_TRY(connect_db(c, SQLITE_OPEN_READONLY, "?immutable=1", err));
     st = look_at_schema(c, &schema, err);
   }
+  if (st == VK_OK && schema == 0)
+    return vk_fail(err, VK_E_NOTFOUND,
+                   "catalog %s: empty; vlakit eval writes the first run into it", c->path);
   if (st != VK_OK || schema == VK_CATALOG_SCHEMA)
     return st;
   if (sqlite3_db_readonly(c->db, "main") != 1)
@@ -362,6 +362,23 @@ static vk_status open_read(vk_catalog *c, vk_err *err)
                  c->path, (long long)schema, (int)VK_CATALOG_SCHEMA);
 }
 
+/* What SQLite would say less clearly. */
+static vk_status check_file(const vk_catalog *c, vk_catalog_mode mode, vk_err *err)
+{
+  struct stat info;
+  if (stat(c->path, &info) == 0)
+    return S_ISREG(info.st_mode)
+               ? VK_OK
+               : vk_fail(err, VK_E_IO, "catalog %s: this is %s; give a file with --catalog FILE",
+                         c->path, S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
+  if (errno == ENOENT && mode == VK_CATALOG_READ)
+    return vk_fail(err, VK_E_NOTFOUND,
+                   "catalog %s: there is none yet; vlakit eval makes it, or give another with "
+                   "--catalog FILE",
+                   c->path);
+  return VK_OK;
+}
+
 vk_status vk_catalog_open(vk_catalog **out, const char *path, vk_catalog_mode mode, vk_err *err)
 {
   *out = NULL;
@@ -369,6 +386,7 @@ vk_status vk_catalog_open(vk_catalog **out, const char *path, vk_catalog_mode mo
   if (!c)
     return vk_fail(err, VK_E_NOMEM, "catalog: no memory");
   pthread_mutex_init(&c->lock, NULL);
+  c->lock_fd = -1;
   vk_status st = VK_OK;
   if (!path) {
     VK_TRY_DONE(vk_catalog_default_path(c->path, err));
@@ -381,12 +399,7 @@ vk_status vk_catalog_open(vk_catalog **out, const char *path, vk_catalog_mode mo
   } else {
     snprintf(c->path, sizeof c->path, "%s", path);
   }
-  struct stat info; /* SQLite would put its journal beside a device */
-  if (stat(c->path, &info) == 0 && !S_ISREG(info.st_mode)) {
-    st = vk_fail(err, VK_E_IO, "catalog %s: not a regular file; give another with --catalog FILE",
-                 c->path);
-    goto done;
-  }
+  VK_TRY_DONE(check_file(c, mode, err));
   st = mode == VK_CATALOG_WRITE ? open_write(c, err) : open_read(c, err);
 done:
   if (st == VK_OK)
@@ -402,11 +415,8 @@ void vk_catalog_close(vk_catalog *catalog)
     return;
   sqlite3_finalize(catalog->put_episode);
   sqlite3_close(catalog->db);
+  if (catalog->lock_fd >= 0)
+    close(catalog->lock_fd);
   pthread_mutex_destroy(&catalog->lock);
   free(catalog);
-}
-
-const char *vk_catalog_path(const vk_catalog *catalog)
-{
-  return catalog->path;
 }

@@ -4,7 +4,7 @@
  * `PRAGMA user_version` the schema version. Tables and columns: the SQL in catalog.c, which is what
  * other tools read. Two processes may write at once; a row is there for good when the function that
  * writes it has returned (kill -9 included). A catalog of a newer schema, of another program or
- * with damage is never changed.
+ * with damage is never changed. PATH-lock beside it is empty; who writes a run holds a lock in it.
  *
  * A handle may be used from several threads: its functions lock it.
  * Test: tests/unit/test_catalog.c, tests/cmd/test_eval_catalog.sh */
@@ -18,7 +18,7 @@
 #include "core/fs.h"
 
 enum {
-  VK_CATALOG_SCHEMA = 1,               /* the newest schema this program knows */
+  VK_CATALOG_SCHEMA = 2,               /* the newest schema this program knows */
   VK_CATALOG_APPLICATION = 0x766c616b, /* "vlak" */
   VK_RUN_ID_SIZE = 9,                  /* eight characters and the NUL */
 };
@@ -34,13 +34,13 @@ typedef enum vk_catalog_mode {
 VK_NODISCARD vk_status vk_catalog_default_path(char path[VK_FS_PATH_MAX], vk_err *err);
 
 /* path NULL: the default path, whose folders are made when writing. An older schema is migrated, in
- * one transaction. Errors: VK_E_NOTFOUND (reading, no such file), VK_E_VERSION (newer schema, or
- * older and not writable), VK_E_FORMAT (damaged, or another program's database), VK_E_IO (no
- * permission, no space, locked for 30 s). */
+ * one transaction. Errors: VK_E_NOTFOUND (reading, and there is no file, or an empty one),
+ * VK_E_VERSION (newer schema, or older and not writable), VK_E_FORMAT (damaged, or another
+ * program's database), VK_E_IO (not a file, no permission, no space, locked for 30 s), and for the
+ * default path those of vk_catalog_default_path. */
 VK_NODISCARD vk_status vk_catalog_open(vk_catalog **out, const char *path, vk_catalog_mode mode,
                                        vk_err *err);
 void vk_catalog_close(vk_catalog *catalog);
-const char *vk_catalog_path(const vk_catalog *catalog);
 
 /* X(column): text columns of a run that its command fills in; NULL is stored as ''.
  *   command        "eval"
@@ -74,8 +74,8 @@ typedef struct vk_run_row {
   int n_thread;
   /* out only */
   const char *id;        /* sorts by start */
-  const char *state;     /* running, done, failed, interrupted; a process that died while running
-                            reads as interrupted */
+  const char *state;     /* running, done, failed, interrupted; a run whose process died reads
+                            as interrupted */
   const char *error;     /* NULL: none */
   const char *start_utc; /* "2025-03-01T12:00:00Z" */
   const char *end_utc;   /* NULL: not ended */

@@ -13,6 +13,7 @@ struct vk_catalog {
   sqlite3 *db;
   sqlite3_stmt *put_episode; /* kept, as it runs once an episode */
   pthread_mutex_t lock;
+  int lock_fd; /* of PATH-lock, with the locks of the runs that this handle writes; -1: none yet */
   char path[VK_FS_PATH_MAX];
 };
 

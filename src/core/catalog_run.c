@@ -1,68 +1,73 @@
 #include <errno.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/catalog_db.h"
+#include "core/sys.h"
 
-/* ---- who writes a run ---- */
+/* ---- who writes a run ----
+ *
+ * A writer holds a lock on the run's byte of PATH-lock. The system gives it back when the process
+ * ends, however that happens and wherever it ran, so that a lock means a living writer. (Not a
+ * byte of the database: closing that file a second time would drop SQLite's own locks.) */
 
-/* Start of a process in clock ticks since boot (field 22 of /proc/PID/stat); -1: no such process,
- * or one that is dead and only waits to be reaped. With its id it names a process for good. */
-static int64_t process_start(int64_t pid)
+static struct flock lock_of(const char *id, short type)
 {
-  char path[64], text[1024];
-  snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-  FILE *f = fopen(path, "r");
-  if (!f)
-    return -1;
-  size_t n = fread(text, 1, sizeof text - 1, f);
-  fclose(f);
-  text[n] = '\0';
-  const char *p = strrchr(text, ')'); /* field 2 may hold spaces and parentheses */
-  if (p && (strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0))
-    return -1;
-  for (int field = 2; p && field < 22; field++)
-    p = strchr(p + 1, ' ');
-  return p ? strtoll(p, NULL, 10) : -1;
+  int64_t byte = 0;
+  for (int i = 0; i < VK_RUN_ID_SIZE - 1 && id[i]; i++)
+    byte = byte << 7 | (id[i] & 0x7f);
+  return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 }
 
-static void host_name(char name[256])
+static void lock_path(const vk_catalog *c, char path[VK_FS_PATH_MAX + 8])
 {
-  if (gethostname(name, 256) != 0)
-    name[0] = '\0';
-  name[255] = '\0';
+  snprintf(path, VK_FS_PATH_MAX + 8, "%s-lock", c->path);
 }
 
-static bool writer_lives(const char *host, int64_t pid, int64_t pid_start)
+static bool writer_lives(const vk_catalog *c, const char *id)
 {
-  char here[256];
-  host_name(here);
-  if (strcmp(host, here) != 0)
-    return true;     /* nobody can tell from here */
-  if (pid_start < 0) /* there was no /proc */
-    return kill((pid_t)pid, 0) == 0 || errno == EPERM;
-  return process_start(pid) == pid_start;
+  char path[VK_FS_PATH_MAX + 8];
+  lock_path(c, path);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  struct flock lock = lock_of(id, F_RDLCK);
+  bool is_locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  if (fd >= 0)
+    close(fd);
+  return is_locked;
 }
 
+/* *is_free: false when another process writes the run. */
+static vk_status lock_run(vk_catalog *c, const char *id, bool *is_free, vk_err *err)
+{
+  char path[VK_FS_PATH_MAX + 8];
+  lock_path(c, path);
+  if (c->lock_fd < 0)
+    c->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (c->lock_fd < 0)
+    return vk_fs_fail(err, path, "open");
+  struct flock lock = lock_of(id, F_WRLCK);
+  *is_free = fcntl(c->lock_fd, F_OFD_SETLK, &lock) == 0;
+  return *is_free || errno == EAGAIN || errno == EACCES ? VK_OK : vk_fs_fail(err, path, "lock");
+}
+
+static void unlock_run(vk_catalog *c, const char *id)
+{
+  struct flock lock = lock_of(id, F_UNLCK);
+  fcntl(c->lock_fd, F_OFD_SETLK, &lock);
+}
+
+/* For the sentence that says who it is. */
 static void bind_writer(sqlite3_stmt *stmt)
 {
-  char host[256];
-  host_name(host);
+  char host[256] = "";
+  if (gethostname(host, sizeof host) != 0)
+    host[0] = '\0';
+  host[sizeof host - 1] = '\0';
   vk_catalog_bind_text(stmt, ":host", host);
   vk_catalog_bind_i64(stmt, ":pid", getpid());
-  vk_catalog_bind_i64(stmt, ":pid_start", process_start(getpid()));
-}
-
-static void utc_now(char text[32])
-{
-  struct tm tm;
-  time_t now = time(NULL);
-  gmtime_r(&now, &tm);
-  strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
 /* ---- runs ---- */
@@ -103,19 +108,19 @@ static vk_status choose_id(vk_catalog *c, char id[VK_RUN_ID_SIZE], vk_err *err)
 static vk_status insert_run(vk_run *run, const vk_run_row *row, vk_err *err)
 {
   vk_catalog *c = run->catalog;
-  static const char sql[] = "INSERT INTO run (id, state, start_utc, host, pid, pid_start, n_thread"
+  static const char sql[] = "INSERT INTO run (id, state, start_utc, host, pid, n_thread"
 #define X(column) ", " #column
       VK_RUN_TEXTS(X)
 #undef X
-          ") VALUES (:id, 'running', :start_utc, :host, :pid, :pid_start, :n_thread"
+          ") VALUES (:id, 'running', :start_utc, :host, :pid, :n_thread"
 #define X(column) ", :" #column
       VK_RUN_TEXTS(X)
 #undef X
           ")";
   sqlite3_stmt *stmt = NULL;
   VK_TRY(vk_catalog_prepare(c, sql, &stmt, "adding a run", err));
-  char now[32];
-  utc_now(now);
+  char now[VK_SYS_UTC_SIZE];
+  vk_sys_utc_now(now);
   vk_catalog_bind_text(stmt, ":id", run->id);
   vk_catalog_bind_text(stmt, ":start_utc", now);
   bind_writer(stmt);
@@ -155,7 +160,10 @@ vk_status vk_run_begin(vk_run *run, vk_catalog *catalog, const vk_run_row *row,
   pthread_mutex_lock(&catalog->lock);
   vk_status st = vk_catalog_exec(catalog, "BEGIN IMMEDIATE", "adding a run", err);
   if (st == VK_OK) {
+    bool is_free = true; /* as the id is new */
     st = choose_id(catalog, run->id, err);
+    if (st == VK_OK)
+      st = lock_run(catalog, run->id, &is_free, err);
     if (st == VK_OK)
       st = insert_run(run, row, err);
     if (st == VK_OK && evaluation)
@@ -166,15 +174,16 @@ vk_status vk_run_begin(vk_run *run, vk_catalog *catalog, const vk_run_row *row,
   return st;
 }
 
-/* Whether the run may be taken over, read inside the transaction that takes it. */
-static vk_status check_resumable(vk_catalog *c, const char *id, vk_err *err)
+/* Takes the run's lock, inside the transaction that takes the run over. */
+static vk_status lock_unfinished(vk_catalog *c, const char *id, vk_err *err)
 {
   sqlite3_stmt *stmt = NULL;
-  VK_TRY(vk_catalog_prepare(c, "SELECT state, host, pid, pid_start FROM run WHERE id = :id", &stmt,
+  VK_TRY(vk_catalog_prepare(c, "SELECT state, host, pid FROM run WHERE id = :id", &stmt,
                             "resuming a run", err));
   vk_catalog_bind_text(stmt, ":id", id);
   int rc = sqlite3_step(stmt);
   vk_status st = VK_OK;
+  bool is_free = true;
   if (rc == SQLITE_DONE)
     st =
         vk_fail(err, VK_E_NOTFOUND, "catalog %s: no run %s; `vlakit runs` lists them", c->path, id);
@@ -182,9 +191,9 @@ static vk_status check_resumable(vk_catalog *c, const char *id, vk_err *err)
     st = vk_catalog_fail(c, rc, "resuming a run", err);
   else if (strcmp(vk_catalog_text(stmt, 0), "done") == 0)
     st = vk_fail(err, VK_E_MISMATCH, "run %s is done: there is nothing to resume", id);
-  else if (strcmp(vk_catalog_text(stmt, 0), "running") == 0 &&
-           writer_lives(vk_catalog_text(stmt, 1), sqlite3_column_int64(stmt, 2),
-                        sqlite3_column_int64(stmt, 3)))
+  else
+    st = lock_run(c, id, &is_free, err);
+  if (!is_free)
     st = vk_fail(err, VK_E_MISMATCH,
                  "run %s is still running as process %lld on %s; wait for it or end it first", id,
                  (long long)sqlite3_column_int64(stmt, 2), vk_catalog_text(stmt, 1));
@@ -200,12 +209,12 @@ vk_status vk_run_resume(vk_run *run, vk_catalog *catalog, const char *id, vk_err
   vk_status st = vk_catalog_exec(catalog, "BEGIN IMMEDIATE", "resuming a run", err);
   if (st == VK_OK) {
     sqlite3_stmt *stmt = NULL;
-    st = check_resumable(catalog, id, err);
+    st = lock_unfinished(catalog, id, err);
     if (st == VK_OK)
       st = vk_catalog_prepare(
           catalog,
           "UPDATE run SET state = 'running', error = NULL, end_utc = NULL, host = :host, "
-          "pid = :pid, pid_start = :pid_start WHERE id = :id",
+          "pid = :pid WHERE id = :id",
           &stmt, "resuming a run", err);
     if (st == VK_OK) {
       vk_catalog_bind_text(stmt, ":id", id);
@@ -230,8 +239,8 @@ vk_status vk_run_finish(vk_run *run, vk_status result, const vk_err *why, double
                          "wall_s = wall_s + :wall_s WHERE id = :id",
                          &stmt, "ending a run", err);
   if (st == VK_OK) {
-    char now[32];
-    utc_now(now);
+    char now[VK_SYS_UTC_SIZE];
+    vk_sys_utc_now(now);
     bool is_failed = result != VK_OK && result != VK_E_INTERRUPTED;
     vk_catalog_bind_text(stmt, ":id", run->id);
     vk_catalog_bind_text(stmt, ":state",
@@ -242,6 +251,7 @@ vk_status vk_run_finish(vk_run *run, vk_status result, const vk_err *why, double
     sqlite3_bind_double(stmt, vk_catalog_parameter(stmt, ":wall_s"), wall_s);
     st = vk_catalog_run(c, stmt, "ending a run", err);
   }
+  unlock_run(c, run->id);
   pthread_mutex_unlock(&c->lock);
   return st;
 }
@@ -301,8 +311,7 @@ vk_status vk_run_put_episodes(vk_run *run, int n, const vk_episode_row *episodes
 
 /* ---- queries ---- */
 
-static const char select_runs[] =
-    "SELECT id, state, error, start_utc, end_utc, wall_s, host, pid, pid_start, n_thread"
+static const char select_runs[] = "SELECT id, state, error, start_utc, end_utc, wall_s, n_thread"
 #define X(column) ", run." #column
     VK_RUN_TEXTS(X)
 #undef X
@@ -313,7 +322,8 @@ static const char select_runs[] =
         " (SELECT count(error) FROM episode WHERE run_id = id)"
         " FROM run LEFT JOIN evaluation ON run_id = id WHERE :id IS NULL OR id = :id ORDER BY id";
 
-static void read_run(sqlite3_stmt *stmt, vk_run_row *row, vk_evaluation_row *e, vk_episode_sum *sum)
+static void read_run(const vk_catalog *c, sqlite3_stmt *stmt, vk_run_row *row, vk_evaluation_row *e,
+                     vk_episode_sum *sum)
 {
   int i = 0;
   row->id = vk_catalog_text(stmt, i++);
@@ -322,11 +332,8 @@ static void read_run(sqlite3_stmt *stmt, vk_run_row *row, vk_evaluation_row *e, 
   row->start_utc = vk_catalog_text(stmt, i++);
   row->end_utc = vk_catalog_text(stmt, i++);
   row->wall_s = sqlite3_column_double(stmt, i++);
-  if (strcmp(row->state, "running") == 0 &&
-      !writer_lives(vk_catalog_text(stmt, i), sqlite3_column_int64(stmt, i + 1),
-                    sqlite3_column_int64(stmt, i + 2)))
+  if (strcmp(row->state, "running") == 0 && !writer_lives(c, row->id))
     row->state = "interrupted";
-  i += 3;
   row->n_thread = sqlite3_column_int(stmt, i++);
 #define X(column) row->column = vk_catalog_text(stmt, i++);
   VK_RUN_TEXTS(X)
@@ -358,7 +365,7 @@ vk_status vk_catalog_each_run(vk_catalog *catalog, const char *id, vk_run_row_fn
     vk_run_row row = {0};
     vk_evaluation_row evaluation = {0};
     vk_episode_sum sum = {0};
-    read_run(stmt, &row, &evaluation, &sum);
+    read_run(catalog, stmt, &row, &evaluation, &sum);
     st = fn(arg, &row, evaluation.suite ? &evaluation : NULL, &sum, err);
     n++;
   }

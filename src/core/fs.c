@@ -75,7 +75,7 @@ static vk_status user_dir(char out[VK_FS_PATH_MAX], const char *variable, const 
     return vk_fs_join(out, VK_FS_PATH_MAX, base, "vlakit", err);
   if (home && home[0] == '/')
     return vk_fs_join(out, VK_FS_PATH_MAX, home, below_home, err);
-  return vk_fail(err, VK_E_NOTFOUND,
+  return vk_fail(err, VK_E_UNSUPPORTED,
                  "no folder for the user's files: neither %s nor HOME is set to an absolute path",
                  variable);
 }

@@ -30,7 +30,7 @@ VK_NODISCARD vk_status vk_fs_make_dirs(const char *path, vk_err *err);
 
 /* $XDG_DATA_HOME/vlakit or ~/.local/share/vlakit, and $XDG_CACHE_HOME/vlakit or ~/.cache/vlakit:
  * the user's folders, which may not exist yet. Relative values count as unset, as the XDG base
- * directory specification says. Errors: VK_E_NOTFOUND (no HOME), VK_E_RANGE (too long). */
+ * directory specification says. Errors: VK_E_UNSUPPORTED (no HOME), VK_E_RANGE (too long). */
 VK_NODISCARD vk_status vk_fs_data_dir(char out[VK_FS_PATH_MAX], vk_err *err);
 VK_NODISCARD vk_status vk_fs_cache_dir(char out[VK_FS_PATH_MAX], vk_err *err);
 

@@ -22,12 +22,10 @@ double vk_sys_monotonic_s(void)
 
 void vk_sys_utc_now(char out[VK_SYS_UTC_SIZE])
 {
-  struct timespec t;
+  time_t now = time(NULL);
   struct tm tm;
-  clock_gettime(CLOCK_REALTIME, &t);
-  gmtime_r(&t.tv_sec, &tm);
-  size_t n = strftime(out, VK_SYS_UTC_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-  snprintf(out + n, VK_SYS_UTC_SIZE - n, ".%03dZ", (int)(t.tv_nsec / 1000000));
+  gmtime_r(&now, &tm);
+  strftime(out, VK_SYS_UTC_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
 /* A file of /proc, cut to the buffer; "" when there is none. */

@@ -8,8 +8,8 @@
 int64_t vk_sys_monotonic_ns(void);
 double vk_sys_monotonic_s(void);
 
-enum { VK_SYS_UTC_SIZE = 25 };
-/* Now, as "2026-08-01T12:34:56.789Z" (ISO 8601): sorts by time as text. */
+enum { VK_SYS_UTC_SIZE = 21 };
+/* Now, as "2026-08-01T12:34:56Z" (ISO 8601): sorts by time as text. */
 void vk_sys_utc_now(char out[VK_SYS_UTC_SIZE]);
 
 /* Memory of this process in RAM now and at its peak, and memory that the machine can still give

@@ -143,4 +143,14 @@ assert len(rows) == 2 and len(rows[0]["state_sha256"]) == 64, rows'
 expect 1 runs 00000000
 expect 2 runs "$a" "$b"
 expect 1 runs --catalog none.db
+says 'there is none yet'
+: >empty.db
+expect 1 runs --catalog empty.db
+says 'empty.db: empty'
+check 'reading writes nothing' [ ! -s empty.db ]
+expect 1 runs --catalog /dev/null
+says 'not a regular file'
+env -u HOME -u XDG_DATA_HOME "$VLAKIT" runs >out 2>err
+check 'without a home there is no list' [ $? = 1 ]
+check 'and a sentence' grep -q 'neither XDG_DATA_HOME nor HOME' err
 finish

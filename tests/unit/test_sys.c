@@ -29,14 +29,9 @@ static void utc(void **state)
   time_t after = time(NULL);
   assert_int_equal(strlen(text), VK_SYS_UTC_SIZE - 1);
   struct tm tm = {0};
-  const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-  assert_non_null(end);
-  int ms = -1;
-  char z = 0;
-  assert_int_equal(sscanf(end, ".%3d%c", &ms, &z), 2);
-  assert_true(ms >= 0 && ms < 1000 && z == 'Z');
+  assert_string_equal(strptime(text, "%Y-%m-%dT%H:%M:%S", &tm), "Z");
   time_t t = timegm(&tm);
-  assert_true(t >= before - 1 && t <= after);
+  assert_true(t >= before && t <= after);
   vk_sys_utc_now(again);
   assert_true(strcmp(text, again) <= 0);
 }
