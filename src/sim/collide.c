@@ -334,7 +334,7 @@ static bool make_contact_frame(double f[9])
 }
 
 /* What does not depend on the collision function. */
-static bool complete(mjContact *con, const vk_slot *a, const vk_slot *b, const vk_pair_class *c)
+static void complete(mjContact *con, const vk_slot *a, const vk_slot *b, const vk_pair_class *c)
 {
   con->dim = c->condim;
   con->geom1 = a->geom;
@@ -347,7 +347,34 @@ static bool complete(mjContact *con, const vk_slot *a, const vk_slot *b, const v
   con->efc_address = -1;
   con->mu = 0;
   memset(con->H, 0, sizeof con->H);
-  return make_contact_frame(con->frame);
+}
+
+/* Completes the frames of a pair's contacts: mostly they begin with the same axes. */
+static bool complete_frames(mjContact *con, int n)
+{
+  double axes[6];
+  for (int i = 0; i < n; i++) {
+    if (i && memcmp(con[i].frame, axes, sizeof axes) == 0) {
+      memcpy(con[i].frame, con[i - 1].frame, sizeof con->frame);
+      continue;
+    }
+    memcpy(axes, con[i].frame, sizeof axes);
+    if (!make_contact_frame(con[i].frame))
+      return false;
+  }
+  return true;
+}
+
+/* MuJoCo's sweep might not have found what touches so lightly. Bodies with planes and the world are
+ * paired without the sweep. */
+static bool is_doubtful(const pass *s, const vk_slot *a, const vk_slot *b)
+{
+  const vk_plan *p = s->p;
+  if (!a->body || !b->body || p->body_has_plane[a->body] || p->body_has_plane[b->body])
+    return false;
+  const double *xa = s->d->geom_xpos + 3 * a->geom, *xb = s->d->geom_xpos + 3 * b->geom;
+  double dx = xa[0] - xb[0], dy = xa[1] - xb[1], dz = xa[2] - xb[2];
+  return sqrt(dx * dx + dy * dy + dz * dz) > a->rbound + b->rbound - CLOSE_M;
 }
 
 static void collide_pair(pass *s, const vk_slot *a, const vk_slot *b)
@@ -365,22 +392,18 @@ static void collide_pair(pass *s, const vk_slot *a, const vk_slot *b)
   mjContact local[mjMAXCONPAIR];
   bool has_room = d->ncon + mjMAXCONPAIR <= s->m->nconmax;
   mjContact *con = has_room ? d->contact + d->ncon : local;
-  int n = fn(s->m, d, con, a->geom, b->geom, c->margin);
-  if (a->is_box && b->is_box)
+  bool are_boxes = a->is_box && b->is_box;
+  int n = are_boxes ? VK_KERNEL(vk_box_box)(s->m, d, con, a->geom, b->geom, c->margin)
+                    : fn(s->m, d, con, a->geom, b->geom, c->margin);
+  if (are_boxes)
     n = drop_repeated(con, n);
-  for (int i = 0; i < n; i++)
-    if (!complete(con + i, a, b, c)) {
-      s->gave_up = true;
-      return;
-    }
   if (!n)
     return;
-  /* Bodies with planes and the world are paired without the sweep. */
-  if (!s->p->body_has_plane[a->body] && a->body && b->body && !s->p->body_has_plane[b->body]) {
-    const double *xa = d->geom_xpos + 3 * a->geom, *xb = d->geom_xpos + 3 * b->geom;
-    double dx = xa[0] - xb[0], dy = xa[1] - xb[1], dz = xa[2] - xb[2];
-    if (sqrt(dx * dx + dy * dy + dz * dz) > a->rbound + b->rbound - CLOSE_M)
-      s->gave_up = true;
+  for (int i = 0; i < n; i++)
+    complete(con + i, a, b, c);
+  if (!complete_frames(con, n) || is_doubtful(s, a, b)) {
+    s->gave_up = true;
+    return;
   }
   if (!has_room) {
     int n_room = s->m->nconmax - d->ncon;

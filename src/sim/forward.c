@@ -74,6 +74,7 @@ static vk_status push_rows(vk_forward *f, vk_arena *a, vk_err *err)
   VK_TRY(push(&f->H, a, nv * n_group, sizeof *f->H, err));
   VK_TRY(push(&f->H_cone, a, nv * n_group, sizeof *f->H_cone, err));
   VK_TRY(push(&f->first, a, nv, sizeof *f->first, err));
+  VK_TRY(push(&f->last, a, nv, sizeof *f->last, err));
   VK_TRY(push(&f->inv_diag, a, nv, sizeof *f->inv_diag, err));
   f->J = vk_arena_push(a, n_row * (size_t)f->plan.max_pattern, sizeof *f->J, VK_ARENA_ALIGN, err);
   return f->J ? VK_OK : VK_E_NOMEM;

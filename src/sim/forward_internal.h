@@ -135,10 +135,10 @@ struct vk_forward {
   double *line[6]; /* [n_con] U0 V0 UU UV VV mu of contacts along the line */
   /* Vectors of dofs, padded with zeros to whole groups. */
   v4 *qacc, *qacc_smooth, *qfrc_smooth, *qfrc, *Ma, *Mv, *search, *grad, *Mgrad;
-  v4 *H, *H_cone;   /* [nv][n_group] rows of Cholesky factors */
-  int *first;       /* [nv] first dof in the envelope of each row */
-  double *inv_diag; /* [nv] 1 / diagonal of H */
-  double *D_quad;   /* [n_row] D of rows that H holds, else 0 */
+  v4 *H, *H_cone;    /* [nv][n_group] rows of Cholesky factors */
+  int *first, *last; /* [nv] first dof in the envelope of a row, last row that a column reaches */
+  double *inv_diag;  /* [nv] 1 / diagonal of H */
+  double *D_quad;    /* [n_row] D of rows that H holds, else 0 */
   /* What earlier solves of the same substep computed. */
   bool has_H, has_smooth;
   uint8_t *H_state; /* states that H was made for */

@@ -27,6 +27,10 @@ bool VK_KERNEL(vk_make_rows)(vk_forward *f, const mjModel *m, mjData *d);
 void VK_KERNEL(vk_reference)(vk_forward *f, const mjModel *m, mjData *d);
 bool VK_KERNEL(vk_newton)(vk_forward *f, const mjModel *m, mjData *d);
 
+/* mjc_BoxBox */
+int VK_KERNEL(vk_box_box)(const mjModel *m, const mjData *d, mjContact *con, int g1, int g2,
+                          double margin);
+
 /* HessianDirect and HessianIncremental for the states of f->now; old: those before. */
 void VK_KERNEL(vk_hessian_direct)(vk_forward *f, const mjModel *m, const mjData *d);
 void VK_KERNEL(vk_hessian_incremental)(vk_forward *f, const mjModel *m, const mjData *d,

@@ -6,35 +6,48 @@
 
 #if VK_MUJOCO_IS_KNOWN
 
-/* mju_dot of two rows' first n elements; groups before first are zero in one of them. */
-static inline double dot_factor(const v4 *a, const v4 *b, int first, int n)
+static const m4 lanes_before[4] = {{0, 0, 0, 0}, {-1, 0, 0, 0}, {-1, -1, 0, 0}, {-1, -1, -1, 0}};
+static const m4 lane_at[4] = {{-1, 0, 0, 0}, {0, -1, 0, 0}, {0, 0, -1, 0}, {0, 0, 0, -1}};
+
+/* mju_dot of two rows' first 4 * last + n elements: those of group last come in registers, a's with
+ * the elements from n on already zero. Groups before first are zero in one of the rows. */
+static inline double dot_factor(const v4 *a, const v4 *b, int first, int last, v4 a_last, v4 b_last)
 {
-  static const m4 before[4] = {{0, 0, 0, 0}, {-1, 0, 0, 0}, {-1, -1, 0, 0}, {-1, -1, -1, 0}};
   v4 s = {0};
-  int last = n / 4;
   for (int g = first; g < last; g++)
     s += a[g] * b[g];
-  m4 mask = before[n % 4];
-  v4 tail = (v4)((m4)a[last] & mask) * (v4)((m4)b[last] & mask);
-  return sum4(s) + sum_tail(tail);
+  return sum4(s) + sum_tail(a_last * b_last);
 }
 
-/* Where each row of the envelope begins: at the lowest tree that it shares a contact with. */
+static inline v4 keep_before(v4 x, int n)
+{
+  return (v4)((m4)x & lanes_before[n]);
+}
+
+static inline v4 put_lane(v4 x, int lane, double value)
+{
+  return (v4)(((m4)x & ~lane_at[lane]) | ((m4)splat4(value) & lane_at[lane]));
+}
+
+/* Where each row of the envelope begins: at the lowest tree that it shares a contact with; and the
+ * last row that each column reaches. */
 static void find_envelope(vk_forward *f)
 {
   const vk_plan *p = &f->plan;
   for (int t = 0; t < p->n_tree; t++)
-    for (int i = 0; i < p->tree_n[t]; i++)
+    for (int i = 0; i < p->tree_n[t]; i++) {
       f->first[p->tree_dof[t] + i] = p->tree_dof[t];
+      f->last[p->tree_dof[t] + i] = p->tree_dof[t] + p->tree_n[t] - 1;
+    }
   for (int k = 0; k < f->n_run; k++) {
     const vk_row_pattern *q = f->run[k].pattern;
     if (q->tree_a < 0 || q->tree_a == q->tree_b)
       continue;
-    int first = p->tree_dof[q->tree_a];
-    for (int i = 0; i < p->tree_n[q->tree_b]; i++) {
-      int *at = &f->first[p->tree_dof[q->tree_b] + i];
-      *at = first < *at ? first : *at;
-    }
+    int begin = p->tree_dof[q->tree_a], row = p->tree_dof[q->tree_b], n = p->tree_n[q->tree_b];
+    for (int i = row; i < row + n; i++)
+      f->first[i] = begin < f->first[i] ? begin : f->first[i];
+    for (int i = begin; i < row; i++)
+      f->last[i] = row + n - 1 > f->last[i] ? row + n - 1 : f->last[i];
   }
 }
 
@@ -62,23 +75,30 @@ static void add_run(vk_forward *f, const vk_row_run *run, const double *D)
   }
 }
 
-/* mju_cholFactor, row by row. */
-static void factor(vk_forward *f)
+/* mju_cholFactor, row by row; the group that is being computed stays in a register. */
+static void factor_row(vk_forward *f, int i)
 {
-  const vk_plan *p = &f->plan;
-  for (int i = 0; i < p->nv; i++) {
-    v4 *Li = f->H + (size_t)i * (size_t)p->n_group;
-    double *li = (double *)Li;
-    for (int j = f->first[i]; j < i; j++) {
-      const v4 *Lj = f->H + (size_t)j * (size_t)p->n_group;
-      int first = f->first[i] > f->first[j] ? f->first[i] : f->first[j];
-      li[j] = (li[j] - dot_factor(Li, Lj, first / 4, j)) * f->inv_diag[j];
+  const size_t n_group = (size_t)f->plan.n_group;
+  v4 *Li = f->H + (size_t)i * n_group;
+  int first = f->first[i] / 4;
+  for (int g = first; g <= i / 4; g++) {
+    v4 now = Li[g];
+    int end = g == i / 4 ? i % 4 : 4;
+    for (int lane = g == first ? f->first[i] % 4 : 0; lane < end; lane++) {
+      int j = 4 * g + lane;
+      const v4 *Lj = f->H + (size_t)j * n_group;
+      int from = f->first[j] / 4 > first ? f->first[j] / 4 : first;
+      double dot = dot_factor(Li, Lj, from, g, keep_before(now, lane), Lj[g]);
+      now = put_lane(now, lane, (now[lane] - dot) * f->inv_diag[j]);
     }
-    double diag = li[i] - (i ? dot_factor(Li, Li, f->first[i] / 4, i) : 0);
-    if (diag < mjMINVAL)
-      diag = mjMINVAL;
-    li[i] = sqrt(diag);
-    f->inv_diag[i] = 1 / li[i];
+    if (g == i / 4) {
+      v4 before = keep_before(now, end);
+      double diag = now[end] - dot_factor(Li, Li, first, g, before, before);
+      diag = sqrt(diag < mjMINVAL ? mjMINVAL : diag);
+      now = put_lane(now, end, diag);
+      f->inv_diag[i] = 1 / diag;
+    }
+    Li[g] = now;
   }
 }
 
@@ -113,7 +133,7 @@ static bool update_factor(vk_forward *f, v4 *factor_rows, double *x, bool is_plu
     }
     double r = sqrt(t), c = r / Lkk, c_inv = 1 / c, s = x[k] / Lkk;
     L[(size_t)k * stride + (size_t)k] = r;
-    for (int i = k + 1; i < p->nv; i++) {
+    for (int i = k + 1; i <= f->last[k]; i++) {
       if (f->first[i] > k)
         continue;
       double *at = &L[(size_t)i * stride + (size_t)k];
@@ -211,7 +231,8 @@ static void make_factor(vk_forward *f, const mjModel *m, const mjData *d)
   for (int k = 0; k < f->n_run; k++)
     add_run(f, f->run + k, f->D_quad + f->run[k].row);
   add_inertia(f, m, d);
-  factor(f);
+  for (int i = 0; i < p->nv; i++)
+    factor_row(f, i);
 }
 
 static bool same_quads(const uint8_t *a, const uint8_t *b, int n)
@@ -280,23 +301,30 @@ void VK_KERNEL(vk_hessian_incremental)(vk_forward *f, const mjModel *m, const mj
 void VK_KERNEL(vk_hessian_solve)(const vk_forward *f, const v4 *factor_rows, const v4 *vec, v4 *out)
 {
   const vk_plan *p = &f->plan;
-  size_t stride = (size_t)p->n_group * 4;
+  const size_t n_group = (size_t)p->n_group;
   const double *L = (const double *)factor_rows;
   double *x = (double *)out;
-  memcpy(out, vec, sizeof *out * (size_t)p->n_group);
-  for (int i = 0; i < p->nv; i++) {
-    const v4 *Li = factor_rows + (size_t)i * (size_t)p->n_group;
-    x[i] -= dot_factor(Li, out, f->first[i] / 4, i);
-    x[i] /= L[(size_t)i * stride + (size_t)i];
+  for (int g = 0; g < p->n_group; g++) {
+    v4 now = vec[g];
+    int end = p->nv - 4 * g < 4 ? p->nv - 4 * g : 4;
+    for (int lane = 0; lane < end; lane++) {
+      int i = 4 * g + lane;
+      const v4 *Li = factor_rows + (size_t)i * n_group;
+      double dot = dot_factor(out, Li, f->first[i] / 4, g, keep_before(now, lane), Li[g]);
+      now = put_lane(now, lane, (now[lane] - dot) / Li[g][lane]);
+    }
+    out[g] = now;
   }
   for (int i = p->nv - 1; i >= 0; i--) {
+    const double *column = L + i;
     double s = x[i];
     /* Of zeros only the sign of s = -0 could change, hence all rows then. */
     bool all = s == 0 && signbit(s);
-    for (int j = i + 1; j < p->nv; j++)
+    int last = all ? p->nv - 1 : f->last[i];
+    for (int j = i + 1; j <= last; j++)
       if (all || f->first[j] <= i)
-        s -= L[(size_t)j * stride + (size_t)i] * x[j];
-    x[i] = s / L[(size_t)i * stride + (size_t)i];
+        s -= column[(size_t)j * n_group * 4] * x[j];
+    x[i] = s / column[(size_t)i * n_group * 4];
   }
 }
 
