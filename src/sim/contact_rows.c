@@ -140,15 +140,6 @@ static bool add_limit_rows(vk_forward *f, const mjModel *m, mjData *d)
 
 /* ---- contacts ------------------------------------------------------------------------------ */
 
-/* The axes of four dofs at a time, their parts apart. */
-static void spread_axes(vk_forward *f, const mjData *d)
-{
-  const vk_plan *p = &f->plan;
-  for (int i = 0; i < 4 * p->n_group; i++)
-    for (int k = 0; k < 6; k++)
-      f->cdof[6 * (i / 4) + k][i % 4] = i < p->nv ? d->cdof[6 * i + k] : 0;
-}
-
 /* Adds sign * the Jacobian of a point of a body to out[k][group of the pattern], k < 3: along the
  * world's axes, k >= 3 (n = 6): about them. */
 static void add_side(v4 *out, int stride, int n, double sign, const vk_forward *f, const mjModel *m,
@@ -265,11 +256,7 @@ bool VK_KERNEL(vk_make_rows)(vk_forward *f, const mjModel *m, mjData *d)
   d->ne = d->nf = d->nefc = 0;
   bool has_room = add_friction_rows(f, m, d) && add_limit_rows(f, m, d);
   f->con_row[0] = f->n_row;
-  if (has_room) {
-    spread_axes(f, d);
-    has_room = add_contact_rows(f, m, d);
-  }
-  return has_room;
+  return has_room && add_contact_rows(f, m, d);
 }
 
 #endif

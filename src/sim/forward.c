@@ -116,6 +116,8 @@ vk_status vk_forward_new(vk_forward **out, const mjModel *m, vk_isa isa, vk_err 
     st = vk_plan_init(&f->plan, m, &f->arena, err);
   if (st == VK_OK && f->plan.is_native) {
     VK_TRY_DONE(push(&f->warmstart, &f->arena, (size_t)m->nv, sizeof(double), err));
+    VK_TRY_DONE(push(&f->ctrl, &f->arena, (size_t)m->nu, sizeof(double), err));
+    VK_TRY_DONE(push(&f->applied, &f->arena, (size_t)m->nv, sizeof(double), err));
     VK_TRY_DONE(push_boxes(&f->slot_box, (size_t)f->plan.n_slot, &f->arena, err));
     VK_TRY_DONE(push_boxes(&f->body_box, (size_t)m->nbody, &f->arena, err));
     VK_TRY_DONE(push_rows(f, &f->arena, err));
@@ -169,22 +171,62 @@ static void run_position(vk_forward *f, const mjModel *m, mjData *d)
   mj_camlight(m, d);
   mj_crb(m, d);
   mj_factorM(m, d);
-  if (!f->kernels->collide(f, m, d))
-    mj_collision(m, d);
-  f->kernels->make_rows(f, m, d);
   mj_transmission(m, d);
   mju_mulMatVec(d->actuator_velocity, d->actuator_moment, d->qvel, m->nu, m->nv);
   mj_comVel(m, d);
-  mj_passive(m, d);
+  f->kernels->passive(f, m, d);
+  if (!f->kernels->collide(f, m, d))
+    mj_collision(m, d);
+  f->kernels->make_rows(f, m, d);
   f->kernels->reference(f, m, d);
   mj_rne(m, d, 0, d->qfrc_bias);
+}
+
+static bool is_zero(const double *x, int n)
+{
+  bool zero = true;
+  for (int i = 0; i < n; i++)
+    zero = zero && x[i] == 0;
+  return zero;
+}
+
+/* mj_fwdAcceleration */
+static void run_smooth_acceleration(const mjModel *m, mjData *d)
+{
+  if (!is_zero(d->xfrc_applied + 6, 6 * (m->nbody - 1))) {
+    mj_fwdAcceleration(m, d);
+    return;
+  }
+  for (int i = 0; i < m->nv; i++)
+    d->qfrc_smooth[i] =
+        ((d->qfrc_passive[i] - d->qfrc_bias[i]) + d->qfrc_applied[i]) + d->qfrc_actuator[i];
+  mj_solveM(m, d, d->qacc_smooth, d->qfrc_smooth, 1);
+}
+
+/* What the smooth acceleration is made from, beside the state. */
+static bool has_same_inputs(const vk_forward *f, const mjModel *m, const mjData *d)
+{
+  return f->has_inputs && m->na == 0 &&
+         memcmp(f->ctrl, d->ctrl, sizeof(double) * (size_t)m->nu) == 0 &&
+         memcmp(f->applied, d->qfrc_applied, sizeof(double) * (size_t)m->nv) == 0 &&
+         is_zero(d->xfrc_applied + 6, 6 * (m->nbody - 1));
+}
+
+static void save_inputs(vk_forward *f, const mjModel *m, const mjData *d)
+{
+  f->has_inputs = is_zero(d->xfrc_applied + 6, 6 * (m->nbody - 1));
+  memcpy(f->ctrl, d->ctrl, sizeof(double) * (size_t)m->nu);
+  memcpy(f->applied, d->qfrc_applied, sizeof(double) * (size_t)m->nv);
 }
 
 /* The rest of mj_forward; false: not finite. */
 static bool run_acceleration(vk_forward *f, const mjModel *m, mjData *d)
 {
-  mj_fwdActuation(m, d);
-  mj_fwdAcceleration(m, d);
+  if (!has_same_inputs(f, m, d)) {
+    mj_fwdActuation(m, d);
+    run_smooth_acceleration(m, d);
+    save_inputs(f, m, d);
+  }
   return f->kernels->solve(f, m, d);
 }
 
@@ -206,6 +248,7 @@ void vk_forward_run(vk_forward *f, const mjModel *m, mjData *d)
     return;
   }
   save_warmstart(f, d);
+  f->has_inputs = false;
   run_position(f, m, d);
   f->used_library = !run_acceleration(f, m, d);
   if (f->used_library) {

@@ -50,6 +50,12 @@ typedef struct vk_pair_class {
   bool can_touch; /* contype and conaffinity */
 } vk_pair_class;
 
+/* Drag of a body in still air: factors of its velocities and of their squares. */
+typedef struct vk_drag {
+  bool is_on;
+  double spin_viscous, slide_viscous, spin[3], slide[3];
+} vk_drag;
+
 typedef struct vk_plan {
   int nv, n_group, n_tail; /* n_tail: dofs in the incomplete last group, 0: none */
   bool is_native;
@@ -62,6 +68,9 @@ typedef struct vk_plan {
   m4 **body_mask;          /* [nbody][groups of the tree] dofs that move the body, NULL: none */
   vk_row_pattern *pattern; /* [n_tree + 1][n_tree + 1] by tree + 1, symmetric */
   int max_pattern;         /* groups of the longest one */
+  bool has_air;            /* density or viscosity */
+  bool has_wind;           /* or bodies that drag as ellipsoids: mj_passive is asked */
+  vk_drag *drag;           /* [nbody] */
   /* collision */
   int n_slot;
   vk_slot *slot;
@@ -82,6 +91,8 @@ typedef struct vk_kernels {
   bool (*collide)(vk_forward *f, const mjModel *m, mjData *d);
   /* mj_makeConstraint; false: no room, noted in d->warning. */
   bool (*make_rows)(vk_forward *f, const mjModel *m, mjData *d);
+  /* mj_passive; also spreads the axes that make_rows reads. */
+  void (*passive)(vk_forward *f, const mjModel *m, mjData *d);
   /* mj_referenceConstraint */
   void (*reference)(vk_forward *f, const mjModel *m, mjData *d);
   /* mj_fwdConstraint; false: something is not finite. */
@@ -113,6 +124,9 @@ struct vk_forward {
   const vk_kernels *kernels;
   bool used_library; /* the last run was mj_forward itself */
   double *warmstart; /* [nv] before the run */
+  /* What d->qacc_smooth was made from since the run: controls and applied forces. */
+  bool has_inputs;
+  double *ctrl, *applied;
   /* collision */
   vk_boxes slot_box, body_box;
   /* Rows, in MuJoCo's order: friction losses, limits, contacts. */

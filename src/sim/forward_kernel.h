@@ -24,6 +24,7 @@
 /* The members of vk_kernels. */
 bool VK_KERNEL(vk_collide)(vk_forward *f, const mjModel *m, mjData *d);
 bool VK_KERNEL(vk_make_rows)(vk_forward *f, const mjModel *m, mjData *d);
+void VK_KERNEL(vk_passive)(vk_forward *f, const mjModel *m, mjData *d);
 void VK_KERNEL(vk_reference)(vk_forward *f, const mjModel *m, mjData *d);
 bool VK_KERNEL(vk_newton)(vk_forward *f, const mjModel *m, mjData *d);
 

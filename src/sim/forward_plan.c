@@ -6,6 +6,11 @@
 
 #if VK_MUJOCO_IS_KNOWN
 
+static double larger(double a, double b)
+{
+  return a > b ? a : b;
+}
+
 static bool has_callback(void)
 {
   return mjcb_passive || mjcb_control || mjcb_contactfilter || mjcb_sensor || mjcb_time ||
@@ -158,6 +163,49 @@ static vk_status plan_trees(vk_plan *p, const mjModel *m, vk_arena *a, vk_err *e
   return VK_OK;
 }
 
+/* ---- air ----------------------------------------------------------------------------------- */
+
+/* The factors of mj_inertiaBoxFluidModel for a body: a box with its mass and inertia. */
+static void plan_drag(vk_drag *out, const mjModel *m, int body)
+{
+  const double *I = m->body_inertia + 3 * body, pi = mjPI;
+  double mass = m->body_mass[body], box[3], density = m->opt.density, air = m->opt.viscosity;
+  *out = (vk_drag){.is_on = true};
+  box[0] = sqrt(larger(mjMINVAL, I[1] + I[2] - I[0]) / mass * 6.0);
+  box[1] = sqrt(larger(mjMINVAL, I[0] + I[2] - I[1]) / mass * 6.0);
+  box[2] = sqrt(larger(mjMINVAL, I[0] + I[1] - I[2]) / mass * 6.0);
+  if (air > 0) {
+    double diameter = (box[0] + box[1] + box[2]) / 3.0;
+    out->spin_viscous = -pi * diameter * diameter * diameter * air;
+    out->slide_viscous = -3.0 * pi * diameter * air;
+  }
+  if (!(density > 0))
+    return;
+  /* The order of factors in MuJoCo: the lower index first. */
+  for (int k = 0; k < 3; k++) {
+    double a = box[k == 0 ? 1 : 0], b = box[k == 2 ? 1 : 2];
+    out->slide[k] = 0.5 * density * a * b;
+    out->spin[k] = density * box[k] * (a * a * a * a + b * b * b * b);
+  }
+}
+
+static vk_status plan_air(vk_plan *p, const mjModel *m, vk_arena *a, vk_err *err)
+{
+  if (!(p->drag = VK_PUSH(a, (size_t)m->nbody, vk_drag, err)))
+    return VK_E_NOMEM;
+  const double *wind = m->opt.wind;
+  p->has_air = m->opt.density > 0 || m->opt.viscosity > 0;
+  p->has_wind = wind[0] != 0 || wind[1] != 0 || wind[2] != 0;
+  for (int i = 0; i < m->ngeom; i++)
+    p->has_wind = p->has_wind || m->geom_fluid[mjNFLUID * i] > 0;
+  for (int i = 0; i < m->nbody; i++) {
+    p->drag[i] = (vk_drag){0};
+    if (i && p->body_tree[i] >= 0 && m->body_mass[i] >= mjMINVAL)
+      plan_drag(&p->drag[i], m, i);
+  }
+  return VK_OK;
+}
+
 /* ---- geoms --------------------------------------------------------------------------------- */
 
 static void box_of_mesh(vk_slot *s, const mjModel *m, int mesh)
@@ -224,11 +272,6 @@ static double mix_factor(double a, double b)
   if (a < mjMINVAL && b < mjMINVAL)
     return 0.5;
   return a < mjMINVAL ? 0.0 : 1.0;
-}
-
-static double larger(double a, double b)
-{
-  return a > b ? a : b;
 }
 
 /* Friction, reference and impedance of two geoms of equal priority. */
@@ -342,6 +385,7 @@ vk_status vk_plan_init(vk_plan *p, const mjModel *m, vk_arena *a, vk_err *err)
   VK_TRY(plan_trees(p, m, a, err));
   if (p->reason)
     return VK_OK;
+  VK_TRY(plan_air(p, m, a, err));
   VK_TRY(plan_geoms(p, m, a, err));
   p->is_native = true;
   return VK_OK;

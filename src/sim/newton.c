@@ -596,6 +596,7 @@ void VK_KERNEL(vk_reference)(vk_forward *f, const mjModel *m, mjData *d)
 const vk_kernels VK_KERNEL(vk_kernels) = {
     .collide = VK_KERNEL(vk_collide),
     .make_rows = VK_KERNEL(vk_make_rows),
+    .passive = VK_KERNEL(vk_passive),
     .reference = VK_KERNEL(vk_reference),
     .solve = VK_KERNEL(vk_newton),
 };

@@ -271,7 +271,7 @@ static void put_body(writer *w, int depth)
         " frictionloss='%.2f'/>\n",
         pick(w, 2) * 0.3);
   else if (joint == 2)
-    put(w, "<joint type='ball' damping='0.01'/>\n");
+    put(w, "<joint type='ball' damping='0.01' stiffness='%d'/>\n", pick(w, 2));
   char where[64];
   for (int n = 1 + pick(w, 3), i = 0; i < n; i++) {
     snprintf(where, sizeof where, "pos='%.3f %.3f %.3f'", uniform(w, -0.05, 0.05),
