@@ -13,49 +13,12 @@ static double larger(double a, double b)
   return a > b ? a : b;
 }
 
-static double smaller(double a, double b)
+/* The impedance at a depth: getimpedance. */
+static double impedance(const vk_softness *s, double pos, double margin)
 {
-  return a < b ? a : b;
-}
-
-/* ---- impedance ----------------------------------------------------------------------------- */
-
-/* Parameters of one constraint as getsolparam clips them. */
-typedef struct softness {
-  double ref[2], imp[5];
-} softness;
-
-static softness clip_softness(const mjModel *m, const double *ref, const double *imp)
-{
-  softness s = {{ref[0], ref[1]}, {0}};
-  if ((ref[0] > 0) != (ref[1] > 0)) {
-    s.ref[0] = 0.02;
-    s.ref[1] = 1;
-  }
-  if (s.ref[0] > 0)
-    s.ref[0] = larger(s.ref[0], 2 * m->opt.timestep);
-  s.imp[0] = smaller(mjMAXIMP, larger(mjMINIMP, imp[0]));
-  s.imp[1] = smaller(mjMAXIMP, larger(mjMINIMP, imp[1]));
-  s.imp[2] = larger(0, imp[2]);
-  s.imp[3] = smaller(mjMAXIMP, larger(mjMINIMP, imp[3]));
-  s.imp[4] = larger(1, imp[4]);
-  return s;
-}
-
-/* The sigmoid between the two impedances. */
-static double ramp(const double imp[5], double x)
-{
-  if (imp[4] == 1)
-    return x;
-  if (x <= imp[3])
-    return 1 / pow(imp[3], imp[4] - 1) * pow(x, imp[4]);
-  return 1 - 1 / pow(1 - imp[3], imp[4] - 1) * pow(1 - x, imp[4]);
-}
-
-static double impedance(const double imp[5], double pos, double margin)
-{
-  if (imp[0] == imp[1] || imp[2] <= mjMINVAL)
-    return 0.5 * (imp[0] + imp[1]);
+  const double *imp = s->imp;
+  if (s->is_flat)
+    return s->flat;
   double x = (pos - margin) / imp[2];
   if (x < 0)
     x = -x;
@@ -63,22 +26,10 @@ static double impedance(const double imp[5], double pos, double margin)
     return imp[1];
   if (x <= 0)
     return imp[0];
-  return imp[0] + ramp(imp, x) * (imp[1] - imp[0]);
-}
-
-static double stiffness(const softness *s)
-{
-  const double *ref = s->ref, dmax = s->imp[1];
-  if (ref[0] > 0)
-    return 1 / larger(mjMINVAL, dmax * dmax * ref[0] * ref[0] * ref[1] * ref[1]);
-  return -ref[0] / larger(mjMINVAL, dmax * dmax);
-}
-
-static double damping(const softness *s)
-{
-  if (s->ref[1] > 0)
-    return 2 / larger(mjMINVAL, s->imp[1] * s->ref[0]);
-  return -s->ref[1] / larger(mjMINVAL, s->imp[1]);
+  double y = x;
+  if (imp[4] != 1)
+    y = x <= imp[3] ? s->low * pow(x, imp[4]) : 1 - s->high * pow(1 - x, imp[4]);
+  return imp[0] + y * (imp[1] - imp[0]);
 }
 
 /* ---- rows of one dof ----------------------------------------------------------------------- */
@@ -92,14 +43,14 @@ static bool note_full(vk_forward *f, const mjModel *m, mjData *d, int n)
 }
 
 static void add_unit(vk_forward *f, const mjModel *m, int dof, double sign, double pos,
-                     double margin, const softness *s, double K)
+                     double margin, const vk_softness *s, double K)
 {
   int i = f->n_row++;
-  double imp = impedance(s->imp, pos, margin);
+  double imp = impedance(s, pos, margin);
   f->unit[f->n_unit++] = (vk_unit_row){dof, sign};
   f->R[i] = larger(mjMINVAL, (1 - imp) * m->dof_invweight0[dof] / imp);
   f->D[i] = 1 / f->R[i];
-  f->B[i] = damping(s);
+  f->B[i] = s->B;
   f->KI[i] = K * imp * (pos - margin);
 }
 
@@ -110,9 +61,8 @@ static bool add_friction_rows(vk_forward *f, const mjModel *m, mjData *d)
       continue;
     if (note_full(f, m, d, 1))
       return false;
-    softness s = clip_softness(m, m->dof_solref + mjNREF * i, m->dof_solimp + mjNIMP * i);
     f->floss[f->n_row] = m->dof_frictionloss[i];
-    add_unit(f, m, i, 1, 0, 0, &s, 0);
+    add_unit(f, m, i, 1, 0, 0, &f->plan.dof_soft[i], 0);
   }
   f->n_friction = f->n_unit;
   return true;
@@ -131,8 +81,8 @@ static bool add_limit_rows(vk_forward *f, const mjModel *m, mjData *d)
         continue;
       if (note_full(f, m, d, 1))
         return false;
-      softness s = clip_softness(m, m->jnt_solref + mjNREF * i, m->jnt_solimp + mjNIMP * i);
-      add_unit(f, m, m->jnt_dofadr[i], -side, dist, m->jnt_margin[i], &s, stiffness(&s));
+      const vk_softness *s = &f->plan.jnt_soft[i];
+      add_unit(f, m, m->jnt_dofadr[i], -side, dist, m->jnt_margin[i], s, s->K);
     }
   }
   return true;
@@ -189,22 +139,15 @@ static void fill_jacobian(v4 *J, const vk_forward *f, const mjModel *m, const mj
   }
 }
 
-/* R, D, B, KI and mu of a contact's rows. */
-static void soften_contact(vk_forward *f, const mjModel *m, const mjContact *con, int i_con)
+/* R, D and mu of a contact's rows. */
+static void set_regularizers(vk_forward *f, const mjModel *m, const mjContact *con, int i_con,
+                             double imp)
 {
-  int b1 = m->geom_bodyid[con->geom1], b2 = m->geom_bodyid[con->geom2];
-  int row = f->con_row[i_con];
+  int b1 = m->geom_bodyid[con->geom1], b2 = m->geom_bodyid[con->geom2], row = f->con_row[i_con];
   double tran = m->body_invweight0[2 * b1] + m->body_invweight0[2 * b2];
-  double rot = m->body_invweight0[2 * b1 + 1] + m->body_invweight0[2 * b2 + 1];
-  softness s = clip_softness(m, con->solref, con->solimp);
-  double imp = impedance(s.imp, con->dist, con->includemargin), B = damping(&s);
-  double *R = f->R + row;
-  for (int j = 0; j < con->dim; j++) {
+  double rot = m->body_invweight0[2 * b1 + 1] + m->body_invweight0[2 * b2 + 1], *R = f->R + row;
+  for (int j = 0; j < con->dim; j++)
     R[j] = larger(mjMINVAL, (1 - imp) * (j < 3 ? tran : rot) / imp);
-    f->B[row + j] = B;
-    f->KI[row + j] = 0;
-  }
-  f->KI[row] = stiffness(&s) * imp * (con->dist - con->includemargin);
   f->con_mu[i_con] = 0;
   if (con->dim > 1) {
     const double *fr = con->friction;
@@ -217,10 +160,40 @@ static void soften_contact(vk_forward *f, const mjModel *m, const mjContact *con
     f->D[row + j] = 1 / R[j];
 }
 
+/* As above, B and KI; contacts of the same geoms mostly have what the one before has. Returns the
+ * impedance. */
+static double soften_contact(vk_forward *f, const mjModel *m, const mjContact *con, int i_con,
+                             double imp_before)
+{
+  const int *cls = f->plan.geom_class;
+  const vk_pair_class *c = &f->plan.pair_class[cls[con->geom1] * f->plan.n_class + cls[con->geom2]];
+  int row = f->con_row[i_con];
+  double imp = impedance(&c->soft, con->dist, con->includemargin);
+  size_t size = sizeof(double) * (size_t)con->dim;
+  bool is_next = i_con && f->con[i_con - 1] == f->con[i_con] - 1;
+  if (is_next && imp == imp_before && con->geom1 == con[-1].geom1 && con->geom2 == con[-1].geom2) {
+    memcpy(f->R + row, f->R + row - con->dim, size);
+    memcpy(f->D + row, f->D + row - con->dim, size);
+    f->con_mu[i_con] = f->con_mu[i_con - 1];
+  } else {
+    set_regularizers(f, m, con, i_con, imp);
+  }
+  for (int j = 0; j < con->dim; j++) {
+    f->B[row + j] = c->soft.B;
+    f->KI[row + j] = 0;
+  }
+  f->KI[row] = c->soft.K * imp * (con->dist - con->includemargin);
+  f->con_dim[i_con] = (uint8_t)con->dim;
+  f->con_slip[0][i_con] = con->friction[0];
+  f->con_slip[1][i_con] = con->friction[1];
+  return imp;
+}
+
 static bool add_contact_rows(vk_forward *f, const mjModel *m, mjData *d)
 {
   const vk_plan *p = &f->plan;
   v4 *J = f->J;
+  double imp = 0;
   for (int i = 0; i < d->ncon; i++) {
     mjContact *con = d->contact + i;
     if (con->exclude)
@@ -239,13 +212,12 @@ static bool add_contact_rows(vk_forward *f, const mjModel *m, mjData *d)
     f->con[f->n_con] = i;
     f->con_row[f->n_con] = f->n_row;
     fill_jacobian(J, f, m, d, con, pattern, t1 == pattern->tree_a);
-    soften_contact(f, m, con, f->n_con);
+    imp = soften_contact(f, m, con, f->n_con, imp);
     J += con->dim * pattern->n;
     run->n_row += con->dim;
     f->n_row += con->dim;
-    f->n_con++;
+    f->con_row[++f->n_con] = f->n_row;
   }
-  f->con_row[f->n_con] = f->n_row;
   return true;
 }
 

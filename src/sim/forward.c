@@ -66,6 +66,9 @@ static vk_status push_rows(vk_forward *f, vk_arena *a, vk_err *err)
   VK_TRY(push(&f->con, a, n_con, sizeof *f->con, err));
   VK_TRY(push(&f->con_row, a, n_con, sizeof *f->con_row, err));
   VK_TRY(push(&f->con_mu, a, n_con, sizeof *f->con_mu, err));
+  VK_TRY(push(&f->con_slip[0], a, n_con, sizeof *f->con_mu, err));
+  VK_TRY(push(&f->con_slip[1], a, n_con, sizeof *f->con_mu, err));
+  VK_TRY(push(&f->con_dim, a, n_con, 1, err));
   VK_TRY(push(&f->con_quad, a, n_con, sizeof *f->con_quad, err));
   for (size_t k = 0; k < VK_COUNT(f->line); k++)
     VK_TRY(push(&f->line[k], a, n_con, sizeof(double), err));
@@ -96,7 +99,7 @@ static size_t arena_size(const mjModel *m)
   size_t row = (size_t)(m->njmax > 0 ? m->njmax : 0),
          con = (size_t)(m->nconmax > 0 ? m->nconmax : 0);
   size_t n_group = nv / 4 + 2;
-  return (1 << 16) + row * (200 + 32 * (n_group + 4)) + con * 400 + nv * 64 * n_group +
+  return (1 << 16) + row * (256 + 32 * (n_group + 4)) + con * 512 + nv * 64 * n_group +
          nbody * (nbody + 64 * n_group + 512) + ngeom * 512 +
          (nv + 2) * (nv + 2) * (64 + 8 * n_group) + ngeom * 64 + 64 * 64 * sizeof(vk_pair_class) +
          ngeom * ngeom * sizeof(vk_pair_class);

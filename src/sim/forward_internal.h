@@ -43,9 +43,20 @@ typedef struct vk_slot {
   double offset[3], half[3]; /* the box in the geom's frame */
 } vk_slot;
 
+/* Reference and impedance of a constraint, clipped as getsolparam clips them, and what follows from
+ * them alone. */
+typedef struct vk_softness {
+  double imp[5];    /* at no depth, at full depth, width, midpoint, power */
+  double low, high; /* factors of the ramp below and above its midpoint */
+  double K, B;      /* stiffness and damping */
+  bool is_flat;     /* the impedance does not depend on the depth: flat */
+  double flat;
+} vk_softness;
+
 /* What contacts of two classes of geoms have in common (mj_collideGeoms). */
 typedef struct vk_pair_class {
   double margin, includemargin, friction[5], solref[mjNREF], solimp[mjNIMP];
+  vk_softness soft;
   int condim;
   bool can_touch; /* contype and conaffinity */
 } vk_pair_class;
@@ -68,10 +79,12 @@ typedef struct vk_plan {
   m4 **body_mask;          /* [nbody][groups of the tree] dofs that move the body, NULL: none */
   vk_row_pattern *pattern; /* [n_tree + 1][n_tree + 1] by tree + 1, symmetric */
   int max_pattern;         /* groups of the longest one */
-  bool has_air;            /* density or viscosity */
-  bool has_wind;           /* or bodies that drag as ellipsoids: mj_passive is asked */
-  vk_drag *drag;           /* [nbody] */
+  vk_softness *dof_soft, *jnt_soft; /* [nv] friction losses, [njnt] limits */
+  bool has_air;                     /* density or viscosity */
+  bool has_wind;                    /* or bodies that drag as ellipsoids: mj_passive is asked */
+  vk_drag *drag;                    /* [nbody] */
   /* collision */
+  int *geom_class; /* [ngeom] -1: never collides */
   int n_slot;
   vk_slot *slot;
   int *body_slot, *body_n_slot; /* [nbody] */
@@ -137,6 +150,8 @@ struct vk_forward {
   int *con;               /* [n_con] index in d->contact */
   int *con_row;           /* [n_con + 1] first row */
   double *con_mu;         /* [n_con] mu of the regularised cone */
+  double *con_slip[2];    /* [n_con] friction along the tangents */
+  uint8_t *con_dim;       /* [n_con] rows */
   v4 *cdof;               /* [n_group][6] the six parts of four dofs' axes */
   v4 *J;                  /* rows of the runs */
   int n_run;

@@ -163,6 +163,63 @@ static vk_status plan_trees(vk_plan *p, const mjModel *m, vk_arena *a, vk_err *e
   return VK_OK;
 }
 
+/* ---- softness ------------------------------------------------------------------------------ */
+
+static double smaller(double a, double b)
+{
+  return a < b ? a : b;
+}
+
+static double stiffness(const double ref[2], double dmax)
+{
+  if (ref[0] > 0)
+    return 1 / larger(mjMINVAL, dmax * dmax * ref[0] * ref[0] * ref[1] * ref[1]);
+  return -ref[0] / larger(mjMINVAL, dmax * dmax);
+}
+
+static double damping(const double ref[2], double dmax)
+{
+  if (ref[1] > 0)
+    return 2 / larger(mjMINVAL, dmax * ref[0]);
+  return -ref[1] / larger(mjMINVAL, dmax);
+}
+
+static vk_softness plan_softness(const mjModel *m, const double *solref, const double *solimp)
+{
+  vk_softness s = {0};
+  double ref[2] = {solref[0], solref[1]}, *imp = s.imp;
+  if ((ref[0] > 0) != (ref[1] > 0)) {
+    ref[0] = 0.02;
+    ref[1] = 1;
+  }
+  if (ref[0] > 0)
+    ref[0] = larger(ref[0], 2 * m->opt.timestep);
+  imp[0] = smaller(mjMAXIMP, larger(mjMINIMP, solimp[0]));
+  imp[1] = smaller(mjMAXIMP, larger(mjMINIMP, solimp[1]));
+  imp[2] = larger(0, solimp[2]);
+  imp[3] = smaller(mjMAXIMP, larger(mjMINIMP, solimp[3]));
+  imp[4] = larger(1, solimp[4]);
+  s.low = 1 / pow(imp[3], imp[4] - 1);
+  s.high = 1 / pow(1 - imp[3], imp[4] - 1);
+  s.K = stiffness(ref, imp[1]);
+  s.B = damping(ref, imp[1]);
+  s.is_flat = imp[0] == imp[1] || imp[2] <= mjMINVAL;
+  s.flat = 0.5 * (imp[0] + imp[1]);
+  return s;
+}
+
+static vk_status plan_joints(vk_plan *p, const mjModel *m, vk_arena *a, vk_err *err)
+{
+  if (!(p->dof_soft = VK_PUSH(a, (size_t)m->nv, vk_softness, err)) ||
+      !(p->jnt_soft = VK_PUSH(a, (size_t)m->njnt, vk_softness, err)))
+    return VK_E_NOMEM;
+  for (int i = 0; i < m->nv; i++)
+    p->dof_soft[i] = plan_softness(m, m->dof_solref + mjNREF * i, m->dof_solimp + mjNIMP * i);
+  for (int i = 0; i < m->njnt; i++)
+    p->jnt_soft[i] = plan_softness(m, m->jnt_solref + mjNREF * i, m->jnt_solimp + mjNIMP * i);
+  return VK_OK;
+}
+
 /* ---- air ----------------------------------------------------------------------------------- */
 
 /* The factors of mj_inertiaBoxFluidModel for a body: a box with its mass and inertia. */
@@ -314,13 +371,16 @@ static void plan_pair_class(vk_pair_class *c, const mjModel *m, int a, int b)
   c->friction[3] = c->friction[4];
   for (int k = 0; k < 5; k++)
     c->friction[k] = larger(mjMINMU, c->friction[k]);
+  c->soft = plan_softness(m, c->solref, c->solimp);
 }
 
 static vk_status plan_classes(vk_plan *p, const mjModel *m, vk_arena *a, vk_err *err)
 {
   int *example = VK_PUSH(a, (size_t)p->n_slot, int, err);
-  if (!example)
+  if (!example || !(p->geom_class = VK_PUSH(a, (size_t)m->ngeom, int, err)))
     return VK_E_NOMEM;
+  for (int i = 0; i < m->ngeom; i++)
+    p->geom_class[i] = -1;
   for (int i = 0; i < p->n_slot; i++) {
     int c = 0;
     while (c < p->n_class && !same_class(m, example[c], p->slot[i].geom))
@@ -328,6 +388,7 @@ static vk_status plan_classes(vk_plan *p, const mjModel *m, vk_arena *a, vk_err 
     if (c == p->n_class)
       example[p->n_class++] = p->slot[i].geom;
     p->slot[i].cls = c;
+    p->geom_class[p->slot[i].geom] = c;
   }
   size_t n = (size_t)p->n_class;
   if (!(p->pair_class = VK_PUSH(a, n * n, vk_pair_class, err)))
@@ -385,6 +446,7 @@ vk_status vk_plan_init(vk_plan *p, const mjModel *m, vk_arena *a, vk_err *err)
   VK_TRY(plan_trees(p, m, a, err));
   if (p->reason)
     return VK_OK;
+  VK_TRY(plan_joints(p, m, a, err));
   VK_TRY(plan_air(p, m, a, err));
   VK_TRY(plan_geoms(p, m, a, err));
   p->is_native = true;

@@ -191,6 +191,37 @@ static double press_contact(const vk_forward *f, const mjContact *con, int i_con
   return cost;
 }
 
+/* Four contacts of three rows of which all push inside their cones: the usual case, at once. False
+ * when it is not that. */
+static bool press_four(const vk_forward *f, int i, vk_point *pt, double *cost)
+{
+  int row = f->con_row[i];
+  v4 jar[3], mu = load4u(f->con_mu + i), cost_of[3];
+  for (int k = 0; k < 3; k++)
+    jar[k] = load4u(pt->jar + row + 4 * k);
+  v4 x = __builtin_shufflevector(jar[0], jar[1], 0, 3, 6, 6), y, z;
+  x = __builtin_shufflevector(x, jar[2], 0, 1, 2, 5);
+  y = __builtin_shufflevector(jar[0], jar[1], 1, 4, 7, 7);
+  y = __builtin_shufflevector(y, jar[2], 0, 1, 2, 6);
+  z = __builtin_shufflevector(jar[0], jar[1], 2, 5, 5, 5);
+  z = __builtin_shufflevector(z, jar[2], 0, 1, 4, 7);
+  v4 N = x * mu, u = y * load4u(f->con_slip[0] + i), v = z * load4u(f->con_slip[1] + i);
+  v4 T = sqrt4(u * u + v * v);
+  m4 is_top = (N >= mu * T) | ((T <= 0.0) & (N >= 0.0));
+  m4 is_low = (mu * N + T <= 0.0) | ((T <= 0.0) & (N < 0.0));
+  if (mask4(is_low & ~is_top) != 15)
+    return false;
+  for (int k = 0; k < 3; k++) {
+    v4 D = load4u(f->D + row + 4 * k), force = -D * jar[k];
+    memcpy(pt->force + row + 4 * k, &force, sizeof force);
+    cost_of[k] = 0.5 * D * jar[k] * jar[k];
+  }
+  for (int k = 0; k < 12; k++)
+    *cost += cost_of[k / 4][k % 4];
+  memset(pt->state + f->n_unit + i, mjCNSTRSTATE_QUADRATIC, 4);
+  return true;
+}
+
 /* Force and state of a row that can only push. */
 static double press_one_sided(double D, double jar, double *force, uint8_t *state, double cost)
 {
@@ -234,6 +265,11 @@ static void press(const vk_forward *f, const mjData *d, vk_point *pt)
   for (int i = 0; i < f->n_con; i++) {
     const mjContact *con = d->contact + f->con[i];
     int row = f->con_row[i];
+    static const uint8_t three[4] = {3, 3, 3, 3};
+    if (i + 4 <= f->n_con && memcmp(f->con_dim + i, three, 4) == 0 && press_four(f, i, pt, &cost)) {
+      i += 3;
+      continue;
+    }
     if (con->dim == 1)
       cost = press_one_sided(f->D[row], pt->jar[row], pt->force + row, pt->state + f->n_unit + i,
                              cost);
