@@ -80,7 +80,7 @@ static double thread_cpu_s(void)
 
 /* ---- env ----------------------------------------------------------------------------------- */
 
-enum { N_FURTHER_ENV = 4, N_RESET = 9, N_THREAD_STEP = 40 };
+enum { N_FURTHER_ENV = 4, N_RESET = 9, N_THREAD_STEP = 20, N_THREAD_TURN = 4 };
 
 /* The actions that the peer's script draws: uniform in [-0.5, 0.5), the gripper's sign for ten
  * steps at a time (numpy's RandomState(7): uniform, then choice). */
@@ -178,7 +178,7 @@ done:
 static vk_status batch_rate(const bench *b, const vk_scene *scene, int n_thread, double *rate,
                             vk_err *err)
 {
-  enum { N = 4 };
+  enum { N = 8 };
   double action[N * VK_N_ACTION];
   vk_status status[N], st = VK_OK;
   vk_err error[N];
@@ -213,14 +213,19 @@ done:
   return st;
 }
 
+/* The best of several turns: what others take of the machine in between does not count. */
 static vk_status measure_threads(bench *b, const char *name, const vk_scene *scene, vk_err *err)
 {
-  double one, two;
+  double best[2] = {0, 0};
   if (vk_cpu_count() < 2)
     return VK_OK;
-  VK_TRY(batch_rate(b, scene, 1, &one, err));
-  VK_TRY(batch_rate(b, scene, 2, &two, err));
-  return add_result(b, name, "two_threads", two / one, "times one", err);
+  for (int i = 0; i < 2 * N_THREAD_TURN; i++) {
+    double rate;
+    VK_TRY(batch_rate(b, scene, 1 + i % 2, &rate, err));
+    if (rate > best[i % 2])
+      best[i % 2] = rate;
+  }
+  return add_result(b, name, "two_threads", best[1] / best[0], "times one", err);
 }
 
 /* From nothing to the end of the first step, with a warm cache of compiled models. */
@@ -369,7 +374,7 @@ const vk_cmd vk_cmd_bench = {
         "  first_step   from opening the pack to the end of the first step, compiled model at "
         "hand\n"
         "  memory       what each further environment of the task takes\n"
-        "  two_threads  steps a second of four environments on two threads, over one thread",
+        "  two_threads  steps a second of eight environments on two threads, over one thread",
     .examples = "vlakit bench env  # all suites\n"
                 "vlakit bench env --suite libero_goal --json  # one, for a script",
     .opts = opts,
