@@ -226,9 +226,11 @@ vk_status vk_env_run(vk_env *env, void (*fn)(vk_env *env, void *arg), void *arg,
   for (;;) {
     env->has_overflow = false;
     clear_warnings(env->data);
-    VK_TRY(vk_mujoco_try(run_guarded, &call, err));
-    if (!env->has_overflow)
+    vk_status st = vk_mujoco_try(run_guarded, &call, err);
+    if (st == VK_OK && !env->has_overflow)
       return VK_OK;
+    if (st != VK_OK && st != VK_E_NOMEM)
+      return st;
     VK_TRY(vk_env_set_capacity(env, 2 * env->n_contact_max, err));
     load_entry(env);
   }

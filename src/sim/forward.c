@@ -276,10 +276,6 @@ void vk_forward_again(vk_forward *f, const mjModel *m, mjData *d)
 
 #else
 
-struct vk_forward {
-  char unused;
-};
-
 vk_status vk_forward_new(vk_forward **out, const mjModel *m, vk_isa isa, vk_err *err)
 {
   *out = calloc(1, sizeof **out);

@@ -16,7 +16,7 @@ static int find_vertex(const mjModel *m, int i, const double pos[3], const doubl
   double best2 = same_vertex_m * same_vertex_m, R[9];
   mju_quat2Mat(R, quat);
   double d[3] = {p[0] - pos[0], p[1] - pos[1], p[2] - pos[2]}, local[3];
-  mju_rotVecMatT(local, d, R);
+  mju_mulMatTVec(local, R, d, 3, 3);
   for (int k = m->mesh_vertadr[i]; k < m->mesh_vertadr[i] + m->mesh_vertnum[i]; k++) {
     const float *v = m->mesh_vert + 3 * k;
     double x = v[0] - local[0], y = v[1] - local[1], z = v[2] - local[2];

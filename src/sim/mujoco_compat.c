@@ -63,7 +63,9 @@ vk_status vk_mujoco_try(void (*fn)(void *arg), void *arg, vk_err *err)
   here.outer = guard;
   if (setjmp(here.jump)) {
     guard = here.outer;
-    return vk_fail(err, VK_E_SIM, "MuJoCo could not go on: %s", here.message);
+    bool is_full = strstr(here.message, "stack overflow") != NULL;
+    return vk_fail(err, is_full ? VK_E_NOMEM : VK_E_SIM, "MuJoCo could not go on: %s",
+                   here.message);
   }
   guard = &here;
   fn(arg);
@@ -85,8 +87,10 @@ void vk_model_set_capacity(mjModel *m, int n_contact, int n_row)
   m->njmax = n_row;
   m->nstack = n_stack < INT_MAX ? (int)n_stack : INT_MAX;
 #else
-  /* One arena holds contacts, rows and stack; the fixed limits are off. */
-  m->nconmax = m->njmax = -1;
+  /* One arena holds contacts, rows and stack. The limit of contacts keeps them from taking what the
+   * stack needs, which would be a fatal error instead of a counted warning. */
+  m->nconmax = n_contact;
+  m->njmax = -1;
   size_t n_byte = (size_t)n_contact * sizeof(mjContact) + (size_t)m->nv * (3 * sizeof(int)) +
                   (size_t)n_row * (8 * sizeof(int) + 14 * sizeof(mjtNum) +
                                    (size_t)m->nv * (2 * sizeof(int) + 2 * sizeof(mjtNum)) +

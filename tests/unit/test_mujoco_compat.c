@@ -45,6 +45,16 @@ static void pass(void *arg)
   ++*(int *)arg;
 }
 
+static void fill_stack(void *arg)
+{
+  mju_error("mj_stackAlloc: out of memory, stack overflow");
+}
+
+static void lack_of_room_is_told_apart(void **state)
+{
+  vk_assert_fails(vk_mujoco_try(fill_stack, NULL, NULL), VK_E_NOMEM);
+}
+
 static void errors_are_caught(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -100,11 +110,9 @@ static int setup(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(other_versions_are_refused),
-      cmocka_unit_test(errors_are_caught),
-      cmocka_unit_test(version_is_spelt),
-      cmocka_unit_test(warnings_leave_no_file),
-      cmocka_unit_test(files_in_memory),
+      cmocka_unit_test(other_versions_are_refused), cmocka_unit_test(errors_are_caught),
+      cmocka_unit_test(lack_of_room_is_told_apart), cmocka_unit_test(version_is_spelt),
+      cmocka_unit_test(warnings_leave_no_file),     cmocka_unit_test(files_in_memory),
   };
   return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -310,7 +310,7 @@ static void capacity_changes_no_bit(void **state)
 
 static void too_little_room_is_counted(void **state)
 {
-#if mjVERSION_HEADER < 230
+#if mjVERSION_HEADER < 300 /* later releases have one arena, which holds more than is asked for */
   vk_scene *s = new_scene("libero_spatial/0", NULL);
   mjModel small = *s->model;
   double q[128];
@@ -318,13 +318,15 @@ static void too_little_room_is_counted(void **state)
   vk_model_set_capacity(&small, 10, 300);
   run_steps(&small, s, 50, q, &n_full);
   assert_true(n_full > 0);
+#if mjVERSION_HEADER < 230 /* later releases have no limit of rows */
   vk_model_set_capacity(&small, 240, 20);
   run_steps(&small, s, 50, q, &n_full);
   assert_true(n_full > 0);
+#endif
   assert_int_equal(access("MUJOCO_LOG.TXT", F_OK), -1);
   vk_scene_free(s);
 #else
-  skip(); /* an arena rounds to no exact number of contacts */
+  skip();
 #endif
 }
 
