@@ -23,16 +23,15 @@ install_missing() {
     as_root=sudo
     if ! command -v sudo >/dev/null; then
       echo "these packages are missing:$missing; install them as root: apt-get install$missing" >&2
-      exit 1
+      return 1
     fi
   fi
   echo "installing$missing"
-  export DEBIAN_FRONTEND=noninteractive
   # a package list that is older than the mirror names files that are gone, so it is renewed first
   $as_root apt-get update -q >/dev/null &&
     $as_root env DEBIAN_FRONTEND=noninteractive \
       apt-get install -y -q --no-install-recommends $missing >/dev/null </dev/null || {
     echo "apt-get could not install$missing; its messages are above" >&2
-    exit 1
+    return 1
   }
 }

@@ -12,7 +12,12 @@ if [ ! -f build/build.ninja ]; then
   meson setup build --buildtype=release -Dtests=false -Dwerror=false >/dev/null ||
     { tail -n 20 build/meson-logs/meson-log.txt >&2; exit 1; }
 fi
-ninja -C build vlakit | tail -n 1
+echo "building build/vlakit"
+ninja -C build vlakit >build/start.log || {
+  tail -n 20 build/start.log >&2
+  echo "start: the program could not be built; the compiler's messages are above" >&2
+  exit 1
+}
 if [ "${1:-}" = --build ]; then
   echo "built: build/vlakit"
   exit 0
