@@ -27,14 +27,12 @@ const vk_opt vk_common_opts[] = {
     VK_OPT_STR(ARGS, "catalog", catalog, "FILE",
                "database of runs (default $XDG_DATA_HOME/vlakit/catalog.db)"),
     VK_OPT_STR(ARGS, "device", device, "cpu|cuda|cuda:K", "where networks run"),
-    {VK_OPT_KIND_FLAG, "help", 'h', VK_OPT_MEMBER_(ARGS, help, bool), VK_OPT_NO_GIVEN, 0, 0, NULL,
-     NULL, NULL, "show this help"},
+    VK_OPT_FLAG_SHORT(ARGS, "help", 'h', help, "show this help"),
     VK_OPT_CHOICE(ARGS, "isa", isa, "NAME", isas, "instruction set of the fast paths"),
     VK_OPT_FLAG(ARGS, "json", json, "print one JSON object instead of text"),
     VK_OPT_STR(ARGS, "pack", pack, "FILE",
                "scene pack (default: the user's cache, then the installed one)"),
-    {VK_OPT_KIND_FLAG, "quiet", 'q', VK_OPT_MEMBER_(ARGS, quiet, bool), VK_OPT_NO_GIVEN, 0, 0, NULL,
-     NULL, NULL, "show no progress"},
+    VK_OPT_FLAG_SHORT(ARGS, "quiet", 'q', quiet, "show no progress"),
     VK_OPT_I64_GIVEN(ARGS, "seed", seed, seed_given, 0, 4294967295.0, "N", NULL,
                      "seed of the generators (default: the protocol's, else 0)"),
     VK_OPT_I64(ARGS, "threads", n_thread, 0, 4096, "N", NULL, "threads to use; 0 is one a core"),
@@ -50,11 +48,10 @@ const vk_opt vk_long_opts[] = {
 #undef ARGS
 
 const vk_opt vk_top_opts[] = {
-    {VK_OPT_KIND_FLAG, "help", 'h', VK_OPT_MEMBER_(vk_top_args, help, bool), VK_OPT_NO_GIVEN, 0, 0,
-     NULL, NULL, NULL, "list the commands"},
+    VK_OPT_FLAG_SHORT(vk_top_args, "help", 'h', help, "list the commands"),
     VK_OPT_FLAG(vk_top_args, "json", json, "with --version: print one JSON object"),
-    {VK_OPT_KIND_FLAG, "version", 'V', VK_OPT_MEMBER_(vk_top_args, version, bool), VK_OPT_NO_GIVEN,
-     0, 0, NULL, NULL, NULL, "show the version of the program, of MuJoCo, and the processor"},
+    VK_OPT_FLAG_SHORT(vk_top_args, "version", 'V', version,
+                      "show the version of the program, of MuJoCo, and the processor"),
     VK_OPT_END,
 };
 
@@ -71,16 +68,13 @@ vk_status vk_cmd_fail_unknown(const char *name, vk_err *err)
   const char *names[VK_COUNT(vk_cmds)] = {NULL};
   for (size_t i = 0; vk_cmds[i]; i++)
     names[i] = vk_cmds[i]->name;
-  const char *nearest = vk_opt_nearest(name, names);
-  if (nearest)
-    return vk_fail(err, VK_E_USAGE, "unknown command '%.80s'; did you mean %s?", name, nearest);
-  return vk_fail(err, VK_E_USAGE, "unknown command '%.80s'; vlakit help lists them", name);
+  return vk_opt_fail_name(err, "command", name, names);
 }
 
 /* Options that hold for every command and that their tables cannot judge. */
 static vk_status check_common(const vk_common_args *common, vk_err *err)
 {
-  static const char *const devices[] = {"cpu", "cuda", NULL};
+  static const char *const devices[] = {"cpu", "cuda", "cuda:K", NULL};
   vk_cpu cpu;
   vk_isa isa;
   vk_cpu_detect(&cpu);
@@ -91,10 +85,7 @@ static vk_status check_common(const vk_common_args *common, vk_err *err)
     return vk_fail(err, VK_E_UNSUPPORTED,
                    "--device %.40s: this build has no CUDA; leave it out or use --device cpu",
                    common->device);
-  const char *nearest = vk_opt_nearest(common->device, devices);
-  return vk_fail(err, VK_E_USAGE, "--device is one of cpu, cuda, cuda:K, not '%.80s'%s%s%s",
-                 common->device, nearest ? "; did you mean " : "", nearest ? nearest : "",
-                 nearest ? "?" : "");
+  return vk_opt_fail_name(err, "device", common->device, devices);
 }
 
 static vk_status check_positional(const vk_cmd *cmd, int n, const char *const *positional,

@@ -305,9 +305,7 @@ static vk_status fail_unknown(const char *name, vk_err *err)
   const char *names[VK_COUNT(defs) + 2] = {"all"};
   for (size_t i = 0; i < VK_COUNT(defs); i++)
     names[i + 1] = defs[i].name;
-  const char *near = vk_opt_nearest(name, names);
-  return vk_fail(err, VK_E_USAGE, "no benchmark \"%s\"%s%s%s; env or all expected", name,
-                 near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
+  return vk_opt_fail_name(err, "benchmark", name, names);
 }
 
 static vk_status print_results(const bench *b, vk_err *err)

@@ -463,9 +463,7 @@ static vk_status fail_shell(const char *word, vk_err *err)
   const char *names[VK_COUNT(shells) + 1] = {NULL};
   for (size_t i = 0; i < VK_COUNT(shells); i++)
     names[i] = shells[i].name;
-  const char *near = vk_opt_nearest(word, names);
-  return vk_fail(err, VK_E_USAGE, "unknown shell '%.40s'; known are bash, fish and zsh%s%s%s", word,
-                 near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+  return vk_opt_fail_name(err, "shell", word, names);
 }
 
 /* Prints the script, or {"shell":...,"script":...}. */

@@ -456,7 +456,7 @@ static void announce(session *s)
   vk_eval_probe probe;
   double bytes;
   if (estimate(s, 0, &probe, &bytes, NULL) == VK_OK)
-    vk_log_info(&s->log, "eval %s: %d episodes, %u tasks, %d threads, about %.0f MB", s->run.id,
+    vk_log_line(&s->log, "eval %s: %d episodes, %u tasks, %d threads, about %.0f MB", s->run.id,
                 s->plan.n_episode, s->plan.n_task, vk_pool_n_thread(s->pool), bytes / 1e6);
 }
 
@@ -538,7 +538,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   if (args->policy && strcmp(args->policy, "list") == 0)
     return list_policies(common->json, err);
   session s = {.call = call};
-  vk_log_init(&s.log, stderr, VK_LOG_INFO);
+  vk_log_init(&s.log, stderr);
   vk_status st = prepare(&s, err);
   if (st == VK_OK && common->dry_run) {
     st = print_dry_run(&s, err);

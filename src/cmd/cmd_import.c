@@ -147,7 +147,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
                    "(tools/get-assets.sh downloads them)");
   import_result r = {0};
   vk_log log;
-  vk_log_init(&log, stderr, VK_LOG_INFO);
+  vk_log_init(&log, stderr);
   vk_status st = import_libero(args, call->common->quiet ? NULL : &log, &r, err);
   vk_log_fini(&log);
   if (call->common->json && r.missing && (st == VK_OK || cJSON_GetArraySize(r.missing) > 0)) {

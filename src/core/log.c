@@ -8,10 +8,10 @@
 
 #define ERASE_LINE "\r\033[K"
 
-void vk_log_init(vk_log *log, FILE *stream, vk_log_level level)
+void vk_log_init(vk_log *log, FILE *stream)
 {
   const char *term = getenv("TERM");
-  *log = (vk_log){.stream = stream, .level = level};
+  *log = (vk_log){.stream = stream};
   log->is_terminal = isatty(fileno(stream)) && term && *term && strcmp(term, "dumb") != 0;
   pthread_mutex_init(&log->mutex, NULL);
 }
@@ -22,43 +22,22 @@ void vk_log_fini(vk_log *log)
   pthread_mutex_destroy(&log->mutex);
 }
 
-static void log_line(vk_log *log, vk_log_level level, const char *format, va_list ap)
+void vk_log_line(vk_log *log, const char *format, ...)
 {
-  static const char *const prefix[] = {"error: ", "warning: ", ""};
-  if (!log || level > log->level)
+  if (!log)
     return;
   char text[1024];
+  va_list ap;
+  va_start(ap, format);
   vsnprintf(text, sizeof text, format, ap);
+  va_end(ap);
   pthread_mutex_lock(&log->mutex);
   /* One write, so that lines of other processes do not come between. The next live line is drawn
    * below. */
-  fprintf(log->stream, "%svlakit: %s%s\n", log->has_live ? ERASE_LINE : "", prefix[level], text);
+  fprintf(log->stream, "%svlakit: %s\n", log->has_live ? ERASE_LINE : "", text);
   fflush(log->stream);
   log->has_live = false;
   pthread_mutex_unlock(&log->mutex);
-}
-
-#define LOG_LINE(level)                                                                            \
-  do {                                                                                             \
-    va_list ap;                                                                                    \
-    va_start(ap, format);                                                                          \
-    log_line(log, level, format, ap);                                                              \
-    va_end(ap);                                                                                    \
-  } while (0)
-
-void vk_log_error(vk_log *log, const char *format, ...)
-{
-  LOG_LINE(VK_LOG_ERROR);
-}
-
-void vk_log_warn(vk_log *log, const char *format, ...)
-{
-  LOG_LINE(VK_LOG_WARN);
-}
-
-void vk_log_info(vk_log *log, const char *format, ...)
-{
-  LOG_LINE(VK_LOG_INFO);
 }
 
 static int terminal_width(FILE *stream)

@@ -9,32 +9,22 @@
 
 #include "core/err.h"
 
-typedef enum vk_log_level {
-  VK_LOG_ERROR,
-  VK_LOG_WARN,
-  VK_LOG_INFO,
-} vk_log_level;
-
 /* One stream. Lines from several threads never mix, and a live line (core/progress.h) stays last.
  */
 typedef struct vk_log {
   FILE *stream;
-  vk_log_level level;    /* what is below it in importance is dropped */
   bool is_terminal;      /* the stream can redraw a line */
   bool has_live;         /* private: a live line stands on the terminal */
   pthread_mutex_t mutex; /* private */
 } vk_log;
 
 /* The stream stays the caller's. It is a terminal when isatty says so and TERM is not "dumb". */
-void vk_log_init(vk_log *log, FILE *stream, vk_log_level level);
+void vk_log_init(vk_log *log, FILE *stream);
 /* Ends a live line. The stream stays open. */
 void vk_log_fini(vk_log *log);
 
-/* "vlakit: error: TEXT", "vlakit: warning: TEXT", "vlakit: TEXT", and a newline. log may be NULL.
- */
-void vk_log_error(vk_log *log, const char *format, ...) VK_PRINTF(2, 3);
-void vk_log_warn(vk_log *log, const char *format, ...) VK_PRINTF(2, 3);
-void vk_log_info(vk_log *log, const char *format, ...) VK_PRINTF(2, 3);
+/* "vlakit: TEXT" and a newline. log may be NULL. */
+void vk_log_line(vk_log *log, const char *format, ...) VK_PRINTF(2, 3);
 
 /* Shows text as the live line, cut to the terminal's width; "" removes it. Before results are
  * printed to stdout, which may be the same terminal, the live line must be gone. */

@@ -53,6 +53,26 @@ const char *vk_opt_nearest(const char *word, const char *const *candidates)
   return best;
 }
 
+static void join_names(const char *const *names, char *out, size_t size)
+{
+  out[0] = '\0';
+  for (int i = 0; names[i]; i++) {
+    size_t at = strlen(out);
+    snprintf(out + at, size - at, "%s%s", i ? ", " : "", names[i]);
+  }
+}
+
+vk_status vk_opt_fail_name(vk_err *err, const char *what, const char *word,
+                           const char *const *names)
+{
+  char all[256];
+  const char *best = vk_opt_nearest(word, names);
+  if (best)
+    return vk_fail(err, VK_E_USAGE, "unknown %s '%.80s'; did you mean %s?", what, word, best);
+  join_names(names, all, sizeof all);
+  return vk_fail(err, VK_E_USAGE, "unknown %s '%.80s'; there are %s", what, word, all);
+}
+
 static vk_status fail_unknown(const vk_opt_set *sets, int n_set, const char *word, vk_err *err)
 {
   char name[WORD_MAX + 1];
@@ -138,13 +158,11 @@ static vk_status set_number(const vk_opt *opt, void *member, const char *value, 
 
 static vk_status check_choice(const vk_opt *opt, const char *value, vk_err *err)
 {
-  char all[256] = "";
-  for (int i = 0; opt->choices[i]; i++) {
+  char all[256];
+  for (int i = 0; opt->choices[i]; i++)
     if (strcmp(opt->choices[i], value) == 0)
       return VK_OK;
-    size_t at = strlen(all);
-    snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", opt->choices[i]);
-  }
+  join_names(opt->choices, all, sizeof all);
   const char *best = vk_opt_nearest(value, opt->choices);
   if (best)
     return vk_fail(err, VK_E_USAGE, "--%s is one of %s, not '%.80s'; did you mean %s?", opt->name,

@@ -46,9 +46,11 @@ typedef struct vk_opt {
 #define VK_OPT_MEMBER_(type, member, want)                                                         \
   (offsetof(type, member) + 0 * sizeof(char[_Generic(((type *)0)->member, want : 1)]))
 
-#define VK_OPT_FLAG(type, name, member, help)                                                      \
+#define VK_OPT_FLAG(type, name, member, help) VK_OPT_FLAG_SHORT(type, name, 0, member, help)
+/* As VK_OPT_FLAG, and "-C" for it. */
+#define VK_OPT_FLAG_SHORT(type, name, c, member, help)                                             \
   {                                                                                                \
-    VK_OPT_KIND_FLAG, name, 0, VK_OPT_MEMBER_(type, member, bool), VK_OPT_NO_GIVEN, 0, 0, NULL,    \
+    VK_OPT_KIND_FLAG, name, c, VK_OPT_MEMBER_(type, member, bool), VK_OPT_NO_GIVEN, 0, 0, NULL,    \
         NULL, NULL, help                                                                           \
   }
 #define VK_OPT_I64(type, name, member, lo, hi, metavar, unit, help)                                \
@@ -111,5 +113,10 @@ VK_NODISCARD vk_status vk_opt_parse(const vk_opt_set *sets, int n_set, int argc,
 /* The candidate nearest to word by edit distance, or NULL when none is near (distance above
  * 1 + strlen(word) / 3). candidates is NULL-terminated. Used for commands, suites, tasks, ... */
 const char *vk_opt_nearest(const char *word, const char *const *candidates);
+
+/* VK_E_USAGE: "unknown WHAT 'WORD'; did you mean NAME?", or without a near one "...; there are
+ * NAME, NAME". names is NULL-terminated. */
+vk_status vk_opt_fail_name(vk_err *err, const char *what, const char *word,
+                           const char *const *names);
 
 #endif

@@ -70,7 +70,7 @@ static void print(vk_progress *p, double now_s, bool is_last)
   p->next_s = now_s + interval_s(p);
   p->has_printed = true;
   if (!p->log->is_terminal)
-    vk_log_info(p->log, "%s", line);
+    vk_log_line(p->log, "%s", line);
   else
     vk_log_set_live(p->log, is_last ? "" : line);
 }

@@ -11,7 +11,7 @@
 #include "core/log.h"
 
 typedef struct vk_progress {
-  vk_log *log;       /* NULL: quiet; plain lines are VK_LOG_INFO */
+  vk_log *log;       /* NULL: quiet */
   const char *label; /* "eval" */
   const char *unit;  /* "episodes" */
   int64_t n_total;   /* 0: unknown */

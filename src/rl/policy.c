@@ -29,11 +29,7 @@ static vk_status find_def(const vk_policy_def **out, const char *word, size_t n,
       return VK_OK;
     }
   }
-  const char *nearest = vk_opt_nearest(name, names);
-  if (nearest)
-    return vk_fail(err, VK_E_USAGE, "unknown policy '%.80s'; did you mean %s?", word, nearest);
-  return vk_fail(err, VK_E_USAGE, "unknown policy '%.80s'; vlakit eval --policy list shows them",
-                 word);
+  return vk_opt_fail_name(err, "policy", name, names);
 }
 
 static void hash_policy(vk_policy *policy, const char *argument)

@@ -76,11 +76,7 @@ vk_status vk_protocol_find(const vk_protocol **out, const char *name, vk_err *er
       return VK_OK;
     }
   }
-  const char *nearest = vk_opt_nearest(name, names);
-  if (nearest)
-    return vk_fail(err, VK_E_USAGE, "unknown protocol '%.80s'; did you mean %s?", name, nearest);
-  return vk_fail(err, VK_E_USAGE, "unknown protocol '%.80s'; there are oft, openpi and libero",
-                 name);
+  return vk_opt_fail_name(err, "protocol", name, names);
 }
 
 int vk_protocol_n_step(const vk_protocol *protocol, const char *suite)

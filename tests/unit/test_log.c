@@ -1,36 +1,30 @@
-/* test_log.c - levels, and lines that do not break the live line. */
+/* test_log.c - lines of several threads, and the live line below them. */
 #include "terminal.h"
 #include "test.h"
 
 #include "core/log.h"
 #include "core/thread.h"
 
-static void levels(void **state)
+static void plain_lines(void **state)
 {
   char *text = NULL;
-  size_t n;
+  size_t n = 0;
   FILE *f = tmpfile();
   assert_non_null(f);
-  for (int level = VK_LOG_ERROR; level <= VK_LOG_INFO; level++) {
-    vk_log log;
-    vk_log_init(&log, f, (vk_log_level)level);
-    assert_false(log.is_terminal);
-    vk_log_error(&log, "e%d", level);
-    vk_log_warn(&log, "w%d", level);
-    vk_log_info(&log, "i%d", level);
-    vk_log_set_live(&log, "not on a file");
-    vk_log_fini(&log);
-  }
-  vk_log_error(NULL, "nowhere");
+  vk_log log;
+  vk_log_init(&log, f);
+  assert_false(log.is_terminal);
+  vk_log_line(&log, "one %d", 1);
+  vk_log_set_live(&log, "not on a file");
+  vk_log_line(&log, "two");
+  vk_log_fini(&log);
+  vk_log_line(NULL, "nowhere");
   vk_log_set_live(NULL, "nowhere");
   rewind(f);
-  static const char *const want[] = {"vlakit: error: e0\n",   "vlakit: error: e1\n",
-                                     "vlakit: warning: w1\n", "vlakit: error: e2\n",
-                                     "vlakit: warning: w2\n", "vlakit: i2\n"};
-  for (size_t i = 0; i < VK_COUNT(want); i++) {
-    assert_true(getline(&text, &n, f) > 0);
-    assert_string_equal(text, want[i]);
-  }
+  assert_true(getline(&text, &n, f) > 0);
+  assert_string_equal(text, "vlakit: one 1\n");
+  assert_true(getline(&text, &n, f) > 0);
+  assert_string_equal(text, "vlakit: two\n");
   assert_true(getline(&text, &n, f) < 0);
   free(text);
   fclose(f);
@@ -41,7 +35,7 @@ static void live_line(void **state)
   setenv("TERM", "xterm", 1);
   terminal t = terminal_open(20);
   vk_log log;
-  vk_log_init(&log, t.stream, VK_LOG_INFO);
+  vk_log_init(&log, t.stream);
   assert_true(log.is_terminal);
   vk_log_set_live(&log, "");
   assert_string_equal(terminal_read(&t), "");
@@ -49,17 +43,17 @@ static void live_line(void **state)
   assert_string_equal(terminal_read(&t), "\r1 of 3\033[K");
   vk_log_set_live(&log, "a text that is wider than the terminal");
   assert_string_equal(terminal_read(&t), "\ra text that is wide\033[K"); /* 19 columns */
-  vk_log_warn(&log, "careful");
-  assert_string_equal(terminal_read(&t), "\r\033[Kvlakit: warning: careful\n");
-  vk_log_warn(&log, "again");
-  assert_string_equal(terminal_read(&t), "vlakit: warning: again\n");
+  vk_log_line(&log, "careful");
+  assert_string_equal(terminal_read(&t), "\r\033[Kvlakit: careful\n");
+  vk_log_line(&log, "again");
+  assert_string_equal(terminal_read(&t), "vlakit: again\n");
   vk_log_set_live(&log, "2 of 3");
   terminal_read(&t);
   vk_log_fini(&log);
   assert_string_equal(terminal_read(&t), "\r\033[K");
 
   setenv("TERM", "dumb", 1);
-  vk_log_init(&log, t.stream, VK_LOG_INFO);
+  vk_log_init(&log, t.stream);
   assert_false(log.is_terminal);
   vk_log_fini(&log);
   terminal_close(&t);
@@ -67,7 +61,7 @@ static void live_line(void **state)
 
 static void log_item(void *arg, int i, int i_thread)
 {
-  vk_log_info(arg, "item %04d of several threads", i);
+  vk_log_line(arg, "item %04d of several threads", i);
 }
 
 static void lines_never_mix(void **state)
@@ -79,7 +73,7 @@ static void lines_never_mix(void **state)
   FILE *f = tmpfile();
   assert_non_null(f);
   vk_assert_ok(vk_pool_new(&pool, 4, &err), &err);
-  vk_log_init(&log, f, VK_LOG_INFO);
+  vk_log_init(&log, f);
   vk_pool_run(pool, log_item, &log, N);
   vk_log_fini(&log);
   vk_pool_free(pool);
@@ -100,7 +94,7 @@ static void lines_never_mix(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(levels),
+      cmocka_unit_test(plain_lines),
       cmocka_unit_test(live_line),
       cmocka_unit_test(lines_never_mix),
   };

@@ -35,8 +35,7 @@ typedef struct common {
 } common;
 
 static const vk_opt common_opts[] = {
-    {VK_OPT_KIND_FLAG, "quiet", 'q', VK_OPT_MEMBER_(common, quiet, bool), VK_OPT_NO_GIVEN, 0, 0,
-     NULL, NULL, NULL, "say nothing"},
+    VK_OPT_FLAG_SHORT(common, "quiet", 'q', quiet, "say nothing"),
     VK_OPT_I64(common, "wide", wide, (double)INT64_MIN, (double)INT64_MAX, "N", NULL, "any"),
     VK_OPT_F64(common, "free", free, -INFINITY, INFINITY, "X", NULL, "any"),
     VK_OPT_END,
@@ -229,6 +228,13 @@ static void nearest(void **state)
   assert_string_equal(vk_opt_nearest("", (const char *const[]){"a", NULL}), "a");
   assert_null(vk_opt_nearest("ab", (const char *const[]){"cd", NULL}));
   assert_string_equal(vk_opt_nearest("abc", (const char *const[]){"acb", NULL}), "acb");
+
+  vk_err err = VK_ERR_INIT;
+  vk_assert_fails(vk_opt_fail_name(&err, "suite", "libero_gaol", suites), VK_E_USAGE);
+  assert_string_equal(err.text, "unknown suite 'libero_gaol'; did you mean libero_goal?");
+  vk_assert_fails(vk_opt_fail_name(&err, "thing", "xyz", (const char *const[]){"a", "b", NULL}),
+                  VK_E_USAGE);
+  assert_string_equal(err.text, "unknown thing 'xyz'; there are a, b");
 }
 
 int main(void)

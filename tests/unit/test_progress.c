@@ -60,7 +60,7 @@ static void plain_stream(void **state)
   assert_non_null(f);
   vk_log log;
   vk_progress p;
-  vk_log_init(&log, f, VK_LOG_INFO);
+  vk_log_init(&log, f);
   vk_progress_init(&p, &log, "eval", "episodes", 4, 0);
   vk_assert_close(p.next_s - p.start_s, 10, 1e-9, 0);
   vk_progress_add(&p, 1);
@@ -84,7 +84,7 @@ static void short_work_is_silent(void **state)
   assert_non_null(f);
   vk_log log;
   vk_progress p;
-  vk_log_init(&log, f, VK_LOG_INFO);
+  vk_log_init(&log, f);
   vk_progress_init(&p, &log, "eval", "episodes", 4, 0);
   vk_progress_add(&p, 4);
   vk_progress_fini(&p);
@@ -99,7 +99,7 @@ static void terminal_stream(void **state)
   terminal t = terminal_open(100);
   vk_log log;
   vk_progress p;
-  vk_log_init(&log, t.stream, VK_LOG_WARN);
+  vk_log_init(&log, t.stream);
   vk_progress_init(&p, &log, "eval", "episodes", 4, 0);
   p.next_s -= 10;
   vk_progress_add(&p, 1);
@@ -130,7 +130,7 @@ static void counts_from_several_threads(void **state)
   FILE *f = tmpfile();
   assert_non_null(f);
   vk_assert_ok(vk_pool_new(&pool, 4, &err), &err);
-  vk_log_init(&log, f, VK_LOG_INFO);
+  vk_log_init(&log, f);
   vk_progress_init(&p, &log, "eval", "episodes", 4, 0);
   vk_pool_run(pool, add_item, &p, 5000);
   assert_int_equal(p.n_done, 10000);
