@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "cmd/cmd.h"
+#include "core/cpu.h"
 #include "core/json.h"
 #include "core/sys.h"
 #include "sim/env_batch.h"

@@ -13,7 +13,6 @@
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/sys.h"
-#include "core/thread.h"
 #include "sim/mujoco_compat.h"
 #include "sim/pack.h"
 

@@ -1,5 +1,7 @@
 #include "core/cpu.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,6 +110,26 @@ void vk_cpu_print_features(const vk_cpu *cpu, char *out, size_t n)
     at += (size_t)snprintf(out + at, n - at, "%s%s", at ? " " : "", spelling);
   VK_CPU_FEATURES(X)
 #undef X
+}
+
+int vk_cpu_count(void)
+{
+  /* The mask's size is the kernel's choice: grow until it fits. */
+  for (int n_cpu = 1024; n_cpu <= 1 << 20; n_cpu *= 4) {
+    cpu_set_t *set = CPU_ALLOC((size_t)n_cpu);
+    if (!set)
+      return 1;
+    size_t size = CPU_ALLOC_SIZE((size_t)n_cpu);
+    int n = 0, failed = sched_getaffinity(0, size, set);
+    if (failed == 0)
+      n = CPU_COUNT_S(size, set);
+    CPU_FREE(set);
+    if (failed == 0)
+      return n > 0 ? n : 1;
+    if (errno != EINVAL)
+      return 1;
+  }
+  return 1;
 }
 
 /* The first feature that the path itself (not the paths before it) needs and cpu lacks, or NULL. */

@@ -42,6 +42,9 @@ void vk_cpu_detect(vk_cpu *cpu);
  */
 void vk_cpu_print_features(const vk_cpu *cpu, char *out, size_t n);
 
+/* Processors this process may run on (affinity mask), at least 1. */
+int vk_cpu_count(void);
+
 /* Paths of kernels, each needing what the ones before it need and more. */
 typedef enum vk_isa {
   VK_ISA_SCALAR, /* the baseline that the program is compiled for */

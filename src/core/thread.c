@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/cpu.h"
 
 enum { N_THREAD_MAX = 4096 };
 
@@ -216,24 +217,4 @@ void vk_pool_run(vk_pool *pool, vk_job_fn *fn, void *arg, int n)
   vk_job job;
   vk_pool_start(pool, &job, fn, arg, n);
   vk_pool_wait(pool, &job);
-}
-
-int vk_cpu_count(void)
-{
-  /* The mask's size is the kernel's choice: grow until it fits. */
-  for (int n_cpu = 1024; n_cpu <= 1 << 20; n_cpu *= 4) {
-    cpu_set_t *set = CPU_ALLOC((size_t)n_cpu);
-    if (!set)
-      return 1;
-    size_t size = CPU_ALLOC_SIZE((size_t)n_cpu);
-    int n = 0, failed = sched_getaffinity(0, size, set);
-    if (failed == 0)
-      n = CPU_COUNT_S(size, set);
-    CPU_FREE(set);
-    if (failed == 0)
-      return n > 0 ? n : 1;
-    if (errno != EINVAL)
-      return 1;
-  }
-  return 1;
 }

@@ -48,7 +48,4 @@ void vk_pool_wait(vk_pool *pool, vk_job *job);
 /* start and wait */
 void vk_pool_run(vk_pool *pool, vk_job_fn *fn, void *arg, int n);
 
-/* Processors this process may run on (affinity mask), at least 1. */
-int vk_cpu_count(void);
-
 #endif

@@ -2,6 +2,7 @@
  * is refused. */
 #include "test.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -132,12 +133,27 @@ static void prints_features(void **state)
   assert_string_equal(text, "");
 }
 
+static void cpu_count_follows_affinity(void **state)
+{
+  cpu_set_t old, one;
+  assert_int_equal(sched_getaffinity(0, sizeof old, &old), 0);
+  assert_int_equal(vk_cpu_count(), CPU_COUNT(&old));
+  int first = 0;
+  while (!CPU_ISSET(first, &old))
+    first++;
+  CPU_ZERO(&one);
+  CPU_SET(first, &one);
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  assert_int_equal(vk_cpu_count(), 1);
+  assert_int_equal(sched_setaffinity(0, sizeof old, &old), 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(agrees_with_the_kernel), cmocka_unit_test(chooses_and_refuses),
       cmocka_unit_test(needs_every_feature),    cmocka_unit_test(bad_words),
-      cmocka_unit_test(prints_features),
+      cmocka_unit_test(prints_features),        cmocka_unit_test(cpu_count_follows_affinity),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
