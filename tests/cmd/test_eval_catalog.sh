@@ -30,22 +30,23 @@ episodes() { # the episodes of a JSON result
 }
 
 # Uninterrupted, and killed in the middle, resumed: the same rows.
-expect 0 eval -q --suite $suite --policy zero --episodes 3 --json --catalog whole.db
+expect 0 eval -q --suite $suite --policy zero --episodes 10 --json --catalog whole.db
 cp out whole.json
-"$VLAKIT" eval -q --suite $suite --policy zero --episodes 3 --catalog kill.db >/dev/null 2>&1 &
+"$VLAKIT" eval -q --suite $suite --policy zero --episodes 10 --catalog kill.db >/dev/null 2>&1 &
 pid=$!
 check 'a first episode' wait_for kill.db 'r["n_episode"] >= 1'
+kill -STOP $pid # that it cannot end before it is killed
 run=$(field kill.db 'r["run"]')
 expect 1 eval --resume "$run" --catalog kill.db
 says "is still running as process $pid"
 kill -9 $pid
 wait $pid 2>"$T/wait"
-check 'it was not done' [ "$(field kill.db 'r["state"], r["n_episode"] < 3')" = 'interrupted True' ]
+check 'it was not done' [ "$(field kill.db 'r["state"], r["n_episode"] < 10')" = 'interrupted True' ]
 expect 2 eval --resume "$run" --catalog kill.db --suite libero_goal/0
 says '--suite is not what run'
 expect 2 eval --resume "$run" --catalog kill.db --episodes 5
 expect 0 eval -q --resume "$run" --catalog kill.db --json --threads 1
-json 'd["run"] == "'"$run"'" and d["n_episode"] == 3'
+json 'd["run"] == "'"$run"'" and d["n_episode"] == 10'
 cp out killed.json
 check 'the same rows' [ "$(episodes whole.json)" = "$(episodes killed.json)" ]
 expect 0 eval -q --resume "$run" --catalog kill.db --json # nothing is left to do
