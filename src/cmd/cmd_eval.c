@@ -162,6 +162,13 @@ static vk_status plan_episodes(session *s, vk_err *err)
   if (!p->task || !p->task_id)
     return vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", p->pack.n_task);
   VK_TRY(vk_pack_find_tasks(&p->pack, p->suite, p->task, &p->n_task, err));
+  for (uint32_t i = 0; i < p->n_task; i++) {
+    const vk_pack_task *t = &p->pack.task[p->task[i]];
+    vk_eval_task_id(&p->pack, p->task[i], p->task_id[i]);
+    if ((uint32_t)p->n_per_task > t->n_row)
+      return vk_fail(err, VK_E_USAGE, "--episodes: task %s has %u init rows, %d episodes asked for",
+                     p->task_id[i], t->n_row, p->n_per_task);
+  }
   p->n_total = (int)p->n_task * p->n_per_task;
   p->episode = calloc((size_t)p->n_total + 1, sizeof *p->episode);
   bool *is_done = calloc((size_t)p->n_total + 1, sizeof *is_done);
@@ -169,21 +176,16 @@ static vk_status plan_episodes(session *s, vk_err *err)
     free(is_done);
     return vk_fail(err, VK_E_NOMEM, "no memory for %d episodes", p->n_total);
   }
-  for (uint32_t i = 0; i < p->n_task; i++)
-    vk_eval_task_id(&p->pack, p->task[i], p->task_id[i]);
-  for (int k = 0; k < s->earlier.n_episode; k++)
+  for (int k = 0; k < s->earlier.n_episode; k++) {
+    const vk_report_episode *e = &s->earlier.episode[k];
     for (uint32_t i = 0; i < p->n_task; i++)
-      if (strcmp(s->earlier.episode[k].task, p->task_id[i]) == 0 &&
-          s->earlier.episode[k].row < p->n_per_task)
-        is_done[(int)i * p->n_per_task + s->earlier.episode[k].row] = true;
-  vk_status st = VK_OK;
-  for (uint32_t i = 0; i < p->n_task && st == VK_OK; i++) {
+      if (strcmp(e->task, p->task_id[i]) == 0 && e->row >= 0 && e->row < p->n_per_task)
+        is_done[(int)i * p->n_per_task + e->row] = true;
+  }
+  for (uint32_t i = 0; i < p->n_task; i++) {
     const vk_pack_task *t = &p->pack.task[p->task[i]];
     int n_step =
         vk_protocol_n_step(p->protocol, vk_pack_text(&p->pack, p->pack.suite[t->suite].name));
-    if ((uint32_t)p->n_per_task > t->n_row)
-      st = vk_fail(err, VK_E_USAGE, "--episodes: task %s has %u init rows, %d episodes asked for",
-                   p->task_id[i], t->n_row, p->n_per_task);
     for (int row = 0; row < p->n_per_task; row++)
       if (!is_done[(int)i * p->n_per_task + row]) {
         p->episode[p->n_episode++] = (vk_eval_episode){p->task[i], row};
@@ -191,7 +193,7 @@ static vk_status plan_episodes(session *s, vk_err *err)
       }
   }
   free(is_done);
-  return st;
+  return VK_OK;
 }
 
 static void free_plan(plan *p)
@@ -354,16 +356,6 @@ static vk_eval_config eval_config(session *s, const char *cache_dir)
                           .trace = s->trace};
 }
 
-static void duration_text(double s, char *text, size_t n)
-{
-  if (s < 120)
-    snprintf(text, n, "%.0f s", s);
-  else if (s < 7200)
-    snprintf(text, n, "%.0f min", s / 60);
-  else
-    snprintf(text, n, "%.1f h", s / 3600);
-}
-
 /* Memory that the episodes to do will take, and how long each step and reset does. */
 static vk_status estimate(session *s, int n_step, vk_eval_probe *probe, double *bytes, vk_err *err)
 {
@@ -408,7 +400,7 @@ static vk_status print_dry_run(session *s, vk_err *err)
     return st;
   }
   char time[32];
-  duration_text(wall_s, time, sizeof time);
+  vk_progress_format_time(wall_s, time, sizeof time);
   printf("policy    %s, protocol %s, seed %u\n", p->policy_word, p->protocol->name, p->seed);
   printf("episodes  %d of %d (%u tasks, %d each), at most %lld control steps\n", p->n_episode,
          p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max);
@@ -436,7 +428,7 @@ static vk_status print_result(session *s, const vk_eval_stats *stats, int n_now,
   } else {
     char time[32];
     vk_report_print(&r, args->by_task || s->plan.n_task <= FEW_TASKS);
-    duration_text(stats->wall_s, time, sizeof time);
+    vk_progress_format_time(stats->wall_s, time, sizeof time);
     printf("%d episode%s in %s on %d threads: %.2f episodes/s, %.0f control steps/s\n", n_now,
            n_now == 1 ? "" : "s", time, vk_pool_n_thread(s->pool), episodes_per_s, steps_per_s);
   }
@@ -460,20 +452,31 @@ static void announce(session *s)
                 s->plan.n_episode, s->plan.n_task, vk_pool_n_thread(s->pool), bytes / 1e6);
 }
 
+/* The first failure counts; *why is the sentence of `next`. */
+static vk_status first_failure(vk_status st, vk_status next, const vk_err *why, vk_err *err)
+{
+  if (st != VK_OK || next == VK_OK)
+    return st;
+  if (err)
+    *err = *why;
+  return next;
+}
+
 /* Opens or takes over the run's record, runs what is left and closes it. */
 static vk_status run_session(session *s, vk_err *err)
 {
   const eval_args *args = s->call->args;
   const vk_common_args *common = s->call->common;
   bool is_done = args->resume && strcmp(vk_report_text(&s->earlier, "state"), "done") == 0;
-  if (is_done)
-    snprintf(s->run.id, sizeof s->run.id, "%s", args->resume), s->run.catalog = s->catalog;
+  vk_err other = VK_ERR_INIT;
+  if (common->trace)
+    VK_TRY(vk_trace_new(&s->trace, common->trace, TRACE_SPANS_MAX, err));
+  if (is_done) /* its results are printed again */
+    snprintf(s->run.id, sizeof s->run.id, "%s", args->resume);
   else if (args->resume)
     VK_TRY(vk_run_resume(&s->run, s->catalog, args->resume, err));
   else
     VK_TRY(begin_record(s, err));
-  if (common->trace)
-    VK_TRY(vk_trace_new(&s->trace, TRACE_SPANS_MAX, err));
   if (!common->quiet)
     announce(s);
   char cache[VK_FS_PATH_MAX];
@@ -484,26 +487,18 @@ static vk_status run_session(session *s, vk_err *err)
                    s->plan.n_total, n_before);
   vk_status st = vk_evaluate(&config, &stats, err);
   vk_progress_fini(&s->progress);
-  if (s->trace) {
-    vk_err trace_err = VK_ERR_INIT;
-    if (vk_trace_write(s->trace, common->trace, &trace_err) != VK_OK && st == VK_OK) {
-      st = trace_err.code;
-      *err = trace_err;
-    }
-  }
-  if (!is_done) {
-    vk_err finish_err = VK_ERR_INIT;
-    if (vk_run_finish(&s->run, st, err, stats.wall_s, &finish_err) != VK_OK && st == VK_OK) {
-      st = finish_err.code;
-      *err = finish_err;
-    }
-  }
-  if (st == VK_E_INTERRUPTED)
-    return vk_fail(err, st,
-                   "interrupted: %d of %d episodes are in the catalog; go on with vlakit "
-                   "eval --resume %s",
-                   s->n_done, s->plan.n_total, s->run.id);
-  return st == VK_OK ? print_result(s, &stats, s->n_done - n_before, err) : st;
+  if (!is_done)
+    st = first_failure(st, vk_run_finish(&s->run, st, err, stats.wall_s, &other), &other, err);
+  if (st == VK_OK)
+    st = print_result(s, &stats, s->n_done - n_before, err);
+  else if (st == VK_E_INTERRUPTED)
+    vk_fail(err, st,
+            "interrupted: %d of %d episodes are in the catalog; go on with vlakit "
+            "eval --resume %s",
+            s->n_done, s->plan.n_total, s->run.id);
+  if (s->trace)
+    st = first_failure(st, vk_trace_write(s->trace, &other), &other, err);
+  return st;
 }
 
 static vk_status prepare(session *s, vk_err *err)

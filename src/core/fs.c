@@ -286,7 +286,10 @@ vk_status vk_fs_writer_commit(vk_fs_writer *w, vk_err *err)
 {
   VK_ASSERT(w->file);
   errno = 0;
-  if (ferror(w->file) || fflush(w->file) != 0)
+  bool is_lost = ferror(w->file); /* with its reason, for which another byte asks again */
+  if (is_lost)
+    fputc(' ', w->file);
+  if (fflush(w->file) != 0 || is_lost)
     return write_failed(w, errno, err);
   if (w->temp[0] && fsync(fileno(w->file)) != 0)
     return write_failed(w, errno, err);

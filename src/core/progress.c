@@ -27,7 +27,7 @@ void vk_progress_init(vk_progress *p, vk_log *log, const char *label, const char
     p->next_s = p->start_s + interval_s(p);
 }
 
-static void print_time(double s, char *out, size_t n)
+void vk_progress_format_time(double s, char *out, size_t n)
 {
   if (s < 99.5)
     snprintf(out, n, "%.0f s", s);
@@ -47,10 +47,10 @@ void vk_progress_format(const vk_progress *p, double elapsed_s, uint64_t residen
   if (per_s > 0)
     snprintf(rate, sizeof rate, per_s < 100 ? ", %.3g/s" : ", %.0f/s", per_s);
   if (p->n_total > p->n_done && per_s > 0) {
-    print_time((double)(p->n_total - p->n_done) / per_s, time, sizeof time);
+    vk_progress_format_time((double)(p->n_total - p->n_done) / per_s, time, sizeof time);
     snprintf(left, sizeof left, ", %s left", time);
   } else if (p->n_total == p->n_done || p->n_total == 0) {
-    print_time(elapsed_s, time, sizeof time);
+    vk_progress_format_time(elapsed_s, time, sizeof time);
     snprintf(left, sizeof left, p->n_total ? ", took %s" : ", %s so far", time);
   }
   char share[32] = "";

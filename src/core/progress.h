@@ -37,6 +37,9 @@ void vk_progress_add(vk_progress *p, int64_t n);
 /* A few words at the line's end ("success 97.1 %"), shown from the next print on. Any thread. */
 void vk_progress_set_note(vk_progress *p, const char *format, ...) VK_PRINTF(2, 3);
 
+/* A length of time for people: "66 s", "12 min", "3.4 h"; cut to n bytes with the NUL. */
+void vk_progress_format_time(double s, char *out, size_t n);
+
 /* The line itself, of a moment elapsed_s after the start with resident_bytes of memory in use:
  * "eval 123/6500 episodes (1.9 %), 5.2/s, 20 min left, 412 MB, NOTE"; cut to n bytes with the
  * NUL. */

@@ -22,12 +22,23 @@ struct vk_trace {
   atomic_size_t n; /* spans ended, those that found no room included */
   size_t n_max;
   int64_t start_ns;
+  char path[VK_FS_PATH_MAX];
   event *event;
 };
 
-vk_status vk_trace_new(vk_trace **out, size_t n_max, vk_err *err)
+/* Whether the file can be made. */
+static vk_status try_path(const char *path, vk_err *err)
+{
+  vk_fs_writer w;
+  VK_TRY(vk_fs_writer_open(&w, path, err));
+  vk_fs_writer_abort(&w);
+  return VK_OK;
+}
+
+vk_status vk_trace_new(vk_trace **out, const char *path, size_t n_max, vk_err *err)
 {
   *out = NULL;
+  VK_TRY(try_path(path, err));
   vk_trace *trace = calloc(1, sizeof *trace);
   size_t size;
   void *at = MAP_FAILED;
@@ -39,6 +50,7 @@ vk_status vk_trace_new(vk_trace **out, size_t n_max, vk_err *err)
     return vk_fail(err, VK_E_NOMEM, "trace: no memory for %zu spans", n_max);
   }
   trace->event = at;
+  snprintf(trace->path, sizeof trace->path, "%s", path); /* fits, or the writer had refused it */
   trace->n_max = n_max;
   trace->start_ns = vk_sys_monotonic_ns();
   *out = trace;
@@ -147,10 +159,10 @@ static void print_event(FILE *f, const event *e, int pid)
   putc('}', f);
 }
 
-vk_status vk_trace_write(const vk_trace *trace, const char *path, vk_err *err)
+vk_status vk_trace_write(const vk_trace *trace, vk_err *err)
 {
   vk_fs_writer w;
-  VK_TRY(vk_fs_writer_open(&w, path, err));
+  VK_TRY(vk_fs_writer_open(&w, trace->path, err));
   size_t n_ended = atomic_load(&trace->n), n = n_ended < trace->n_max ? n_ended : trace->n_max;
   int pid = (int)getpid();
   fprintf(w.file,

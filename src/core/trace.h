@@ -30,8 +30,9 @@ typedef struct vk_trace_span {
 } vk_trace_span;
 
 /* Room for n_max spans, 72 bytes each, paid as they are used; later ones are counted and dropped.
- * Errors: VK_E_NOMEM. */
-VK_NODISCARD vk_status vk_trace_new(vk_trace **out, size_t n_max, vk_err *err);
+ * path, which vk_trace_write writes, is tried at once, so that a long job does not end in vain.
+ * Errors: VK_E_NOMEM, VK_E_NOTFOUND, VK_E_IO. */
+VK_NODISCARD vk_status vk_trace_new(vk_trace **out, const char *path, size_t n_max, vk_err *err);
 void vk_trace_free(vk_trace *trace);
 
 /* Any thread; end on the thread that began. Spans of a thread nest. A span that is never ended is
@@ -43,6 +44,6 @@ void vk_trace_arg(vk_trace_span *span, const char *name, int64_t value);
 
 /* The spans ended so far as one JSON object, swapped in at once: the file is whole or absent,
  * after an interruption too. No span may end meanwhile. Errors: VK_E_NOTFOUND, VK_E_IO. */
-VK_NODISCARD vk_status vk_trace_write(const vk_trace *trace, const char *path, vk_err *err);
+VK_NODISCARD vk_status vk_trace_write(const vk_trace *trace, vk_err *err);
 
 #endif

@@ -43,6 +43,8 @@ expect 1 eval --suite libero_goal/0 --policy replay:six.npy
 says 'six.npy: actions have the shape [5, 6], expected [T, 7]'
 expect 1 eval --resume 00000000
 says 'no run 00000000'
+expect 1 eval --suite libero_goal/0 --policy zero --trace none/trace.json
+says 'the folder none does not exist'
 check 'refusals leave no run behind' [ "$("$VLAKIT" runs)" = 'no runs yet' ]
 
 # Who can act, and what a run would take.
@@ -115,6 +117,13 @@ says 'differ in protocol (oft and openpi)'
 expect 1 compare "$a" "$(run_of ' if r["errors"] == 2')"
 says 'no scored episode in common'
 expect 1 compare "$a" 00000000
+expect 1 eval -q --suite libero_spatial/0 --policy zero --episodes 1 --seed 4 --trace /dev/full
+says 'the disk is full'
+prints 'libero_spatial/0'
+check 'a trace that cannot be written costs no result' \
+  [ "$("$VLAKIT" runs --json | python3 -c '
+import json, sys
+print([r["state"] for r in json.load(sys.stdin)["runs"] if r["seed"] == 4])')" = "['done']" ]
 expect 2 compare "$a"
 
 # What the catalog says of them.
@@ -122,7 +131,7 @@ expect 0 runs
 prints "$a"
 prints 'random on libero_spatial/1,libero_goal/3, oft: 2 of 2 episodes'
 expect 0 runs --json
-json 'len(d["runs"]) == 6 and all(r["state"] == "done" and r["start"] for r in d["runs"])'
+json 'len(d["runs"]) == 7 and all(r["state"] == "done" and r["start"] for r in d["runs"])'
 json '[r["run"] for r in d["runs"]] == sorted(r["run"] for r in d["runs"])'
 expect 0 runs "$a"
 prints 'libero_goal/3'
@@ -134,7 +143,7 @@ expect 0 runs export
 check 'a CSV file of runs' python3 -c '
 import csv
 rows = list(csv.DictReader(open("out", newline="")))
-assert len(rows) == 6 and rows[0]["policy"] == "random" and rows[0]["n_episode"] == "2", rows'
+assert len(rows) == 7 and rows[0]["policy"] == "random" and rows[0]["n_episode"] == "2", rows'
 expect 0 runs export "$a"
 check 'a CSV file of episodes' python3 -c '
 import csv

@@ -249,6 +249,12 @@ static void full_disk(void **state)
   vk_assert_says(&err, "/dev/full: the disk is full");
   vk_assert_fails(vk_fs_write("/dev/full", big, 10, &err), VK_E_IO); /* noticed at commit */
   vk_assert_says(&err, "/dev/full: the disk is full");
+  vk_fs_writer w; /* what is printed without looking is noticed at commit too */
+  vk_assert_ok(vk_fs_writer_open(&w, "/dev/full", &err), &err);
+  for (int i = 0; i < 20000; i++)
+    fputs("a line", w.file);
+  vk_assert_fails(vk_fs_writer_commit(&w, &err), VK_E_IO);
+  vk_assert_says(&err, "/dev/full: the disk is full");
 }
 
 /* A size limit stands for a disk that fills up in the middle of a real file. */

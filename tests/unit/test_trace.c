@@ -38,14 +38,14 @@ static vk_trace *new_trace(size_t n_max)
 {
   vk_err err = VK_ERR_INIT;
   vk_trace *trace;
-  vk_assert_ok(vk_trace_new(&trace, n_max, &err), &err);
+  vk_assert_ok(vk_trace_new(&trace, path, n_max, &err), &err);
   return trace;
 }
 
 static void write_trace(const vk_trace *trace)
 {
   vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_trace_write(trace, path, &err), &err);
+  vk_assert_ok(vk_trace_write(trace, &err), &err);
 }
 
 static double number(const cJSON *object, const char *key)
@@ -160,11 +160,14 @@ static void many_threads_and_no_room(void **state)
 static void refusals(void **state)
 {
   vk_err err = VK_ERR_INIT;
-  vk_trace *trace = new_trace(1);
-  vk_assert_fails(vk_trace_write(trace, "/no/such/folder/t.json", &err), VK_E_NOTFOUND);
+  vk_trace *trace = NULL;
+  vk_assert_fails(vk_trace_new(&trace, "/no/such/folder/t.json", 1, &err), VK_E_NOTFOUND);
   vk_assert_says(&err, "/no/such/folder");
+  assert_null(trace);
+  vk_assert_ok(vk_trace_new(&trace, "/dev/full", 1, &err), &err);
+  vk_assert_fails(vk_trace_write(trace, &err), VK_E_IO);
   vk_trace_free(trace);
-  vk_assert_fails(vk_trace_new(&trace, SIZE_MAX / 8, &err), VK_E_NOMEM);
+  vk_assert_fails(vk_trace_new(&trace, path, SIZE_MAX / 8, &err), VK_E_NOMEM);
   assert_null(trace);
 }
 
