@@ -8,7 +8,7 @@
 #include "sim/env_internal.h"
 #include "sim/mujoco_compat.h"
 
-enum { CONTACT_LIMIT = 6000, ROWS_PER_CONTACT = 4 };
+enum { ROWS_PER_CONTACT = 4 };
 
 static int entry_size(const mjModel *m)
 {
@@ -54,37 +54,44 @@ static void make_data(void *arg)
   call->d = mj_makeData(call->m);
 }
 
-/* Replaces env->data by one with the model's present buffer sizes; the state is lost. */
-static vk_status renew_data(vk_env *env, vk_err *err)
+/* Puts data and forward dynamics of a model of other buffer sizes in the place of the present ones;
+ * their state is lost. After an error nothing has changed. */
+static vk_status renew_data(vk_env *env, const mjModel *m, vk_err *err)
 {
-  make_data_call call = {.m = &env->model};
+  make_data_call call = {.m = m};
+  vk_forward *forward = NULL;
   VK_TRY(vk_mujoco_try(make_data, &call, err));
   if (!call.d)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for a simulation state", env->scene->id);
+  vk_status st = vk_forward_new(&forward, m, env->isa, err);
+  if (st != VK_OK) {
+    mj_deleteData(call.d);
+    return st;
+  }
   if (env->data)
     mj_deleteData(env->data);
-  env->data = call.d;
   vk_forward_free(env->forward);
-  env->forward = NULL;
-  return vk_forward_new(&env->forward, &env->model, env->isa, err);
+  env->model = *m;
+  env->data = call.d;
+  env->forward = forward;
+  return VK_OK;
 }
 
 vk_status vk_env_set_capacity(vk_env *env, int n_contact, vk_err *err)
 {
-  if (n_contact > CONTACT_LIMIT)
+  if (n_contact > VK_ENV_CONTACT_MAX)
     return vk_fail(err, VK_E_SIM, "%s: more than %d contacts in one step", env->scene->id,
-                   CONTACT_LIMIT);
+                   VK_ENV_CONTACT_MAX);
+  mjModel m = env->model;
+  vk_model_set_capacity(&m, n_contact, ROWS_PER_CONTACT * n_contact);
+  VK_TRY(renew_data(env, &m, err));
   env->n_contact_max = n_contact;
-  vk_model_set_capacity(&env->model, n_contact, ROWS_PER_CONTACT * n_contact);
-  return renew_data(env, err);
+  return VK_OK;
 }
 
 vk_status vk_env_reserve_contacts(vk_env *env, int n_contact, vk_err *err)
 {
-  int n = env->n_contact_max;
-  while (n < n_contact)
-    n *= 2;
-  return n == env->n_contact_max ? VK_OK : vk_env_set_capacity(env, n, err);
+  return n_contact <= env->n_contact_max ? VK_OK : vk_env_set_capacity(env, n_contact, err);
 }
 
 static void free_scene_memory(vk_env *env)
@@ -100,7 +107,7 @@ static void free_scene_memory(vk_env *env)
   free(env->object_obs);
   free(env->work_qpos);
   free(env->entry);
-  free(env->pose);
+  free(env->place);
   free(env->home_qpos);
   vk_reset_plan_fini(&env->plan);
 }
@@ -130,10 +137,10 @@ static vk_status take_scene(vk_env *env, const vk_scene *scene, vk_err *err)
   env->object_obs = calloc((size_t)scene->n_object + 1, sizeof *env->object_obs);
   env->work_qpos = malloc(sizeof(double) * (size_t)m->nq);
   env->entry = malloc(sizeof(double) * (size_t)entry_size(m));
-  env->pose = calloc((size_t)scene->n_instance + 1, sizeof *env->pose);
+  env->place = calloc((size_t)scene->n_instance + 1, sizeof *env->place);
   env->home_qpos = malloc(sizeof(double) * (size_t)m->nq);
   if (!m->body_pos || !m->body_quat || !m->site_rgba || !env->object_obs || !env->work_qpos ||
-      !env->entry || !env->pose || !env->home_qpos)
+      !env->entry || !env->place || !env->home_qpos)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for an environment", scene->id);
   memcpy(m->site_rgba, scene->model->site_rgba, sizeof(float) * 4 * (size_t)m->nsite);
   VK_TRY(vk_reset_plan_init(&env->plan, scene, err));
@@ -180,7 +187,8 @@ vk_status vk_env_new(vk_env **out, const vk_scene *scene, vk_err *err)
 void vk_env_set_isa(vk_env *env, vk_isa isa)
 {
   env->isa = isa;
-  vk_forward_set_isa(env->forward, isa);
+  if (env->forward)
+    vk_forward_set_isa(env->forward, isa);
 }
 
 void vk_env_free(vk_env *env)
@@ -225,14 +233,17 @@ vk_status vk_env_run(vk_env *env, void (*fn)(vk_env *env, void *arg), void *arg,
   save_entry(env);
   for (;;) {
     env->has_overflow = false;
+    env->n_self_reset = 0;
     clear_warnings(env->data);
     vk_status st = vk_mujoco_try(run_guarded, &call, err);
     if (st == VK_OK && !env->has_overflow)
       return VK_OK;
-    if (st != VK_OK && st != VK_E_NOMEM)
-      return st;
-    VK_TRY(vk_env_set_capacity(env, 2 * env->n_contact_max, err));
+    if (st == VK_OK || st == VK_E_NOMEM)
+      st = vk_env_set_capacity(env, 2 * env->n_contact_max, err);
+    if (st != VK_OK)
+      mj_resetData(&env->model, env->data); /* MuJoCo's stack is as it was in the middle */
     load_entry(env);
+    VK_TRY(st);
   }
 }
 
@@ -243,10 +254,18 @@ static void note_overflow(vk_env *env)
     env->has_overflow = true;
 }
 
-static int n_self_reset(const mjData *d)
+/* Whether one of mj_check* has just reset the data. A reset clears the counters, its own excepted,
+ * so that they are taken at once. */
+static bool take_self_reset(vk_env *env)
 {
-  const mjWarningStat *w = d->warning;
-  return w[mjWARN_BADQPOS].number + w[mjWARN_BADQVEL].number + w[mjWARN_BADQACC].number;
+  static const int kinds[] = {mjWARN_BADQPOS, mjWARN_BADQVEL, mjWARN_BADQACC};
+  bool is_reset = false;
+  for (size_t k = 0; k < VK_COUNT(kinds); k++) {
+    is_reset |= env->data->warning[kinds[k]].number > 0;
+    env->data->warning[kinds[k]].number = 0;
+  }
+  env->n_self_reset += is_reset;
+  return is_reset;
 }
 
 void vk_env_forward(vk_env *env)
@@ -304,14 +323,14 @@ static void substep(vk_env *env, const double *action, bool is_first)
         fmin(fmax(tau_nm[i], m->actuator_ctrlrange[2 * i]), m->actuator_ctrlrange[2 * i + 1]);
   integrate_gripper(env, action[6]);
   /* mj_step, with the position and velocity stages of its mj_forward left out where exact. */
-  int n_before = n_self_reset(d);
   mj_checkPos(m, d);
   mj_checkVel(m, d);
-  if (n_self_reset(d) == n_before)
-    vk_env_forward_again(env);
-  else
+  if (take_self_reset(env))
     vk_env_forward(env);
+  else
+    vk_env_forward_again(env);
   mj_checkAcc(m, d);
+  take_self_reset(env);
   note_overflow(env);
   mj_Euler(m, d);
 }
@@ -351,13 +370,12 @@ vk_status vk_env_step(vk_env *env, const double action[VK_N_ACTION], vk_step *ou
   double copy[VK_N_ACTION];
   memcpy(copy, action, sizeof copy);
   VK_TRY(vk_env_run(env, control_step, copy, err));
-  int n_unstable = n_self_reset(env->data);
-  env->core.n_unstable += n_unstable;
+  env->core.n_unstable += env->n_self_reset;
   env->core.success = goal_holds(env);
   vk_env_update_flame(env);
   if (out) {
     out->success = env->core.success;
-    out->unstable = n_unstable > 0;
+    out->unstable = env->n_self_reset > 0;
     out->n_contact = env->data->ncon;
   }
   return VK_OK;
@@ -384,13 +402,21 @@ void vk_env_observe(vk_env *env)
   }
 }
 
+static void show_flame(vk_env *env, bool is_shown)
+{
+  if (env->scene->site_burner >= 0)
+    env->model.site_rgba[4 * env->scene->site_burner + 3] = is_shown ? 2.0f : -1.0f;
+}
+
+void vk_env_hide_flame(vk_env *env)
+{
+  show_flame(env, false);
+}
+
 void vk_env_update_flame(vk_env *env)
 {
   const vk_scene *s = env->scene;
-  if (s->site_burner < 0 || s->joint_burner < 0)
-    return;
-  bool is_on = env->data->qpos[env->model.jnt_qposadr[s->joint_burner]] >= 0.5;
-  env->model.site_rgba[4 * s->site_burner + 3] = is_on ? 2.0f : -1.0f;
+  show_flame(env, s->site_burner >= 0 && vk_atom_holds(s, &env->model, env->data, &s->atom_burner));
 }
 
 void vk_env_put_state(vk_env *env, const double *state)

@@ -55,11 +55,12 @@ void vk_env_seed(vk_env *env, uint32_t seed);
 VK_NODISCARD vk_status vk_env_reset(vk_env *env, vk_err *err);
 
 /* Makes the draws of n resets without their physics: vk_env_skip_resets(e, k) then
- * vk_env_reset(e) equals k + 1 resets. */
+ * vk_env_reset(e) equals k + 1 resets. The state means nothing between the two. */
 VK_NODISCARD vk_status vk_env_skip_resets(vk_env *env, int n, vk_err *err);
 
 /* set_init_state: state is [time, qpos, qvel], n_state of the scene. The controller keeps what it
- * read in reset() until its first step has run. Errors: VK_E_SHAPE, VK_E_RANGE (not finite). */
+ * read in reset() until its first step has run. Errors: VK_E_SHAPE, VK_E_RANGE (not finite),
+ * VK_E_SIM, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_env_set_state(vk_env *env, const double *state, int n_state, vk_err *err);
 
 /* As vk_env_set_state without touching anything else: no forward, no observation (replay). */
@@ -71,7 +72,8 @@ VK_NODISCARD vk_status vk_env_rebuild_controller(vk_env *env, vk_err *err);
 
 /* One control step: 25 substeps of 2 ms. action: [dx dy dz, drx dry drz] in [-1, 1] (clipped) and
  * gripper (-1 opens, +1 closes).
- * Errors: VK_E_RANGE when an action is NaN or infinite (nothing is changed), VK_E_NOMEM. */
+ * Errors: VK_E_RANGE when an action is NaN or infinite, VK_E_NOMEM, VK_E_SIM when MuJoCo cannot go
+ * on. The state, the controller and the generator are then as before. */
 VK_NODISCARD vk_status vk_env_step(vk_env *env, const double action[VK_N_ACTION], vk_step *out,
                                    vk_err *err);
 
@@ -96,7 +98,9 @@ void vk_env_state_sha256(const vk_env *env, char hex[65]);
 void vk_env_peek_rng(const vk_env *env, double next[2]);
 
 /* Snapshot of everything a later step depends on: state, warm start, controller, gripper,
- * generator, fixture poses, observations. Restoring is bit-exact. */
+ * generator, fixture poses, observations. Restoring is bit-exact. A snapshot is of this process and
+ * this scene. Errors: VK_E_SHAPE, VK_E_MISMATCH (another task), VK_E_RANGE, VK_E_NOMEM; nothing has
+ * changed then. */
 size_t vk_env_snapshot_size(const vk_env *env);
 void vk_env_save(const vk_env *env, void *snapshot /* out */);
 VK_NODISCARD vk_status vk_env_load(vk_env *env, const void *snapshot, size_t size, vk_err *err);

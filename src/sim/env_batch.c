@@ -55,8 +55,14 @@ void vk_env_batch_free(vk_env_batch *b)
 vk_status vk_env_batch_set_scene(vk_env_batch *b, int i, const vk_scene *scene, vk_err *err)
 {
   VK_ASSERT(i >= 0 && i < b->n);
-  if (b->env[i])
-    return vk_env_set_scene(b->env[i], scene, err);
+  if (b->env[i]) {
+    vk_status st = vk_env_set_scene(b->env[i], scene, err);
+    if (st != VK_OK) { /* it has no scene now */
+      vk_env_free(b->env[i]);
+      b->env[i] = NULL;
+    }
+    return st;
+  }
   VK_TRY(vk_env_new(&b->env[i], scene, err));
   if (b->has_isa)
     vk_env_set_isa(b->env[i], b->isa);

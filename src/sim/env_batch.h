@@ -25,7 +25,8 @@ VK_NODISCARD vk_status vk_env_batch_new(vk_env_batch **out, int n, vk_pool *pool
                                         const vk_env_slices *slices, vk_err *err);
 void vk_env_batch_free(vk_env_batch *batch);
 
-/* Makes the environment of place i, or points it at another scene. Errors: VK_E_NOMEM. */
+/* Makes the environment of place i, or points it at another scene. Errors: those of vk_env_new; the
+ * place has no environment then. */
 VK_NODISCARD vk_status vk_env_batch_set_scene(vk_env_batch *batch, int i, const vk_scene *scene,
                                               vk_err *err);
 

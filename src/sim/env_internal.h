@@ -7,6 +7,9 @@
 #include "sim/forward.h"
 #include "sim/osc.h"
 
+/* More than any scene can need in a step; bounds what buffers grow to. */
+enum { VK_ENV_CONTACT_MAX = 6000 };
+
 /* The part of an environment that is plain data, copied as it is into snapshots. */
 typedef struct vk_env_core {
   vk_osc osc;
@@ -36,10 +39,11 @@ typedef struct vk_reset_plan {
   bool has_site;
 } vk_reset_plan;
 
-typedef struct vk_pose {
+/* Where a reset puts an instance. */
+typedef struct vk_place {
   double p[3], quat[4]; /* quat as it is written into the model or qpos */
   bool is_placed;
-} vk_pose;
+} vk_place;
 
 struct vk_env {
   const vk_scene *scene;
@@ -52,10 +56,11 @@ struct vk_env {
   vk_object_obs *object_obs; /* [n_object] */
   double *work_qpos;         /* [nq] */
   bool has_overflow;         /* a buffer of MuJoCo was too small since vk_env_run began */
+  int n_self_reset;          /* times that MuJoCo reset itself since then */
   double *entry;             /* data at the beginning of vk_env_run */
   vk_env_core *entry_core;
   vk_reset_plan plan;
-  vk_pose *pose; /* [n_instance] of the reset being drawn */
+  vk_place *place; /* [n_instance] of the reset being drawn */
   /* What a reset comes to before anything is drawn; the same in every reset of a scene. */
   bool has_home;
   double *home_qpos;
@@ -63,12 +68,13 @@ struct vk_env {
 };
 
 /* Runs fn(env, arg) under the guard. When MuJoCo's buffers overflowed in it, they are grown, the
- * state that stood before is put back, and fn runs again. */
+ * state that stood before is put back, and fn runs again. After an error that state stands too, but
+ * poses and contacts are lost. */
 VK_NODISCARD vk_status vk_env_run(vk_env *env, void (*fn)(vk_env *env, void *arg), void *arg,
                                   vk_err *err);
 
 /* Renews the data with room for exactly n_contact contacts; its state is lost.
- * Errors: VK_E_SIM (more than any scene can need), VK_E_NOMEM. */
+ * Errors: VK_E_SIM (over VK_ENV_CONTACT_MAX), VK_E_NOMEM; nothing has changed then. */
 VK_NODISCARD vk_status vk_env_set_capacity(vk_env *env, int n_contact, vk_err *err);
 
 /* Makes room for n_contact contacts; the data's state is lost when it had less. */
@@ -88,7 +94,9 @@ void vk_reset_plan_fini(vk_reset_plan *plan);
 /* Samples the observation from the present data. */
 void vk_env_observe(vk_env *env);
 
-/* The flame's site is shown while the knob is on: alpha toggles between -1 and 2. */
+/* The flame's site is hidden by a reset and shown while the knob is on from then on: its alpha
+ * toggles between -1 and 2. */
+void vk_env_hide_flame(vk_env *env);
 void vk_env_update_flame(vk_env *env);
 
 #endif

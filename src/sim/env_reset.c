@@ -11,6 +11,9 @@
 
 enum { TRIES_PER_PLACEMENT = 5000, TRIES_PER_RESET = 100 };
 
+/* Buffers that an unstable episode made larger than this (0.7 GB were seen) are given back. */
+enum { CONTACTS_KEPT = 2 * VK_SCENE_N_CONTACT };
+
 /* ---- plan ---------------------------------------------------------------------------------- */
 
 static vk_status resolve_placement(vk_placement *out, const vk_scene *s, const vk_pack_atom *atom,
@@ -42,12 +45,39 @@ static vk_status resolve_placement(vk_placement *out, const vk_scene *s, const v
   return VK_OK;
 }
 
+/* LIBERO has samplers for things on regions, in regions and on objects. It passes over the rest, so
+ * that what is put on a fixture as a whole, or in an object, stays where its MJCF has it. */
+static bool is_ignored(const vk_scene *s, const vk_pack_atom *atom)
+{
+  int below = vk_scene_find_instance(s, vk_pack_text(s->pack, atom->b));
+  return atom->kind == VK_ATOM_IN ? below >= 0 : below >= s->n_object;
+}
+
 /* 0 on the arena, 1 On a site, 2 In a site, 3 on an object: the order of LIBERO's samplers. */
 static int sampler_rank(const vk_placement *p)
 {
   if (p->site >= 0)
     return p->is_inside ? 2 : 1;
   return p->below >= 0 ? 3 : 0;
+}
+
+/* Everything once, and after what it stands on. */
+static vk_status check_order(const vk_reset_plan *plan, const vk_scene *s, vk_err *err)
+{
+  for (int i = 0; i < plan->n_placement; i++) {
+    const vk_placement *p = &plan->placement[i];
+    bool has_below = p->below < 0;
+    for (int k = 0; k < i; k++) {
+      if (plan->placement[k].instance == p->instance)
+        return vk_fail(err, VK_E_FORMAT, "%s: init places %s twice", s->id,
+                       s->instance[p->instance].name);
+      has_below |= plan->placement[k].instance == p->below;
+    }
+    if (!has_below)
+      return vk_fail(err, VK_E_FORMAT, "%s: init puts %s on %s, which is not placed before it",
+                     s->id, s->instance[p->instance].name, s->instance[p->below].name);
+  }
+  return VK_OK;
 }
 
 vk_status vk_reset_plan_init(vk_reset_plan *plan, const vk_scene *s, vk_err *err)
@@ -66,6 +96,8 @@ vk_status vk_reset_plan_init(vk_reset_plan *plan, const vk_scene *s, vk_err *err
   for (size_t i = 0; i < n; i++) {
     const vk_pack_atom *atom = &s->pack->atom[s->task->init + i];
     if (atom->kind == VK_ATOM_ON || atom->kind == VK_ATOM_IN) {
+      if (is_ignored(s, atom))
+        continue;
       VK_TRY_DONE(resolve_placement(&unsorted[n_unsorted++], s, atom, err));
       continue;
     }
@@ -79,6 +111,7 @@ vk_status vk_reset_plan_init(vk_reset_plan *plan, const vk_scene *s, vk_err *err
         plan->placement[plan->n_placement++] = unsorted[i];
   for (int i = 0; i < plan->n_placement; i++)
     plan->has_site |= plan->placement[i].site >= 0;
+  st = check_order(plan, s, err);
 done:
   free(unsorted);
   return st;
@@ -170,10 +203,10 @@ static bool overlaps(const vk_env *env, int instance, const double p[3])
   const vk_scene *s = env->scene;
   const vk_pack_class *cls = s->instance[instance].cls;
   for (int i = 0; i < s->n_instance; i++) {
-    if (!env->pose[i].is_placed)
+    if (!env->place[i].is_placed)
       continue;
     const vk_pack_class *other = s->instance[i].cls;
-    const double *q = env->pose[i].p;
+    const double *q = env->place[i].p;
     double dx = p[0] - q[0], dy = p[1] - q[1];
     if (sqrt(dx * dx + dy * dy) <= other->radius_m + cls->radius_m &&
         p[2] - q[2] <= other->top_m - cls->bottom_m)
@@ -185,7 +218,7 @@ static bool overlaps(const vk_env *env, int instance, const double p[3])
 /* Returns false when no free place was found. */
 static bool draw_position(vk_env *env, int instance, const place_area *area)
 {
-  vk_pose *pose = &env->pose[instance];
+  vk_place *pose = &env->place[instance];
   const vk_pack_class *cls = env->scene->instance[instance].cls;
   vk_mt19937 *rng = &env->core.rng;
   for (int i = 0; i < TRIES_PER_PLACEMENT; i++) {
@@ -215,7 +248,7 @@ static void arena_area(place_area *area, const vk_env *env, const vk_placement *
  * quaternion; needs mj_kinematics of that model. */
 static void site_area(place_area *area, const vk_env *env, const vk_placement *p)
 {
-  const vk_pose *below = &env->pose[p->below];
+  const vk_place *below = &env->place[p->below];
   double R[9], offset[3];
   *area = (place_area){.avoid = true};
   vk_quat_to_mat_f32(below->quat, R);
@@ -234,14 +267,14 @@ static void site_area(place_area *area, const vk_env *env, const vk_placement *p
 static void object_area(place_area *area, const vk_env *env, const vk_placement *p)
 {
   *area = (place_area){.z_offset = env->scene->problem->object_z_offset_m};
-  memcpy(area->base, env->pose[p->below].p, sizeof area->base);
+  memcpy(area->base, env->place[p->below].p, sizeof area->base);
   area->base[2] += env->scene->instance[p->below].cls->top_m;
 }
 
 static bool draw_placement(vk_env *env, const vk_placement *p)
 {
   bool is_object = p->instance < env->scene->n_object;
-  vk_pose *pose = &env->pose[p->instance];
+  vk_place *pose = &env->place[p->instance];
   const vk_pack_class *cls = env->scene->instance[p->instance].cls;
   place_area area;
   if (p->site >= 0)
@@ -270,7 +303,7 @@ static bool draw_placement(vk_env *env, const vk_placement *p)
   return true;
 }
 
-/* One try of a reset: all its draws, into env->pose and the property joints of data->qpos, which
+/* One try of a reset: all its draws, into env->place and the property joints of data->qpos, which
  * otherwise stands at home. Returns false when something found no place. */
 static bool draw_try(vk_env *env)
 {
@@ -293,7 +326,7 @@ static bool draw_try(vk_env *env)
   if (plan->has_site)
     mj_kinematics(&env->model, d);
   for (int i = 0; i < env->scene->n_instance; i++)
-    env->pose[i].is_placed = false;
+    env->place[i].is_placed = false;
   for (int i = 0; i < plan->n_placement; i++)
     if (!draw_placement(env, &plan->placement[i]))
       return false;
@@ -318,7 +351,7 @@ static void apply_reset(vk_env *env, void *arg)
   mjModel *m = &env->model;
   mjData *d = env->data;
   for (int i = 0; i < s->n_instance; i++) {
-    const vk_pose *pose = &env->pose[i];
+    const vk_place *pose = &env->place[i];
     if (!pose->is_placed)
       continue;
     double *p =
@@ -340,6 +373,8 @@ vk_status vk_env_skip_resets(vk_env *env, int n, vk_err *err)
 
 vk_status vk_env_reset(vk_env *env, vk_err *err)
 {
+  if (env->n_contact_max > CONTACTS_KEPT)
+    VK_TRY(vk_env_set_capacity(env, CONTACTS_KEPT, err));
   VK_TRY(ensure_home(env, err));
   VK_TRY(draw_reset(env, err));
   mjData *d = env->data;
@@ -353,7 +388,7 @@ vk_status vk_env_reset(vk_env *env, vk_err *err)
   VK_TRY(vk_env_run(env, apply_reset, NULL, err));
   env->core.n_forced = 1;
   env->core.success = false;
-  vk_env_update_flame(env);
+  vk_env_hide_flame(env);
   vk_env_observe(env);
   return VK_OK;
 }

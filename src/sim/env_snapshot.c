@@ -8,8 +8,6 @@
 typedef struct header {
   const vk_scene *scene;
   int n_contact;
-  int has_home;
-  vk_osc home_osc;
   vk_env_core core;
 } header;
 
@@ -47,7 +45,6 @@ static void visit_env(walk *w, vk_env *env, int n_contact)
   visit_doubles(w, d->qvel, m->nv);
   visit_doubles(w, d->qacc_warmstart, m->nv);
   visit_doubles(w, d->ctrl, m->nu);
-  visit_doubles(w, env->home_qpos, m->nq);
   for (int i = env->scene->n_object; i < env->scene->n_instance; i++) {
     int body = env->scene->instance[i].body;
     visit_doubles(w, m->body_pos + 3 * body, 3);
@@ -65,6 +62,8 @@ static void visit_env(walk *w, vk_env *env, int n_contact)
   visit_doubles(w, d->site_xmat, 9 * m->nsite);
   visit_doubles(w, d->cam_xpos, 3 * m->ncam);
   visit_doubles(w, d->cam_xmat, 9 * m->ncam);
+  visit_doubles(w, d->light_xpos, 3 * m->nlight);
+  visit_doubles(w, d->light_xdir, 3 * m->nlight);
   visit(w, d->contact, sizeof(mjContact) * (size_t)n_contact);
 }
 
@@ -77,11 +76,7 @@ size_t vk_env_snapshot_size(const vk_env *env)
 
 void vk_env_save(const vk_env *env, void *snapshot)
 {
-  header h = {.scene = env->scene,
-              .n_contact = env->data->ncon,
-              .has_home = env->has_home,
-              .home_osc = env->home_osc,
-              .core = env->core};
+  header h = {.scene = env->scene, .n_contact = env->data->ncon, .core = env->core};
   memcpy(snapshot, &h, sizeof h);
   walk w = {.direction = SAVE, .at = (char *)snapshot + sizeof h};
   visit_env(&w, (vk_env *)env, h.n_contact);
@@ -96,15 +91,16 @@ vk_status vk_env_load(vk_env *env, const void *snapshot, size_t size, vk_err *er
   memcpy(&h, snapshot, sizeof h);
   if (h.scene != env->scene)
     return vk_fail(err, VK_E_MISMATCH, "%s: the snapshot is of another task", env->scene->id);
-  VK_TRY(vk_env_reserve_contacts(env, h.n_contact, err));
+  if (h.n_contact < 0 || h.n_contact > VK_ENV_CONTACT_MAX)
+    return vk_fail(err, VK_E_RANGE, "%s: a snapshot of %d contacts, expected 0 to %d",
+                   env->scene->id, h.n_contact, VK_ENV_CONTACT_MAX);
   walk w = {.direction = SIZE};
   visit_env(&w, env, h.n_contact);
   if (size != sizeof h + w.n)
     return vk_fail(err, VK_E_SHAPE, "%s: a snapshot of %zu bytes, expected %zu", env->scene->id,
                    size, sizeof h + w.n);
+  VK_TRY(vk_env_reserve_contacts(env, h.n_contact, err));
   env->core = h.core;
-  env->has_home = h.has_home;
-  env->home_osc = h.home_osc;
   env->data->ncon = h.n_contact;
   w = (walk){.direction = LOAD, .at = (char *)(uintptr_t)snapshot + sizeof h};
   visit_env(&w, env, h.n_contact);

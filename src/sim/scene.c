@@ -237,22 +237,19 @@ static vk_status find_instances(vk_scene *scene, vk_err *err)
   return VK_OK;
 }
 
-/* The flame of a class that turns on: site "INSTANCE_burner", lit by the instance's first joint. */
+/* The flame of a class that turns on: the first site "INSTANCE_burner". */
 static void find_burner(vk_scene *scene)
 {
-  scene->site_burner = scene->joint_burner = -1;
-  for (int i = 0; i < scene->n_instance && scene->site_burner < 0; i++) {
+  scene->site_burner = -1;
+  for (int i = 0; i < scene->n_instance; i++) {
     char name[256];
-    vk_atom atom;
     snprintf(name, sizeof name, "%s_burner", scene->instance[i].name);
     int site = mj_name2id(scene->model, mjOBJ_SITE, name);
-    if (site < 0 ||
-        vk_scene_resolve_atom(scene, VK_ATOM_TURNON, scene->instance[i].name, "", &atom, NULL) !=
-            VK_OK ||
-        !atom.n_joint)
-      continue;
-    scene->site_burner = site;
-    scene->joint_burner = atom.joint[0];
+    if (site >= 0 && vk_scene_resolve_atom(scene, VK_ATOM_TURNON, scene->instance[i].name, "",
+                                           &scene->atom_burner, NULL) == VK_OK) {
+      scene->site_burner = site;
+      return;
+    }
   }
 }
 

@@ -41,7 +41,7 @@ typedef struct vk_scene {
   const vk_pack *pack;
   const vk_pack_task *task;
   const vk_pack_problem *problem;
-  char id[64];    /* "libero_spatial/3" */
+  char id[VK_PACK_NAME_MAX + 12]; /* "libero_spatial/3" */
   mjModel *model; /* poses of fixtures as the MJCF has them; environments copy what they change */
   int n_object, n_fixture, n_instance; /* instances: objects first, then fixtures */
   vk_instance *instance;
@@ -56,7 +56,7 @@ typedef struct vk_scene {
   int arm_qpos, arm_qvel; /* addresses of the first of seven */
   int finger_qpos;        /* address of the first of two */
   int site_burner;        /* site of a stove's flame, -1: none */
-  int joint_burner;
+  vk_atom atom_burner;    /* TurnOn of that stove: whether it burns */
 } vk_scene;
 
 /* Composes, compiles (or takes from cache_dir/HASH.mjb) and resolves a task.

@@ -133,7 +133,8 @@ static void burner_is_found(void **state)
 {
   vk_scene *s = new_scene("libero_goal/0", NULL);
   assert_string_equal(mj_id2name(s->model, mjOBJ_SITE, s->site_burner), "flat_stove_1_burner");
-  assert_string_equal(mj_id2name(s->model, mjOBJ_JOINT, s->joint_burner), "flat_stove_1_button");
+  assert_string_equal(mj_id2name(s->model, mjOBJ_JOINT, s->atom_burner.joint[0]),
+                      "flat_stove_1_button");
   vk_scene_free(s);
   s = new_scene("libero_object/0", NULL);
   assert_int_equal(s->site_burner, -1);
