@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "core/cpu.h"
 #include "core/json.h"
+#include "core/signal.h"
 #include "core/sys.h"
 #include "sim/env_batch.h"
 #include "sim/model_cache.h"
@@ -104,7 +105,9 @@ static vk_status begin_episode(vk_env *env, const vk_scene *scene, int n_wait, v
   double *state = malloc(sizeof *state * (size_t)scene->n_state);
   if (!state)
     return vk_fail(err, VK_E_NOMEM, "no memory for a state");
-  vk_status st = vk_env_reset(env, err);
+  vk_status st = vk_signal_check(err);
+  if (st == VK_OK)
+    st = vk_env_reset(env, err);
   if (st == VK_OK)
     st = vk_pack_init_row(scene->pack, scene->task, 0, state, err);
   if (st == VK_OK)
@@ -131,8 +134,10 @@ static vk_status measure_steps(bench *b, const char *name, vk_env *env, vk_err *
   for (int r = 0; r < n_rep; r++) {
     draw_actions(&rng, action, n_step);
     double start_s = vk_sys_monotonic_s(), start_cpu_s = thread_cpu_s();
-    for (int i = 0; i < n_step; i++)
+    for (int i = 0; i < n_step; i++) {
+      VK_TRY_DONE(vk_signal_check(err));
       VK_TRY_DONE(vk_env_step(env, action + i * VK_N_ACTION, NULL, err));
+    }
     cpu_rate[r] = n_step / (thread_cpu_s() - start_cpu_s);
     rate[r] = n_step / (vk_sys_monotonic_s() - start_s);
   }
@@ -167,7 +172,7 @@ static vk_status measure_memory(bench *b, const char *name, const vk_scene *scen
     VK_TRY_DONE(vk_env_new(&env[i], scene, err));
     VK_TRY_DONE(begin_episode(env[i], scene, 10, err));
   }
-  double mb = ((double)vk_sys_resident_bytes() - before) / (1024.0 * 1024.0) / N_FURTHER_ENV;
+  double mb = ((double)vk_sys_resident_bytes() - before) / 1e6 / N_FURTHER_ENV;
   st = add_result(b, name, "memory", mb, "MB/environment", err);
 done:
   for (int i = 0; i < N_FURTHER_ENV; i++)
@@ -197,6 +202,7 @@ static vk_status batch_rate(const bench *b, const vk_scene *scene, int n_thread,
   }
   double start_s = vk_sys_monotonic_s();
   for (int k = 0; k < N_THREAD_STEP; k++) {
+    VK_TRY_DONE(vk_signal_check(err));
     draw_actions(&rng, action, N);
     vk_env_batch_step_async(batch, 0, N, NULL);
     vk_env_batch_wait(batch, 0, N);

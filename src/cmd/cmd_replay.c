@@ -6,6 +6,8 @@
 
 #include "cmd/cmd.h"
 #include "core/json.h"
+#include "core/progress.h"
+#include "core/signal.h"
 #include "core/thread.h"
 #include "sim/replay.h"
 
@@ -26,10 +28,13 @@ static const uint64_t max_file_bytes = 1u << 30;
 typedef struct replay_job {
   const vk_pack *pack;
   const char *const *file;
+  int n;
+  vk_isa isa;
   bool each_step;
   vk_replay *result;
   vk_status *status;
   vk_err *error;
+  vk_progress progress;
 } replay_job;
 
 static vk_status replay_file(const replay_job *job, int i, vk_err *err)
@@ -37,12 +42,13 @@ static vk_status replay_file(const replay_job *job, int i, vk_err *err)
   vk_npz rec = {0};
   vk_scene *scene = NULL;
   uint32_t i_task;
+  VK_TRY(vk_signal_check(err));
   vk_status st = vk_npz_read(&rec, job->file[i], max_file_bytes, err);
   if (st != VK_OK)
     return st;
   VK_TRY_DONE(vk_replay_task(&rec, job->pack, &i_task, err));
   VK_TRY_DONE(vk_scene_new(&scene, job->pack, i_task, NULL, err));
-  VK_TRY_DONE(vk_replay_run(&job->result[i], &rec, scene, job->each_step, err));
+  VK_TRY_DONE(vk_replay_run(&job->result[i], &rec, scene, job->isa, job->each_step, err));
 done:
   vk_scene_free(scene);
   vk_npz_free(&rec);
@@ -53,9 +59,9 @@ done:
 
 static void run_one(void *arg, int i, int i_thread)
 {
-  (void)i_thread;
-  const replay_job *job = arg;
+  replay_job *job = arg;
   job->status[i] = replay_file(job, i, &job->error[i]);
+  vk_progress_add(&job->progress, 1);
 }
 
 static void add_number(cJSON *object, const char *key, double value)
@@ -88,18 +94,30 @@ static cJSON *result_json(const char *file, const vk_replay *r)
   return o;
 }
 
+static cJSON *error_json(const char *file, const vk_err *error)
+{
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "file", file);
+  cJSON_AddStringToObject(o, "error", error->text);
+  return o;
+}
+
 static const char *base_name(const char *path)
 {
   const char *slash = strrchr(path, '/');
   return slash ? slash + 1 : path;
 }
 
-static void print_table(const replay_job *job, int n)
+static void print_table(const replay_job *job)
 {
   printf("%-24s %5s %8s %8s %8s %8s %8s %s\n", "file", "steps", "reset", "@10", "@50", "max",
          "success", job->each_step ? "each<1e-9  predicates" : "predicates");
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < job->n; i++) {
     const vk_replay *r = &job->result[i];
+    if (job->status[i] != VK_OK) {
+      printf("%-24s error: %s\n", base_name(job->file[i]), job->error[i].text);
+      continue;
+    }
     printf("%-24s %5d %8.1e %8.1e %8.1e %8.1e %8s ", base_name(job->file[i]), r->n_step,
            r->reset_max_abs, r->max_abs_qpos_10, r->max_abs_qpos_50, r->max_abs_qpos,
            r->n_success_differs ? "differs" : "equal");
@@ -109,18 +127,57 @@ static void print_table(const replay_job *job, int n)
   }
 }
 
-static vk_status print_results(const replay_job *job, int n, bool as_json, vk_err *err)
+static vk_status print_results(const replay_job *job, bool as_json, vk_err *err)
 {
   if (!as_json) {
-    print_table(job, n);
+    print_table(job);
     return VK_OK;
   }
   cJSON *top = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(top, "files");
-  for (int i = 0; i < n; i++)
-    cJSON_AddItemToArray(files, result_json(job->file[i], &job->result[i]));
+  for (int i = 0; i < job->n; i++)
+    cJSON_AddItemToArray(files, job->status[i] == VK_OK ? result_json(job->file[i], &job->result[i])
+                                                        : error_json(job->file[i], &job->error[i]));
   vk_status st = vk_json_print(top, err);
   cJSON_Delete(top);
   return st;
+}
+
+/* Prints what could be replayed; the first that could not is the command's error. */
+static vk_status finish(const replay_job *job, bool as_json, vk_err *err)
+{
+  int n_bad = 0, i_bad = 0;
+  for (int i = job->n - 1; i >= 0; i--)
+    if (job->status[i] != VK_OK) {
+      n_bad++;
+      i_bad = i;
+    }
+  VK_TRY(vk_signal_check(err));
+  if (n_bad < job->n)
+    VK_TRY(print_results(job, as_json, err));
+  if (n_bad == 0)
+    return VK_OK;
+  if (job->n == 1)
+    return vk_fail(err, job->status[0], "%s", job->error[0].text);
+  return vk_fail(err, job->status[i_bad],
+                 "%d of %d recordings could not be replayed; the first: %s", n_bad, job->n,
+                 job->error[i_bad].text);
+}
+
+static vk_status replay_all(replay_job *job, const vk_common_args *common, vk_err *err)
+{
+  vk_pool *pool = NULL;
+  vk_log log;
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  VK_TRY(vk_isa_parse(common->isa, &cpu, &job->isa, err));
+  VK_TRY(vk_pool_new(&pool, (int)common->n_thread, err));
+  vk_log_init(&log, stderr);
+  vk_progress_init(&job->progress, common->quiet ? NULL : &log, "replay", "recordings", job->n, 0);
+  vk_pool_run(pool, run_one, job, job->n);
+  vk_progress_fini(&job->progress);
+  vk_log_fini(&log);
+  vk_pool_free(pool);
+  return finish(job, common->json, err);
 }
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)
@@ -128,8 +185,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   const replay_args *args = call->args;
   int n = call->n_positional;
   vk_pack pack = {0};
-  vk_pool *pool = NULL;
-  replay_job job = {.pack = &pack, .file = call->positional, .each_step = args->each_step};
+  replay_job job = {.pack = &pack, .file = call->positional, .n = n, .each_step = args->each_step};
   job.result = calloc((size_t)n, sizeof *job.result);
   job.status = calloc((size_t)n, sizeof *job.status);
   job.error = calloc((size_t)n, sizeof *job.error);
@@ -139,17 +195,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     goto done;
   }
   VK_TRY_DONE(vk_pack_open(&pack, call->common->pack, err));
-  VK_TRY_DONE(vk_pool_new(&pool, (int)call->common->n_thread, err));
-  vk_pool_run(pool, run_one, &job, n);
-  for (int i = 0; i < n && st == VK_OK; i++)
-    if (job.status[i] != VK_OK) {
-      *err = job.error[i];
-      st = job.status[i];
-    }
-  if (st == VK_OK)
-    st = print_results(&job, n, call->common->json, err);
+  st = replay_all(&job, call->common, err);
 done:
-  vk_pool_free(pool);
   vk_pack_close(&pack);
   free(job.result);
   free(job.status);
@@ -168,7 +215,9 @@ const vk_cmd vk_cmd_replay = {
         "every step agrees, and how many recorded truth values of predicates do.\n\n"
         "Differences are of joint positions, in m and rad. Contacts amplify rounding: after a "
         "grasp, 1e-3 is what the Python benchmark itself shows when its arm starts 1e-13 away. "
-        "With --each-step every step also starts from the recorded state before it.",
+        "With --each-step every step also starts from the recorded state before it.\n\n"
+        "A file that cannot be replayed is listed with the reason, the others are replayed, and "
+        "the exit code is 1.",
     .examples = "  vlakit replay libero_goal_00.npz\n  vlakit replay --each-step *.npz --json\n",
     .opts = opts,
     .args_size = sizeof(replay_args),

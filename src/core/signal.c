@@ -40,3 +40,8 @@ int vk_interrupted(void)
 {
   return atomic_load_explicit(&caught, memory_order_relaxed);
 }
+
+vk_status vk_signal_check(vk_err *err)
+{
+  return vk_interrupted() ? vk_fail(err, VK_E_INTERRUPTED, "interrupted") : VK_OK;
+}

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/signal.h"
+
 /* Largest |a - b|; NaN counts as infinite. */
 static double worst(const double *a, const double *b, int n)
 {
@@ -114,6 +116,7 @@ static vk_status step_and_compare(player *p, int t, double *abs_qpos, bool *succ
                                   vk_err *err)
 {
   vk_step step;
+  VK_TRY(vk_signal_check(err));
   VK_TRY(vk_env_step(p->env, p->action + VK_N_ACTION * t, &step, err));
   vk_env_get_state(p->env, p->work);
   *abs_qpos = worst(p->work + 1, p->state + (size_t)t * (size_t)p->n_state + 1, p->nq);
@@ -190,6 +193,7 @@ static vk_status check_samples(player *p, const vk_atom *atom, int n_atom, vk_re
       vk_npz_f64(p->rec, "pred_state_before", 2, (int64_t[]){n_sample, p->n_state}, &state, err));
   VK_TRY(begin_episode(p, err));
   for (int i = 0; i < n_sample; i++) {
+    VK_TRY(vk_signal_check(err));
     vk_env_put_state(p->env, state + (size_t)i * (size_t)p->n_state);
     VK_TRY(vk_env_rebuild_controller(p->env, err));
     VK_TRY(vk_env_step(p->env, nothing, NULL, err));
@@ -224,16 +228,18 @@ done:
   return st;
 }
 
-vk_status vk_replay_run(vk_replay *out, const vk_npz *rec, const vk_scene *scene, bool each_step,
-                        vk_err *err)
+vk_status vk_replay_run(vk_replay *out, const vk_npz *rec, const vk_scene *scene, vk_isa isa,
+                        bool each_step, vk_err *err)
 {
   player p;
   memset(out, 0, sizeof *out);
   snprintf(out->task, sizeof out->task, "%s", scene->id);
   vk_status st = open_player(&p, rec, scene, err);
   out->n_step = p.n_step;
-  if (st == VK_OK)
+  if (st == VK_OK) {
+    vk_env_set_isa(p.env, isa);
     st = compare_resets(&p, &out->reset_max_abs, err);
+  }
   if (st == VK_OK)
     st = compare_episode(&p, out, err);
   if (st == VK_OK)

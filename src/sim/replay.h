@@ -5,6 +5,7 @@
 #ifndef VK_SIM_REPLAY_H
 #define VK_SIM_REPLAY_H
 
+#include "core/cpu.h"
 #include "core/npy.h"
 #include "sim/env.h"
 
@@ -32,9 +33,10 @@ typedef struct vk_replay {
 VK_NODISCARD vk_status vk_replay_task(const vk_npz *recording, const vk_pack *pack,
                                       uint32_t *i_task, vk_err *err);
 
-/* Runs resets, episode, predicates and, when asked, single steps.
- * Errors: VK_E_SHAPE and VK_E_FORMAT when arrays do not fit the task, and the environment's. */
+/* Runs resets, episode, predicates and, when asked, single steps, on the path isa.
+ * Errors: VK_E_SHAPE and VK_E_FORMAT when arrays do not fit the task, VK_E_INTERRUPTED, and the
+ * environment's. */
 VK_NODISCARD vk_status vk_replay_run(vk_replay *out, const vk_npz *recording, const vk_scene *scene,
-                                     bool each_step, vk_err *err);
+                                     vk_isa isa, bool each_step, vk_err *err);
 
 #endif

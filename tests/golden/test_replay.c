@@ -30,8 +30,10 @@ static vk_status replay(const job *j, int i, vk_replay *out, vk_err *err)
     st = vk_replay_task(&rec, j->pack, &i_task, err);
   if (st == VK_OK)
     st = vk_scene_new(&scene, j->pack, i_task, NULL, err);
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
   if (st == VK_OK)
-    st = vk_replay_run(out, &rec, scene, true, err);
+    st = vk_replay_run(out, &rec, scene, vk_isa_best(&cpu), true, err);
   vk_scene_free(scene);
   vk_npz_free(&rec);
   return st;

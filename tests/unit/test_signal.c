@@ -37,10 +37,10 @@ static int in_child(int (*body)(void))
 static int first_request(void)
 {
   vk_signal_init();
-  if (vk_interrupted() != 0)
+  if (vk_interrupted() != 0 || vk_signal_check(NULL) != VK_OK)
     return 1;
   raise(SIGTERM);
-  return vk_interrupted() == SIGTERM ? 0 : 2;
+  return vk_interrupted() == SIGTERM && vk_signal_check(NULL) == VK_E_INTERRUPTED ? 0 : 2;
 }
 
 static int twin_requests(void)
