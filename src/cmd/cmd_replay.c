@@ -80,6 +80,8 @@ static cJSON *result_json(const char *file, const vk_replay *r)
   add_number(o, "max_abs_qpos_10", r->max_abs_qpos_10);
   add_number(o, "max_abs_qpos_50", r->max_abs_qpos_50);
   add_number(o, "max_abs_qpos", r->max_abs_qpos);
+  add_number(o, "max_abs_obs_10", r->max_abs_obs_10);
+  add_number(o, "max_abs_ctrl_10", r->max_abs_ctrl_10);
   add_number(o, "end_abs_qpos", r->end_abs_qpos);
   add_number(o, "first_step_over_1e6", r->first_step_over_1e6);
   cJSON_AddBoolToObject(o, "success_match", r->n_success_differs == 0);

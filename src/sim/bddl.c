@@ -22,8 +22,6 @@ typedef struct bddl_reader {
   unsigned seen; /* bit per section */
 } bddl_reader;
 
-static const char *const atom_name[VK_ATOM_N] = {"on", "in", "open", "close", "turnon", "turnoff"};
-
 /* ---- tokens --------------------------------------------------------------------------------- */
 
 /* Splits text, which is lower case by now, at white space and parentheses; words are ended with NUL
@@ -257,12 +255,11 @@ static vk_status read_atoms(bddl_reader *r, vk_bddl_atom **atom, int *n_atom)
   while (accept(r, "(")) {
     VK_TRY(grow(r, atom, *n_atom, sizeof **atom));
     vk_bddl_atom *a = &(*atom)[*n_atom];
-    *a = (vk_bddl_atom){.kind = VK_ATOM_N, .b = "", .line = peek(r)->line};
-    for (int k = 0; k < VK_ATOM_N; k++)
-      if (a->kind == VK_ATOM_N && accept(r, atom_name[k]))
-        a->kind = (vk_atom_kind)k;
+    const bddl_token *t = peek(r);
+    *a = (vk_bddl_atom){.kind = vk_atom_find(t->text ? t->text : ""), .b = "", .line = t->line};
     if (a->kind == VK_ATOM_N)
       return fail_token(r, "On, In, Open, Close, TurnOn or TurnOff");
+    r->at++;
     VK_TRY(read_word(r, "a name", &a->a));
     if (a->kind == VK_ATOM_ON || a->kind == VK_ATOM_IN)
       VK_TRY(read_word(r, "a second name", &a->b));

@@ -68,7 +68,6 @@ static vk_status read_rotations(vk_pack_class *c, const cJSON *row, const char *
 static vk_status read_articulations(vk_pack_class *c, const cJSON *row, const char *name,
                                     vk_err *err)
 {
-  static const char *const atoms[] = {"on", "in", "open", "close", "turnon", "turnoff"};
   static const char *const cmps[] = {"<", "<=", ">", ">="};
   static const char *const joins[] = {"any", "all"};
   const cJSON *list, *item;
@@ -76,17 +75,19 @@ static vk_status read_articulations(vk_pack_class *c, const cJSON *row, const ch
   cJSON_ArrayForEach(item, list)
   {
     vk_pack_articulation a = {0};
-    int atom = find_word(word_at(item, 0), atoms, VK_COUNT(atoms));
+    const char *word = word_at(item, 0);
+    vk_atom_kind atom = vk_atom_find(word ? word : "");
     int cmp = find_word(word_at(item, 1), cmps, VK_COUNT(cmps));
     int join = find_word(word_at(item, 3), joins, VK_COUNT(joins));
-    if (c->n_articulation == VK_PACK_ARTICULATION_MAX || atom < VK_ATOM_OPEN || cmp < 0 ||
-        join < 0 || !number_at(item, 2, &a.threshold) || !number_at(item, 4, &a.draw_lo) ||
-        !number_at(item, 5, &a.draw_hi) || cJSON_GetArraySize(item) != 6)
+    if (c->n_articulation == VK_PACK_ARTICULATION_MAX || atom < VK_ATOM_OPEN || atom == VK_ATOM_N ||
+        cmp < 0 || join < 0 || !number_at(item, 2, &a.threshold) ||
+        !number_at(item, 4, &a.draw_lo) || !number_at(item, 5, &a.draw_hi) ||
+        cJSON_GetArraySize(item) != 6)
       return vk_fail(err, VK_E_FORMAT,
                      "class %s: \"articulation\" must be up to %d of [atom, comparison, threshold, "
                      "any or all, low, high]",
                      name, VK_PACK_ARTICULATION_MAX);
-    a.atom = (uint32_t)atom;
+    a.atom = atom;
     a.cmp = (uint32_t)cmp;
     a.every = (uint32_t)join;
     c->articulation[c->n_articulation++] = a;

@@ -2,7 +2,7 @@
  * uncoupled, as robosuite 1.4.0 computes it, its float32 rotation goal and stale first step
  * included.
  * Source: robosuite 1.4.0 controllers/osc.py, utils/transform_utils.py (quat2mat). Test:
- * tests/unit/test_osc.c, `vlakit replay` (torques of recorded substeps). */
+ * tests/unit/test_osc.c, `vlakit replay` (recorded torques). */
 #ifndef VK_SIM_OSC_H
 #define VK_SIM_OSC_H
 

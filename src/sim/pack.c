@@ -10,9 +10,24 @@
 #include "core/opt.h"
 #include "sim/pack_check.h"
 
-static const char pack_magic[8] = "VLAPACK\n";
-enum { PACK_HEAD = 64, PACK_ALIGN = 64 };
 static const size_t pack_bytes_max = 1u << 30; /* far above any pack; bounds what is read */
+
+static const char *const atom_name[VK_ATOM_N] = {"on", "in", "open", "close", "turnon", "turnoff"};
+
+const char *vk_atom_name(vk_atom_kind kind)
+{
+  return atom_name[kind];
+}
+
+vk_atom_kind vk_atom_find(const char *word)
+{
+  int kind = 0;
+  while (kind < VK_ATOM_N && strcmp(atom_name[kind], word) != 0)
+    kind++;
+  return (vk_atom_kind)kind;
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static uint32_t read_u32(const unsigned char *p)
 {
@@ -28,7 +43,7 @@ static uint64_t read_u64(const unsigned char *p)
 static vk_status check_head(const unsigned char *b, size_t n, char hash[65], const char *what,
                             vk_err *err)
 {
-  if (n < 16 || memcmp(b, pack_magic, sizeof pack_magic) != 0)
+  if (n < 16 || memcmp(b, VK_PACK_MAGIC, 8) != 0)
     return vk_fail(err, VK_E_FORMAT, "%s is not a scene pack (%zu bytes, no \"VLAPACK\" mark)",
                    what, n);
   uint32_t version = read_u32(b + 8), n_section = read_u32(b + 12);
@@ -37,13 +52,13 @@ static vk_status check_head(const unsigned char *b, size_t n, char hash[65], con
                    "%s is a scene pack of version %u, this program reads version %d: make it again "
                    "with `vlakit import libero`",
                    what, version, VK_PACK_VERSION);
-  if (n < PACK_HEAD + 16 * VK_PACK_N_SECTION || n_section != VK_PACK_N_SECTION)
+  if (n < VK_PACK_HEAD + 16 * VK_PACK_N_SECTION || n_section != VK_PACK_N_SECTION)
     return vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes and %u sections, expected %d", what,
                    n, n_section, VK_PACK_N_SECTION);
   if (read_u64(b + 16) != n || read_u64(b + 24) != 0)
     return vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes, but its header says %llu", what, n,
                    (unsigned long long)read_u64(b + 16));
-  vk_sha256_hex(b + PACK_HEAD, n - PACK_HEAD, hash);
+  vk_sha256_hex(b + VK_PACK_HEAD, n - VK_PACK_HEAD, hash);
   char stored[65];
   for (int i = 0; i < 32; i++)
     snprintf(stored + 2 * i, 3, "%02x", b[32 + i]);
@@ -64,12 +79,12 @@ vk_status vk_pack_open_bytes(vk_pack *pack, void *bytes, size_t n, const char *w
   vk_status st = VK_OK;
   VK_TRY_DONE(check_head(b, n, pack->hash, what, err));
 
-  const unsigned char *at = b + PACK_HEAD;
-  uint64_t end = PACK_HEAD + 16 * VK_PACK_N_SECTION; /* of what lies before the next section */
+  const unsigned char *at = b + VK_PACK_HEAD;
+  uint64_t end = VK_PACK_HEAD + 16 * VK_PACK_N_SECTION; /* of what lies before the next section */
 #define X(member, type)                                                                            \
   {                                                                                                \
     uint64_t offset = read_u64(at), count = read_u64(at + 8);                                      \
-    end = (end + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN;                                        \
+    end = (end + VK_PACK_ALIGN - 1) / VK_PACK_ALIGN * VK_PACK_ALIGN;                               \
     if (offset != end || offset > n || count > (n - offset) / sizeof(type)) {                      \
       st = vk_fail(err, VK_E_FORMAT, "scene pack %s: section %s does not fit the file", what,      \
                    #member);                                                                       \
@@ -82,7 +97,7 @@ vk_status vk_pack_open_bytes(vk_pack *pack, void *bytes, size_t n, const char *w
   }
   VK_PACK_SECTIONS(X)
 #undef X
-  if ((end + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN != n) {
+  if ((end + VK_PACK_ALIGN - 1) / VK_PACK_ALIGN * VK_PACK_ALIGN != n) {
     st = vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes, but its sections end at %llu", what,
                  n, (unsigned long long)end);
     goto done;

@@ -25,11 +25,19 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "core/fs.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "sections of a pack are used as they lie in the file, which is little-endian"
+#endif
+
+#define VK_PACK_MAGIC   "VLAPACK\n"
 #define VK_PACK_VERSION 1
 #define VK_PACK_NONE    UINT32_MAX
 
 enum {
+  VK_PACK_HEAD = 64,      /* bytes before the table of sections */
+  VK_PACK_ALIGN = 64,     /* of sections and of the whole file */
   VK_PACK_NAME_MAX = 120, /* bytes of a name */
   VK_PACK_DEPTH_MAX = 40, /* nesting of elements */
   VK_PACK_NUMBER_MAX = 16 /* numbers of an attribute */
@@ -87,6 +95,11 @@ typedef enum vk_atom_kind {
   VK_ATOM_TURNOFF,
   VK_ATOM_N
 } vk_atom_kind;
+
+/* "on", "in", "open", ... as BDDL writes it in lower case. */
+const char *vk_atom_name(vk_atom_kind kind);
+/* VK_ATOM_N for any other word. */
+vk_atom_kind vk_atom_find(const char *word);
 
 enum { VK_CMP_LT, VK_CMP_LE, VK_CMP_GT, VK_CMP_GE };
 
@@ -214,9 +227,9 @@ typedef struct vk_pack {
   size_t n_##member;
   VK_PACK_SECTIONS(X)
 #undef X
-  char hash[65]; /* the header's SHA-256 in hex */
-  char path[1024];
-  void *bytes; /* the whole file, owned */
+  char hash[65];             /* the header's SHA-256 in hex */
+  char path[VK_FS_PATH_MAX]; /* where it was found, for people */
+  void *bytes;               /* the whole file, owned */
   size_t n_byte;
 } vk_pack;
 

@@ -138,6 +138,15 @@ static vk_status check_root(const vk_pack *p, unsigned char *depth, uint32_t i, 
 
 static vk_status check_meshes(const vk_pack *p, vk_err *err)
 {
+  for (size_t i = 0; i < p->n_hull_frame; i++) {
+    const vk_pack_hull_frame *f = &p->hull_frame[i];
+    VK_TRY(check_finite(f->pos_m, 3, "hull frame", i, err));
+    VK_TRY(check_finite(f->quat, 4, "hull frame", i, err));
+    VK_TRY(check_finite(f->half_size_m, 3, "hull frame", i, err));
+    VK_TRY(check_finite(&f->radius_m, 1, "hull frame", i, err));
+    if (f->half_size_m[0] < 0 || f->half_size_m[1] < 0 || f->half_size_m[2] < 0 || f->radius_m < 0)
+      BAD("hull frame %zu: a negative size", i);
+  }
   for (size_t i = 0; i < p->n_mesh; i++) {
     const vk_pack_mesh *m = &p->mesh[i];
     VK_TRY(check_name(p, m->name, "mesh", i, err));
@@ -148,14 +157,8 @@ static vk_status check_meshes(const vk_pack *p, vk_err *err)
       continue;
     if (m->hull_frame >= p->n_hull_frame)
       BAD("mesh %zu: hull frame %u of %zu", i, m->hull_frame, p->n_hull_frame);
-    const vk_pack_hull_frame *f = &p->hull_frame[m->hull_frame];
-    VK_TRY(check_range(f->first, 9ull * m->n_triangle, p->n_f32, "f32", "hull frame", i, err));
-    VK_TRY(check_finite(f->pos_m, 3, "hull frame of mesh", i, err));
-    VK_TRY(check_finite(f->quat, 4, "hull frame of mesh", i, err));
-    VK_TRY(check_finite(f->half_size_m, 3, "hull frame of mesh", i, err));
-    VK_TRY(check_finite(&f->radius_m, 1, "hull frame of mesh", i, err));
-    if (f->half_size_m[0] < 0 || f->half_size_m[1] < 0 || f->half_size_m[2] < 0 || f->radius_m < 0)
-      BAD("mesh %zu: its hull frame has a negative size", i);
+    VK_TRY(check_range(p->hull_frame[m->hull_frame].first, 9ull * m->n_triangle, p->n_f32, "f32",
+                       "hull frame of mesh", i, err));
   }
   return VK_OK;
 }

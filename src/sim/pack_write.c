@@ -6,8 +6,6 @@
 #include "core/hash.h"
 #include "sim/pack_check.h"
 
-enum { PACK_HEAD = 64, PACK_ALIGN = 64 };
-
 void vk_pack_builder_fini(vk_pack_builder *b)
 {
 #define X(member, type) free(b->member);
@@ -123,13 +121,13 @@ static void write_u64(unsigned char *p, uint64_t v)
 
 static size_t align_up(size_t n)
 {
-  return (n + PACK_ALIGN - 1) / PACK_ALIGN * PACK_ALIGN;
+  return (n + VK_PACK_ALIGN - 1) / VK_PACK_ALIGN * VK_PACK_ALIGN;
 }
 
 /* Opens what was built, so that nothing is written that could not be read. */
 static vk_status check_built(const unsigned char *bytes, size_t n, char hash[65], vk_err *err)
 {
-  void *copy = aligned_alloc(PACK_ALIGN, align_up(n));
+  void *copy = aligned_alloc(VK_PACK_ALIGN, align_up(n));
   if (!copy)
     return vk_fail(err, VK_E_NOMEM, "no memory for a scene pack of %zu bytes", n);
   memcpy(copy, bytes, n);
@@ -145,19 +143,19 @@ vk_status vk_pack_build(const vk_pack_builder *b, void **bytes, size_t *n, char 
 {
   if (b->failed)
     return vk_fail(err, VK_E_NOMEM, "no memory for the scene pack, or above 2^32 items");
-  size_t size = align_up(PACK_HEAD + 16 * VK_PACK_N_SECTION);
+  size_t size = align_up(VK_PACK_HEAD + 16 * VK_PACK_N_SECTION);
 #define X(member, type) size = align_up(size + b->n_##member * sizeof(type));
   VK_PACK_SECTIONS(X)
 #undef X
-  unsigned char *p = aligned_alloc(PACK_ALIGN, size);
+  unsigned char *p = aligned_alloc(VK_PACK_ALIGN, size);
   if (!p)
     return vk_fail(err, VK_E_NOMEM, "no memory for a scene pack of %zu bytes", size);
   memset(p, 0, size);
-  memcpy(p, "VLAPACK\n", 8);
+  memcpy(p, VK_PACK_MAGIC, 8);
   write_u32(p + 8, VK_PACK_VERSION);
   write_u32(p + 12, VK_PACK_N_SECTION);
   write_u64(p + 16, size);
-  size_t at = align_up(PACK_HEAD + 16 * VK_PACK_N_SECTION), entry = PACK_HEAD;
+  size_t at = align_up(VK_PACK_HEAD + 16 * VK_PACK_N_SECTION), entry = VK_PACK_HEAD;
 #define X(member, type)                                                                            \
   write_u64(p + entry, at);                                                                        \
   write_u64(p + entry + 8, b->n_##member);                                                         \
@@ -169,7 +167,7 @@ vk_status vk_pack_build(const vk_pack_builder *b, void **bytes, size_t *n, char 
 #undef X
   vk_sha256 h;
   vk_sha256_init(&h);
-  vk_sha256_add(&h, p + PACK_HEAD, size - PACK_HEAD);
+  vk_sha256_add(&h, p + VK_PACK_HEAD, size - VK_PACK_HEAD);
   vk_sha256_end(&h, p + 32);
   vk_status st = check_built(p, size, hash, err);
   if (st != VK_OK) {

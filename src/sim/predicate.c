@@ -5,12 +5,6 @@
 
 #include "sim/scene.h"
 
-const char *vk_atom_name(vk_atom_kind kind)
-{
-  static const char *const name[VK_ATOM_N] = {"on", "in", "open", "close", "turnon", "turnoff"};
-  return name[kind];
-}
-
 static const vk_pack_articulation *find_articulation(const vk_pack_class *cls, vk_atom_kind kind)
 {
   for (uint32_t i = 0; i < cls->n_articulation; i++)

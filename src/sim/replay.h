@@ -1,7 +1,9 @@
 /* replay.h - plays a recording of the Python benchmark open loop and says how far we are from it.
  * The format of a recording: one .npz a task, with the arrays `suite task reset{1,2,3}_state
  * reset{1,2,3}_fixture_{pos,quat} reset{1,2,3}_rng_next init_row0 step_action step_state step_done
- * pred_atom pred_state_before pred_value`. Test: tests/golden/test_replay.c */
+ * pred_atom pred_state_before pred_value`, and where they were recorded
+ * `{reset1,init,step}_obs_robot {reset1,init}_obs_object obs_object obs_object_step step_ctrl`.
+ * Test: tests/golden/test_replay.c */
 #ifndef VK_SIM_REPLAY_H
 #define VK_SIM_REPLAY_H
 
@@ -9,7 +11,8 @@
 #include "core/npy.h"
 #include "sim/env.h"
 
-/* Errors are absolute differences of qpos in m and rad; NaN counts as infinite. */
+/* Errors are absolute differences, of qpos in m and rad; NaN counts as infinite. An error is NaN
+ * when the recording has nothing to compare with. */
 typedef struct vk_replay {
   char task[192]; /* "libero_spatial/3" */
   int n_step;
@@ -17,9 +20,11 @@ typedef struct vk_replay {
   double max_abs_qpos_10; /* over the first 10 steps */
   double max_abs_qpos_50;
   double max_abs_qpos;
-  double end_abs_qpos;        /* at the last step */
-  int first_step_over_1e6;    /* first step more than 1e-6 off, -1: none */
-  int n_success_differs;      /* steps whose success flag is not the recording's */
+  double end_abs_qpos;     /* at the last step */
+  double max_abs_obs_10;   /* observations of reset 1, of the init state, of the first 10 steps */
+  double max_abs_ctrl_10;  /* torques (N*m) and finger targets (m) that end the first 10 steps */
+  int first_step_over_1e6; /* first step more than 1e-6 off, -1: none */
+  int n_success_differs;   /* steps whose success flag is not the recording's */
   int n_pred, n_pred_differs; /* recorded truth values of atoms */
   /* each step from the recorded state before it */
   bool has_each_step;

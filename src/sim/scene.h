@@ -85,9 +85,6 @@ int vk_scene_find_instance(const vk_scene *scene, const char *name);
 /* The task's region of that full key, or NULL. */
 const vk_pack_region *vk_scene_find_region(const vk_scene *scene, const char *name);
 
-/* "on", "in", "open", ... as BDDL writes it. */
-const char *vk_atom_name(vk_atom_kind kind);
-
 /* Resolves "on bowl_1 plate_1", "open wooden_cabinet_1_top_region": kind and names as BDDL writes
  * them (lower case). Errors: VK_E_NOTFOUND. */
 VK_NODISCARD vk_status vk_scene_resolve_atom(const vk_scene *scene, vk_atom_kind kind,

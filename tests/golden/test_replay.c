@@ -99,7 +99,8 @@ int main(int argc, char **argv)
     return 1;
   }
   vk_pool_run(pool, run_one, &j, n);
-  int n_reset = 0, n_10 = 0, n_50 = 0, n_success = 0, n_pred = 0, n_single = 0, n_error = 0;
+  int n_reset = 0, n_10 = 0, n_obs = 0, n_ctrl = 0, n_50 = 0, n_success = 0, n_pred = 0,
+      n_single = 0, n_error = 0;
   double share = 0, n_step = 0;
   for (int i = 0; i < n; i++) {
     const vk_replay *r = &j.result[i];
@@ -108,11 +109,14 @@ int main(int argc, char **argv)
       n_error++;
       continue;
     }
-    printf("%-22s reset %.1e  @10 %.1e  @50 %.1e  max %.1e  success differs in %d of %d steps\n",
-           r->task, r->reset_max_abs, r->max_abs_qpos_10, r->max_abs_qpos_50, r->max_abs_qpos,
-           r->n_success_differs, r->n_step);
+    printf("%-22s reset %.1e  obs %.1e  ctrl %.1e  @10 %.1e  @50 %.1e  max %.1e  success differs "
+           "in %d of %d steps\n",
+           r->task, r->reset_max_abs, r->max_abs_obs_10, r->max_abs_ctrl_10, r->max_abs_qpos_10,
+           r->max_abs_qpos_50, r->max_abs_qpos, r->n_success_differs, r->n_step);
     n_reset += r->reset_max_abs < 1e-9;
     n_10 += r->max_abs_qpos_10 < 1e-10;
+    n_obs += r->max_abs_obs_10 < 1e-10;
+    n_ctrl += r->max_abs_ctrl_10 < 1e-8;
     n_50 += r->max_abs_qpos_50 < 5e-6;
     n_success += r->n_success_differs == 0;
     n_pred += r->n_pred > 0 && r->n_pred_differs == 0;
@@ -123,6 +127,8 @@ int main(int argc, char **argv)
   int bad = n_error;
   bad += demand("resets within 1e-9", n_reset, n, n);
   bad += demand("10 steps within 1e-10", n_10, n * 64 / 65.0 - 1, n);
+  bad += demand("observations of 10 steps within 1e-10", n_obs, n * 64 / 65.0 - 1, n);
+  bad += demand("torques of 10 steps within 1e-8", n_ctrl, n * 64 / 65.0 - 1, n);
   /* A resting box is kicked by up to 1.3e-6 m whenever rounding switches which of its contacts the
    * box-box collider reports: in the recordings (libero_goal/0, step 50) as in ours, at other
    * steps, as NumPy's torques differ from ours by 1e-17. MuJoCo 2.3.7 under the Python reference

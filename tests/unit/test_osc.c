@@ -1,5 +1,5 @@
 /* The controller's rotation goal passes through float32 exactly as robosuite's does. Torques are
- * tested against recorded substeps by `vlakit replay` (tests/golden). */
+ * tested against recorded ones by tests/golden/test_replay.c. */
 #include "test.h"
 
 #include "sim/home.h"

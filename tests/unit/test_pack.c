@@ -324,8 +324,8 @@ static void refuses_broken_promises(void **state)
   expect_broken(damage_text, "not printable ASCII");
   expect_broken(damage_mesh, "section f32");
   expect_broken(damage_frame, "mesh 1: hull frame 1 of 1");
-  expect_broken(damage_frame_size, "hull frame of mesh 0: number 1 is not finite");
-  expect_broken(damage_frame_vertices, "hull frame 0: items 1 to 10 of section f32");
+  expect_broken(damage_frame_size, "hull frame 0: number 1 is not finite");
+  expect_broken(damage_frame_vertices, "hull frame of mesh 0: items 1 to 10 of section f32");
   expect_broken(damage_orphan, "belongs to no tree");
 }
 
