@@ -5,7 +5,6 @@
 
 #include "cmd/cmd.h"
 #include "cmd/fetch.h"
-#include "config.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "sim/import_libero.h"
@@ -38,16 +37,12 @@ typedef struct import_result {
 
 static vk_status read_facts(cJSON **facts, const char *path, vk_err *err)
 {
-  if (path)
-    return vk_json_read(facts, path, err);
-  vk_status st = vk_json_read(facts, VK_DATA_DIR "/libero.json", err);
-  if (st == VK_E_NOTFOUND)
-    st = vk_json_read(facts, VK_SOURCE_DATA_DIR "/libero.json", err);
-  if (st == VK_E_NOTFOUND)
-    return vk_fail(err, st,
-                   "libero.json is neither in " VK_DATA_DIR " nor in " VK_SOURCE_DATA_DIR
-                   ": give it with --facts FILE");
-  return st;
+  char found[VK_FS_PATH_MAX];
+  if (!path) {
+    VK_TRY(vk_fs_find_data(found, "libero.json", err));
+    path = found;
+  }
+  return vk_json_read(facts, path, err);
 }
 
 static vk_status default_out(char out[VK_FS_PATH_MAX], vk_err *err)
@@ -104,7 +99,7 @@ static vk_status import_libero(const import_args *args, vk_log *log, import_resu
   r->n_task = pack.n_task;
   r->n_mesh = pack.n_mesh;
   if (args->out)
-    snprintf(r->out, sizeof r->out, "%s", args->out);
+    VK_TRY_DONE(vk_fs_join(r->out, sizeof r->out, "", args->out, err));
   else
     VK_TRY_DONE(default_out(r->out, err));
   st = vk_fs_write(r->out, bytes, r->n_byte, err);

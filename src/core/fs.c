@@ -10,6 +10,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "config.h"
+
 vk_status vk_fs_fail(vk_err *err, const char *path, const char *doing)
 {
   int error = errno;
@@ -88,6 +90,18 @@ vk_status vk_fs_data_dir(char out[VK_FS_PATH_MAX], vk_err *err)
 vk_status vk_fs_cache_dir(char out[VK_FS_PATH_MAX], vk_err *err)
 {
   return user_dir(out, "XDG_CACHE_HOME", ".cache/vlakit", err);
+}
+
+vk_status vk_fs_find_data(char out[VK_FS_PATH_MAX], const char *name, vk_err *err)
+{
+  static const char *const folder[] = {VK_DATA_DIR, VK_SOURCE_DATA_DIR};
+  for (size_t i = 0; i < VK_COUNT(folder); i++) {
+    VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, folder[i], name, err));
+    if (vk_fs_is_file(out))
+      return VK_OK;
+  }
+  return vk_fail(err, VK_E_NOTFOUND, "%s is neither in %s nor in %s: install the program again",
+                 name, VK_DATA_DIR, VK_SOURCE_DATA_DIR);
 }
 
 vk_status vk_fs_open(int *fd, const char *path, uint64_t *size, vk_err *err)

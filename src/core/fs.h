@@ -34,6 +34,10 @@ VK_NODISCARD vk_status vk_fs_make_dirs(const char *path, vk_err *err);
 VK_NODISCARD vk_status vk_fs_data_dir(char out[VK_FS_PATH_MAX], vk_err *err);
 VK_NODISCARD vk_status vk_fs_cache_dir(char out[VK_FS_PATH_MAX], vk_err *err);
 
+/* Where a file that comes with the program is: in the installed data folder, else in data/ of the
+ * source tree. Errors: VK_E_NOTFOUND (neither has it). */
+VK_NODISCARD vk_status vk_fs_find_data(char out[VK_FS_PATH_MAX], const char *name, vk_err *err);
+
 /* Opens for reading; a folder, pipe or device is refused without waiting for it.
  *   size  out, bytes; may be NULL
  * Errors: VK_E_NOTFOUND, VK_E_IO. */

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "core/fs.h"
 #include "core/hash.h"
 #include "core/json.h"
@@ -247,16 +246,17 @@ static vk_status read_tables(const cJSON *root, vk_expert_facts *facts, vk_err *
 vk_status vk_expert_facts_open(vk_expert_facts **out, const char *path, vk_err *err)
 {
   vk_status st = VK_OK;
-  char *text = NULL;
+  char *text = NULL, found[VK_FS_PATH_MAX];
   size_t n = 0;
   cJSON *root = NULL;
   vk_expert_facts *facts = calloc(1, sizeof *facts);
   *out = NULL;
   if (!facts)
     return vk_fail(err, VK_E_NOMEM, "no memory for the expert's facts");
-  if (!path)
-    path = vk_fs_is_file(VK_DATA_DIR "/expert.json") ? VK_DATA_DIR "/expert.json"
-                                                     : VK_SOURCE_DATA_DIR "/expert.json";
+  if (!path) {
+    VK_TRY_DONE(vk_fs_find_data(found, "expert.json", err));
+    path = found;
+  }
   VK_TRY_DONE(vk_fs_read(&text, &n, path, FACTS_BYTES_MAX, err));
   vk_sha256_hex(text, n, facts->hash);
   VK_TRY_DONE(vk_json_parse(&root, text, n, path, err));

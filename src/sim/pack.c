@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "core/fs.h"
 #include "core/hash.h"
 #include "core/opt.h"
@@ -120,54 +119,32 @@ static vk_status open_path(vk_pack *pack, const char *path, vk_err *err)
   return vk_pack_open_bytes(pack, bytes, n, path, err);
 }
 
-/* The k-th place a pack is looked for; false after the last. An empty path means: skip. */
-static bool search_place(int k, char path[VK_FS_PATH_MAX])
+static vk_status find_pack(char path[VK_FS_PATH_MAX], vk_err *err)
 {
   char dir[VK_FS_PATH_MAX];
-  path[0] = '\0';
-  switch (k) {
-  case 0:
-    if (vk_fs_cache_dir(dir, NULL) != VK_OK ||
-        vk_fs_join(path, VK_FS_PATH_MAX, dir, "libero.pack", NULL) != VK_OK)
-      path[0] = '\0';
-    return true;
-  case 1:
-#ifdef VK_DATA_DIR
-    snprintf(path, VK_FS_PATH_MAX, "%s/libero.pack", VK_DATA_DIR);
-#endif
-    return true;
-  case 2:
-#ifdef VK_SOURCE_DATA_DIR
-    snprintf(path, VK_FS_PATH_MAX, "%s/libero.pack", VK_SOURCE_DATA_DIR);
-#endif
-    return true;
-  default:
-    return false;
-  }
+  if (vk_fs_cache_dir(dir, NULL) == VK_OK &&
+      vk_fs_join(path, VK_FS_PATH_MAX, dir, "libero.pack", NULL) == VK_OK && vk_fs_is_file(path))
+    return VK_OK;
+  if (vk_fs_find_data(path, "libero.pack", NULL) == VK_OK)
+    return VK_OK;
+  return vk_fail(err, VK_E_NOTFOUND,
+                 "no scene pack found: give one with --pack FILE, or make one with "
+                 "tools/get-assets.sh (`vlakit import libero`)");
 }
 
 vk_status vk_pack_open(vk_pack *pack, const char *path, vk_err *err)
 {
   memset(pack, 0, sizeof *pack);
-  if (path) {
-    vk_status st = open_path(pack, path, err);
-    if (st == VK_E_NOTFOUND)
-      return vk_fail(err, st,
-                     "there is no scene pack %s: `vlakit import libero --out %s` makes one", path,
-                     path);
-    return st;
+  char found[VK_FS_PATH_MAX];
+  if (!path) {
+    VK_TRY(find_pack(found, err));
+    return open_path(pack, found, err);
   }
-  char place[VK_FS_PATH_MAX];
-  for (int k = 0; search_place(k, place); k++) {
-    if (place[0] == '\0')
-      continue;
-    vk_status st = open_path(pack, place, err);
-    if (st != VK_E_NOTFOUND)
-      return st;
-  }
-  return vk_fail(err, VK_E_NOTFOUND,
-                 "no scene pack found: give one with --pack FILE, or make one with "
-                 "tools/get-assets.sh (`vlakit import libero`)");
+  vk_status st = open_path(pack, path, err);
+  if (st == VK_E_NOTFOUND)
+    return vk_fail(err, st, "there is no scene pack %s: `vlakit import libero --out %s` makes one",
+                   path, path);
+  return st;
 }
 
 void vk_pack_close(vk_pack *pack)

@@ -109,6 +109,16 @@ static void user_folders(void **state)
   vk_assert_says(&err, "XDG_CACHE_HOME");
 }
 
+static void files_of_the_program(void **state)
+{
+  char out[VK_FS_PATH_MAX];
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_fs_find_data(out, "libero.pack", &err), &err);
+  assert_true(vk_fs_is_file(out));
+  vk_assert_fails(vk_fs_find_data(out, "no_such_file", &err), VK_E_NOTFOUND);
+  vk_assert_says(&err, "no_such_file is neither in /");
+}
+
 static void reads_with_a_limit(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -293,6 +303,7 @@ int main(void)
       cmocka_unit_test(joins),
       cmocka_unit_test(makes_folders),
       cmocka_unit_test(user_folders),
+      cmocka_unit_test(files_of_the_program),
       cmocka_unit_test(reads_with_a_limit),
       cmocka_unit_test(maps),
       cmocka_unit_test(replaces_at_commit),
