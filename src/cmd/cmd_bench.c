@@ -292,7 +292,7 @@ static vk_status bench_env(bench *b, vk_err *err)
     if (t->suite == last)
       continue;
     last = t->suite;
-    st = bench_task(b, vk_pack_text(&b->pack, b->pack.suite[t->suite].name), task[i], err);
+    st = bench_task(b, vk_pack_suite_of(&b->pack, t), task[i], err);
   }
   free(task);
   return st;

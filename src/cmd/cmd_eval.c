@@ -11,6 +11,7 @@
 #include "core/str.h"
 #include "core/sys.h"
 #include "core/version.h"
+#include "rl/evaluate.h"
 #include "sim/model_cache.h"
 
 typedef struct eval_args {
@@ -49,7 +50,7 @@ typedef struct plan {
   vk_pack pack;
   uint32_t n_task;
   uint32_t *task;
-  char (*task_id)[VK_TASK_ID_SIZE];
+  char (*task_id)[VK_PACK_TASK_ID_SIZE];
   vk_eval_episode *episode; /* still to do */
   int n_episode, n_total;
   int64_t n_step_max; /* of those to do */
@@ -164,7 +165,7 @@ static vk_status plan_episodes(session *s, vk_err *err)
   VK_TRY(vk_pack_find_tasks(&p->pack, p->suite, p->task, &p->n_task, err));
   for (uint32_t i = 0; i < p->n_task; i++) {
     const vk_pack_task *t = &p->pack.task[p->task[i]];
-    vk_eval_task_id(&p->pack, p->task[i], p->task_id[i]);
+    vk_pack_task_id(&p->pack, t, p->task_id[i]);
     if ((uint32_t)p->n_per_task > t->n_row)
       return vk_fail(err, VK_E_USAGE, "--episodes: task %s has %u init rows, %d episodes asked for",
                      p->task_id[i], t->n_row, p->n_per_task);
@@ -184,8 +185,7 @@ static vk_status plan_episodes(session *s, vk_err *err)
   }
   for (uint32_t i = 0; i < p->n_task; i++) {
     const vk_pack_task *t = &p->pack.task[p->task[i]];
-    int n_step =
-        vk_protocol_n_step(p->protocol, vk_pack_text(&p->pack, p->pack.suite[t->suite].name));
+    int n_step = vk_protocol_n_step(p->protocol, vk_pack_suite_of(&p->pack, t));
     for (int row = 0; row < p->n_per_task; row++)
       if (!is_done[(int)i * p->n_per_task + row]) {
         p->episode[p->n_episode++] = (vk_eval_episode){p->task[i], row};
@@ -314,8 +314,8 @@ static vk_status check_resumable(const session *s, vk_err *err)
 static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
 {
   session *s = arg;
-  char id[VK_TASK_ID_SIZE];
-  vk_eval_task_id(&s->plan.pack, r->episode.i_task, id);
+  char id[VK_PACK_TASK_ID_SIZE];
+  vk_pack_task_id(&s->plan.pack, &s->plan.pack.task[r->episode.i_task], id);
   bool is_scored = r->status == VK_OK;
   const vk_episode_row row = {.task = id,
                               .row = r->episode.row,
@@ -415,7 +415,7 @@ static vk_status print_result(session *s, const vk_eval_stats *stats, int n_now,
   const eval_args *args = s->call->args;
   vk_report r;
   VK_TRY(vk_report_load(&r, s->catalog, s->run.id, (int)s->plan.n_task,
-                        (const char(*)[VK_TASK_ID_SIZE])s->plan.task_id, err));
+                        (const char(*)[VK_PACK_TASK_ID_SIZE])s->plan.task_id, err));
   double wall_s = stats->wall_s > 0 ? stats->wall_s : 1;
   double steps_per_s = (double)stats->n_step / wall_s, episodes_per_s = n_now / wall_s;
   vk_status st = VK_OK;

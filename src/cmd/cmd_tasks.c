@@ -29,11 +29,6 @@ static const vk_opt opts[] = {
 
 enum { WORD_MAX = 512 };
 
-static void task_id(const vk_pack *pack, const vk_pack_task *task, char id[64])
-{
-  snprintf(id, 64, "%s/%u", vk_pack_text(pack, pack->suite[task->suite].name), task->index);
-}
-
 static void atom_text(const vk_pack *pack, const vk_pack_atom *atom, char text[WORD_MAX])
 {
   const char *b = vk_pack_text(pack, atom->b);
@@ -43,7 +38,7 @@ static void atom_text(const vk_pack *pack, const vk_pack_atom *atom, char text[W
 
 static int max_steps(const vk_pack *pack, const vk_pack_task *task, const vk_protocol *protocol)
 {
-  return vk_protocol_n_step(protocol, vk_pack_text(pack, pack->suite[task->suite].name));
+  return vk_protocol_n_step(protocol, vk_pack_suite_of(pack, task));
 }
 
 /* The path of a task's scene in the folder of --mjcf. */
@@ -51,8 +46,7 @@ static vk_status mjcf_path(const vk_pack *pack, const vk_pack_task *task, const 
                            char path[VK_FS_PATH_MAX], vk_err *err)
 {
   char name[160];
-  snprintf(name, sizeof name, "%s_%u.xml", vk_pack_text(pack, pack->suite[task->suite].name),
-           task->index);
+  snprintf(name, sizeof name, "%s_%u.xml", vk_pack_suite_of(pack, task), task->index);
   return vk_fs_join(path, VK_FS_PATH_MAX, dir, name, err);
 }
 
@@ -98,9 +92,9 @@ static vk_status print_json(const vk_pack *pack, const uint32_t *i_task, uint32_
   cJSON *top = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(top, "tasks");
   for (uint32_t i = 0; i < n_task; i++) {
     const vk_pack_task *task = &pack->task[i_task[i]];
-    char id[64], atom[WORD_MAX], path[VK_FS_PATH_MAX];
+    char id[VK_PACK_TASK_ID_SIZE], atom[WORD_MAX], path[VK_FS_PATH_MAX];
     cJSON *item = cJSON_CreateObject(), *goal;
-    task_id(pack, task, id);
+    vk_pack_task_id(pack, task, id);
     cJSON_AddStringToObject(item, "task", id);
     cJSON_AddStringToObject(item, "name", vk_pack_text(pack, task->name));
     cJSON_AddStringToObject(item, "language", vk_pack_text(pack, task->language));
@@ -137,8 +131,8 @@ static void print_table(const vk_pack *pack, const uint32_t *i_task, uint32_t n_
   printf("%-17s %5s %5s  %s\n", "task", "steps", "rows", "instruction, and what must hold");
   for (uint32_t i = 0; i < n_task; i++) {
     const vk_pack_task *task = &pack->task[i_task[i]];
-    char id[64], atom[WORD_MAX];
-    task_id(pack, task, id);
+    char id[VK_PACK_TASK_ID_SIZE], atom[WORD_MAX];
+    vk_pack_task_id(pack, task, id);
     printf("%-17s %5d %5u  %s\n", id, max_steps(pack, task, protocol), task->n_row,
            vk_pack_text(pack, task->language));
     for (uint32_t k = 0; k < task->n_goal; k++) {

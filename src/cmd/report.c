@@ -145,7 +145,7 @@ static void sum_up(vk_report *r)
 }
 
 vk_status vk_report_load(vk_report *r, vk_catalog *catalog, const char *id, int n_order,
-                         const char (*order)[VK_TASK_ID_SIZE], vk_err *err)
+                         const char (*order)[VK_PACK_TASK_ID_SIZE], vk_err *err)
 {
   *r = (vk_report){0};
   vk_status st = vk_catalog_each_run(catalog, id, take_head, r, err);

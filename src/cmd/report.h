@@ -5,10 +5,10 @@
 
 #include "core/catalog.h"
 #include "core/json.h"
-#include "rl/evaluate.h"
+#include "sim/pack.h"
 
 typedef struct vk_report_episode {
-  char task[VK_TASK_ID_SIZE];
+  char task[VK_PACK_TASK_ID_SIZE];
   int i_task; /* of vk_report.task */
   int row, steps, n_unstable;
   bool success;
@@ -18,7 +18,7 @@ typedef struct vk_report_episode {
 
 /* Sums over a task or a suite. */
 typedef struct vk_report_sum {
-  char name[VK_TASK_ID_SIZE];
+  char name[VK_PACK_TASK_ID_SIZE];
   int n, n_success; /* scored episodes */
   int n_error;
   int64_t steps;
@@ -41,7 +41,7 @@ cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evalua
  *   order  [n_order] task ids in the order wanted; others follow by name and number
  * Errors: the catalog's, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_report_load(vk_report *report, vk_catalog *catalog, const char *id,
-                                      int n_order, const char (*order)[VK_TASK_ID_SIZE],
+                                      int n_order, const char (*order)[VK_PACK_TASK_ID_SIZE],
                                       vk_err *err);
 void vk_report_free(vk_report *report);
 

@@ -59,12 +59,6 @@ int vk_eval_n_slot(const vk_pool *pool)
   return SLOTS_PER_THREAD * vk_pool_n_thread(pool);
 }
 
-void vk_eval_task_id(const vk_pack *pack, uint32_t i_task, char id[VK_TASK_ID_SIZE])
-{
-  const vk_pack_task *t = &pack->task[i_task];
-  snprintf(id, VK_TASK_ID_SIZE, "%s/%u", vk_pack_text(pack, pack->suite[t->suite].name), t->index);
-}
-
 /* The first reason to stop wins. */
 static void stop(eval *e, vk_status status, const vk_err *why)
 {
@@ -156,7 +150,7 @@ static vk_status set_slot_task(eval *e, int i, uint32_t i_task, vk_err *err)
 
 static uint64_t episode_key(const char *task_id, int row)
 {
-  char text[VK_TASK_ID_SIZE + 16], hex[65];
+  char text[VK_PACK_TASK_ID_SIZE + 16], hex[65];
   snprintf(text, sizeof text, "%s %d", task_id, row);
   vk_sha256_hex(text, strlen(text), hex);
   hex[16] = '\0';
@@ -178,9 +172,9 @@ static vk_policy_obs observe(eval *e, int i)
 
 static vk_status begin_policy(eval *e, int i, vk_err *err)
 {
-  char id[VK_TASK_ID_SIZE];
+  char id[VK_PACK_TASK_ID_SIZE];
   const vk_eval_episode *episode = &e->slot[i].result.episode;
-  vk_eval_task_id(e->c->pack, episode->i_task, id);
+  vk_pack_task_id(e->c->pack, &e->c->pack->task[episode->i_task], id);
   vk_policy_obs obs = observe(e, i);
   const vk_policy *p = e->c->policy;
   return p->def->begin(p->state, &obs, episode_key(id, episode->row), err);
@@ -224,10 +218,10 @@ static void end_episode(eval *e, int i, vk_status status, const vk_err *error)
     vk_env_state_sha256(vk_env_batch_get(e->batch, i), r->state_sha256);
     r->n_unstable = vk_env_n_unstable(vk_env_batch_get(e->batch, i));
   } else {
-    char id[VK_TASK_ID_SIZE];
+    char id[VK_PACK_TASK_ID_SIZE];
     r->error = *error;
     r->success = false;
-    vk_eval_task_id(e->c->pack, r->episode.i_task, id);
+    vk_pack_task_id(e->c->pack, &e->c->pack->task[r->episode.i_task], id);
     vk_err_prefix(&r->error, "policy %s, task %s, row %d, step %d", e->c->policy->def->name, id,
                   r->episode.row, s->i_step);
   }
@@ -290,11 +284,10 @@ static void after_step(eval *e, int i)
     }
   } else if (st == VK_OK) {
     const vk_pack *pack = e->c->pack;
-    const vk_pack_suite *suite = &pack->suite[pack->task[s->result.episode.i_task].suite];
+    const char *suite = vk_pack_suite_of(pack, &pack->task[s->result.episode.i_task]);
     s->i_step++;
     s->result.success = e->step[i].success;
-    is_over = s->result.success ||
-              s->i_step >= vk_protocol_n_step(e->c->protocol, vk_pack_text(pack, suite->name));
+    is_over = s->result.success || s->i_step >= vk_protocol_n_step(e->c->protocol, suite);
   }
   if (is_over)
     end_episode(e, i, st, &e->step_error[i]);

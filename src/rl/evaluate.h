@@ -13,8 +13,6 @@
 #include "rl/protocol.h"
 #include "sim/pack.h"
 
-enum { VK_TASK_ID_SIZE = VK_PACK_NAME_MAX + 16 };
-
 /* An episode to run: init row `row` of task `i_task` of the pack, as the protocol's row-th. */
 typedef struct vk_eval_episode {
   uint32_t i_task;
@@ -75,8 +73,5 @@ typedef struct vk_eval_probe {
  * asked. Errors: those that the episode itself would end with. */
 VK_NODISCARD vk_status vk_eval_probe_run(const vk_eval_config *config, int n_step,
                                          vk_eval_probe *out, vk_err *err);
-
-/* "libero_spatial/3" */
-void vk_eval_task_id(const vk_pack *pack, uint32_t i_task, char id[VK_TASK_ID_SIZE]);
 
 #endif

@@ -147,6 +147,11 @@ vk_status vk_pack_open(vk_pack *pack, const char *path, vk_err *err)
   return st;
 }
 
+void vk_pack_task_id(const vk_pack *pack, const vk_pack_task *task, char id[VK_PACK_TASK_ID_SIZE])
+{
+  snprintf(id, VK_PACK_TASK_ID_SIZE, "%s/%u", vk_pack_suite_of(pack, task), task->index);
+}
+
 void vk_pack_close(vk_pack *pack)
 {
   free(pack->bytes);
@@ -279,8 +284,8 @@ static vk_status take_word(find_state *f, const char *word, vk_err *err)
       continue;
     if (found)
       return vk_fail(err, VK_E_USAGE, "task \"%s\" is in two suites: write %s/%u or %s/%u", word,
-                     vk_pack_text(pack, pack->suite[found->suite].name), found->index,
-                     vk_pack_text(pack, pack->suite[t->suite].name), t->index);
+                     vk_pack_suite_of(pack, found), found->index, vk_pack_suite_of(pack, t),
+                     t->index);
     found = t;
   }
   if (!found)

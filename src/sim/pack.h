@@ -39,6 +39,7 @@ enum {
   VK_PACK_HEAD = 64,      /* bytes before the table of sections */
   VK_PACK_ALIGN = 64,     /* of sections and of the whole file */
   VK_PACK_NAME_MAX = 120, /* bytes of a name */
+  VK_PACK_TASK_ID_SIZE = VK_PACK_NAME_MAX + 12,
   VK_PACK_DEPTH_MAX = 40, /* nesting of elements */
   VK_PACK_NUMBER_MAX = 16 /* numbers of an attribute */
 };
@@ -268,6 +269,15 @@ static inline const char *vk_pack_text(const vk_pack *pack, uint32_t offset)
 {
   return pack->str + offset;
 }
+
+/* "libero_spatial" */
+static inline const char *vk_pack_suite_of(const vk_pack *pack, const vk_pack_task *task)
+{
+  return vk_pack_text(pack, pack->suite[task->suite].name);
+}
+
+/* "libero_spatial/3" */
+void vk_pack_task_id(const vk_pack *pack, const vk_pack_task *task, char id[VK_PACK_TASK_ID_SIZE]);
 
 /* Copies init row k into state (n_state doubles, out): [time, qpos, qvel].
  * Errors: VK_E_RANGE when k >= n_row. */

@@ -29,7 +29,7 @@ vk_status vk_replay_task(const vk_npz *rec, const vk_pack *pack, uint32_t *i_tas
   for (uint32_t i = 0; i < pack->n_task; i++) {
     const vk_pack_task *t = &pack->task[i];
     if (strcmp(vk_pack_text(pack, t->name), name) == 0 &&
-        strcmp(vk_pack_text(pack, pack->suite[t->suite].name), suite) == 0) {
+        strcmp(vk_pack_suite_of(pack, t), suite) == 0) {
       *i_task = i;
       return VK_OK;
     }

@@ -292,8 +292,7 @@ vk_status vk_scene_new(vk_scene **out, const vk_pack *pack, uint32_t i_task, con
   scene->pack = pack;
   scene->task = &pack->task[i_task];
   scene->problem = &pack->problem[scene->task->problem];
-  snprintf(scene->id, sizeof scene->id, "%s/%u",
-           vk_pack_text(pack, pack->suite[scene->task->suite].name), scene->task->index);
+  vk_pack_task_id(pack, scene->task, scene->id);
   char key[65];
   vk_status st = get_model(scene, cache_dir, key, err);
   if (st == VK_OK)

@@ -41,7 +41,7 @@ typedef struct vk_scene {
   const vk_pack *pack;
   const vk_pack_task *task;
   const vk_pack_problem *problem;
-  char id[VK_PACK_NAME_MAX + 12]; /* "libero_spatial/3" */
+  char id[VK_PACK_TASK_ID_SIZE]; /* "libero_spatial/3" */
   mjModel *model; /* poses of fixtures as the MJCF has them; environments copy what they change */
   int n_object, n_fixture, n_instance; /* instances: objects first, then fixtures */
   vk_instance *instance;
