@@ -174,10 +174,11 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     st = vk_report_load(&r, catalog, id, 0, NULL, err);
     if (st == VK_OK && common->json)
       st = show_json(&r, err);
+    else if (st == VK_OK && is_export)
+      export_episodes(&r);
     else if (st == VK_OK)
-      is_export ? export_episodes(&r) : show(&r);
-    if (st == VK_OK || !common->json)
-      vk_report_free(&r);
+      show(&r);
+    vk_report_free(&r);
   } else if (st == VK_OK && common->json) {
     st = list_json(catalog, err);
   } else if (st == VK_OK && is_export) {

@@ -55,9 +55,7 @@ static vk_status split_address(address *a, const char *word, vk_err *err)
 /* Progress in megabytes. */
 static void show(void *user, uint64_t n_done, uint64_t n_total)
 {
-  vk_progress *p = user;
-  p->n_total = (int64_t)(n_total / 1000000);
-  vk_progress_add(p, (int64_t)(n_done / 1000000) - p->n_done);
+  vk_progress_set(user, (int64_t)(n_done / 1000000), (int64_t)(n_total / 1000000));
 }
 
 vk_status vk_fetch(const char *url, vk_log *log, char path[VK_FS_PATH_MAX], vk_err *err)

@@ -419,18 +419,23 @@ const vk_array *vk_npz_find(const vk_npz *npz, const char *name)
 }
 
 /* "(3, 4)", with "any" for -1. */
-static const char *show_shape(int n_dim, const int64_t *shape, char buf[200])
+static const char *show_shape(int n_dim, const int64_t *shape, char buf[VK_NPY_SHAPE_SIZE])
 {
-  size_t at = (size_t)snprintf(buf, 200, "(");
-  for (int d = 0; d < n_dim && at < 170; d++) {
-    const char *comma = d + 1 < n_dim ? ", " : "";
+  size_t at = (size_t)snprintf(buf, VK_NPY_SHAPE_SIZE, "(");
+  for (int d = 0; d < n_dim && at < VK_NPY_SHAPE_SIZE - 30; d++) {
+    const char *comma = d + 1 < n_dim ? ", " : n_dim == 1 ? "," : "";
     if (shape[d] < 0)
-      at += (size_t)snprintf(buf + at, 200 - at, "any%s", comma);
+      at += (size_t)snprintf(buf + at, VK_NPY_SHAPE_SIZE - at, "any%s", comma);
     else
-      at += (size_t)snprintf(buf + at, 200 - at, "%" PRId64 "%s", shape[d], comma);
+      at += (size_t)snprintf(buf + at, VK_NPY_SHAPE_SIZE - at, "%" PRId64 "%s", shape[d], comma);
   }
-  snprintf(buf + at, 200 - at, ")");
+  snprintf(buf + at, VK_NPY_SHAPE_SIZE - at, ")");
   return buf;
+}
+
+const char *vk_array_shape_text(const vk_array *array, char buf[VK_NPY_SHAPE_SIZE])
+{
+  return show_shape(array->n_dim, array->shape, buf);
 }
 
 vk_status vk_npz_f64(const vk_npz *npz, const char *name, int n_dim, const int64_t *shape,
@@ -447,9 +452,9 @@ vk_status vk_npz_f64(const vk_npz *npz, const char *name, int n_dim, const int64
   for (int d = 0; fits && d < n_dim; d++)
     fits = shape[d] < 0 || shape[d] == a->shape[d];
   if (!fits) {
-    char found[200], expected[200];
+    char found[VK_NPY_SHAPE_SIZE], expected[VK_NPY_SHAPE_SIZE];
     return vk_fail(err, VK_E_SHAPE, "array '%s' has shape %s, expected %s", name,
-                   show_shape(a->n_dim, a->shape, found), show_shape(n_dim, shape, expected));
+                   vk_array_shape_text(a, found), show_shape(n_dim, shape, expected));
   }
   *data = a->data;
   return VK_OK;

@@ -8,7 +8,7 @@
 
 #include "core/err.h"
 
-enum { VK_NPY_DIM_MAX = 8 };
+enum { VK_NPY_DIM_MAX = 8, VK_NPY_SHAPE_SIZE = 200 };
 
 typedef struct vk_array {
   char name[64]; /* entry of the npz without ".npy"; "" for a plain npy */
@@ -39,6 +39,9 @@ VK_NODISCARD vk_status vk_npz_f64(const vk_npz *npz, const char *name, int n_dim
 /* Item i of an array of byte strings as text; buf is NUL-terminated. */
 VK_NODISCARD vk_status vk_npz_text(const vk_npz *npz, const char *name, int64_t i, char *buf,
                                    size_t n_buf, vk_err *err);
+
+/* "(120, 7)", as Python writes it. Returns buf. */
+const char *vk_array_shape_text(const vk_array *array, char buf[VK_NPY_SHAPE_SIZE]);
 
 /* One .npy file; free it with vk_array_free. */
 VK_NODISCARD vk_status vk_npy_read(vk_array *array, const char *path, uint64_t max_bytes,

@@ -86,15 +86,28 @@ void vk_progress_fini(vk_progress *p)
   pthread_mutex_destroy(&p->mutex);
 }
 
+/* With the mutex held. */
+static void print_in_time(vk_progress *p)
+{
+  double now_s = p->log ? vk_sys_monotonic_s() : 0;
+  if (p->log && now_s >= p->next_s)
+    print(p, now_s, false);
+}
+
 void vk_progress_add(vk_progress *p, int64_t n)
 {
-  if (!p->log)
-    return;
-  double now_s = vk_sys_monotonic_s();
   pthread_mutex_lock(&p->mutex);
   p->n_done += n;
-  if (now_s >= p->next_s)
-    print(p, now_s, false);
+  print_in_time(p);
+  pthread_mutex_unlock(&p->mutex);
+}
+
+void vk_progress_set(vk_progress *p, int64_t n_done, int64_t n_total)
+{
+  pthread_mutex_lock(&p->mutex);
+  p->n_done = n_done;
+  p->n_total = n_total;
+  print_in_time(p);
   pthread_mutex_unlock(&p->mutex);
 }
 

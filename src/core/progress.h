@@ -14,9 +14,9 @@ typedef struct vk_progress {
   vk_log *log;       /* NULL: quiet */
   const char *label; /* "eval" */
   const char *unit;  /* "episodes" */
-  int64_t n_total;   /* 0: unknown */
   /* private */
   pthread_mutex_t mutex; /* guards what follows */
+  int64_t n_total;       /* 0: unknown */
   int64_t n_done, n_before;
   double start_s, next_s;
   bool has_printed;
@@ -33,6 +33,9 @@ void vk_progress_fini(vk_progress *p);
 /* n more items are done. Any thread; prints when it is time. With n = 0 it only keeps the line
  * fresh: call it inside long items. */
 void vk_progress_add(vk_progress *p, int64_t n);
+
+/* The same by what is done and wanted in all, for items that are counted elsewhere. */
+void vk_progress_set(vk_progress *p, int64_t n_done, int64_t n_total);
 
 /* A few words at the line's end ("success 97.1 %"), shown from the next print on. Any thread. */
 void vk_progress_set_note(vk_progress *p, const char *format, ...) VK_PRINTF(2, 3);

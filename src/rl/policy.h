@@ -29,7 +29,6 @@ typedef struct vk_policy_args {
   const char *argument; /* what stands after "NAME:", or NULL */
   int n_env;            /* slots; each runs one episode at a time */
   uint64_t seed;
-  double noise; /* standard deviation of action noise, 0: none */
 } vk_policy_args;
 
 typedef struct vk_policy vk_policy;

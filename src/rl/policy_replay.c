@@ -1,6 +1,5 @@
 /* policy_replay.c - actions from a file, open loop: a recording's `step_action`, or any array of
  * seven numbers a step. After the last one the arm stands still with the gripper as it was. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,16 +19,6 @@ static void close_replay(void *state)
   if (p)
     free(p->action);
   free(p);
-}
-
-/* "[120, 6]" */
-static void print_shape(const vk_array *a, char *text, size_t n)
-{
-  size_t at = (size_t)snprintf(text, n, "[");
-  for (int i = 0; i < a->n_dim && at < n; i++)
-    at += (size_t)snprintf(text + at, n - at, "%s%lld", i ? ", " : "", (long long)a->shape[i]);
-  if (at < n)
-    snprintf(text + at, n - at, "]");
 }
 
 /* The array of actions: `step_action`, `actions` or `action`, else the only one of seven columns.
@@ -72,15 +61,14 @@ static vk_status read_actions(replay_policy *p, const vk_npz *npz, const char *p
     return vk_fail(
         err, VK_E_NOTFOUND,
         "policy replay: %s holds no array step_action, actions or action, and not exactly "
-        "one of shape [T, 7]",
+        "one of shape (T, 7)",
         path);
-  char shape[96];
-  print_shape(a, shape, sizeof shape);
+  char shape[VK_NPY_SHAPE_SIZE];
   if (a->n_dim != 2 || a->shape[1] != VK_N_ACTION || a->shape[0] < 1 || a->shape[0] > INT32_MAX)
     return vk_fail(err, VK_E_SHAPE,
-                   "policy replay: %s: actions have the shape %s, expected [T, 7]: six pose "
+                   "policy replay: %s: actions have the shape %s, expected (T, 7): six pose "
                    "commands and the gripper a step",
-                   path, shape);
+                   path, vk_array_shape_text(a, shape));
   if (a->kind != 'f' || (a->item_size != 8 && a->item_size != 4))
     return vk_fail(err, VK_E_FORMAT,
                    "policy replay: %s: actions are of type %c%d, expected f4 or f8", path, a->kind,

@@ -40,7 +40,7 @@ expect 1 eval --suite libero_goal/0 --policy replay:none.npz
 says none.npz
 npy six.npy 5 6 0
 expect 1 eval --suite libero_goal/0 --policy replay:six.npy
-says 'six.npy: actions have the shape [5, 6], expected [T, 7]'
+says 'six.npy: actions have the shape (5, 6), expected (T, 7)'
 expect 1 eval --resume 00000000
 says 'no run 00000000'
 expect 1 eval --suite libero_goal/0 --policy zero --trace none/trace.json

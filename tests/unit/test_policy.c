@@ -167,8 +167,8 @@ static void test_replay_refuses(void **state)
   vk_err err = VK_ERR_INIT;
   write_npz("six.npz", "step_action", 4, 6, -1, data, word);
   vk_assert_fails(open_error(word, &err), VK_E_SHAPE);
-  vk_assert_says(&err, "[4, 6]");
-  vk_assert_says(&err, "[T, 7]");
+  vk_assert_says(&err, "(4, 6)");
+  vk_assert_says(&err, "(T, 7)");
   write_npz("none.npz", "something", 4, 6, 1, data, word);
   vk_assert_fails(open_error(word, &err), VK_E_NOTFOUND);
   write_npz("dummy.npz", "step_action", 4, VK_N_ACTION, 4, data, word);

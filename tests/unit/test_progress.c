@@ -40,8 +40,10 @@ static void formats(void **state)
   vk_progress_fini(&p);
 
   vk_progress_init(&p, NULL, "import", "files", 0, 0);
-  p.n_done = 30;
+  vk_progress_set(&p, 30, 0);
   assert_line(&p, 10, "import 30 files, 3/s, 10 s so far, 412 MB");
+  vk_progress_set(&p, 30, 60);
+  assert_line(&p, 10, "import 30/60 files (50.0 %), 3/s, 10 s left, 412 MB");
   vk_progress_fini(&p);
 }
 
