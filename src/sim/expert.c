@@ -191,7 +191,9 @@ void vk_expert_act(vk_expert *e, const vk_env *env, double action[VK_N_ACTION])
 {
   sense(e, env);
   memset(e->wish, 0, sizeof e->wish);
-  for (int tries = 0; tries < 3; tries++) {
+  if (e->n_rest > 0)
+    e->n_rest--;
+  for (int tries = 0; tries < 3 && !e->n_rest; tries++) {
     if (!e->skill) {
       const int before = e->i_goal;
       if (!vk_expert_next_atom(e))
@@ -209,6 +211,8 @@ void vk_expert_act(vk_expert *e, const vk_env *env, double action[VK_N_ACTION])
       break;
     }
     e->attempt = state == VK_SKILL_FAILED ? e->attempt + 1 : 0;
+    if (state == VK_SKILL_FAILED && e->phase_step <= 1)
+      e->n_rest = VK_EXPERT_REST;
     e->skill = NULL;
   }
   e->i_step++;

@@ -64,6 +64,8 @@ typedef struct vk_tabu {
   vk_pose tip_in_object;
 } vk_tabu;
 
+enum { VK_EXPERT_REST = 10 }; /* steps between plans that fail */
+
 struct vk_expert {
   const vk_expert_facts *facts;
   const vk_scene *scene;
@@ -85,6 +87,7 @@ struct vk_expert {
   vk_skill_state (*skill)(vk_expert *);
   int phase, phase_step; /* of the skill; steps since the phase began */
   int attempt;           /* of this atom */
+  int n_rest;            /* steps until the next try, after a plan that failed at once */
   int relax;             /* how much less room planning asks for: 0, 1, 2 */
   vk_pose home;          /* of the tip when the episode began */
   const char *phase_name;

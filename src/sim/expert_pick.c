@@ -291,7 +291,9 @@ static vk_skill_state away(vk_expert *e)
   e->grip = -1;
   if (e->phase_step == 0)
     vk_expert_plan_path(e, &e->home, NULL, OPEN_Q, V_FREE);
-  if (vk_expert_follow(e, 0.03, 0.2) || e->phase_step > 40)
+  /* No sooner than that: a plan that fails costs much more than a step. */
+  const bool is_there = vk_expert_follow(e, 0.03, 0.2);
+  if ((is_there && e->phase_step >= VK_EXPERT_REST) || e->phase_step > 40)
     set_phase(e, PHASE_PLAN);
   return VK_SKILL_RUNNING;
 }
