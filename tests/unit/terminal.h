@@ -21,7 +21,10 @@ static inline terminal terminal_open(int n_column)
 {
   terminal t;
   t.master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
-  assert_true(t.master >= 0);
+  if (t.master < 0) {
+    print_message("no pseudo-terminals: is devpts mounted on /dev/pts?\n");
+    skip();
+  }
   assert_int_equal(grantpt(t.master), 0);
   assert_int_equal(unlockpt(t.master), 0);
   int slave = open(ptsname(t.master), O_RDWR | O_NOCTTY);
