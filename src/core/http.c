@@ -48,16 +48,35 @@ typedef struct transfer {
 
 /* ---- libcurl ---- */
 
-/* The library stays open: it cannot be closed safely once TLS has started in it. */
-static vk_status open_curl(curl_lib *lib, const vk_http_request *request, vk_err *err)
+/* name NULL: the system's; NULL when there is none. The library stays open: it cannot be closed
+ * safely once TLS has started in it. */
+static void *open_library(const char *name)
 {
   static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl-nss.so.4",
                                       "libcurl.so"};
+  if (name)
+    return dlopen(name, RTLD_NOW | RTLD_LOCAL);
   void *handle = NULL;
-  if (request->library)
-    handle = dlopen(request->library, RTLD_NOW | RTLD_LOCAL);
-  for (size_t i = 0; !request->library && !handle && i < VK_COUNT(names); i++)
+  for (size_t i = 0; !handle && i < VK_COUNT(names); i++)
     handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+  return handle;
+}
+
+vk_status vk_http_version(char *text, size_t n, vk_err *err)
+{
+  void *handle = open_library(NULL), *symbol = handle ? dlsym(handle, "curl_version") : NULL;
+  const char *(*version)(void);
+  memcpy(&version, &symbol, sizeof version); /* ISO C has no cast from data to function */
+  if (!version)
+    return vk_fail(err, VK_E_UNSUPPORTED, "there is no libcurl; Debian: apt-get install libcurl4");
+  const char *all = version(); /* and the libraries that it uses */
+  snprintf(text, n, "%.*s", (int)strcspn(all, " "), all);
+  return VK_OK;
+}
+
+static vk_status open_curl(curl_lib *lib, const vk_http_request *request, vk_err *err)
+{
+  void *handle = open_library(request->library);
   if (!handle)
     return vk_fail(err, VK_E_UNSUPPORTED,
                    "%s: cannot be fetched without libcurl; install it (Debian: apt-get install "
@@ -74,7 +93,7 @@ static vk_status open_curl(curl_lib *lib, const vk_http_request *request, vk_err
     if (!function)
       return vk_fail(err, VK_E_UNSUPPORTED, "%s: the libcurl of this machine lacks %s",
                      request->url, need[i].name);
-    memcpy(need[i].into, &function, sizeof function); /* ISO C has no cast from data to function */
+    memcpy(need[i].into, &function, sizeof function);
   }
   return VK_OK;
 }

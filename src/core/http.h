@@ -3,6 +3,7 @@
 #ifndef VK_CORE_HTTP_H
 #define VK_CORE_HTTP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/err.h"
@@ -20,6 +21,10 @@ typedef struct vk_http_request {
   bool allow_loopback;
   const char *library;
 } vk_http_request;
+
+/* Which libcurl there is: "libcurl/7.88.1", cut to n bytes with the NUL. Errors: VK_E_UNSUPPORTED
+ * (none; names the package to install). */
+VK_NODISCARD vk_status vk_http_version(char *text, size_t n, vk_err *err);
 
 /* Fetches into PATH.part and renames that to PATH at the end. At most 5 redirections, to https
  * only. With sha256 known, a PATH.part that an earlier try left is continued where it ends, and
