@@ -480,7 +480,7 @@ static vk_status print_script(const shell *s, bool as_json, vk_err *err)
     return vk_fail(err, VK_E_NOMEM, "no memory for a completion script");
   s->print(memory);
   vk_status st = VK_OK;
-  if (fclose(memory) != 0)
+  if (fclose(memory) != 0 || !text) /* glibc's fclose says nothing of a last failure */
     st = vk_fail(err, VK_E_NOMEM, "no memory for a completion script");
   if (st == VK_OK) {
     cJSON *all = cJSON_CreateObject();

@@ -8,7 +8,6 @@
 #include "cmd/cmd.h"
 #include "cmd/report.h"
 #include "core/cpu.h"
-#include "core/str.h"
 #include "core/sys.h"
 #include "core/version.h"
 #include "rl/evaluate.h"
@@ -206,24 +205,37 @@ static void free_plan(plan *p)
 
 /* ---- the record ---- */
 
-/* The command line with words quoted for a shell where needed. */
-static void quote_command_line(const vk_cmd_call *call, vk_str *out)
+static void print_quoted(FILE *out, const char *word)
 {
-  for (int i = 0; i < call->argc; i++) {
-    const char *word = i == 0 ? "vlakit" : call->argv[i];
-    bool is_plain = word[0] && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV"
-                                                  "WXYZ0123456789_-+=:,./@%")];
-    if (i)
-      vk_str_append_char(out, ' ');
-    if (is_plain) {
-      vk_str_append(out, word);
-      continue;
-    }
-    vk_str_append_char(out, '\'');
-    for (const char *c = word; *c; c++)
-      *c == '\'' ? vk_str_append(out, "'\\''") : vk_str_append_char(out, *c);
-    vk_str_append_char(out, '\'');
+  if (word[0] && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                    "0123456789_-+=:,./@%")]) {
+    fputs(word, out);
+    return;
   }
+  putc('\'', out);
+  for (; *word; word++)
+    *word == '\'' ? fputs("'\\''", out) : putc(*word, out);
+  putc('\'', out);
+}
+
+/* The command line with words quoted for a shell where needed; NULL: no memory. */
+static char *command_line_text(const vk_cmd_call *call)
+{
+  char *text = NULL;
+  size_t n = 0;
+  FILE *out = open_memstream(&text, &n);
+  if (!out)
+    return NULL;
+  fputs("vlakit", out);
+  for (int i = 1; i < call->argc; i++) {
+    putc(' ', out);
+    print_quoted(out, call->argv[i]);
+  }
+  bool is_lost = ferror(out);
+  if (fclose(out) == 0 && !is_lost)
+    return text;
+  free(text);
+  return NULL;
 }
 
 static char *config_json(const session *s)
@@ -255,15 +267,12 @@ static vk_status begin_record(session *s, vk_err *err)
   snprintf(machine, sizeof machine, "%s, %d processors, %.0f GB",
            s->cpu.name[0] ? s->cpu.name : "unknown processor", vk_cpu_count(),
            (double)page * (double)n_page / 1e9);
-  vk_str line;
-  vk_str_init(&line);
-  quote_command_line(s->call, &line);
-  char *config = config_json(s);
-  vk_status st = vk_str_check(&line, "the command line", err);
-  if (st == VK_OK && !config)
+  char *line = command_line_text(s->call), *config = config_json(s);
+  vk_status st = VK_OK;
+  if (!line || !config)
     st = vk_fail(err, VK_E_NOMEM, "no memory for the run's record");
   const vk_run_row row = {.command = "eval",
-                          .command_line = line.text,
+                          .command_line = line,
                           .config = config,
                           .version = version,
                           .mujoco = mj_versionString(),
@@ -286,7 +295,7 @@ static vk_status begin_record(session *s, vk_err *err)
   if (st == VK_OK)
     st = vk_run_begin(&s->run, s->catalog, &row, &evaluation, err);
   cJSON_free(config);
-  vk_str_free(&line);
+  free(line);
   return st;
 }
 

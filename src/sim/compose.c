@@ -210,7 +210,7 @@ vk_status vk_compose_mjcf(const vk_pack *pack, const vk_pack_task *task, char **
     st = put_model(&c);
   bool is_lost = c.out && (ferror(c.out) | fclose(c.out));
   free(c.mesh_used);
-  if (st == VK_OK && is_lost)
+  if (st == VK_OK && (is_lost || !buffer)) /* glibc's fclose says nothing of a last failure */
     st = vk_fail(err, VK_E_NOMEM, "no memory for the text of %s", vk_pack_text(pack, task->name));
   if (st != VK_OK) {
     free(buffer);

@@ -126,6 +126,11 @@ import json, sys
 print([r["state"] for r in json.load(sys.stdin)["runs"] if r["seed"] == 4])')" = "['done']" ]
 expect 2 compare "$a"
 
+# A command line can be pasted into a shell as it is recorded.
+expect 1 eval -q --suite libero_spatial/0 --policy replay:nan.npy --episodes 1 --catalog "it's a.db"
+expect 0 runs export --catalog "it's a.db"
+prints "--episodes 1 --catalog 'it'\\''s a.db'"
+
 # What the catalog says of them.
 expect 0 runs
 prints "$a"
