@@ -1,6 +1,7 @@
 #include "sim/mujoco_compat.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,12 @@ static void on_warning(const char *message)
 {
 }
 
+static void set_handlers(void)
+{
+  mju_user_error = on_error;
+  mju_user_warning = on_warning;
+}
+
 void vk_mujoco_version_text(int version, char text[16])
 {
   /* One digit a part up to 3.9.0 (390), then 3.10.0 is 3010000. */
@@ -50,10 +57,8 @@ vk_status vk_mujoco_check(vk_err *err)
                    "%s: install %s or build vlakit again",
                    want, found, want);
   }
-  if (mju_user_error != on_error)
-    mju_user_error = on_error;
-  if (mju_user_warning != on_warning)
-    mju_user_warning = on_warning;
+  static pthread_once_t once = PTHREAD_ONCE_INIT; /* scenes are made on several threads */
+  pthread_once(&once, set_handlers);
   return VK_OK;
 }
 

@@ -21,7 +21,7 @@
 #define VK_MUJOCO_IS_KNOWN (mjVERSION_HEADER == 222)
 
 /* Call once before anything else of MuJoCo: checks that the library found at run time is that of
- * the header, and sets MuJoCo's handlers (again and again if you like, but before threads start):
+ * the header, and sets MuJoCo's handlers (the first call; any thread, any number of times):
  * warnings are counted in mjData and printed nowhere, fatal errors go to vk_mujoco_try. Errors:
  * VK_E_VERSION. */
 VK_NODISCARD vk_status vk_mujoco_check(vk_err *err);
