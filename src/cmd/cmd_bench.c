@@ -21,7 +21,7 @@ static const bench_args defaults = {.suite = "libero130", .n_step = 100, .n_rep 
 static const vk_opt opts[] = {
     VK_OPT_I64(bench_args, "reps", n_rep, 1, 100, "N", NULL, "repetitions; the median counts"),
     VK_OPT_I64(bench_args, "steps", n_step, 10, 100000, "N", NULL, "control steps in a repetition"),
-    VK_OPT_STR(bench_args, "suite", suite, "S",
+    VK_OPT_STR(bench_args, "suite", suite, "SUITE",
                "the suites whose first tasks are run: one, or a comma list"),
     VK_OPT_END,
 };

@@ -144,7 +144,8 @@ static void look_at_catalog(check *c, const vk_common_args *common)
   bool is_there = access(path, F_OK) == 0;
   if (is_there) {
     vk_catalog *catalog = NULL;
-    if (vk_catalog_open(&catalog, path, VK_CATALOG_READ, &err) != VK_OK) {
+    vk_status st = vk_catalog_open(&catalog, path, VK_CATALOG_READ, &err);
+    if (st != VK_OK && st != VK_E_NOTFOUND) { /* an empty file is as good as none */
       snprintf(c->found, TEXT_MAX, "%s", err.text);
       return;
     }

@@ -570,8 +570,9 @@ const vk_cmd vk_cmd_eval = {
     .description =
         "Runs N episodes of every task and prints success rates by suite with their 95 % Wilson "
         "intervals. Episode k of a task starts from its k-th init row after the k-th reset of a "
-        "generator seeded once, so what an episode sees depends on k alone: results do not change "
-        "with the number of threads, with other tasks or with --resume.\n\n"
+        "generator seeded once (in protocol libero twenty at a time share one), so what an episode "
+        "sees depends on k alone: results do not change with the number of threads, with other "
+        "tasks or with --resume.\n\n"
         "A protocol says how published numbers were taken; --episodes and --seed win over it:\n"
         "  oft     OpenVLA-OFT: seed 0, 10 waiting steps, 50 episodes; limits: spatial 220,\n"
         "          object 280, goal 300, libero_10 520, libero_90 400, other suites 600\n"

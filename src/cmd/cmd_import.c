@@ -134,8 +134,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
   const import_args *args = call->args;
   if (strcmp(call->positional[0], "libero") != 0)
-    return vk_fail(err, VK_E_USAGE, "unknown benchmark \"%s\": `vlakit import libero --from ...`",
-                   call->positional[0]);
+    return vk_opt_fail_name(err, "benchmark", call->positional[0],
+                            (const char *const[]){"libero", NULL});
   if (args->from.n == 0)
     return vk_fail(err, VK_E_USAGE,
                    "nothing to import: name wheels or folders with --from PATH... "

@@ -33,4 +33,8 @@ says 'catalog'
 expect 1 doctor --pack missing.pack --catalog new/deep/catalog.db
 prints 'ok    catalog  new/deep/catalog.db will be made by the first run'
 check 'the catalog was not made' [ ! -e new ]
+: >empty.db
+"$VLAKIT" doctor --catalog empty.db >out 2>err
+check 'an empty file can become a catalog' grep -q 'ok    catalog  empty.db can be written' out
+check 'and stays empty' [ ! -s empty.db ]
 finish
