@@ -76,7 +76,7 @@ expect 1 import libero --facts facts.json --from cut.whl
 says cut.whl
 expect 2 import
 expect 2 import libera --from site
-says 'vlakit import libero'
+says 'did you mean libero?'
 expect 2 import libero
 says '--from'
 expect 2 import libero --from http://127.0.0.1/a.whl
