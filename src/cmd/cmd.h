@@ -24,7 +24,7 @@ typedef struct vk_common_args {
 } vk_common_args;
 
 enum {
-  VK_CMD_LONG = 1, /* runs long: has --dry-run, --trace, progress and --resume */
+  VK_CMD_LONG = 1, /* runs long: has --dry-run and --trace */
 };
 
 /* What run() gets. args points at a copy of the command's defaults, filled by its table. */

@@ -335,7 +335,7 @@ static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
                               .state_sha256 = is_scored ? r->state_sha256 : NULL,
                               .n_unstable = r->n_unstable,
                               .wall_s = r->wall_s};
-  if (vk_run_put_episodes(&s->run, 1, &row, err) != VK_OK)
+  if (vk_run_put_episode(&s->run, &row, err) != VK_OK)
     return vk_err_prefix(err, "run %s", s->run.id);
   s->n_done++;
   s->n_scored += is_scored;

@@ -129,10 +129,8 @@ VK_NODISCARD vk_status vk_run_resume(vk_run *run, vk_catalog *catalog, const cha
 VK_NODISCARD vk_status vk_run_finish(vk_run *run, vk_status result, const vk_err *why,
                                      double wall_s, vk_err *err);
 
-/* Writes finished episodes in one transaction: all of them or none. A second row of the same task
- * and init row is VK_E_MISMATCH. */
-VK_NODISCARD vk_status vk_run_put_episodes(vk_run *run, int n, const vk_episode_row *episodes,
-                                           vk_err *err);
+/* Writes a finished episode. A second row of the same task and init row is VK_E_MISMATCH. */
+VK_NODISCARD vk_status vk_run_put_episode(vk_run *run, const vk_episode_row *episode, vk_err *err);
 
 /* Queries call fn for each row, in order, until it returns other than VK_OK, which they return. fn
  * must not call the catalog. */

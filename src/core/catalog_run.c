@@ -287,7 +287,7 @@ static vk_status put_episode(vk_run *run, const vk_episode_row *e, vk_err *err)
   return st;
 }
 
-vk_status vk_run_put_episodes(vk_run *run, int n, const vk_episode_row *episodes, vk_err *err)
+vk_status vk_run_put_episode(vk_run *run, const vk_episode_row *episode, vk_err *err)
 {
   vk_catalog *c = run->catalog;
   pthread_mutex_lock(&c->lock);
@@ -299,12 +299,7 @@ vk_status vk_run_put_episodes(vk_run *run, int n, const vk_episode_row *episodes
         ":state_sha256, :n_unstable, :wall_s)",
         &c->put_episode, "writing an episode", err);
   if (st == VK_OK)
-    st = vk_catalog_exec(c, "BEGIN IMMEDIATE", "writing an episode", err);
-  if (st == VK_OK) {
-    for (int i = 0; i < n && st == VK_OK; i++)
-      st = put_episode(run, &episodes[i], err);
-    st = vk_catalog_end(c, st, "writing an episode", err);
-  }
+    st = put_episode(run, episode, err);
   pthread_mutex_unlock(&c->lock);
   return st;
 }

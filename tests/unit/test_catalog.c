@@ -74,7 +74,7 @@ static vk_status put(vk_run *run, int row, bool success, const char *error, vk_e
                       .state_sha256 = error ? NULL : "00ff",
                       .n_unstable = row == 1,
                       .wall_s = 0.5};
-  return vk_run_put_episodes(run, 1, &e, err);
+  return vk_run_put_episode(run, &e, err);
 }
 
 static vk_run begin_ok(vk_catalog *c)
@@ -208,19 +208,20 @@ static int n_episode_of(vk_catalog *c, const char *id)
   return n;
 }
 
-static void test_put_is_all_or_none(void **state)
+static void test_episodes_are_unique(void **state)
 {
   fixture *f = *state;
   vk_err err = VK_ERR_INIT;
   vk_catalog *c = open_ok(f->path, VK_CATALOG_WRITE);
   vk_run run = begin_ok(c);
-  vk_episode_row two[2] = {{.task = "t", .row = 1}, {.task = "t", .row = 1}};
-  assert_int_equal(vk_run_put_episodes(&run, 2, two, &err), VK_E_MISMATCH);
-  assert_int_equal(n_episode_of(c, run.id), 0);
-  vk_assert_ok(vk_run_put_episodes(&run, 1, two, &err), &err);
+  const vk_episode_row e = {.task = "t", .row = 1}, next = {.task = "t", .row = 2};
+  vk_assert_ok(vk_run_put_episode(&run, &e, &err), &err);
+  assert_int_equal(vk_run_put_episode(&run, &e, &err), VK_E_MISMATCH);
   assert_int_equal(n_episode_of(c, run.id), 1);
+  vk_assert_ok(vk_run_put_episode(&run, &next, &err), &err);
+  assert_int_equal(n_episode_of(c, run.id), 2);
   vk_run stray = {c, "stray"}; /* foreign key */
-  assert_int_equal(vk_run_put_episodes(&stray, 1, two, &err), VK_E_MISMATCH);
+  assert_int_equal(vk_run_put_episode(&stray, &e, &err), VK_E_MISMATCH);
   vk_catalog_close(c);
 }
 
@@ -656,7 +657,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       T(test_rows),
       T(test_ids_sort_by_start),
-      T(test_put_is_all_or_none),
+      T(test_episodes_are_unique),
       T(test_pair),
       T(test_migration),
       T(test_newer_is_refused),
