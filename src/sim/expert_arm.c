@@ -10,7 +10,9 @@ static const double q_nominal[VK_N_ARM] = {0, -0.161037389, 0, -2.44459747, 0, 2
  * badly. */
 static const double ELBOW_LIMIT_RAD = -0.75, ELBOW_EASY_RAD = -1.2;
 
-enum { ITERATIONS = 60, ELBOW = 3 };
+static const double WRIST_EASY_RAD = 2.5;
+
+enum { ITERATIONS = 60, ELBOW = 3, WRIST = 6 };
 
 static void pose_of_quat(vk_pose *pose, const double p[3], const double quat[4])
 {
@@ -159,5 +161,7 @@ void vk_arm_stretch(vk_arm *arm, bool is_allowed)
 
 double vk_arm_strain(const vk_arm *arm, const double *q)
 {
-  return 0.7 * fmax(0, q[ELBOW] - ELBOW_EASY_RAD);
+  /* The controller spreads motion over the joints in its own way, so a wrist that is planned near
+   * its limit runs into it. */
+  return 0.7 * fmax(0, q[ELBOW] - ELBOW_EASY_RAD) + 2 * fmax(0, fabs(q[WRIST]) - WRIST_EASY_RAD);
 }

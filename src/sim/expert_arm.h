@@ -39,7 +39,8 @@ bool vk_arm_inverse(const vk_arm *arm, const vk_pose *tip, double margin_rad, do
 /* Whether the elbow may come nearer to straight than it should: a last resort for far objects. */
 void vk_arm_stretch(vk_arm *arm, bool is_allowed);
 
-/* Cost of an arm stretched nearly straight, where the controller loses a direction; 0 elsewhere. */
+/* Cost of an arm stretched nearly straight, where the controller loses a direction, and of a wrist
+ * near its limit; 0 elsewhere. */
 double vk_arm_strain(const vk_arm *arm, const double *q);
 
 #endif

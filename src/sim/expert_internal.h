@@ -64,7 +64,10 @@ typedef struct vk_tabu {
   vk_pose tip_in_object;
 } vk_tabu;
 
-enum { VK_EXPERT_REST = 10 }; /* steps between plans that fail */
+enum {
+  VK_EXPERT_REST = 10,     /* steps between plans that fail */
+  VK_EXPERT_STILL_MAX = 15 /* steps without motion, though it is wanted, before another try */
+};
 
 struct vk_expert {
   const vk_expert_facts *facts;

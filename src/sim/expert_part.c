@@ -111,6 +111,7 @@ static double try_contact(vk_expert *e, const vk_part_fact *f, bool is_flipped, 
     cost += 10;
   else if (!vk_world_arm_free(&e->world, &e->arm, q, 0.01))
     cost += 4;
+  cost += vk_arm_strain(&e->arm, q);
   if (!vk_arm_inverse(&e->arm, &touch, 0.06, q))
     cost += 10;
   else if (!vk_world_arm_free(&e->world, &e->arm, q, 0.01))
@@ -174,7 +175,8 @@ static vk_skill_state transit(vk_expert *e)
   vk_expert_move_goal(e, &ready);
   if (vk_expert_follow(e, 0.008, 0.08))
     set_phase(e, PHASE_APPROACH);
-  return e->phase_step > 150 ? VK_SKILL_FAILED : VK_SKILL_RUNNING;
+  return e->phase_step > 150 || e->now.n_still > VK_EXPERT_STILL_MAX ? VK_SKILL_FAILED
+                                                                     : VK_SKILL_RUNNING;
 }
 
 static vk_skill_state approach(vk_expert *e)

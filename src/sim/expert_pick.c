@@ -19,8 +19,6 @@ enum {
   PHASE_DRAG,
 };
 
-enum { STILL_MAX = 15 };
-
 enum { GRASPS_FEW = 10, GRASPS = 48, PLACES = 64, PLANS_MAX = 12 };
 
 static const double V_FREE = 0.25, V_CARRY = 0.22, V_NEAR = 0.12, V_LOWER = 0.10; /* m/s */
@@ -306,7 +304,7 @@ static vk_skill_state transit(vk_expert *e)
   vk_expert_move_goal(e, &ready);
   if (vk_expert_follow(e, 0.012, 0.08) && e->now.gap_m > e->grasp.width_m + 0.01)
     set_phase(e, PHASE_APPROACH);
-  if (e->phase_step > 150 || e->now.n_still > STILL_MAX)
+  if (e->phase_step > 150 || e->now.n_still > VK_EXPERT_STILL_MAX)
     return fail(e);
   return VK_SKILL_RUNNING;
 }
@@ -427,7 +425,7 @@ static vk_skill_state carry(vk_expert *e)
   }
   if (is_there)
     set_phase(e, PHASE_LOWER);
-  else if (e->phase_step > 140 || e->now.n_still > STILL_MAX)
+  else if (e->phase_step > 140 || e->now.n_still > VK_EXPERT_STILL_MAX)
     set_phase(e, PHASE_PLAN_PLACE);
   return VK_SKILL_RUNNING;
 }
