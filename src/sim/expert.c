@@ -69,6 +69,7 @@ static void sense(vk_expert *e, const vk_env *env)
   vk_v3_copy(now->tip.p, now->d->site_xpos + 3 * s->site_grip);
   memcpy(now->tip.R, now->d->site_xmat + 9 * s->site_grip, sizeof now->tip.R);
   memcpy(now->q_rad, now->d->qpos + s->arm_qpos, sizeof now->q_rad);
+  now->is_trapped = vk_arm_is_trapped(now->q_rad, now->is_trapped);
   const double gap = now->d->qpos[s->finger_qpos] - now->d->qpos[s->finger_qpos + 1];
   now->gap_rate_m = gap - now->gap_m;
   now->gap_m = gap;
@@ -172,6 +173,19 @@ static void begin_atom(vk_expert *e)
   }
 }
 
+/* Stretches the arm until the elbow is straight and bends back the right way: pulling in would fold
+ * it further. */
+static void untrap(vk_expert *e)
+{
+  vk_v3_sub(e->wish, e->now.tip.p, e->arm.base.p);
+  e->wish[2] = fmax(e->wish[2], 0); /* not into the table */
+  vk_v3_unit(e->wish);
+  for (int k = 0; k < 3; k++)
+    e->wish[k] *= 0.5;
+  e->skill = NULL;
+  e->phase_name = "straighten the arm";
+}
+
 /* Limits the change from the last action, translation and rotation as vectors each. */
 static void shape(vk_expert *e, double action[VK_N_ACTION])
 {
@@ -193,7 +207,9 @@ void vk_expert_act(vk_expert *e, const vk_env *env, double action[VK_N_ACTION])
   memset(e->wish, 0, sizeof e->wish);
   if (e->n_rest > 0)
     e->n_rest--;
-  for (int tries = 0; tries < 3 && !e->n_rest; tries++) {
+  if (e->now.is_trapped)
+    untrap(e);
+  for (int tries = 0; tries < 3 && !e->n_rest && !e->now.is_trapped; tries++) {
     if (!e->skill) {
       const int before = e->i_goal;
       if (!vk_expert_next_atom(e))

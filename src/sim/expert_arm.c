@@ -8,7 +8,8 @@ static const double q_nominal[VK_N_ARM] = {0, -0.161037389, 0, -2.44459747, 0, 2
 /* Upper arm and forearm are in line at q = -0.467 (both have an offset of 0.0825 at the elbow).
  * Past it the arm folds the other way and the controller does not come back; near it, it holds
  * badly. */
-static const double ELBOW_LIMIT_RAD = -0.75, ELBOW_EASY_RAD = -1.2;
+static const double ELBOW_STRAIGHT_RAD = -0.467;
+static const double ELBOW_LIMIT_RAD = -0.95, ELBOW_EASY_RAD = -1.4;
 
 static const double WRIST_EASY_RAD = 2.5;
 
@@ -156,12 +157,17 @@ bool vk_arm_inverse(const vk_arm *arm, const vk_pose *goal, double margin_rad, d
 
 void vk_arm_stretch(vk_arm *arm, bool is_allowed)
 {
-  arm->q_hi[ELBOW] = is_allowed ? ELBOW_LIMIT_RAD + 0.2 : ELBOW_LIMIT_RAD;
+  arm->q_hi[ELBOW] = is_allowed ? ELBOW_LIMIT_RAD + 0.25 : ELBOW_LIMIT_RAD;
+}
+
+bool vk_arm_is_trapped(const double *q, bool was_trapped)
+{
+  return q[ELBOW] > (was_trapped ? ELBOW_STRAIGHT_RAD - 0.15 : ELBOW_STRAIGHT_RAD);
 }
 
 double vk_arm_strain(const vk_arm *arm, const double *q)
 {
   /* The controller spreads motion over the joints in its own way, so a wrist that is planned near
    * its limit runs into it. */
-  return 0.7 * fmax(0, q[ELBOW] - ELBOW_EASY_RAD) + 2 * fmax(0, fabs(q[WRIST]) - WRIST_EASY_RAD);
+  return 0.5 * fmax(0, q[ELBOW] - ELBOW_EASY_RAD) + 2 * fmax(0, fabs(q[WRIST]) - WRIST_EASY_RAD);
 }

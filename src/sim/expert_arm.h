@@ -39,6 +39,10 @@ bool vk_arm_inverse(const vk_arm *arm, const vk_pose *tip, double margin_rad, do
 /* Whether the elbow may come nearer to straight than it should: a last resort for far objects. */
 void vk_arm_stretch(vk_arm *arm, bool is_allowed);
 
+/* Whether the elbow is past straight, where pulling in folds it the wrong way; with some slack once
+ * it was. */
+bool vk_arm_is_trapped(const double *q, bool was_trapped);
+
 /* Cost of an arm stretched nearly straight, where the controller loses a direction, and of a wrist
  * near its limit; 0 elsewhere. */
 double vk_arm_strain(const vk_arm *arm, const double *q);

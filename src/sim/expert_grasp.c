@@ -153,12 +153,15 @@ static bool arm_fits(const vk_expert *e, const vk_pose *tip, vk_grasp *g)
   vk_m3_column(z, tip->R, 2);
   vk_v3_madd(at.p, tip->p, -g->back_m, z);
   memcpy(g->q_rad, e->now.q_rad, sizeof g->q_rad);
-  if (!vk_arm_inverse(&e->arm, &at, 0.05, g->q_rad))
+  if (!vk_arm_inverse(&e->arm, &at, 0.05, g->q_rad)) {
     return false;
-  if (e->relax < 2 && !vk_world_arm_free(&e->world, &e->arm, g->q_rad, 0.005 - 0.02 * e->relax))
+  }
+  if (e->relax < 2 && !vk_world_arm_free(&e->world, &e->arm, g->q_rad, 0.005 - 0.02 * e->relax)) {
     return false;
-  if (!vk_arm_inverse(&e->arm, tip, 0.05, g->q_rad))
+  }
+  if (!vk_arm_inverse(&e->arm, tip, 0.05, g->q_rad)) {
     return false;
+  }
   g->cost += vk_arm_strain(&e->arm, g->q_rad);
   return e->relax > 1 || vk_world_arm_free(&e->world, &e->arm, g->q_rad, 0.003 - 0.02 * e->relax);
 }

@@ -29,6 +29,7 @@ typedef struct vk_sense {
   vk_pose tip; /* grip_site */
   double q_rad[VK_N_ARM];
   double gap_m;      /* between the pads */
+  bool is_trapped;   /* the elbow is past straight */
   double gap_rate_m; /* change of the gap in the last step */
   int n_still;       /* steps that the hand has not moved in though it should */
   int touched[2];    /* number of instances each finger touches */

@@ -42,12 +42,30 @@ static double length_left(const vk_path *path, const double p[3])
   return left;
 }
 
+/* Speed allowed now for passing the next corner (or ending) at a speed that its angle allows. */
+static double speed_limit(const vk_path *path, const double p[3])
+{
+  double v = path->v_max_m_s, left = vk_v3_dist(path->at[path->i].p, p);
+  if (path->i + 1 < path->n) {
+    double a[3], b[3];
+    vk_v3_sub(a, path->at[path->i].p, path->from.p);
+    vk_v3_sub(b, path->at[path->i + 1].p, path->at[path->i].p);
+    vk_v3_unit(a);
+    vk_v3_unit(b);
+    const double c = fmax(vk_v3_dot(a, b), 0), v_corner = path->v_max_m_s * (0.45 + 0.55 * c);
+    v = fmin(v, sqrt(v_corner * v_corner + 2 * ACCEL_M_S2 * left));
+  }
+  left = length_left(path, p);
+  v = fmin(v, sqrt(2 * ACCEL_M_S2 * left));
+  return fmin(v, RATE_PER_S * left);
+}
+
 bool vk_expert_follow(vk_expert *e, double tol_m, double tol_rad)
 {
   vk_path *path = &e->path;
   const double *p = e->now.tip.p;
   while (path->i + 1 < path->n && vk_v3_dist(path->at[path->i].p, p) < CORNER_M) {
-    path->from = e->now.tip;
+    path->from = path->at[path->i];
     path->i++;
   }
   const vk_pose *to = &path->at[path->i];
@@ -70,8 +88,7 @@ bool vk_expert_follow(vk_expert *e, double tol_m, double tol_rad)
   vk_pose carrot;
   vk_pose_mix(&carrot, &path->from, to, ahead);
   const double lag = vk_m3_angle(e->now.tip.R, carrot.R);
-  double v = fmin(path->v_max_m_s, sqrt(2 * ACCEL_M_S2 * left));
-  v = fmin(v, RATE_PER_S * left);
+  double v = speed_limit(path, p);
   if (lag > 0.35)
     v *= fmax(0.15, 0.35 / lag);
   steer(e, carrot.p, carrot.R, v, W_MAX_RAD_S);

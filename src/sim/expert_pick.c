@@ -19,7 +19,7 @@ enum {
   PHASE_DRAG,
 };
 
-enum { GRASPS_FEW = 10, GRASPS = 48, PLACES = 64, PLANS_MAX = 12 };
+enum { GRASPS_FEW = 10, GRASPS = 48, PLACES = 96, PLANS_MAX = 12 };
 
 static const double V_FREE = 0.25, V_CARRY = 0.22, V_NEAR = 0.12, V_LOWER = 0.10; /* m/s */
 static const double OPEN_Q = 0.0395;
@@ -118,14 +118,16 @@ static bool test_place(vk_expert *e, const vk_place *place, const vk_pose *tip_i
   vk_pose_mul(&tip, &place->object, tip_in_object);
   at = tip;
   vk_v3_madd(at.p, tip.p, 0.003 + fmax(slack_m, 0), place->out);
-  if (!vk_world_gripper_free(&e->world, &at, finger_q, 0.002 + slack_m))
+  if (!vk_world_gripper_free(&e->world, &at, finger_q, 0.002 + slack_m)) {
     return false;
+  }
   bool is_free = false;
   for (size_t i = 0; i < VK_COUNT(outs_m) && !is_free; i++) {
     vk_pose far = tip;
     vk_v3_madd(far.p, tip.p, outs_m[i], place->out);
-    if (!vk_expert_line_free(e, &far, &at, &held, finger_q, slack_m))
+    if (!vk_expert_line_free(e, &far, &at, &held, finger_q, slack_m)) {
       return false;
+    }
     vk_pose above = far;
     above.p[2] += 0.12; /* free above too: not inside of something */
     is_free = vk_world_gripper_free(&e->world, &far, finger_q, 0.008) &&
@@ -134,13 +136,19 @@ static bool test_place(vk_expert *e, const vk_place *place, const vk_pose *tip_i
     *out_m = outs_m[i];
     at = far;
   }
-  if (!is_free)
+  if (!is_free) {
     return false;
+  }
   memcpy(q, q0, sizeof q);
-  if (!vk_arm_inverse(&e->arm, &at, 0.04, q))
+  if (!vk_arm_inverse(&e->arm, &at, 0.04, q)) {
     return false;
-  if (!vk_arm_inverse(&e->arm, &tip, 0.04, q))
+  }
+  if (!vk_world_arm_free(&e->world, &e->arm, q, 0.008)) {
     return false;
+  }
+  if (!vk_arm_inverse(&e->arm, &tip, 0.04, q)) {
+    return false;
+  }
   return vk_world_arm_free(&e->world, &e->arm, q, 0.002);
 }
 

@@ -115,7 +115,8 @@ static int add_orientation(orientation *list, int n, const double R[9], double c
 
 /* Upright as it stands and tipped over, at the present yaw and along the frame of the place; by
  * cost. */
-static int list_orientations(const vk_expert *e, const double frame[9], orientation *out)
+static int list_orientations(const vk_expert *e, const double frame[9], bool is_sideways,
+                             orientation *out)
 {
   static const double tilts_rad[] = {0, M_PI / 2, 1.1, 0.8}, costs[] = {0, 0.8, 1.0, 1.0};
   const vk_pose object = vk_expert_object_pose(e, e->object);
@@ -131,8 +132,8 @@ static int list_orientations(const vk_expert *e, const double frame[9], orientat
       const double c = cos(dir * M_PI / 2), s = sin(dir * M_PI / 2);
       const double w[3] = {tilts_rad[t] * (c * side[0] - s * side[1]) / norm,
                            tilts_rad[t] * (s * side[0] + c * side[1]) / norm, 0};
-      /* As it is, aligned in quarter turns, and when upright in steps of 45 degrees too. */
-      for (int i = 0; i < (t == 0 ? 12 : 5); i++) {
+      /* As it is, aligned in quarter turns, and in steps of 45 degrees where it is upright. */
+      for (int i = 0; i < (t == 0 && !is_sideways ? 12 : 5); i++) {
         const double yaw = i == 0 ? 0 : i < 5 ? align + (i - 2) * M_PI / 2 : (i - 8) * M_PI / 4;
         turn_z(R, yaw, upright);
         vk_m3_turn(tipped, w, R);
@@ -331,18 +332,18 @@ int vk_expert_find_places(vk_expert *e, vk_place *out, int max)
   int n = 0;
   const vk_pose object = vk_expert_object_pose(e, e->object);
   find_region(e, &r);
-  const int n_way = list_orientations(e, r.frame, way);
+  vk_place place;
+  find_way_out(e, place.out);
+  const bool is_sideways = place.out[2] < 0.5;
+  const int n_way = list_orientations(e, r.frame, is_sideways, way);
   vk_world_hold(&e->world, e->is_stacked, &object, &boxes);
   vk_world_select(&e->near, &e->world, e->is_stacked, r.centre,
                   hypot(r.half[0], r.half[1]) + (r.z_hi - r.z_lo) + 0.3);
-  vk_place place;
-  find_way_out(e, place.out);
   /* What is entered sideways is offered at several depths and widths, for the hand's sake. */
   static const double shares[][2] = {{0, 0},        {0.44, 0},    {0.88, 0},    {0.44, 0.35},
                                      {0.44, -0.35}, {0.88, 0.35}, {0.88, -0.35}};
-  const int n_share = place.out[2] > 0.5 ? 1 : (int)VK_COUNT(shares);
   for (int i = 0; i < n_way; i++)
-    for (int k = 0; k < n_share && n < max; k++) {
+    for (int k = 0; k < (!is_sideways ? 1 : way[i].cost < 0.5 ? 7 : 3) && n < max; k++) {
       if (!find_position(e, &r, &boxes, way[i].R, shares[k][0], shares[k][1], &place))
         continue;
       raise_sideways(e, &boxes, &place);
