@@ -187,6 +187,49 @@ static void test_protocol_order(void **state)
   vk_scene_free(scene);
 }
 
+/* What the policy of test_policy_begins saw, when it began and when it first acted. */
+static double begun_s, acted_s;
+static int n_begun, n_acted;
+
+static vk_status note_begin(void *policy, const vk_policy_obs *obs, uint64_t episode, vk_err *err)
+{
+  n_begun++;
+  begun_s = vk_env_data(obs->env)->time;
+  return VK_OK;
+}
+
+static vk_status note_act(void *policy, int n, const vk_policy_obs *obs, double *action,
+                          vk_err *err)
+{
+  memset(action, 0, sizeof *action * VK_N_ACTION * (size_t)n);
+  if (obs->i_step == 0)
+    acted_s = vk_env_data(obs->env)->time;
+  return obs->i_step == n_acted++ ? VK_OK : vk_fail(err, VK_E_SIM, "step %d", obs->i_step);
+}
+
+/* It begins once, where the waiting steps have led, and is then asked for every step in turn. */
+static void test_policy_begins(void **state)
+{
+  static const vk_policy_def def = {
+      .name = "note", .needs = VK_POLICY_STATE, .begin = note_begin, .act = note_act};
+  const vk_eval_episode episode = {task_index("libero_90/0"), 0};
+  const vk_pack_task *t = &pack.task[episode.i_task];
+  vk_err err = VK_ERR_INIT;
+  double *start = calloc(t->n_state, sizeof *start);
+  vk_assert_ok(vk_pack_init_row(&pack, t, 0, start, &err), &err);
+  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+    results r = {0};
+    n_begun = n_acted = 0;
+    vk_assert_ok(evaluate(&r, 1, &def, needs, 1, &episode, &err), &err);
+    vk_assert_ok(r.item[0].status, &r.item[0].error);
+    assert_int_equal(n_begun, 1);
+    assert_int_equal(n_acted, N_STEP);
+    vk_assert_close(begun_s, start[0] + 0.05 * quick.n_dummy, 1e-9, 0);
+    vk_assert_close(acted_s, begun_s, 0, 0);
+  }
+  free(start);
+}
+
 /* ---- policies that cannot go on ---- */
 
 static vk_status begin_unless_row_1(void *policy, const vk_policy_obs *obs, uint64_t episode,
@@ -293,6 +336,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_same_results),
       cmocka_unit_test(test_protocol_order),
+      cmocka_unit_test(test_policy_begins),
       cmocka_unit_test(test_errors_stay_with_their_episode),
       cmocka_unit_test(test_put_error_ends_it),
       cmocka_unit_test(test_interruption),
