@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/fs.h"
 #include "core/signal.h"
 #include "rl/evaluate.h"
 
@@ -72,8 +73,9 @@ static const vk_eval_result *find(const results *r, vk_eval_episode e)
 }
 
 /* Evaluates with a policy of the table, or with one that `def` stands for. */
-static vk_status evaluate(results *out, int n_thread, const vk_policy_def *def, unsigned needs,
-                          int n, const vk_eval_episode *episode, vk_err *err)
+static vk_status evaluate_traced(results *out, int n_thread, const vk_policy_def *def,
+                                 unsigned needs, int n, const vk_eval_episode *episode,
+                                 vk_trace *trace, vk_err *err)
 {
   vk_pool *pool = NULL;
   vk_assert_ok(vk_pool_new(&pool, n_thread, err), err);
@@ -93,13 +95,20 @@ static vk_status evaluate(results *out, int n_thread, const vk_policy_def *def, 
                                  .n_episode = n,
                                  .episode = episode,
                                  .put = take,
-                                 .arg = out};
+                                 .arg = out,
+                                 .trace = trace};
   vk_eval_stats stats;
   vk_status st = vk_evaluate(&config, &stats, err);
   assert_true(stats.n_step >= 0 && stats.wall_s > 0);
   vk_policy_close(&policy);
   vk_pool_free(pool);
   return st;
+}
+
+static vk_status evaluate(results *out, int n_thread, const vk_policy_def *def, unsigned needs,
+                          int n, const vk_eval_episode *episode, vk_err *err)
+{
+  return evaluate_traced(out, n_thread, def, needs, n, episode, NULL, err);
 }
 
 static void expect_same(const results *a, const results *b)
@@ -185,6 +194,35 @@ static void test_protocol_order(void **state)
   vk_policy_close(&policy);
   vk_env_free(env);
   vk_scene_free(scene);
+}
+
+/* A task's scene is built once, however its episodes fall on the slots. */
+static void test_scenes_are_built_once(void **state)
+{
+  const uint32_t a = task_index("libero_object/0"), b = task_index("libero_90/0");
+  const vk_eval_episode episode[] = {{a, 0}, {a, 1}, {a, 2}, {b, 0}, {b, 1}};
+  char path[] = "/tmp/vk_test_evaluate_XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  for (int n_thread = 1; n_thread <= 3; n_thread += 2) {
+    vk_err err = VK_ERR_INIT;
+    vk_trace *trace = NULL;
+    results r = {0};
+    char *text = NULL;
+    size_t n = 0;
+    vk_assert_ok(vk_trace_new(&trace, path, 10000, &err), &err);
+    vk_assert_ok(evaluate_traced(&r, n_thread, NULL, 0, 5, episode, trace, &err), &err);
+    vk_assert_ok(vk_trace_write(trace, &err), &err);
+    vk_trace_free(trace);
+    vk_assert_ok(vk_fs_read(&text, &n, path, 10 << 20, &err), &err);
+    int n_scene = 0;
+    for (const char *at = text; (at = strstr(at, "\"name\":\"scene\"")); at++)
+      n_scene++;
+    assert_int_equal(n_scene, 2);
+    free(text);
+  }
+  unlink(path);
 }
 
 /* What the policy of test_policy_begins saw, when it began and when it first acted. */
@@ -336,6 +374,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_same_results),
       cmocka_unit_test(test_protocol_order),
+      cmocka_unit_test(test_scenes_are_built_once),
       cmocka_unit_test(test_policy_begins),
       cmocka_unit_test(test_errors_stay_with_their_episode),
       cmocka_unit_test(test_put_error_ends_it),

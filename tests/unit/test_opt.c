@@ -227,6 +227,8 @@ static void nearest(void **state)
   /* one edit is always near, two only for words of three letters and more */
   assert_string_equal(vk_opt_nearest("", (const char *const[]){"a", NULL}), "a");
   assert_null(vk_opt_nearest("ab", (const char *const[]){"cd", NULL}));
+  assert_string_equal(vk_opt_nearest("xa", (const char *const[]){"a", NULL}), "a");
+  assert_string_equal(vk_opt_nearest("a", (const char *const[]){"xa", NULL}), "xa");
   assert_string_equal(vk_opt_nearest("abc", (const char *const[]){"acb", NULL}), "acb");
 
   vk_err err = VK_ERR_INIT;
