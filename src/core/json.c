@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/fs.h"
+#include "core/opt.h"
 
 enum { DEPTH_MAX = 100 };
 
@@ -277,6 +278,37 @@ static vk_status fail_type(const cJSON *value, const char *key_name, const char 
 {
   return vk_fail(err, VK_E_FORMAT, "%s: \"%s\" is %s, expected %s", what, key_name,
                  type_name(value), expected);
+}
+
+vk_status vk_json_check_keys(const cJSON *object, const char *const *keys, const char *what,
+                             vk_err *err)
+{
+  if (!cJSON_IsObject(object))
+    return vk_fail(err, VK_E_FORMAT, "%s is %s, expected an object", what, type_name(object));
+  const cJSON *member;
+  cJSON_ArrayForEach(member, object)
+  {
+    int i = 0;
+    while (keys[i] && strcmp(keys[i], member->string) != 0)
+      i++;
+    if (keys[i])
+      continue;
+    const char *near = vk_opt_nearest(member->string, keys);
+    return vk_fail(err, VK_E_FORMAT, "%s: unknown key \"%s\"%s%s%s", what, member->string,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+  }
+  return VK_OK;
+}
+
+vk_status vk_json_get_bool(const cJSON *object, const char *key_name, bool *out, const char *what,
+                           vk_err *err)
+{
+  const cJSON *value = NULL;
+  VK_TRY(get_member(object, key_name, &value, what, err));
+  if (!cJSON_IsBool(value))
+    return fail_type(value, key_name, "true or false", what, err);
+  *out = cJSON_IsTrue(value);
+  return VK_OK;
 }
 
 vk_status vk_json_get_f64(const cJSON *object, const char *key_name, double *out, const char *what,

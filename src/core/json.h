@@ -16,9 +16,16 @@ VK_NODISCARD vk_status vk_json_read(cJSON **out, const char *path, vk_err *err);
 VK_NODISCARD vk_status vk_json_parse(cJSON **out, const char *text, size_t n, const char *what,
                                      vk_err *err);
 
+/* That object is one and has no other keys than these, so that a misspelt one is found; the error
+ * (VK_E_FORMAT) tells the nearest. keys is NULL-terminated. */
+VK_NODISCARD vk_status vk_json_check_keys(const cJSON *object, const char *const *keys,
+                                          const char *what, vk_err *err);
+
 /* Members with their type checked; `what` names the object in errors.
  * Errors: VK_E_NOTFOUND (no such key), VK_E_FORMAT (another type), VK_E_RANGE (i64: not whole, or
  * beyond 2^53), VK_E_SHAPE (f64s: not n numbers). */
+VK_NODISCARD vk_status vk_json_get_bool(const cJSON *object, const char *key, bool *out,
+                                        const char *what, vk_err *err);
 VK_NODISCARD vk_status vk_json_get_f64(const cJSON *object, const char *key, double *out,
                                        const char *what, vk_err *err);
 VK_NODISCARD vk_status vk_json_get_i64(const cJSON *object, const char *key, int64_t *out,

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BDDL_BYTES_MAX = 1 << 20 };
+/* Names are looked for among those before them: the longest list of LIBERO has 29. */
+enum { BDDL_BYTES_MAX = 1 << 20, BDDL_LIST_MAX = 4096 };
 
 typedef struct bddl_token {
   const char *text; /* "(", ")" or a word; NULL at the end of the file */
@@ -118,6 +119,9 @@ static vk_status read_numbers(bddl_reader *r, double *out, int n)
 /* Room for one more item; sizes double. */
 static vk_status grow(bddl_reader *r, void *array, int n, size_t size)
 {
+  if (n == BDDL_LIST_MAX)
+    return vk_fail(r->err, VK_E_RANGE, "%s line %d: a list of more than %d items", r->name,
+                   r->token[r->at].line, BDDL_LIST_MAX);
   if (n > 0 && (n < 8 || (n & (n - 1)) != 0))
     return VK_OK;
   void *old, *p;

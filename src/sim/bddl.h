@@ -48,7 +48,8 @@ typedef struct vk_bddl {
   char *text; /* owned: what the names point into */
 } vk_bddl;
 
-/* name: the file's, for errors. Errors: VK_E_FORMAT with line, VK_E_RANGE (above 1 MiB),
+/* name: the file's, for errors. Errors: VK_E_FORMAT with line, VK_E_RANGE (above 1 MiB, or 4096
+ * items in a list),
  * VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_bddl_parse(vk_bddl **out, const void *bytes, size_t n, const char *name,
                                      vk_err *err);

@@ -152,9 +152,12 @@ static vk_status put_regions(const import_state *s, const vk_bddl *b, const char
   t->n_region = (uint32_t)b->n_region;
   for (int i = 0; i < b->n_region; i++) {
     const vk_bddl_region *from = &b->region[i];
-    if (strstr(from->name, arena) && !from->has_range)
-      return vk_fail(s->err, VK_E_FORMAT, "line %d: region %s of the arena has no :ranges",
-                     from->line, from->name);
+    const double *range = from->range;
+    if (strstr(from->name, arena) &&
+        (!from->has_range || !(range[0] < range[2] && range[1] < range[3])))
+      return vk_fail(s->err, VK_E_FORMAT,
+                     "line %d: region %s of the arena has no :ranges with an area", from->line,
+                     from->name);
     vk_pack_region r = {.has_range = from->has_range, .has_yaw = from->has_yaw};
     r.name = vk_pack_put_text(s->pack, from->name);
     r.target = vk_pack_put_text(s->pack, from->target);
@@ -327,8 +330,10 @@ static vk_status put_task(const import_state *s, const cJSON *suite_row, const c
 /* The suite's tasks: its own list "tasks", else those of the task map. */
 static vk_status put_suite(const import_state *s, const cJSON *row, const vk_taskmap *map)
 {
+  static const char *const keys[] = {"name", "bddl", "init", "tasks", NULL};
   const char *name;
   VK_TRY(vk_json_get_str(row, "name", &name, "a suite", s->err));
+  VK_TRY(vk_json_check_keys(row, keys, name, s->err));
   vk_pack_suite suite = {.task = (uint32_t)s->pack->n_task};
   uint32_t i_suite = (uint32_t)s->pack->n_suite;
   suite.name = vk_pack_put_text(s->pack, name);
@@ -352,7 +357,7 @@ static vk_status put_suite(const import_state *s, const cJSON *row, const vk_tas
 static vk_status put_suites(const import_state *s, const vk_taskmap *map)
 {
   const cJSON *list, *row;
-  VK_TRY(vk_import_array(s->facts, "suites", &list, "facts", s->err));
+  VK_TRY(vk_import_array_of_named(s->facts, "suites", &list, s->err));
   cJSON_ArrayForEach(row, list)
   {
     VK_TRY(put_suite(s, row, map));
@@ -363,8 +368,11 @@ static vk_status put_suites(const import_state *s, const vk_taskmap *map)
 vk_status vk_import_libero(vk_pack_builder *pack, const vk_source *source, const cJSON *facts,
                            vk_err *err)
 {
+  static const char *const keys[] = {"about",    "distributions", "task_map", "suites",
+                                     "problems", "robots",        "classes",  NULL};
   const import_state s = {pack, source, facts, err};
   vk_taskmap map = {0};
+  VK_TRY(vk_json_check_keys(facts, keys, "facts", err));
   const char *end = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(facts, "task_map"));
   if (end) {
     void *bytes;

@@ -295,6 +295,24 @@ static vk_status put_mesh(const vk_mjcf_writer *w, const vk_xml *xml, const vk_x
   return st;
 }
 
+/* A hull stands for its mesh in the geom's own frame (sim/hull_frame.h): a pose would be lost. */
+static vk_status check_hull_pose(const vk_pack_builder *p, const vk_xml *xml,
+                                 const vk_xml_node *node, vk_err *err)
+{
+  static const char *const keys[] = {"pos", "quat", "euler", "axisangle", "xyaxes", "zaxis"};
+  const char *mesh = vk_xml_get(node, "mesh");
+  bool is_hull = false, has_pose = false;
+  for (size_t i = 0; mesh && !p->failed && i < p->n_mesh; i++)
+    if (strcmp(p->str + p->mesh[i].name, mesh) == 0)
+      is_hull = p->mesh[i].hull_frame != VK_PACK_NONE;
+  for (size_t k = 0; k < VK_COUNT(keys); k++)
+    has_pose = has_pose || vk_xml_get(node, keys[k]);
+  if (is_hull && has_pose)
+    return vk_xml_fail(err, VK_E_UNSUPPORTED, xml, node,
+                       "mesh %.60s is not convex: its geom must have no pose of its own", mesh);
+  return VK_OK;
+}
+
 static vk_status put_attr(const vk_mjcf_writer *w, const vk_xml *xml, const vk_xml_node *node,
                           const vk_xml_attr *attr, vk_err *err)
 {
@@ -360,6 +378,7 @@ vk_status vk_mjcf_put(const vk_mjcf_writer *w, const vk_xml *xml, const vk_xml_n
       VK_TRY(put_attr(w, xml, node, &node->attr[i], err));
       e.n_attr++;
     }
+  VK_TRY(check_hull_pose(w->pack, xml, node, err));
   *elem = vk_pack_put_elem(w->pack, &e, 1);
   return put_list(w, xml, node, *elem, err);
 }

@@ -39,6 +39,24 @@ static int find_word(const char *word, const char *const *names, int n)
   return -1;
 }
 
+vk_status vk_import_array_of_named(const cJSON *object, const char *key, const cJSON **out,
+                                   vk_err *err)
+{
+  const cJSON *row, *other;
+  VK_TRY(vk_import_array(object, key, out, "facts", err));
+  cJSON_ArrayForEach(row, *out)
+  {
+    const char *name, *taken;
+    VK_TRY(vk_json_get_str(row, "name", &name, key, err));
+    for (other = (*out)->child; other != row; other = other->next) {
+      VK_TRY(vk_json_get_str(other, "name", &taken, key, err));
+      if (strcmp(name, taken) == 0)
+        return vk_fail(err, VK_E_FORMAT, "%s: there are two rows \"%s\"", key, name);
+    }
+  }
+  return VK_OK;
+}
+
 /* ---- classes -------------------------------------------------------------------------------- */
 
 static vk_status read_rotations(vk_pack_class *c, const cJSON *row, const char *name, vk_err *err)
@@ -58,7 +76,10 @@ static vk_status read_rotations(vk_pack_class *c, const cJSON *row, const char *
     r.axis = (uint32_t)axis;
     c->rotation[c->n_rotation++] = r;
   }
-  c->is_rotation_product = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(row, "rotation_product"));
+  bool is_product = false;
+  if (cJSON_HasObjectItem(row, "rotation_product"))
+    VK_TRY(vk_json_get_bool(row, "rotation_product", &is_product, name, err));
+  c->is_rotation_product = is_product;
   if (c->n_rotation > 1 && !c->is_rotation_product)
     return vk_fail(err, VK_E_FORMAT, "class %s: several rotations need \"rotation_product\": true",
                    name);
@@ -98,6 +119,10 @@ static vk_status read_articulations(vk_pack_class *c, const cJSON *row, const ch
 static vk_status put_class(const vk_mjcf_writer *w, const cJSON *row, vk_err *err)
 {
   static const char *const kinds[] = {"object", "fixture"};
+  static const char *const keys[][6] = {
+      {"name", "kind", "xml", "rotation", "rotation_product", NULL},
+      {"name", "kind", "xml", "articulation", NULL},
+  };
   const char *name, *end, *kind;
   VK_TRY(vk_json_get_str(row, "name", &name, "a class", err));
   VK_TRY(vk_json_get_str(row, "xml", &end, name, err));
@@ -108,6 +133,7 @@ static vk_status put_class(const vk_mjcf_writer *w, const cJSON *row, vk_err *er
     return vk_fail(err, VK_E_FORMAT, "class %s: kind \"%s\" is neither object nor fixture", name,
                    kind);
   c.kind = (uint32_t)k;
+  VK_TRY(vk_json_check_keys(row, keys[k], name, err));
   if (k == VK_CLASS_OBJECT)
     VK_TRY(read_rotations(&c, row, name, err));
   else
@@ -136,7 +162,7 @@ vk_status vk_import_classes(vk_pack_builder *pack, const vk_source *source, cons
 {
   const vk_mjcf_writer w = {pack, source};
   const cJSON *list, *row;
-  VK_TRY(vk_import_array(facts, "classes", &list, "facts", err));
+  VK_TRY(vk_import_array_of_named(facts, "classes", &list, err));
   cJSON_ArrayForEach(row, list)
   {
     VK_TRY(put_class(&w, row, err));
@@ -203,7 +229,9 @@ static vk_status merge_section(vk_xml *xml, vk_xml *part, const char *tag, vk_xm
 static vk_status attach(robot_doc *r, const vk_source *source, const cJSON *row, const char *prefix,
                         vk_err *err)
 {
+  static const char *const keys[] = {"xml", "prefix", "to", "pos", NULL};
   const char *end, *own, *to;
+  VK_TRY(vk_json_check_keys(row, keys, "attach", err));
   VK_TRY(vk_json_get_str(row, "xml", &end, "attach", err));
   VK_TRY(vk_json_get_str(row, "prefix", &own, "attach", err));
   VK_TRY(vk_json_get_str(row, "to", &to, "attach", err));
@@ -231,7 +259,9 @@ static vk_status attach(robot_doc *r, const vk_source *source, const cJSON *row,
 
 static vk_status read_robot(robot_doc *r, const vk_source *source, const cJSON *row, vk_err *err)
 {
+  static const char *const keys[] = {"name", "xml", "prefix", "joints", "attach", NULL};
   const char *end, *prefix;
+  VK_TRY(vk_json_check_keys(row, keys, "robot", err));
   VK_TRY(vk_json_get_str(row, "xml", &end, "robot", err));
   VK_TRY(vk_json_get_str(row, "prefix", &prefix, "robot", err));
   VK_TRY(vk_mjcf_read(source, end, &r->xml, err));
@@ -270,11 +300,13 @@ static vk_status change_arena(vk_xml *xml, vk_xml_node *world, const cJSON *list
     {
       double v[8];
       int n = cJSON_GetArraySize(item);
-      if (!cJSON_IsArray(item))
-        continue; /* tag and name */
-      if (n < 1 || n > (int)VK_COUNT(v))
-        return vk_fail(err, VK_E_FORMAT, "change of %s: \"%s\" has %d numbers", name, item->string,
-                       n);
+      if (strcmp(item->string, "tag") == 0 || strcmp(item->string, "name") == 0)
+        continue;
+      if (vk_mjcf_find_key(item->string) < 0 || !cJSON_IsArray(item) || n < 1 ||
+          n > (int)VK_COUNT(v))
+        return vk_fail(err, VK_E_FORMAT,
+                       "change of %s: \"%s\" must be an attribute with a list of 1 to %zu numbers",
+                       name, item->string, VK_COUNT(v));
       VK_TRY(vk_json_get_f64s(row, item->string, n, v, name, err));
       VK_TRY(vk_mjcf_set(xml, node, item->string, v, n, err));
     }
@@ -284,11 +316,13 @@ static vk_status change_arena(vk_xml *xml, vk_xml_node *world, const cJSON *list
 
 static vk_status set_cameras(vk_xml *xml, vk_xml_node *world, const cJSON *list, vk_err *err)
 {
+  static const char *const keys[] = {"name", "pos", "quat", NULL};
   const cJSON *row;
   cJSON_ArrayForEach(row, list)
   {
     const char *name;
     double pos[3], quat[4];
+    VK_TRY(vk_json_check_keys(row, keys, "camera", err));
     VK_TRY(vk_json_get_str(row, "name", &name, "camera", err));
     VK_TRY(vk_json_get_f64s(row, "pos", 3, pos, name, err));
     VK_TRY(vk_json_get_f64s(row, "quat", 4, quat, name, err));
@@ -335,7 +369,7 @@ static vk_status put_robot(const vk_mjcf_writer *w, vk_pack_problem *p, const cJ
   const cJSON *robots, *robot, *match = NULL;
   VK_TRY(vk_json_get_str(row, "robot", &want, name, err));
   VK_TRY(vk_json_get_f64s(row, "robot_pos", 3, pos, name, err));
-  VK_TRY(vk_import_array(facts, "robots", &robots, "facts", err));
+  VK_TRY(vk_import_array_of_named(facts, "robots", &robots, err));
   cJSON_ArrayForEach(robot, robots)
   {
     VK_TRY(vk_json_get_str(robot, "name", &found, "a robot", err));
@@ -362,9 +396,27 @@ done:
 static vk_status put_problem(const vk_mjcf_writer *w, const cJSON *facts, const cJSON *row,
                              vk_err *err)
 {
+  static const char *const keys[] = {"name",
+                                     "xml",
+                                     "robot",
+                                     "robot_pos",
+                                     "arena_name",
+                                     "arena_category",
+                                     "zone_body",
+                                     "change",
+                                     "cameras",
+                                     "workspace_offset",
+                                     "fixture_z_offset",
+                                     "object_z_offset",
+                                     "shrink",
+                                     "zone_offset",
+                                     "zone_half_height",
+                                     NULL};
   vk_pack_problem p = {0};
   const char *name, *body, *arena;
+  bool shrinks;
   VK_TRY(vk_json_get_str(row, "name", &name, "a problem", err));
+  VK_TRY(vk_json_check_keys(row, keys, name, err));
   VK_TRY(vk_json_get_str(row, "zone_body", &body, name, err));
   VK_TRY(vk_json_get_str(row, "arena_name", &arena, name, err));
   VK_TRY(vk_json_get_f64s(row, "workspace_offset", 3, p.workspace_offset_m, name, err));
@@ -372,7 +424,8 @@ static vk_status put_problem(const vk_mjcf_writer *w, const cJSON *facts, const 
   VK_TRY(vk_json_get_f64(row, "object_z_offset", &p.object_z_offset_m, name, err));
   VK_TRY(vk_json_get_f64s(row, "zone_offset", 3, p.zone_offset_m, name, err));
   VK_TRY(vk_json_get_f64(row, "zone_half_height", &p.zone_half_height_m, name, err));
-  p.shrink = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(row, "shrink"));
+  VK_TRY(vk_json_get_bool(row, "shrink", &shrinks, name, err));
+  p.shrink = shrinks;
   p.name = vk_pack_put_text(w->pack, name);
   p.zone_body = vk_pack_put_text(w->pack, body);
   p.arena_name = vk_pack_put_text(w->pack, arena);
@@ -387,7 +440,7 @@ vk_status vk_import_problems(vk_pack_builder *pack, const vk_source *source, con
 {
   const vk_mjcf_writer w = {pack, source};
   const cJSON *list, *row;
-  VK_TRY(vk_import_array(facts, "problems", &list, "facts", err));
+  VK_TRY(vk_import_array_of_named(facts, "problems", &list, err));
   cJSON_ArrayForEach(row, list)
   {
     VK_TRY(put_problem(&w, facts, row, err));

@@ -18,6 +18,10 @@ VK_NODISCARD vk_status vk_import_problems(vk_pack_builder *pack, const vk_source
 VK_NODISCARD vk_status vk_import_array(const cJSON *object, const char *key, const cJSON **out,
                                        const char *what, vk_err *err);
 
+/* The same of facts, whose rows must have names that differ. */
+VK_NODISCARD vk_status vk_import_array_of_named(const cJSON *facts, const char *key,
+                                                const cJSON **out, vk_err *err);
+
 /* Number of qpos and qvel entries of the joints in a tree. */
 void vk_import_count_state(const vk_pack_builder *pack, uint32_t elem, uint32_t *nq, uint32_t *nv);
 

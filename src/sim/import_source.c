@@ -85,8 +85,25 @@ static vk_status add_zip(vk_source *s, const char *path, vk_err *err)
   return VK_OK;
 }
 
-static vk_status add_folder(vk_source *s, const char *path, int depth, vk_err *err)
+/* The folders that a folder lies in, as a link may lead back to one of them. */
+typedef struct folder_chain {
+  const struct folder_chain *outer;
+  dev_t dev;
+  ino_t ino;
+} folder_chain;
+
+static bool is_in_chain(const folder_chain *chain, const struct stat *info)
 {
+  for (; chain; chain = chain->outer)
+    if (chain->dev == info->st_dev && chain->ino == info->st_ino)
+      return true;
+  return false;
+}
+
+static vk_status add_folder(vk_source *s, const char *path, const struct stat *self, int depth,
+                            const folder_chain *outer, vk_err *err)
+{
+  const folder_chain chain = {outer, self->st_dev, self->st_ino};
   DIR *dir = opendir(path);
   if (!dir) {
     if (depth > 0)
@@ -95,14 +112,14 @@ static vk_status add_folder(vk_source *s, const char *path, int depth, vk_err *e
   }
   vk_status st = VK_OK;
   for (struct dirent *d; st == VK_OK && (d = readdir(dir)) != NULL;) {
-    char child[4096];
+    char child[VK_FS_PATH_MAX];
     struct stat info;
     if (d->d_name[0] == '.' ||
         (size_t)snprintf(child, sizeof child, "%s/%s", path, d->d_name) >= sizeof child ||
         stat(child, &info) != 0)
       continue;
-    if (S_ISDIR(info.st_mode) && depth < FOLDER_DEPTH_MAX)
-      st = add_folder(s, child, depth + 1, err);
+    if (S_ISDIR(info.st_mode) && depth < FOLDER_DEPTH_MAX && !is_in_chain(&chain, &info))
+      st = add_folder(s, child, &info, depth + 1, &chain, err);
     else if (S_ISREG(info.st_mode))
       st = add_file(s, child, NULL, NULL, err);
   }
@@ -117,7 +134,7 @@ vk_status vk_source_add(vk_source *source, const char *path, vk_err *err)
     return vk_fs_fail(err, path, "read");
   source->n_source++;
   if (S_ISDIR(info.st_mode))
-    return add_folder(source, path, 0, err);
+    return add_folder(source, path, &info, 0, NULL, err);
   return add_zip(source, path, err);
 }
 

@@ -13,7 +13,8 @@ VK_NODISCARD vk_status vk_source_new(vk_source **out, vk_err *err);
 /* NULL is allowed. */
 void vk_source_free(vk_source *source);
 
-/* Adds a zip file or a folder (all files below it; links are followed). Earlier ones win.
+/* Adds a zip file or a folder (all files below it; links are followed, unless they lead back to a
+ * folder that they lie in). Earlier ones win.
  * Errors: VK_E_NOTFOUND, VK_E_IO, VK_E_FORMAT (neither a folder nor a zip file), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_source_add(vk_source *source, const char *path, vk_err *err);
 

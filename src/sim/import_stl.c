@@ -110,6 +110,7 @@ static void compile_hull(void *arg)
 {
   hull_call *c = arg;
   c->model = mj_loadXML("hull.xml", c->vfs, c->message, sizeof c->message);
+  mj_freeLastXML();
 }
 
 /* mjModel.mesh_graph: n_vertex, n_face, vert_edgeadr[n_vertex], vert_globalid[n_vertex],

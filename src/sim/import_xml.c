@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { XML_DEPTH_MAX = 100, XML_NODE_MAX = 1000000, CHUNK_SIZE = 64 << 10 };
+enum { XML_DEPTH_MAX = 100, XML_NODE_MAX = 1000000, XML_ATTR_MAX = 200, CHUNK_SIZE = 64 << 10 };
 
 /* Memory of a document, freed at once. */
 typedef struct vk_xml_chunk {
@@ -224,6 +224,10 @@ static void on_start(void *data, const XML_Char *tag, const XML_Char **attrs)
       s->xml->root = node;
     s->at = node;
   }
+  /* Each is looked for among those before it. */
+  if (st == VK_OK && XML_GetSpecifiedAttributeCount(s->parser) > 2 * XML_ATTR_MAX)
+    st = vk_fail(s->err, VK_E_FORMAT, "%s line %d: an element of more than %d attributes",
+                 s->xml->name, line, XML_ATTR_MAX);
   for (int i = 0; st == VK_OK && attrs[i]; i += 2)
     st = vk_xml_set(s->xml, node, attrs[i], attrs[i + 1], s->err);
   if (st != VK_OK)

@@ -26,7 +26,8 @@ typedef struct vk_xml {
   struct vk_xml_chunk *chunk;
 } vk_xml;
 
-/* Errors: VK_E_FORMAT (with line; also above 100 levels or 1e6 elements), VK_E_NOMEM. */
+/* Errors: VK_E_FORMAT (with line; also above 100 levels, 200 attributes or 1e6 elements),
+ * VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_xml_parse(vk_xml **out, const void *bytes, size_t n, const char *name,
                                     vk_err *err);
 void vk_xml_free(vk_xml *xml);

@@ -124,13 +124,27 @@ static void refuses_huge_files(void **state)
   free(text);
 }
 
+/* Each name is compared with those before it: no list may take minutes. */
+static void refuses_endless_lists(void **state)
+{
+  char *text = malloc(1 << 20);
+  size_t at = (size_t)sprintf(text, "(define (problem p) (:objects");
+  for (int i = 0; i <= 4096; i++)
+    at += (size_t)sprintf(text + at, " a%d", i);
+  at += (size_t)sprintf(text + at, " - cup) (:goal (And (Open a))))");
+  vk_err err = VK_ERR_INIT;
+  vk_bddl *b;
+  vk_assert_fails(vk_bddl_parse(&b, text, at, "long.bddl", &err), VK_E_RANGE);
+  vk_assert_says(&err, "long.bddl line 1: a list of more than 4096 items");
+  free(text);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_everything),
-      cmocka_unit_test(refuses_what_is_wrong),
-      cmocka_unit_test(refuses_every_cut),
-      cmocka_unit_test(refuses_huge_files),
+      cmocka_unit_test(reads_everything),      cmocka_unit_test(refuses_what_is_wrong),
+      cmocka_unit_test(refuses_every_cut),     cmocka_unit_test(refuses_huge_files),
+      cmocka_unit_test(refuses_endless_lists),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

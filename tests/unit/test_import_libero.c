@@ -245,6 +245,10 @@ static void refuses_files(void **state)
               " (:goal (And (Open a))))",
               VK_E_FORMAT, "region table_x of the arena has no :ranges");
   refuse_file("bddl/near/open_it.bddl",
+              "(define (problem room) (:regions (x (:target table) (:ranges ((1 0 1 1)))))\n"
+              " (:fixtures a - shelf) (:goal (And (Open a))))",
+              VK_E_FORMAT, "region table_x of the arena has no :ranges with an area");
+  refuse_file("bddl/near/open_it.bddl",
               "(define (problem room) (:fixtures a b - shelf) (:goal (And (Open a))))",
               VK_E_MISMATCH, "rows of 7 numbers, but the scene's state has 1 + 4 + 4");
   refuse_file("assets/bowl.xml", "<mujoco/>", VK_E_FORMAT, "assets/bowl.xml");
@@ -286,11 +290,32 @@ static void refuse_fact(const char *from, const char *to, const char *says)
 
 static void refuses_facts(void **state)
 {
-  refuse_fact("\"suites\"", "\"suits\"", "\"suites\" must be a list");
+  refuse_fact("\"suites\"", "\"suits\"", "unknown key \"suits\"; did you mean \"suites\"?");
+  refuse_fact("\"suites\": [", "\"suites\": 1, \"about\": [", "\"suites\" must be a list");
+  refuse_fact("\"init\": \"init/near\"}", "\"inits\": \"init/near\"}",
+              "near: unknown key \"inits\"; did you mean \"init\"?");
+  refuse_fact("\"name\": \"own\"", "\"name\": \"near\"", "suites: there are two rows \"near\"");
+  refuse_fact("\"name\": \"shelf\"", "\"name\": \"bowl\"", "classes: there are two rows \"bowl\"");
+  refuse_fact("\"shrink\": true", "\"shrnk\": true", "room: unknown key \"shrnk\"");
+  refuse_fact("\"shrink\": true", "\"shrink\": 1", "room: \"shrink\" is a number");
+  refuse_fact("\"rotation_product\": true", "\"rotation_product\": \"yes\"",
+              "bowl: \"rotation_product\" is a string");
+  refuse_fact("\"kind\": \"fixture\"", "\"kind\": \"fixture\", \"rotation\": []",
+              "shelf: unknown key \"rotation\"");
+  refuse_fact("\"quat\": [1, 0, 0, 0]}", "\"quat\": [1, 0, 0, 0], \"fovy\": 45}",
+              "camera: unknown key \"fovy\"");
+  refuse_fact("\"size\": [7, 8, 9]", "\"size\": 7",
+              "change of floor: \"size\" must be an attribute with a list");
+  refuse_fact("\"size\": [7, 8, 9]", "\"sice\": [7]",
+              "change of floor: \"sice\" must be an attribute with a list");
+  refuse_fact("\"prefix\": \"r_\",", "\"prefix\": \"r_\", \"joint\": {},",
+              "robot: unknown key \"joint\"; did you mean \"joints\"?");
+  refuse_fact("\"to\": \"hand\",", "\"to\": \"hand\", \"post\": 1,",
+              "attach: unknown key \"post\"");
   refuse_fact("\"tasks\": [\"open_it\"]", "\"tasks\": [3]", "\"tasks\" must be a list of names");
   refuse_fact("\"robot\": \"arm\"", "\"robot\": \"leg\"", "there is no robot \"leg\"");
   refuse_fact("\"robot_pos\": [1, 2, 3]", "\"robot_pos\": [1, 2]", "robot_pos");
-  refuse_fact("\"size\": [7, 8, 9]", "\"size\": []", "\"size\" has 0 numbers");
+  refuse_fact("\"size\": [7, 8, 9]", "\"size\": []", "list of 1 to 8 numbers");
   refuse_fact("\"kind\": \"object\"", "\"kind\": \"pet\"", "neither object nor fixture");
   refuse_fact("[\"x\", 0, 1]", "[\"w\", 0, 1]", "class bowl: \"rotation\"");
   refuse_fact("\"rotation_product\": true", "\"rotation_product\": false", "several rotations");

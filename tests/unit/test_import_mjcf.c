@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "sim/mjcf.h"
-#include "test.h"
+#include "temp_dir.h"
 
 static const char object[] =
     "<mujoco model=\"thing\">\n"
@@ -152,6 +152,57 @@ static void finds_meshes_beside_the_file(void **state)
   vk_xml_free(xml);
 }
 
+/* Five triangles: a tetrahedron and one inside it, so that its hull has fewer vertices. */
+static void put_dented_stl(const char *path)
+{
+  static const float corner[7][3] = {{0, 0, 0},       {1, 0, 0},       {0, 1, 0},      {0, 0, 1},
+                                     {.1f, .1f, .1f}, {.2f, .1f, .1f}, {.1f, .2f, .1f}};
+  static const int triangle[5][3] = {{0, 2, 1}, {0, 1, 3}, {0, 3, 2}, {1, 2, 3}, {4, 5, 6}};
+  unsigned char stl[84 + 50 * 5] = {[80] = 5};
+  for (int i = 0; i < 5; i++)
+    for (int k = 0; k < 3; k++)
+      memcpy(stl + 84 + 50 * i + 12 + 12 * k, corner[triangle[i][k]], 12);
+  vk_assert_ok(vk_fs_write(path, stl, sizeof stl, NULL), NULL);
+}
+
+/* A colliding mesh is stored once, as its hull, in the frame of the whole; a geom's own pose has no
+ * place there. */
+static void stores_hulls(void **state)
+{
+  static const char format[] =
+      "<mujoco><asset><mesh name='m' file='dent.stl'/></asset><worldbody><body>"
+      "<geom type='mesh' mesh='m' group='0'/><geom type='mesh' mesh='m' group='0'%s/>"
+      "</body></worldbody></mujoco>";
+  put_dented_stl(in_dir("dent.stl"));
+  for (int has_pose = 0; has_pose < 2; has_pose++) {
+    char text[500];
+    vk_err err = VK_ERR_INIT;
+    vk_pack_builder p = {0};
+    vk_source *source;
+    vk_xml *xml;
+    uint32_t elem;
+    snprintf(text, sizeof text, format, has_pose ? " quat='0 0 0 1'" : "");
+    vk_assert_ok(vk_source_new(&source, &err), &err);
+    vk_assert_ok(vk_source_add(source, temp_dir, &err), &err);
+    vk_assert_ok(vk_mjcf_parse(text, strlen(text), "arm.xml", &xml, &err), &err);
+    const vk_mjcf_writer w = {&p, source};
+    vk_status st =
+        vk_mjcf_put_children(&w, xml, vk_xml_child(xml->root, "worldbody", NULL), &elem, &err);
+    if (has_pose) {
+      assert_int_equal(st, VK_E_UNSUPPORTED);
+      vk_assert_says(&err, "mesh m is not convex: its geom must have no pose of its own");
+    } else {
+      vk_assert_ok(st, &err);
+      assert_int_equal(p.n_mesh, 1);
+      assert_int_equal(p.n_hull_frame, 1);
+      assert_int_equal(p.mesh[0].n_triangle, 4);
+    }
+    vk_xml_free(xml);
+    vk_source_free(source);
+    vk_pack_builder_fini(&p);
+  }
+}
+
 static void numbers_survive(void **state)
 {
   vk_xml *xml;
@@ -172,7 +223,8 @@ int main(void)
       cmocka_unit_test(stores_an_object),
       cmocka_unit_test(refuses_what_is_wrong),
       cmocka_unit_test(finds_meshes_beside_the_file),
+      cmocka_unit_test(stores_hulls),
       cmocka_unit_test(numbers_survive),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, make_temp_dir, remove_temp_dir);
 }

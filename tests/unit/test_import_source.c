@@ -90,6 +90,16 @@ static void survives_odd_folders(void **state)
   expect(s, "a/x.xml", "x");
   expect(s, "pipe.xml", NULL);
   vk_source_free(s);
+  /* Many ways back: 9^16 of them within the depth that is searched. */
+  for (int i = 0; i < 9; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "loop/back%d", i);
+    assert_int_equal(symlink(".", in_dir(name)), 0);
+  }
+  s = new_source(1, (const char *[]){"loop"});
+  expect(s, "a/x.xml", "x");
+  expect(s, "back0/a/x.xml", NULL);
+  vk_source_free(s);
 }
 
 static void refuses_what_is_wrong(void **state)

@@ -100,6 +100,11 @@ static void refuses_what_is_wrong(void **state)
   for (int i = 0; i < 101; i++)
     memcpy(deep + (size_t)(3 * i), "<a>", 3);
   refuse(deep, sizeof deep, "more than 100 levels");
+  char wide[201 * 8 + 10] = "<a";
+  for (int i = 0; i <= 200; i++)
+    sprintf(wide + strlen(wide), " k%d=''", i);
+  strcat(wide, "/>");
+  refuse(wide, strlen(wide), "t.xml line 1: an element of more than 200 attributes");
 }
 
 int main(void)

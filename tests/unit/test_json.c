@@ -155,6 +155,30 @@ static void gets(void **state)
   vk_assert_says(&err, "\"v\" has 3 items, expected 2");
   vk_assert_fails(vk_json_get_f64s(tree, "mixed", 2, v, "config", &err), VK_E_FORMAT);
   vk_assert_fails(vk_json_get_f64s(tree, "f", 1, v, "config", &err), VK_E_FORMAT);
+  bool b = false;
+  vk_assert_ok(vk_json_get_bool(tree, "b", &b, "config", &err), &err);
+  assert_true(b);
+  vk_assert_fails(vk_json_get_bool(tree, "f", &b, "config", &err), VK_E_FORMAT);
+  vk_assert_says(&err, "config: \"f\" is a number, expected true or false");
+  cJSON_Delete(tree);
+}
+
+static void unknown_keys_are_found(void **state)
+{
+  static const char *const keys[] = {"width", "height", NULL};
+  vk_err err = VK_ERR_INIT;
+  cJSON *tree;
+  static const char text[] = "{\"width\": 1, \"heigth\": 2, \"z\": [3]}";
+  vk_assert_ok(vk_json_parse(&tree, text, sizeof text - 1, "t", &err), &err);
+  vk_assert_fails(vk_json_check_keys(tree, keys, "a box", &err), VK_E_FORMAT);
+  vk_assert_says(&err, "a box: unknown key \"heigth\"; did you mean \"height\"?");
+  cJSON_DeleteItemFromObject(tree, "heigth");
+  vk_assert_fails(vk_json_check_keys(tree, keys, "a box", &err), VK_E_FORMAT);
+  vk_assert_says(&err, "a box: unknown key \"z\"");
+  vk_assert_fails(vk_json_check_keys(cJSON_GetObjectItem(tree, "z"), keys, "z", &err), VK_E_FORMAT);
+  vk_assert_says(&err, "z is an array, expected an object");
+  cJSON_DeleteItemFromObject(tree, "z");
+  vk_assert_ok(vk_json_check_keys(tree, keys, "a box", &err), &err);
   cJSON_Delete(tree);
 }
 
@@ -238,10 +262,10 @@ static void prints(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads),         cmocka_unit_test(refuses),
-      cmocka_unit_test(refuses_depth), cmocka_unit_test(survives_damage),
-      cmocka_unit_test(gets),          cmocka_unit_test(prints_numbers),
-      cmocka_unit_test(prints),
+      cmocka_unit_test(reads),          cmocka_unit_test(refuses),
+      cmocka_unit_test(refuses_depth),  cmocka_unit_test(survives_damage),
+      cmocka_unit_test(gets),           cmocka_unit_test(unknown_keys_are_found),
+      cmocka_unit_test(prints_numbers), cmocka_unit_test(prints),
   };
   return cmocka_run_group_tests(tests, make_temp_dir, remove_temp_dir);
 }
