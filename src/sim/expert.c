@@ -59,6 +59,8 @@ static void sense_touch(vk_expert *e)
   }
 }
 
+enum { TRAPPED_STILL = 8, TRAPPED_MAX = 20 };
+
 static void sense(vk_expert *e, const vk_env *env)
 {
   vk_sense *now = &e->now;
@@ -69,7 +71,12 @@ static void sense(vk_expert *e, const vk_env *env)
   vk_v3_copy(now->tip.p, now->d->site_xpos + 3 * s->site_grip);
   memcpy(now->tip.R, now->d->site_xmat + 9 * s->site_grip, sizeof now->tip.R);
   memcpy(now->q_rad, now->d->qpos + s->arm_qpos, sizeof now->q_rad);
-  now->is_trapped = vk_arm_is_trapped(now->q_rad, now->is_trapped);
+  /* An arm that still moves is only stretched, as when it swings a door. */
+  now->is_trapped = vk_arm_is_trapped(now->q_rad, now->is_trapped) &&
+                    (now->n_trapped > 0 || now->n_still > TRAPPED_STILL);
+  now->n_trapped = now->is_trapped ? now->n_trapped + 1 : 0;
+  if (now->n_trapped > TRAPPED_MAX)
+    now->is_trapped = false; /* something is in the way: go on as well as it goes */
   const double gap = now->d->qpos[s->finger_qpos] - now->d->qpos[s->finger_qpos + 1];
   now->gap_rate_m = gap - now->gap_m;
   now->gap_m = gap;

@@ -30,6 +30,7 @@ typedef struct vk_sense {
   double q_rad[VK_N_ARM];
   double gap_m;      /* between the pads */
   bool is_trapped;   /* the elbow is past straight */
+  int n_trapped;     /* steps since it is */
   double gap_rate_m; /* change of the gap in the last step */
   int n_still;       /* steps that the hand has not moved in though it should */
   int touched[2];    /* number of instances each finger touches */
