@@ -68,7 +68,9 @@ vk_status vk_mujoco_try(void (*fn)(void *arg), void *arg, vk_err *err)
   here.outer = guard;
   if (setjmp(here.jump)) {
     guard = here.outer;
-    bool is_full = strstr(here.message, "stack overflow") != NULL;
+    /* Releases differ in the case of letters. */
+    bool is_full = strcasestr(here.message, "stack overflow") ||
+                   strcasestr(here.message, "could not allocate");
     return vk_fail(err, is_full ? VK_E_NOMEM : VK_E_SIM, "MuJoCo could not go on: %s",
                    here.message);
   }

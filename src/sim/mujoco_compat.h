@@ -27,10 +27,11 @@
 VK_NODISCARD vk_status vk_mujoco_check(vk_err *err);
 
 /* Calls fn(arg). A fatal error of MuJoCo inside it (which would end the process otherwise) leaves
- * fn at that point and becomes VK_E_SIM with MuJoCo's message, or VK_E_NOMEM when the data has too
- * little room (vk_model_set_capacity); the mjData in use is then good for
- * mj_resetData or mj_deleteData only. fn holds no lock and owns no memory while it calls MuJoCo.
- * May be nested; affects the calling thread alone. A few nanoseconds when nothing happens. */
+ * fn at that point and becomes VK_E_SIM with MuJoCo's message, or VK_E_NOMEM when there is no
+ * memory or the data has too little room (vk_model_set_capacity); the mjData in use is then good
+ * for mj_resetData or mj_deleteData only. fn holds no lock and owns no memory while it calls
+ * MuJoCo. May be nested; affects the calling thread alone. A few nanoseconds when nothing happens.
+ */
 VK_NODISCARD vk_status vk_mujoco_try(void (*fn)(void *arg), void *arg, vk_err *err);
 
 /* Sets how many contacts and constraint rows the data of a model can hold: mjData made from m

@@ -47,12 +47,15 @@ static void pass(void *arg)
 
 static void fill_stack(void *arg)
 {
-  mju_error("mj_stackAlloc: out of memory, stack overflow");
+  mju_error(arg);
 }
 
 static void lack_of_room_is_told_apart(void **state)
 {
-  vk_assert_fails(vk_mujoco_try(fill_stack, NULL, NULL), VK_E_NOMEM);
+  static char full[][60] = {"Stack overflow", "mj_stackAlloc: out of memory, stack overflow",
+                            "Could not allocate memory", "Could not allocate mjData buffer"};
+  for (size_t i = 0; i < VK_COUNT(full); i++)
+    vk_assert_fails(vk_mujoco_try(fill_stack, full[i], NULL), VK_E_NOMEM);
 }
 
 static void errors_are_caught(void **state)
