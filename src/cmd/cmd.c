@@ -6,7 +6,6 @@
 
 #include "cmd/about.h"
 #include "cmd/doc.h"
-#include "core/cpu.h"
 
 #define VK_CMD(name) extern const vk_cmd vk_cmd_##name;
 #include "cmd/cmd_list.h"
@@ -72,13 +71,12 @@ vk_status vk_cmd_fail_unknown(const char *name, vk_err *err)
 }
 
 /* Options that hold for every command and that their tables cannot judge. */
-static vk_status check_common(const vk_common_args *common, vk_err *err)
+static vk_status check_common(const vk_common_args *common, vk_isa *isa, vk_err *err)
 {
   static const char *const devices[] = {"cpu", "cuda", "cuda:K", NULL};
   vk_cpu cpu;
-  vk_isa isa;
   vk_cpu_detect(&cpu);
-  VK_TRY(vk_isa_parse(common->isa, &cpu, &isa, err));
+  VK_TRY(vk_isa_parse(common->isa, &cpu, isa, err));
   if (strcmp(common->device, "cpu") == 0)
     return VK_OK;
   if (strcmp(common->device, "cuda") == 0 || strncmp(common->device, "cuda:", 5) == 0)
@@ -129,8 +127,9 @@ static vk_status run(const vk_cmd *cmd, int argc, const char *const *argv, vk_er
     goto done;
   }
   VK_TRY_DONE(check_positional(cmd, n_positional, positional, err));
-  VK_TRY_DONE(check_common(&common, err));
-  vk_cmd_call call = {&common, args, n_positional, positional, argc, argv};
+  vk_isa isa = VK_ISA_SCALAR;
+  VK_TRY_DONE(check_common(&common, &isa, err));
+  vk_cmd_call call = {&common, isa, args, n_positional, positional, argc, argv};
   st = cmd->run(&call, err);
 done:
   free(args);

@@ -4,6 +4,7 @@
 #ifndef VK_CMD_CMD_H
 #define VK_CMD_CMD_H
 
+#include "core/cpu.h"
 #include "core/err.h"
 #include "core/opt.h"
 
@@ -30,6 +31,7 @@ enum {
 /* What run() gets. args points at a copy of the command's defaults, filled by its table. */
 typedef struct vk_cmd_call {
   const vk_common_args *common;
+  vk_isa isa; /* the path that --isa names */
   void *args;
   int n_positional;
   const char *const *positional;

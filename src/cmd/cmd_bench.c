@@ -35,7 +35,6 @@ typedef struct result {
 typedef struct bench {
   const vk_cmd_call *call;
   const bench_args *args;
-  vk_isa isa;
   vk_pack pack;
   char cache[VK_FS_PATH_MAX];
   const char *cache_dir; /* NULL: none can be had */
@@ -195,7 +194,7 @@ static vk_status batch_rate(const bench *b, const vk_scene *scene, int n_thread,
   vk_mt19937_seed(&rng, 7);
   VK_TRY_DONE(vk_pool_new(&pool, n_thread, err));
   VK_TRY_DONE(vk_env_batch_new(&batch, N, pool, &slices, err));
-  vk_env_batch_set_isa(batch, b->isa);
+  vk_env_batch_set_isa(batch, b->call->isa);
   for (int i = 0; i < N; i++) {
     VK_TRY_DONE(vk_env_batch_set_scene(batch, i, scene, err));
     VK_TRY_DONE(begin_episode(vk_env_batch_get(batch, i), scene, 10, err));
@@ -264,7 +263,7 @@ static vk_status bench_task(bench *b, const char *suite, uint32_t i_task, vk_err
   vk_status st = VK_OK;
   VK_TRY_DONE(vk_scene_new(&scene, &b->pack, i_task, b->cache_dir, err));
   VK_TRY_DONE(vk_env_new(&env, scene, err));
-  vk_env_set_isa(env, b->isa);
+  vk_env_set_isa(env, b->call->isa);
   for (int i = 0; i < 2; i++)
     VK_TRY_DONE(vk_env_reset(env, err));
   VK_TRY_DONE(begin_episode(env, scene, 10, err));
@@ -323,7 +322,7 @@ static vk_status print_results(const bench *b, vk_err *err)
     return VK_OK;
   }
   cJSON *top = cJSON_CreateObject(), *results = cJSON_AddArrayToObject(top, "results");
-  cJSON_AddStringToObject(top, "isa", vk_isa_name(b->isa));
+  cJSON_AddStringToObject(top, "isa", vk_isa_name(b->call->isa));
   for (int i = 0; i < b->n_result; i++) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "name", b->result[i].name);
@@ -344,9 +343,6 @@ static vk_status run_benches(bench *b, vk_err *err)
     found = found || strcmp(name, defs[i].name) == 0;
   if (!found)
     return fail_unknown(name, err);
-  vk_cpu cpu;
-  vk_cpu_detect(&cpu);
-  VK_TRY(vk_isa_parse(b->call->common->isa, &cpu, &b->isa, err));
   VK_TRY(vk_mujoco_check(err));
   VK_TRY(vk_pack_open(&b->pack, b->call->common->pack, err));
   b->cache_dir = vk_model_cache_dir(b->cache);

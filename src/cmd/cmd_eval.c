@@ -59,8 +59,6 @@ typedef struct plan {
 typedef struct session {
   const vk_cmd_call *call;
   plan plan;
-  vk_isa isa;
-  vk_cpu cpu;
   vk_pool *pool;
   vk_policy policy;
   char protocol_hash[65];
@@ -249,7 +247,7 @@ static char *config_json(const session *s)
   cJSON_AddNumberToObject(o, "episodes", p->n_per_task);
   cJSON_AddNumberToObject(o, "seed", p->seed);
   cJSON_AddNumberToObject(o, "threads", vk_pool_n_thread(s->pool));
-  cJSON_AddStringToObject(o, "isa", vk_isa_name(s->isa));
+  cJSON_AddStringToObject(o, "isa", vk_isa_name(s->call->isa));
   cJSON_AddStringToObject(o, "device", common->device);
   cJSON_AddStringToObject(o, "pack", p->pack.path);
   char *text = NULL;
@@ -262,10 +260,12 @@ static vk_status begin_record(session *s, vk_err *err)
 {
   const plan *p = &s->plan;
   char version[64], machine[160];
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
   snprintf(version, sizeof version, "%s (%s)", vk_version(), vk_version_commit());
   long page = sysconf(_SC_PAGESIZE), n_page = sysconf(_SC_PHYS_PAGES);
   snprintf(machine, sizeof machine, "%s, %d processors, %.0f GB",
-           s->cpu.name[0] ? s->cpu.name : "unknown processor", vk_cpu_count(),
+           cpu.name[0] ? cpu.name : "unknown processor", vk_cpu_count(),
            (double)page * (double)n_page / 1e9);
   char *line = command_line_text(s->call), *config = config_json(s);
   vk_status st = VK_OK;
@@ -280,7 +280,7 @@ static vk_status begin_record(session *s, vk_err *err)
                           .policy_hash = s->policy.hash,
                           .protocol_hash = s->protocol_hash,
                           .visuals = "none",
-                          .isa = vk_isa_name(s->isa),
+                          .isa = vk_isa_name(s->call->isa),
                           .machine = machine,
                           .n_thread = vk_pool_n_thread(s->pool)};
   const vk_evaluation_row evaluation = {.suite = p->suite,
@@ -356,7 +356,7 @@ static vk_eval_config eval_config(session *s, const char *cache_dir)
                           .seed = s->plan.seed,
                           .policy = &s->policy,
                           .pool = s->pool,
-                          .isa = s->isa,
+                          .isa = s->call->isa,
                           .n_episode = s->plan.n_episode,
                           .episode = s->plan.episode,
                           .put = put_result,
@@ -514,8 +514,6 @@ static vk_status prepare(session *s, vk_err *err)
 {
   const eval_args *args = s->call->args;
   const vk_common_args *common = s->call->common;
-  vk_cpu_detect(&s->cpu);
-  VK_TRY(vk_isa_parse(common->isa, &s->cpu, &s->isa, err));
   if (args->resume) {
     VK_TRY(vk_catalog_open(&s->catalog, common->catalog,
                            common->dry_run ? VK_CATALOG_READ : VK_CATALOG_WRITE, err));

@@ -169,9 +169,6 @@ static vk_status replay_all(replay_job *job, const vk_common_args *common, vk_er
 {
   vk_pool *pool = NULL;
   vk_log log;
-  vk_cpu cpu;
-  vk_cpu_detect(&cpu);
-  VK_TRY(vk_isa_parse(common->isa, &cpu, &job->isa, err));
   VK_TRY(vk_pool_new(&pool, (int)common->n_thread, err));
   vk_log_init(&log, stderr);
   vk_progress_init(&job->progress, common->quiet ? NULL : &log, "replay", "recordings", job->n, 0);
@@ -187,7 +184,11 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   const replay_args *args = call->args;
   int n = call->n_positional;
   vk_pack pack = {0};
-  replay_job job = {.pack = &pack, .file = call->positional, .n = n, .each_step = args->each_step};
+  replay_job job = {.pack = &pack,
+                    .file = call->positional,
+                    .n = n,
+                    .isa = call->isa,
+                    .each_step = args->each_step};
   job.result = calloc((size_t)n, sizeof *job.result);
   job.status = calloc((size_t)n, sizeof *job.status);
   job.error = calloc((size_t)n, sizeof *job.error);
