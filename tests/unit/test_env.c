@@ -308,13 +308,15 @@ static int plain_step(const vk_scene *s, const mjModel *m, mjData *d, vk_env_cor
           0.5 * (range[1] + range[0]) + 0.5 * (range[1] - range[0]) * core->grip[k];
     }
     mj_step(m, d);
-    n_reset += d->warning[mjWARN_BADQACC].number > 0;
-    d->warning[mjWARN_BADQACC].number = 0;
+    n_reset += d->warning[mjWARN_BADQVEL].number + d->warning[mjWARN_BADQACC].number;
+    d->warning[mjWARN_BADQVEL].number = d->warning[mjWARN_BADQACC].number = 0;
   }
   return n_reset;
 }
 
-static void compare_with_mujoco(const vk_scene *scene, int n_step, int n_reset)
+/* n_reset: self-resets of MuJoCo on the way; i_shove: a step that begins with an object at a speed
+ * which makes one more, -1: none. */
+static void compare_with_mujoco(const vk_scene *scene, int n_step, int n_reset, int i_shove)
 {
   vk_err err = VK_ERR_INIT;
   vk_env *env = new_env(scene);
@@ -333,6 +335,8 @@ static void compare_with_mujoco(const vk_scene *scene, int n_step, int n_reset)
     double action[VK_N_ACTION] = {0, 0, 0, 0, 0, 0, -1};
     if (n_reset == 0 && t > 1)
       random_action(action, 6, t);
+    if (t == i_shove)
+      d->qvel[VK_N_ARM + VK_N_FINGER] = env->data->qvel[VK_N_ARM + VK_N_FINGER] = 1e12;
     vk_assert_ok(vk_env_step(env, action, NULL, &err), &err);
     n_found += plain_step(scene, &m, d, &core, action);
     assert_memory_equal(d->qpos, env->data->qpos, sizeof *d->qpos * (size_t)m.nq);
@@ -351,8 +355,9 @@ static void compare_with_mujoco(const vk_scene *scene, int n_step, int n_reset)
 /* Whatever is left out or made faster changes no bit, a self-reset included. */
 static void test_steps_are_mujocos(void **state)
 {
-  compare_with_mujoco(scene_drawer, 8, 0);
-  compare_with_mujoco(scene_book, 13, 1);
+  compare_with_mujoco(scene_drawer, 8, 0, -1);
+  compare_with_mujoco(scene_book, 13, 1, -1); /* an acceleration in the middle of a step */
+  compare_with_mujoco(scene_book, 4, 1, 2);   /* a velocity at the beginning of one */
 }
 
 /* ---- resets -------------------------------------------------------------------------------- */
