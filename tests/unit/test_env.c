@@ -1,6 +1,7 @@
 /* One environment and batches of them on the committed scene pack: what makes results repeat. */
 #include "test.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "core/rng.h"
@@ -129,20 +130,45 @@ static void test_episode_does_not_depend_on_what_ran_before(void **state)
   vk_env_free(used);
 }
 
+/* What policies, predicates and pictures look at, before any further step. */
+static void assert_looks_the_same(const vk_env *a, const vk_env *b)
+{
+  const mjModel *m = &a->model;
+  const mjData *x = a->data, *y = b->data;
+  assert_int_equal(x->ncon, y->ncon);
+  assert_memory_equal(x->contact, y->contact, sizeof *x->contact * (size_t)x->ncon);
+  assert_memory_equal(vk_env_robot_obs(a), vk_env_robot_obs(b), sizeof(vk_robot_obs));
+  assert_memory_equal(vk_env_object_obs(a), vk_env_object_obs(b),
+                      sizeof(vk_object_obs) * (size_t)a->scene->n_object);
+  assert_memory_equal(m->site_rgba, b->model.site_rgba, sizeof(float) * 4 * (size_t)m->nsite);
+#define SAME(array, n) assert_memory_equal(x->array, y->array, sizeof(double) * (size_t)(n))
+  SAME(xpos, 3 * m->nbody);
+  SAME(xquat, 4 * m->nbody);
+  SAME(xmat, 9 * m->nbody);
+  SAME(geom_xpos, 3 * m->ngeom);
+  SAME(geom_xmat, 9 * m->ngeom);
+  SAME(site_xpos, 3 * m->nsite);
+  SAME(site_xmat, 9 * m->nsite);
+  SAME(cam_xpos, 3 * m->ncam);
+  SAME(cam_xmat, 9 * m->ncam);
+  SAME(light_xpos, 3 * m->nlight);
+  SAME(light_xdir, 3 * m->nlight);
+#undef SAME
+}
+
 static void test_snapshot_is_exact(void **state)
 {
   vk_err err = VK_ERR_INIT;
   vk_env *a = new_env(scene_drawer), *b = new_env(scene_drawer);
   begin(a, 1);
   run_steps(a, 5, 0, 12);
+  assert_true(scene_drawer->site_burner >= 0);
+  a->model.site_rgba[4 * scene_drawer->site_burner] = 0.25f; /* not what b has */
   size_t size = vk_env_snapshot_size(a);
   void *snapshot = malloc(size);
   vk_env_save(a, snapshot);
   vk_assert_ok(vk_env_load(b, snapshot, size, &err), &err);
-  assert_int_equal(vk_env_data(a)->ncon, vk_env_data(b)->ncon);
-  assert_memory_equal(vk_env_data(a)->contact, vk_env_data(b)->contact,
-                      sizeof(mjContact) * (size_t)vk_env_data(a)->ncon);
-  assert_memory_equal(vk_env_robot_obs(a), vk_env_robot_obs(b), sizeof(vk_robot_obs));
+  assert_looks_the_same(a, b);
   run_steps(a, 5, 12, 15);
   run_steps(b, 5, 12, 15);
   assert_same_state(a, b);
@@ -153,6 +179,12 @@ static void test_snapshot_is_exact(void **state)
   vk_assert_fails(vk_env_load(b, snapshot, size - 1, &err), VK_E_SHAPE);
   vk_env *other = new_env(scene_boxes);
   vk_assert_fails(vk_env_load(other, snapshot, size, &err), VK_E_MISMATCH);
+  const int bad[] = {-1, VK_ENV_CONTACT_MAX + 1, INT_MAX};
+  for (size_t i = 0; i < VK_COUNT(bad); i++) { /* the number of contacts follows the scene */
+    memcpy((char *)snapshot + sizeof(void *), &bad[i], sizeof bad[i]);
+    vk_assert_fails(vk_env_load(b, snapshot, size, &err), VK_E_RANGE);
+  }
+  assert_same_state(a, b);
   free(snapshot);
   vk_env_free(a);
   vk_env_free(b);
