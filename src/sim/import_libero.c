@@ -101,7 +101,7 @@ static vk_status find_item(const import_state *s, const char *name, bool is_clas
   const vk_pack_builder *p = s->pack;
   size_t n = is_class ? p->n_class_ : p->n_problem;
   for (uint32_t i = 0; i < n; i++)
-    if (strcmp(p->str + (is_class ? p->class_[i].name : p->problem[i].name), name) == 0) {
+    if (strcmp(p->text.str + (is_class ? p->class_[i].name : p->problem[i].name), name) == 0) {
       *out = i;
       return VK_OK;
     }

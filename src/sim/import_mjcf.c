@@ -279,7 +279,7 @@ static vk_status put_mesh(const vk_mjcf_writer *w, const vk_xml *xml, const vk_x
 {
   vk_pack_builder *p = w->pack;
   for (size_t i = 0; i < p->n_mesh; i++)
-    if (strcmp(p->str + p->mesh[i].name, name) == 0)
+    if (strcmp(p->text.str + p->mesh[i].name, name) == 0)
       return VK_OK;
   const vk_xml_node *asset = vk_xml_child(xml->root, "asset", NULL);
   const vk_xml_node *mesh = asset ? vk_xml_child(asset, "mesh", name) : NULL;
@@ -303,7 +303,7 @@ static vk_status check_hull_pose(const vk_pack_builder *p, const vk_xml *xml,
   const char *mesh = vk_xml_get(node, "mesh");
   bool is_hull = false, has_pose = false;
   for (size_t i = 0; mesh && !p->failed && i < p->n_mesh; i++)
-    if (strcmp(p->str + p->mesh[i].name, mesh) == 0)
+    if (strcmp(p->text.str + p->mesh[i].name, mesh) == 0)
       is_hull = p->mesh[i].hull_frame != VK_PACK_NONE;
   for (size_t k = 0; k < VK_COUNT(keys); k++)
     has_pose = has_pose || vk_xml_get(node, keys[k]);

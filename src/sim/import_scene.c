@@ -455,7 +455,7 @@ void vk_import_count_state(const vk_pack_builder *pack, uint32_t elem, uint32_t 
     const char *type = "hinge";
     for (uint32_t i = 0; i < e->n_attr; i++)
       if (pack->attr[e->attr + i].key == VK_MJCF_KEY_TYPE)
-        type = pack->str + pack->attr[e->attr + i].value;
+        type = pack->text.str + pack->attr[e->attr + i].value;
     bool is_free = strcmp(type, "free") == 0, is_ball = strcmp(type, "ball") == 0;
     *nq += is_free ? 7 : is_ball ? 4 : 1;
     *nv += is_free ? 6 : is_ball ? 3 : 1;

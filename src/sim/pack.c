@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/fs.h"
-#include "core/hash.h"
 #include "core/opt.h"
 #include "sim/pack_check.h"
 
@@ -28,45 +27,14 @@ vk_atom_kind vk_atom_find(const char *word)
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-static uint32_t read_u32(const unsigned char *p)
-{
-  return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t read_u64(const unsigned char *p)
-{
-  return read_u32(p) | (uint64_t)read_u32(p + 4) << 32;
-}
-
-/* Header and hash: after this the file is what its writer made, though perhaps not by us. */
-static vk_status check_head(const unsigned char *b, size_t n, char hash[65], const char *what,
-                            vk_err *err)
-{
-  if (n < 16 || memcmp(b, VK_PACK_MAGIC, 8) != 0)
-    return vk_fail(err, VK_E_FORMAT, "%s is not a scene pack (%zu bytes, no \"VLAPACK\" mark)",
-                   what, n);
-  uint32_t version = read_u32(b + 8), n_section = read_u32(b + 12);
-  if (version != VK_PACK_VERSION)
-    return vk_fail(err, VK_E_VERSION,
-                   "%s is a scene pack of version %u, this program reads version %d: make it again "
-                   "with `vlakit import libero`",
-                   what, version, VK_PACK_VERSION);
-  if (n < VK_PACK_HEAD + 16 * VK_PACK_N_SECTION || n_section != VK_PACK_N_SECTION)
-    return vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes and %u sections, expected %d", what,
-                   n, n_section, VK_PACK_N_SECTION);
-  if (read_u64(b + 16) != n || read_u64(b + 24) != 0)
-    return vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes, but its header says %llu", what, n,
-                   (unsigned long long)read_u64(b + 16));
-  vk_sha256_hex(b + VK_PACK_HEAD, n - VK_PACK_HEAD, hash);
-  char stored[65];
-  for (int i = 0; i < 32; i++)
-    snprintf(stored + 2 * i, 3, "%02x", b[32 + i]);
-  if (memcmp(stored, hash, 65) != 0)
-    return vk_fail(err, VK_E_FORMAT,
-                   "scene pack %s is damaged: its SHA-256 is %.12s..., its header says %.12s...",
-                   what, hash, stored);
-  return VK_OK;
-}
+const vk_section_kind vk_pack_kind = {
+    .noun = "scene pack",
+    .magic = VK_PACK_MAGIC,
+    .mark = "VLAPACK",
+    .remake = "`vlakit import libero`",
+    .version = VK_PACK_VERSION,
+    .n_section = VK_PACK_N_SECTION,
+};
 
 vk_status vk_pack_open_bytes(vk_pack *pack, void *bytes, size_t n, const char *what, vk_err *err)
 {
@@ -74,33 +42,19 @@ vk_status vk_pack_open_bytes(vk_pack *pack, void *bytes, size_t n, const char *w
   pack->bytes = bytes;
   pack->n_byte = n;
   snprintf(pack->path, sizeof pack->path, "%s", what);
-  const unsigned char *b = bytes;
+  vk_section section[] = {
+#define X(member, type) {.name = #member, .item_size = sizeof(type)},
+      VK_PACK_SECTIONS(X)
+#undef X
+  };
   vk_status st = VK_OK;
-  VK_TRY_DONE(check_head(b, n, pack->hash, what, err));
-
-  const unsigned char *at = b + VK_PACK_HEAD;
-  uint64_t end = VK_PACK_HEAD + 16 * VK_PACK_N_SECTION; /* of what lies before the next section */
+  VK_TRY_DONE(vk_sections_open(&vk_pack_kind, bytes, n, section, pack->hash, what, err));
+  const vk_section *at = section;
 #define X(member, type)                                                                            \
-  {                                                                                                \
-    uint64_t offset = read_u64(at), count = read_u64(at + 8);                                      \
-    end = (end + VK_PACK_ALIGN - 1) / VK_PACK_ALIGN * VK_PACK_ALIGN;                               \
-    if (offset != end || offset > n || count > (n - offset) / sizeof(type)) {                      \
-      st = vk_fail(err, VK_E_FORMAT, "scene pack %s: section %s does not fit the file", what,      \
-                   #member);                                                                       \
-      goto done;                                                                                   \
-    }                                                                                              \
-    pack->member = (const type *)(const void *)(b + offset);                                       \
-    pack->n_##member = (size_t)count;                                                              \
-    end += count * sizeof(type);                                                                   \
-    at += 16;                                                                                      \
-  }
+  pack->member = at->item;                                                                         \
+  pack->n_##member = at++->n;
   VK_PACK_SECTIONS(X)
 #undef X
-  if ((end + VK_PACK_ALIGN - 1) / VK_PACK_ALIGN * VK_PACK_ALIGN != n) {
-    st = vk_fail(err, VK_E_FORMAT, "scene pack %s: %zu bytes, but its sections end at %llu", what,
-                 n, (unsigned long long)end);
-    goto done;
-  }
   st = vk_pack_check(pack, err);
   if (st != VK_OK)
     vk_err_prefix(err, "scene pack %s", what);

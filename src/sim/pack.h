@@ -4,17 +4,8 @@
  * (sim/import_*.c, sim/pack_write.c) and is the only thing the simulator reads: no XML, BDDL or
  * pickle is touched at run time.
  *
- * Bytes (little-endian; sections follow each other, each begins on the next multiple of 64, and so
- * does the end of the file):
- *   offset  size  what
- *   0       8     magic "VLAPACK\n"
- *   8       4     u32 version, VK_PACK_VERSION
- *   12      4     u32 number of sections, VK_PACK_N_SECTION
- *   16      8     u64 length of the file
- *   24      8     zero
- *   32      32    SHA-256 of bytes [64, length)
- *   64      16*n  per section, in the order of VK_PACK_SECTIONS: u64 offset, u64 number of items
- *   ...           the sections: arrays of the structs below
+ * Its bytes are those of core/section_file.h with the magic "VLAPACK\n" and the sections of
+ * VK_PACK_SECTIONS: arrays of the structs below.
  * All references between items are indices; strings are byte offsets into `str` (NUL-terminated
  * ASCII, offset 0 is ""). vk_pack_open checks the hash, then every index, offset and count: code
  * that reads an open pack needs no checks of its own. What it promises is listed at vk_pack_open.
@@ -26,18 +17,13 @@
 
 #include "core/err.h"
 #include "core/fs.h"
-
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "sections of a pack are used as they lie in the file, which is little-endian"
-#endif
+#include "core/section_file.h"
 
 #define VK_PACK_MAGIC   "VLAPACK\n"
 #define VK_PACK_VERSION 1
 #define VK_PACK_NONE    UINT32_MAX
 
 enum {
-  VK_PACK_HEAD = 64,      /* bytes before the table of sections */
-  VK_PACK_ALIGN = 64,     /* of sections and of the whole file */
   VK_PACK_NAME_MAX = 120, /* bytes of a name */
   VK_PACK_TASK_ID_SIZE = VK_PACK_NAME_MAX + 12,
   VK_PACK_DEPTH_MAX = 40, /* nesting of elements */
@@ -203,6 +189,9 @@ typedef struct vk_pack_suite {
 /* X(member, item type): the sections in file order, the arrays of an open pack. */
 #define VK_PACK_SECTIONS(X)                                                                        \
   X(str, char)                                                                                     \
+  VK_PACK_ITEM_SECTIONS(X)
+/* Those that hold anything but text. */
+#define VK_PACK_ITEM_SECTIONS(X)                                                                   \
   X(num, double)                                                                                   \
   X(f32, float)                                                                                    \
   X(elem, vk_pack_elem)                                                                            \
@@ -220,6 +209,8 @@ typedef struct vk_pack_suite {
 
 #define VK_PACK_COUNT_(member, type) +1
 enum { VK_PACK_N_SECTION = 0 VK_PACK_SECTIONS(VK_PACK_COUNT_) };
+
+extern const vk_section_kind vk_pack_kind;
 
 /* An open pack: const arrays into the file's bytes. */
 typedef struct vk_pack {

@@ -11,10 +11,9 @@ typedef struct vk_pack_builder {
 #define X(member, type)                                                                            \
   type *member;                                                                                    \
   size_t n_##member, room_##member;
-  VK_PACK_SECTIONS(X)
+  VK_PACK_ITEM_SECTIONS(X)
 #undef X
-  uint32_t *text_slot; /* hash table of the texts in str: offset + 1, 0 for a free slot */
-  size_t n_text_slot, n_text;
+  vk_text_table text; /* section str */
   bool failed;
 } vk_pack_builder;
 
@@ -25,7 +24,7 @@ void vk_pack_builder_fini(vk_pack_builder *b);
  * vk_pack_put_num(b, values, n), vk_pack_put_elem(b, elem, 1), ... */
 #define X(member, type)                                                                            \
   uint32_t vk_pack_put_##member(vk_pack_builder *b, const type *items, size_t n);
-VK_PACK_SECTIONS(X)
+VK_PACK_ITEM_SECTIONS(X)
 #undef X
 
 /* Offset in str of a text; equal texts are stored once. */

@@ -40,7 +40,7 @@ static void print_tree(const vk_pack_builder *p, uint32_t i, char *out, size_t r
     const vk_pack_attr *a = &p->attr[e->attr + k];
     n += (size_t)snprintf(out + n, room - n, " %s=", vk_mjcf_key_name[a->key]);
     if (a->n == 0)
-      n += (size_t)snprintf(out + n, room - n, "%s", p->str + a->value);
+      n += (size_t)snprintf(out + n, room - n, "%s", p->text.str + a->value);
     for (uint32_t j = 0; j < a->n; j++)
       n += (size_t)snprintf(out + n, room - n, "%s%g", j ? "," : "", p->num[a->value + j]);
   }
