@@ -34,6 +34,24 @@ typedef struct vk_eval_result {
  * the evaluation with that error. */
 typedef vk_status vk_eval_result_fn(void *arg, const vk_eval_result *result, vk_err *err);
 
+/* What happens in the slots, for whoever records or changes episodes. Called from the thread that
+ * runs the slot: calls for one slot come one after another, those of different slots at once. An
+ * error ends the episode with it. Members may be NULL. */
+typedef struct vk_eval_watch {
+  void *arg;
+  /* The environment stands after the waiting steps. */
+  vk_status (*begin)(void *arg, int i_slot, const vk_eval_episode *episode, const vk_env *env,
+                     vk_err *err);
+  /* Before a step of the policy. action: what it answered, in and out: what is executed. */
+  vk_status (*before_step)(void *arg, int i_slot, const vk_env *env, double action[VK_N_ACTION],
+                           vk_err *err);
+  vk_status (*after_step)(void *arg, int i_slot, const vk_env *env, const vk_step *step,
+                          vk_err *err);
+  /* The episode has ended, put has not yet been called; also for episodes that ended by an error
+   * after begin. An error is put as the episode's. */
+  vk_status (*end)(void *arg, int i_slot, const vk_eval_result *result, vk_err *err);
+} vk_eval_watch;
+
 typedef struct vk_eval_config {
   const vk_pack *pack;
   const char *cache_dir; /* compiled models; NULL: none */
@@ -46,6 +64,7 @@ typedef struct vk_eval_config {
   const vk_eval_episode *episode; /* episodes of a task side by side: scenes are built once */
   vk_eval_result_fn *put;
   void *arg;
+  const vk_eval_watch *watch; /* NULL: none */
   vk_progress *progress; /* kept fresh, not advanced; NULL: none */
   vk_trace *trace;       /* NULL: off */
 } vk_eval_config;

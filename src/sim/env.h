@@ -87,6 +87,8 @@ const mjData *vk_env_data(const vk_env *env);
 const vk_robot_obs *vk_env_robot_obs(const vk_env *env);
 /* [n_object] in state order, as last sampled. */
 const vk_object_obs *vk_env_object_obs(const vk_env *env);
+/* What a picture taken with the last observation shows: a row of sim/picture.h. */
+const double *vk_env_picture_state(const vk_env *env);
 bool vk_env_success(const vk_env *env);
 int vk_env_n_unstable(const vk_env *env); /* self-resets of MuJoCo since the last reset */
 

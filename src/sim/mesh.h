@@ -1,0 +1,55 @@
+/* mesh.h - triangle meshes in memory, as visuals are made from: shapes, and coarser levels of
+ * detail. Test: tests/unit/test_mesh.c */
+#ifndef VK_SIM_MESH_H
+#define VK_SIM_MESH_H
+
+#include <stdint.h>
+
+#include "core/err.h"
+
+typedef struct vk_vertex {
+  float p[3]; /* m */
+  float n[3]; /* unit normal */
+  float t[3]; /* texture coordinates: visuals.h, VK_STREAM_U */
+} vk_vertex;
+
+typedef struct vk_mesh {
+  uint32_t n_vertex, n_triangle;
+  uint32_t room_vertex, room_triangle;
+  vk_vertex *vertex; /* owned */
+  uint32_t *index;   /* [n_triangle, 3], counterclockwise from outside; owned */
+} vk_mesh;
+
+/* A zeroed or freed mesh is allowed. */
+void vk_mesh_free(vk_mesh *mesh);
+
+/* Append. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_mesh_add_vertex(vk_mesh *mesh, const vk_vertex *vertex, vk_err *err);
+VK_NODISCARD vk_status vk_mesh_add_triangle(vk_mesh *mesh, uint32_t a, uint32_t b, uint32_t c,
+                                            vk_err *err);
+/* other, turned and moved: p -> R p + pos (quat wxyz), with texture coordinates as they are. */
+VK_NODISCARD vk_status vk_mesh_append(vk_mesh *mesh, const vk_mesh *other, const float pos_m[3],
+                                      const float quat[4], vk_err *err);
+
+/* The shapes of MJCF, appended, with the subdivisions of MuJoCo's renderer: its light is computed
+ * at vertices. half_size as in MJCF. Texture coordinates are the position divided by half_size
+ * (what maps a cube texture once onto the shape): whoever maps otherwise replaces them. */
+VK_NODISCARD vk_status vk_mesh_add_box(vk_mesh *mesh, const float half_size_m[3], vk_err *err);
+VK_NODISCARD vk_status vk_mesh_add_plane(vk_mesh *mesh, const float half_size_m[2], vk_err *err);
+VK_NODISCARD vk_status vk_mesh_add_ellipsoid(vk_mesh *mesh, const float half_size_m[3],
+                                             vk_err *err);
+VK_NODISCARD vk_status vk_mesh_add_cylinder(vk_mesh *mesh, float radius_m, float half_length_m,
+                                            vk_err *err);
+VK_NODISCARD vk_status vk_mesh_add_capsule(vk_mesh *mesh, float radius_m, float half_length_m,
+                                           vk_err *err);
+
+/* Joins equal vertices and drops triangles without area and vertices without triangles. */
+VK_NODISCARD vk_status vk_mesh_weld(vk_mesh *mesh, vk_err *err);
+
+/* A coarser mesh of about n_triangle triangles (by meshoptimizer), welded.
+ *   error_m  out: how far the surfaces are apart, at most
+ * Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_mesh_simplify(vk_mesh *out, const vk_mesh *mesh, uint32_t n_triangle,
+                                        float *error_m, vk_err *err);
+
+#endif
