@@ -106,6 +106,7 @@ static void free_scene_memory(vk_env *env)
   free(env->model.site_rgba);
   free(env->object_obs);
   free(env->work_qpos);
+  free(env->picture);
   free(env->entry);
   free(env->place);
   free(env->home_qpos);
@@ -136,11 +137,12 @@ static vk_status take_scene(vk_env *env, const vk_scene *scene, vk_err *err)
   m->site_rgba = malloc(sizeof(float) * 4 * (size_t)m->nsite);
   env->object_obs = calloc((size_t)scene->n_object + 1, sizeof *env->object_obs);
   env->work_qpos = malloc(sizeof(double) * (size_t)m->nq);
+  env->picture = calloc((size_t)vk_picture_n_state(scene), sizeof *env->picture);
   env->entry = malloc(sizeof(double) * (size_t)entry_size(m));
   env->place = calloc((size_t)scene->n_instance + 1, sizeof *env->place);
   env->home_qpos = malloc(sizeof(double) * (size_t)m->nq);
   if (!m->body_pos || !m->body_quat || !m->site_rgba || !env->object_obs || !env->work_qpos ||
-      !env->entry || !env->place || !env->home_qpos)
+      !env->picture || !env->entry || !env->place || !env->home_qpos)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for an environment", scene->id);
   memcpy(m->site_rgba, scene->model->site_rgba, sizeof(float) * 4 * (size_t)m->nsite);
   VK_TRY(vk_reset_plan_init(&env->plan, scene, err));
@@ -307,7 +309,39 @@ static void integrate_gripper(vk_env *env, double command)
   }
 }
 
-static void substep(vk_env *env, const double *action, bool is_first)
+static void sample_picture_qpos(vk_env *env)
+{
+  memcpy(env->picture, env->data->qpos, sizeof *env->picture * (size_t)env->model.nq);
+}
+
+/* Everything but the joint positions of the picture. */
+static void sample_observation(vk_env *env)
+{
+  const vk_scene *s = env->scene;
+  const mjData *d = env->data;
+  vk_robot_obs *o = &env->core.robot_obs;
+  memcpy(o->eef_pos_m, d->site_xpos + 3 * s->site_grip, sizeof o->eef_pos_m);
+  const double *quat = d->xquat + 4 * s->body_hand;
+  for (int k = 0; k < 4; k++)
+    o->eef_quat_xyzw[k] = quat[(k + 1) % 4];
+  memcpy(o->gripper_q_m, d->qpos + s->finger_qpos, sizeof o->gripper_q_m);
+  memcpy(o->joint_q_rad, d->qpos + s->arm_qpos, sizeof o->joint_q_rad);
+  for (int i = 0; i < s->n_object; i++) {
+    int body = s->instance[i].body;
+    memcpy(env->object_obs[i].pos_m, d->xpos + 3 * body, sizeof env->object_obs[i].pos_m);
+    for (int k = 0; k < 4; k++)
+      env->object_obs[i].quat_xyzw[k] = d->xquat[4 * body + (k + 1) % 4];
+  }
+  double *picture = env->picture + env->model.nq;
+  for (int i = s->n_object; i < s->n_instance; i++, picture += 7) {
+    int body = s->instance[i].body;
+    memcpy(picture, env->model.body_pos + 3 * body, 3 * sizeof *picture);
+    memcpy(picture + 3, env->model.body_quat + 4 * body, 4 * sizeof *picture);
+  }
+  *picture = s->site_burner >= 0 && env->model.site_rgba[4 * s->site_burner + 3] > 0;
+}
+
+static void substep(vk_env *env, const double *action, bool is_first, bool is_observed)
 {
   const mjModel *m = &env->model;
   mjData *d = env->data;
@@ -332,7 +366,11 @@ static void substep(vk_env *env, const double *action, bool is_first)
   mj_checkAcc(m, d);
   take_self_reset(env);
   note_overflow(env);
+  if (is_observed) /* the poses that are observed are those before this integration */
+    sample_picture_qpos(env);
   mj_Euler(m, d);
+  if (is_observed)
+    sample_observation(env);
 }
 
 /* The substep after which the observations of a control step are sampled. The sampling timer
@@ -348,9 +386,7 @@ static void control_step(vk_env *env, void *arg)
   const double *action = arg;
   int i_observed = observed_substep(env);
   for (int i = 1; i <= VK_ENV_SUBSTEPS; i++) {
-    substep(env, action, i == 1);
-    if (i == i_observed)
-      vk_env_observe(env);
+    substep(env, action, i == 1, i == i_observed);
   }
 }
 
@@ -385,21 +421,8 @@ vk_status vk_env_step(vk_env *env, const double action[VK_N_ACTION], vk_step *ou
 
 void vk_env_observe(vk_env *env)
 {
-  const vk_scene *s = env->scene;
-  const mjData *d = env->data;
-  vk_robot_obs *o = &env->core.robot_obs;
-  memcpy(o->eef_pos_m, d->site_xpos + 3 * s->site_grip, sizeof o->eef_pos_m);
-  const double *quat = d->xquat + 4 * s->body_hand;
-  for (int k = 0; k < 4; k++)
-    o->eef_quat_xyzw[k] = quat[(k + 1) % 4];
-  memcpy(o->gripper_q_m, d->qpos + s->finger_qpos, sizeof o->gripper_q_m);
-  memcpy(o->joint_q_rad, d->qpos + s->arm_qpos, sizeof o->joint_q_rad);
-  for (int i = 0; i < s->n_object; i++) {
-    int body = s->instance[i].body;
-    memcpy(env->object_obs[i].pos_m, d->xpos + 3 * body, sizeof env->object_obs[i].pos_m);
-    for (int k = 0; k < 4; k++)
-      env->object_obs[i].quat_xyzw[k] = d->xquat[4 * body + (k + 1) % 4];
-  }
+  sample_picture_qpos(env);
+  sample_observation(env);
 }
 
 static void show_flame(vk_env *env, bool is_shown)
@@ -489,6 +512,11 @@ const vk_robot_obs *vk_env_robot_obs(const vk_env *env)
 const vk_object_obs *vk_env_object_obs(const vk_env *env)
 {
   return env->object_obs;
+}
+
+const double *vk_env_picture_state(const vk_env *env)
+{
+  return env->picture;
 }
 
 bool vk_env_success(const vk_env *env)

@@ -6,6 +6,7 @@
 #include "sim/env.h"
 #include "sim/forward.h"
 #include "sim/osc.h"
+#include "sim/picture.h"
 
 /* More than any scene can need in a step; bounds what buffers grow to. */
 enum { VK_ENV_CONTACT_MAX = 6000 };
@@ -55,6 +56,7 @@ struct vk_env {
   vk_env_core core;
   vk_object_obs *object_obs; /* [n_object] */
   double *work_qpos;         /* [nq] */
+  double *picture;           /* row of sim/picture.h, as last sampled */
   bool has_overflow;         /* a buffer of MuJoCo was too small since vk_env_run began */
   int n_self_reset;          /* times that MuJoCo reset itself since then */
   double *entry;             /* data at the beginning of vk_env_run */

@@ -52,6 +52,7 @@ static void visit_env(walk *w, vk_env *env, int n_contact)
   }
   visit(w, m->site_rgba, sizeof(float) * 4 * (size_t)m->nsite);
   visit(w, env->object_obs, sizeof *env->object_obs * (size_t)env->scene->n_object);
+  visit_doubles(w, env->picture, vk_picture_n_state(env->scene));
   /* Poses and contacts as the last mj_step left them. */
   visit_doubles(w, d->xpos, 3 * m->nbody);
   visit_doubles(w, d->xquat, 4 * m->nbody);

@@ -8,19 +8,14 @@
 #ifndef VK_SIM_PICTURE_H
 #define VK_SIM_PICTURE_H
 
+#include "sim/pose.h"
 #include "sim/scene.h"
 
 /* Numbers in a row: nq + 7 * n_fixture + 1. */
 int vk_picture_n_state(const vk_scene *scene);
 
-/* Where a body stands. */
-typedef struct vk_body_pose {
-  double p_world[3];
-  double R_world[9]; /* row major, body to world */
-} vk_body_pose;
-
-/* pose [nbody] out. Source: MuJoCo's mj_kinematics. */
-void vk_picture_poses(const vk_scene *scene, const double *state, vk_body_pose *pose);
+/* Where each body stands: pose [nbody] out. Source: MuJoCo's mj_kinematics. */
+void vk_picture_poses(const vk_scene *scene, const double *state, vk_pose *pose);
 
 /* The row of a scene whose fixtures stand as the MJCF has them and whose stove is off, at qpos. */
 void vk_picture_default(const vk_scene *scene, const double *qpos, double *state);

@@ -1,0 +1,13 @@
+/* standin.h - visuals of our own for everything in a scene pack, built in memory: shapes and
+ * textures described in data/standin.json, collision geometry for what it does not describe.
+ * Test: tests/unit/test_standin.c */
+#ifndef VK_SIM_STANDIN_H
+#define VK_SIM_STANDIN_H
+
+#include "sim/visuals.h"
+
+/* The same pack and data file give the same bytes. Errors: VK_E_NOTFOUND (no data file),
+ * VK_E_FORMAT (its entry and key), VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_standin_build(vk_visuals *out, const vk_pack *pack, vk_err *err);
+
+#endif
