@@ -26,8 +26,9 @@ typedef struct task {
 
 /* A place in which episodes run one after another. */
 typedef struct slot {
-  task *held;   /* of the environment */
-  bool is_busy; /* an episode is under way */
+  task *held;      /* of the environment */
+  bool is_busy;    /* an episode is under way */
+  bool is_watched; /* its begin was told to the watch */
   int n_dummy_left, i_step;
   double start_s;
   vk_eval_result result;
@@ -170,14 +171,21 @@ static vk_policy_obs observe(eval *e, int i)
   };
 }
 
+/* The waiting steps are over: the policy and the watch hear of the episode. */
 static vk_status begin_policy(eval *e, int i, vk_err *err)
 {
   char id[VK_PACK_TASK_ID_SIZE];
-  const vk_eval_episode *episode = &e->slot[i].result.episode;
+  slot *s = &e->slot[i];
+  const vk_eval_episode *episode = &s->result.episode;
   vk_pack_task_id(e->c->pack, &e->c->pack->task[episode->i_task], id);
   vk_policy_obs obs = observe(e, i);
   const vk_policy *p = e->c->policy;
-  return p->def->begin(p->state, &obs, episode_key(id, episode->row), err);
+  const vk_eval_watch *w = e->c->watch;
+  VK_TRY(p->def->begin(p->state, &obs, episode_key(id, episode->row), err));
+  s->is_watched = w != NULL;
+  if (!w || !w->begin)
+    return VK_OK;
+  return w->begin(w->arg, i, episode, vk_env_batch_get(e->batch, i), err);
 }
 
 /* Seed, reset and init state: everything before the waiting steps. */
@@ -201,29 +209,44 @@ static vk_status begin_env(eval *e, int i, vk_err *err)
   return st;
 }
 
-/* Ends a slot's episode and hands its result over. */
-static void end_episode(eval *e, int i, vk_status status, const vk_err *error)
+/* Fills a result in. */
+static void set_result(eval *e, int i, vk_status status, const vk_err *error)
 {
   slot *s = &e->slot[i];
   vk_eval_result *r = &s->result;
-  s->is_busy = false;
-  if (status == VK_E_NOMEM) { /* not the episode's fault: a later try may well succeed */
-    stop(e, status, error);
-    return;
-  }
+  char id[VK_PACK_TASK_ID_SIZE];
   r->status = status;
   r->steps = s->i_step;
   r->wall_s = vk_sys_monotonic_s() - s->start_s;
   if (status == VK_OK) {
     vk_env_state_sha256(vk_env_batch_get(e->batch, i), r->state_sha256);
     r->n_unstable = vk_env_n_unstable(vk_env_batch_get(e->batch, i));
-  } else {
-    char id[VK_PACK_TASK_ID_SIZE];
-    r->error = *error;
-    r->success = false;
-    vk_pack_task_id(e->c->pack, &e->c->pack->task[r->episode.i_task], id);
-    vk_err_prefix(&r->error, "policy %s, task %s, row %d, step %d", e->c->policy->def->name, id,
-                  r->episode.row, s->i_step);
+    return;
+  }
+  r->error = *error;
+  r->success = false;
+  vk_pack_task_id(e->c->pack, &e->c->pack->task[r->episode.i_task], id);
+  vk_err_prefix(&r->error, "policy %s, task %s, row %d, step %d", e->c->policy->def->name, id,
+                r->episode.row, s->i_step);
+}
+
+/* Ends a slot's episode and hands its result over. */
+static void end_episode(eval *e, int i, vk_status status, const vk_err *error)
+{
+  slot *s = &e->slot[i];
+  vk_eval_result *r = &s->result;
+  const vk_eval_watch *w = e->c->watch;
+  s->is_busy = false;
+  if (status == VK_E_NOMEM) { /* not the episode's fault: a later try may well succeed */
+    stop(e, status, error);
+    return;
+  }
+  set_result(e, i, status, error);
+  if (s->is_watched && w->end) {
+    vk_err why = VK_ERR_INIT;
+    vk_status st = w->end(w->arg, i, r, &why);
+    if (st != VK_OK)
+      set_result(e, i, st, &why);
   }
   vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "put result");
   vk_err why = VK_ERR_INIT;
@@ -245,6 +268,7 @@ static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
   slot *s = &e->slot[i];
   s->result = (vk_eval_result){.episode = *episode};
   s->is_busy = true;
+  s->is_watched = false;
   s->n_dummy_left = e->c->protocol->n_dummy;
   s->i_step = 0;
   s->start_s = vk_sys_monotonic_s();
@@ -261,13 +285,17 @@ static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
   return st == VK_OK;
 }
 
-static vk_status check_action(const double *action, vk_err *err)
+/* Whether the policy's answer can be executed; the watch may change it. */
+static vk_status accept_action(eval *e, int i, double *action, vk_err *err)
 {
-  for (int i = 0; i < VK_N_ACTION; i++)
-    if (!isfinite(action[i]))
+  const vk_eval_watch *w = e->c->watch;
+  for (int k = 0; k < VK_N_ACTION; k++)
+    if (!isfinite(action[k]))
       return vk_fail(err, VK_E_RANGE, "the policy answered %g as number %d of its action",
-                     action[i], i);
-  return VK_OK;
+                     action[k], k);
+  if (!w || !w->before_step)
+    return VK_OK;
+  return w->before_step(w->arg, i, vk_env_batch_get(e->batch, i), action, err);
 }
 
 /* Books the control step that slot i has made; ends the episode when it was the last one. */
@@ -287,7 +315,11 @@ static void after_step(eval *e, int i)
     const char *suite = vk_pack_suite_of(pack, &pack->task[s->result.episode.i_task]);
     s->i_step++;
     s->result.success = e->step[i].success;
-    is_over = s->result.success || s->i_step >= vk_protocol_n_step(e->c->protocol, suite);
+    const vk_eval_watch *w = e->c->watch;
+    if (w && w->after_step)
+      st = w->after_step(w->arg, i, vk_env_batch_get(e->batch, i), &e->step[i], &e->step_error[i]);
+    is_over =
+        st != VK_OK || s->result.success || s->i_step >= vk_protocol_n_step(e->c->protocol, suite);
   }
   if (is_over)
     end_episode(e, i, st, &e->step_error[i]);
@@ -319,7 +351,7 @@ static void run_episode(void *arg, int i_episode, int i_thread)
       st = p->def->act(p->state, 1, &obs, action, err);
       vk_trace_end(&act);
       if (st == VK_OK)
-        st = check_action(action, err);
+        st = accept_action(e, i, action, err);
     }
     vk_trace_span step = vk_trace_begin(e->c->trace, "eval", "step");
     if (st == VK_OK)
@@ -392,7 +424,7 @@ static void act_half(half *h)
     }
     memmove(own, action + VK_N_ACTION * --n, sizeof *own * VK_N_ACTION);
     vk_err bad = err;
-    vk_status own_st = st == VK_OK ? check_action(own, &bad) : st;
+    vk_status own_st = st == VK_OK ? accept_action(e, i, own, &bad) : st;
     if (own_st != VK_OK) {
       e->mask[i] = false;
       end_episode(e, i, own_st, &bad);
