@@ -29,7 +29,7 @@ const vk_protocol vk_protocols[] = {
         .n_replan = 8,
         .image_px = 256,
         .image_policy_px = 224,
-        .image_turn = "rotate 180",
+        .image_turn = VK_TURN_ROTATE_180,
     },
     /* openpi, examples/libero/main.py */
     {
@@ -45,7 +45,7 @@ const vk_protocol vk_protocols[] = {
         .n_replan = 5,
         .image_px = 256,
         .image_policy_px = 224,
-        .image_turn = "rotate 180",
+        .image_turn = VK_TURN_ROTATE_180,
     },
     /* LIBERO, libero/lifelong/metric.py and configs/{config,eval/default}.yaml. Its twenty
      * processes are forked with one state of the generator, which training has used before: that
@@ -61,7 +61,7 @@ const vk_protocol vk_protocols[] = {
         .n_replan = 1,
         .image_px = 128,
         .image_policy_px = 128,
-        .image_turn = "none",
+        .image_turn = VK_TURN_GL,
     },
     {.name = NULL},
 };
@@ -103,7 +103,8 @@ void vk_protocol_print(const vk_protocol *p, uint32_t seed, char text[VK_PROTOCO
   for (int i = 0; i < p->n_limit; i++)
     ADD("\nn_step %s %d", p->limit[i].suite, p->limit[i].n_step);
   ADD("\nn_step default %d\nn_replan %d\nimage_px %d\nimage_policy_px %d\nimage_turn %s\n",
-      p->n_step_default, p->n_replan, p->image_px, p->image_policy_px, p->image_turn);
+      p->n_step_default, p->n_replan, p->image_px, p->image_policy_px,
+      vk_picture_turn_name(p->image_turn));
 #undef ADD
 }
 

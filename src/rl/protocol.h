@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
-#include "sim/scene.h"
+#include "sim/render.h"
 
 enum { VK_PROTOCOL_SUITES_MAX = 5, VK_PROTOCOL_PRINT_SIZE = 1024 };
 
@@ -30,11 +30,11 @@ typedef struct vk_protocol {
   double dummy[VK_N_ACTION];
   int n_limit;
   vk_protocol_limit limit[VK_PROTOCOL_SUITES_MAX];
-  int n_step_default;     /* limit of suites that the table does not name */
-  int n_replan;           /* actions that are executed of each chunk a policy answers with */
-  int image_px;           /* side of the square camera pictures */
-  int image_policy_px;    /* side after resizing for the policy */
-  const char *image_turn; /* "rotate 180": of the OpenGL rows, upright and mirrored; "none" */
+  int n_step_default;         /* limit of suites that the table does not name */
+  int n_replan;               /* actions that are executed of each chunk a policy answers with */
+  int image_px;               /* side of the square camera pictures */
+  int image_policy_px;        /* side after resizing for the policy */
+  vk_picture_turn image_turn; /* how policies get them */
 } vk_protocol;
 
 extern const vk_protocol vk_protocols[]; /* ends with a NULL name */

@@ -43,6 +43,9 @@ typedef enum vk_picture_turn {
   VK_TURN_ROTATE_180 /* of the GL rows: upright and mirrored (OpenVLA) */
 } vk_picture_turn;
 
+/* "upright", "none" (the GL rows as they are), "rotate 180". */
+const char *vk_picture_turn_name(vk_picture_turn turn);
+
 typedef struct vk_render_config {
   int width, height; /* pixels, VK_RENDER_SIDE_MIN to VK_RENDER_SIDE_MAX */
   int n_sample;      /* 1, or 4 for anti-aliasing as MuJoCo's */

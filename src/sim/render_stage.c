@@ -23,6 +23,12 @@ struct vk_stage {
   stage_geom *geom;
 };
 
+const char *vk_picture_turn_name(vk_picture_turn turn)
+{
+  static const char *const names[] = {"upright", "none", "rotate 180"};
+  return names[turn];
+}
+
 /* Adds geoms [first, first + n) of the visuals; prefix: "INSTANCE_", or "" for full names. */
 static vk_status add_geoms(vk_stage *s, uint32_t first, uint32_t n, const char *prefix, vk_err *err)
 {
