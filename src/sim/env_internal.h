@@ -41,10 +41,10 @@ typedef struct vk_reset_plan {
 } vk_reset_plan;
 
 /* Where a reset puts an instance. */
-typedef struct vk_place {
+typedef struct vk_reset_place {
   double p[3], quat[4]; /* quat as it is written into the model or qpos */
   bool is_placed;
-} vk_place;
+} vk_reset_place;
 
 struct vk_env {
   const vk_scene *scene;
@@ -62,7 +62,7 @@ struct vk_env {
   double *entry;             /* data at the beginning of vk_env_run */
   vk_env_core *entry_core;
   vk_reset_plan plan;
-  vk_place *place; /* [n_instance] of the reset being drawn */
+  vk_reset_place *place; /* [n_instance] of the reset being drawn */
   /* What a reset comes to before anything is drawn; the same in every reset of a scene. */
   bool has_home;
   double *home_qpos;

@@ -218,7 +218,7 @@ static bool overlaps(const vk_env *env, int instance, const double p[3])
 /* Returns false when no free place was found. */
 static bool draw_position(vk_env *env, int instance, const place_area *area)
 {
-  vk_place *pose = &env->place[instance];
+  vk_reset_place *pose = &env->place[instance];
   const vk_pack_class *cls = env->scene->instance[instance].cls;
   vk_mt19937 *rng = &env->core.rng;
   for (int i = 0; i < TRIES_PER_PLACEMENT; i++) {
@@ -248,7 +248,7 @@ static void arena_area(place_area *area, const vk_env *env, const vk_placement *
  * quaternion; needs mj_kinematics of that model. */
 static void site_area(place_area *area, const vk_env *env, const vk_placement *p)
 {
-  const vk_place *below = &env->place[p->below];
+  const vk_reset_place *below = &env->place[p->below];
   double R[9], offset[3];
   *area = (place_area){.avoid = true};
   vk_quat_to_mat_f32(below->quat, R);
@@ -274,7 +274,7 @@ static void object_area(place_area *area, const vk_env *env, const vk_placement 
 static bool draw_placement(vk_env *env, const vk_placement *p)
 {
   bool is_object = p->instance < env->scene->n_object;
-  vk_place *pose = &env->place[p->instance];
+  vk_reset_place *pose = &env->place[p->instance];
   const vk_pack_class *cls = env->scene->instance[p->instance].cls;
   place_area area;
   if (p->site >= 0)
@@ -351,7 +351,7 @@ static void apply_reset(vk_env *env, void *arg)
   mjModel *m = &env->model;
   mjData *d = env->data;
   for (int i = 0; i < s->n_instance; i++) {
-    const vk_place *pose = &env->place[i];
+    const vk_reset_place *pose = &env->place[i];
     if (!pose->is_placed)
       continue;
     double *p =
