@@ -33,9 +33,10 @@ VK_NODISCARD vk_status vk_mesh_append(vk_mesh *mesh, const vk_mesh *other, const
 
 /* The shapes of MJCF, appended, with the subdivisions of MuJoCo's renderer: its light is computed
  * at vertices. half_size as in MJCF. Texture coordinates are the position divided by half_size
- * (what maps a cube texture once onto the shape): whoever maps otherwise replaces them. */
+ * (what maps a cube texture once onto the shape): whoever maps otherwise replaces them. A plane's
+ * third size is the spacing of its grid. */
 VK_NODISCARD vk_status vk_mesh_add_box(vk_mesh *mesh, const float half_size_m[3], vk_err *err);
-VK_NODISCARD vk_status vk_mesh_add_plane(vk_mesh *mesh, const float half_size_m[2], vk_err *err);
+VK_NODISCARD vk_status vk_mesh_add_plane(vk_mesh *mesh, const float size_m[3], vk_err *err);
 VK_NODISCARD vk_status vk_mesh_add_ellipsoid(vk_mesh *mesh, const float half_size_m[3],
                                              vk_err *err);
 VK_NODISCARD vk_status vk_mesh_add_cylinder(vk_mesh *mesh, float radius_m, float half_length_m,
