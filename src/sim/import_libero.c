@@ -60,6 +60,15 @@ static bool has_word(const cJSON *list, const char *word)
   return false;
 }
 
+/* Notes the distribution that has a file. */
+static bool note_file(const cJSON *facts, const char *end, cJSON *missing)
+{
+  const char *name = find_distribution(facts, end);
+  if (!name)
+    name = end;
+  return has_word(missing, name) || cJSON_AddItemToArray(missing, cJSON_CreateString(name));
+}
+
 /* Notes the distribution of every file named by a member "xml" or "task_map" below item. */
 static bool note_missing(const import_state *s, const cJSON *item, cJSON *missing)
 {
@@ -67,13 +76,8 @@ static bool note_missing(const import_state *s, const cJSON *item, cJSON *missin
   const char *end = cJSON_GetStringValue(item);
   if (end && item->string &&
       (strcmp(item->string, "xml") == 0 || strcmp(item->string, "task_map") == 0) &&
-      !vk_source_has(s->source, end)) {
-    const char *name = find_distribution(s->facts, end);
-    if (!name)
-      name = end;
-    if (!has_word(missing, name) && !cJSON_AddItemToArray(missing, cJSON_CreateString(name)))
-      return false;
-  }
+      !vk_source_has(s->source, end) && !note_file(s->facts, end, missing))
+    return false;
   cJSON_ArrayForEach(child, item)
   {
     if (!note_missing(s, child, missing))
@@ -365,8 +369,8 @@ static vk_status put_suites(const import_state *s, const vk_taskmap *map)
   return VK_OK;
 }
 
-vk_status vk_import_libero(vk_pack_builder *pack, const vk_source *source, const cJSON *facts,
-                           vk_err *err)
+vk_status vk_import_libero(vk_pack_builder *pack, vk_import_visuals *visuals,
+                           const vk_source *source, const cJSON *facts, cJSON *missing, vk_err *err)
 {
   static const char *const keys[] = {"about",    "distributions", "task_map", "suites",
                                      "problems", "robots",        "classes",  NULL};
@@ -382,11 +386,16 @@ vk_status vk_import_libero(vk_pack_builder *pack, const vk_source *source, const
     free(bytes);
     VK_TRY(st);
   }
-  vk_status st = vk_import_classes(pack, source, facts, err);
+  const vk_mjcf_writer w = {pack, source, visuals};
+  vk_status st = vk_import_classes(&w, facts, err);
   if (st == VK_OK)
-    st = vk_import_problems(pack, source, facts, err);
+    st = vk_import_problems(&w, facts, err);
   if (st == VK_OK)
     st = put_suites(&s, &map);
+  const char *file;
+  for (size_t i = 0; visuals && missing && (file = vk_import_visuals_missing(visuals, i)); i++)
+    if (!note_file(facts, file, missing))
+      st = vk_fail(err, VK_E_NOMEM, "no memory to list missing files");
   vk_taskmap_free(&map);
   return st;
 }

@@ -34,7 +34,28 @@ static vk_status inline_class(vk_xml *xml, vk_xml_node *node, const vk_xml_node 
   return VK_OK;
 }
 
-static vk_status resolve_meshes(vk_xml *xml, const char *end, vk_err *err)
+/* Takes "./" and "FOLDER/../" out of a path, which wheels do not know. */
+static void simplify_path(char *path)
+{
+  char *to = path;
+  for (char *from = path; *from;) {
+    size_t n = strcspn(from, "/");
+    size_t n_slash = from[n] == '/';
+    char *last = to; /* where the folder before begins */
+    while (last > path && !(last < to && last[-1] == '/'))
+      last--;
+    if (n == 2 && strncmp(from, "..", 2) == 0 && last < to && strncmp(last, "../", 3) != 0) {
+      to = last;
+    } else if (!(n == 1 && from[0] == '.')) {
+      memmove(to, from, n + n_slash);
+      to += n + n_slash;
+    }
+    from += n + n_slash;
+  }
+  *to = '\0';
+}
+
+static vk_status resolve_files(vk_xml *xml, const char *end, vk_err *err)
 {
   vk_xml_node *asset = vk_xml_child(xml->root, "asset", NULL);
   const char *slash = strrchr(end, '/');
@@ -42,9 +63,10 @@ static vk_status resolve_meshes(vk_xml *xml, const char *end, vk_err *err)
   for (vk_xml_node *m = asset ? asset->first : NULL; m; m = m->next) {
     const char *file = vk_xml_get(m, "file");
     char path[1024];
-    if (strcmp(m->tag, "mesh") != 0 || !file)
+    if ((strcmp(m->tag, "mesh") != 0 && strcmp(m->tag, "texture") != 0) || !file)
       continue;
     snprintf(path, sizeof path, "%.*s%s", n_folder, end, file);
+    simplify_path(path);
     VK_TRY(vk_xml_set(xml, m, "file", path, err));
   }
   return VK_OK;
@@ -63,7 +85,7 @@ vk_status vk_mjcf_parse(const void *bytes, size_t n, const char *end, vk_xml **o
   for (vk_xml_node *c = xml->root; st == VK_OK && c; c = vk_xml_walk(xml->root, c))
     st = inline_class(xml, c, defaults, err);
   if (st == VK_OK)
-    st = resolve_meshes(xml, end, err);
+    st = resolve_files(xml, end, err);
   if (st != VK_OK) {
     vk_xml_free(xml);
     return st;
@@ -84,8 +106,7 @@ vk_status vk_mjcf_read(const vk_source *source, const char *end, vk_xml **out, v
 
 /* ---- numbers -------------------------------------------------------------------------------- */
 
-/* Numbers separated by white space; -1 when text holds anything else or more than n_max. */
-static int parse_numbers(const char *text, double *value, int n_max)
+int vk_mjcf_numbers(const char *text, double *value, int n_max)
 {
   int n = 0;
   for (;;) {
@@ -107,7 +128,7 @@ vk_status vk_mjcf_get(const vk_xml *xml, const vk_xml_node *node, const char *ke
                       int n, vk_err *err)
 {
   const char *text = vk_xml_get(node, key);
-  if (text && parse_numbers(text, value, n) == n)
+  if (text && vk_mjcf_numbers(text, value, n) == n)
     return VK_OK;
   return vk_xml_fail(err, VK_E_FORMAT, xml, node, "%s=\"%.60s\", expected %d numbers", key,
                      text ? text : "", n);
@@ -129,7 +150,8 @@ vk_status vk_mjcf_set(vk_xml *xml, vk_xml_node *node, const char *key, const dou
 vk_status vk_mjcf_prefix(vk_xml *xml, vk_xml_node *top, const char *prefix, bool meshes_only,
                          vk_err *err)
 {
-  static const char *const keys[] = {"mesh", "name", "joint", "body1", "body2", "site"};
+  static const char *const keys[] = {"mesh",  "name", "joint",    "body1",
+                                     "body2", "site", "material", "texture"};
   for (vk_xml_node *node = top; node; node = vk_xml_walk(top, node))
     for (size_t k = 0; k < VK_COUNT(keys); k++) {
       const char *old = vk_xml_get(node, keys[k]);
@@ -215,7 +237,7 @@ static bool is_number(const vk_xml_node *node, const char *key, double number, d
 {
   const char *text = vk_xml_get(node, key);
   double v = missing;
-  return (!text || parse_numbers(text, &v, 1) == 1) && v == number;
+  return (!text || vk_mjcf_numbers(text, &v, 1) == 1) && v == number;
 }
 
 /* Neither collides nor carries mass: inertiagrouprange="0 0" gives mass to group 0 alone. */
@@ -331,7 +353,7 @@ static vk_status put_attr(const vk_mjcf_writer *w, const vk_xml *xml, const vk_x
     if (key == VK_MJCF_KEY_MESH)
       VK_TRY(put_mesh(w, xml, node, attr->value, err));
   } else {
-    int n = parse_numbers(attr->value, number, VK_PACK_NUMBER_MAX);
+    int n = vk_mjcf_numbers(attr->value, number, VK_PACK_NUMBER_MAX);
     if (n < 1)
       return vk_xml_fail(err, VK_E_FORMAT, xml, node, "%s=\"%.40s\", expected 1 to %d numbers",
                          attr->key, attr->value, VK_PACK_NUMBER_MAX);

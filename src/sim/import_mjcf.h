@@ -11,12 +11,13 @@
 #define VK_SIM_IMPORT_MJCF_H
 
 #include "sim/import_source.h"
+#include "sim/import_visuals.h"
 #include "sim/import_xml.h"
 #include "sim/pack_write.h"
 
 /* Parses a file and writes the attributes of `<default class="C">` into the elements of class C,
  * where those have none of their own.
- *   end  the end of the file's path; the `file` of each <asset><mesh> becomes such an end too */
+ *   end  the end of the file's path; the `file` of each mesh and texture becomes such an end too */
 VK_NODISCARD vk_status vk_mjcf_read(const vk_source *source, const char *end, vk_xml **out,
                                     vk_err *err);
 /* The same from bytes. */
@@ -33,10 +34,14 @@ VK_NODISCARD vk_status vk_mjcf_parse(const void *bytes, size_t n, const char *en
 VK_NODISCARD vk_status vk_mjcf_take_object(vk_xml *xml, const char *class_name, bool is_movable,
                                            vk_xml_node **body, double size[4], vk_err *err);
 
-/* Puts prefix before every name and reference to one (name, joint, body1, body2, site, mesh) below
- * top, or with meshes_only before names of meshes alone. */
+/* Puts prefix before every name and reference to one (name, joint, body1, body2, site, mesh,
+ * material, texture) below top, or with meshes_only before names of meshes alone. */
 VK_NODISCARD vk_status vk_mjcf_prefix(vk_xml *xml, vk_xml_node *top, const char *prefix,
                                       bool meshes_only, vk_err *err);
+
+/* Numbers of a text, separated by white space: how many, or -1 when it holds anything else or more
+ * than n_max. */
+int vk_mjcf_numbers(const char *text, double *value, int n_max);
 
 /* Sets an attribute to n numbers. */
 VK_NODISCARD vk_status vk_mjcf_set(vk_xml *xml, vk_xml_node *node, const char *key,
@@ -51,6 +56,7 @@ VK_NODISCARD vk_status vk_mjcf_get(const vk_xml *xml, const vk_xml_node *node, c
 typedef struct vk_mjcf_writer {
   vk_pack_builder *pack;
   const vk_source *source;
+  vk_import_visuals *visuals; /* NULL: physics only */
 } vk_mjcf_writer;
 VK_NODISCARD vk_status vk_mjcf_put(const vk_mjcf_writer *w, const vk_xml *xml,
                                    const vk_xml_node *node, uint32_t *elem, vk_err *err);

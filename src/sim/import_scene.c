@@ -146,6 +146,8 @@ static vk_status put_class(const vk_mjcf_writer *w, const cJSON *row, vk_err *er
   vk_status st = vk_mjcf_take_object(xml, name, k == VK_CLASS_OBJECT, &body, size, err);
   if (st == VK_OK)
     st = vk_mjcf_put(w, xml, body, &c.body, err);
+  if (st == VK_OK && w->visuals)
+    st = vk_import_visuals_model(w->visuals, xml, body, name, err);
   vk_xml_free(xml);
   VK_TRY(st);
   c.name = vk_pack_put_text(w->pack, name);
@@ -157,15 +159,13 @@ static vk_status put_class(const vk_mjcf_writer *w, const cJSON *row, vk_err *er
   return VK_OK;
 }
 
-vk_status vk_import_classes(vk_pack_builder *pack, const vk_source *source, const cJSON *facts,
-                            vk_err *err)
+vk_status vk_import_classes(const vk_mjcf_writer *w, const cJSON *facts, vk_err *err)
 {
-  const vk_mjcf_writer w = {pack, source};
   const cJSON *list, *row;
   VK_TRY(vk_import_array_of_named(facts, "classes", &list, err));
   cJSON_ArrayForEach(row, list)
   {
-    VK_TRY(put_class(&w, row, err));
+    VK_TRY(put_class(w, row, err));
   }
   return VK_OK;
 }
@@ -314,6 +314,23 @@ static vk_status change_arena(vk_xml *xml, vk_xml_node *world, const cJSON *list
   return VK_OK;
 }
 
+/* Puts other files into the arena's textures. */
+static vk_status set_textures(vk_xml *xml, const cJSON *textures, vk_err *err)
+{
+  const cJSON *item;
+  vk_xml_node *asset = section(xml, "asset");
+  cJSON_ArrayForEach(item, textures)
+  {
+    vk_xml_node *node = asset ? vk_xml_child(asset, "texture", item->string) : NULL;
+    if (!node || !cJSON_IsString(item))
+      return vk_fail(err, VK_E_FORMAT,
+                     "%s: there is no <texture name=\"%s\"> to change, or no file for it",
+                     xml->name, item->string);
+    VK_TRY(vk_xml_set(xml, node, "file", item->valuestring, err));
+  }
+  return VK_OK;
+}
+
 static vk_status set_cameras(vk_xml *xml, vk_xml_node *world, const cJSON *list, vk_err *err)
 {
   static const char *const keys[] = {"name", "pos", "quat", NULL};
@@ -356,7 +373,11 @@ static vk_status put_arena(const vk_mjcf_writer *w, vk_pack_problem *p, const cJ
   if (st == VK_OK)
     st = set_cameras(xml, world, cameras, err);
   if (st == VK_OK)
+    st = set_textures(xml, cJSON_GetObjectItemCaseSensitive(row, "textures"), err);
+  if (st == VK_OK)
     st = vk_mjcf_put_children(w, xml, world, &p->world, err);
+  if (st == VK_OK && w->visuals)
+    st = vk_import_visuals_arena(w->visuals, xml, world, name, err);
   vk_xml_free(xml);
   return st;
 }
@@ -387,7 +408,9 @@ static vk_status put_robot(const vk_mjcf_writer *w, vk_pack_problem *p, const cJ
   VK_TRY_DONE(vk_mjcf_put_children(w, r.xml, section(r.xml, "actuator"), &p->actuator, err));
   p->contact = VK_PACK_NONE;
   if (section(r.xml, "contact"))
-    st = vk_mjcf_put_children(w, r.xml, section(r.xml, "contact"), &p->contact, err);
+    VK_TRY_DONE(vk_mjcf_put_children(w, r.xml, section(r.xml, "contact"), &p->contact, err));
+  if (w->visuals)
+    st = vk_import_visuals_body(w->visuals, r.xml, base, err);
 done:
   robot_free(&r);
   return st;
@@ -404,6 +427,7 @@ static vk_status put_problem(const vk_mjcf_writer *w, const cJSON *facts, const 
                                      "arena_category",
                                      "zone_body",
                                      "change",
+                                     "textures",
                                      "cameras",
                                      "workspace_offset",
                                      "fixture_z_offset",
@@ -435,15 +459,13 @@ static vk_status put_problem(const vk_mjcf_writer *w, const cJSON *facts, const 
   return VK_OK;
 }
 
-vk_status vk_import_problems(vk_pack_builder *pack, const vk_source *source, const cJSON *facts,
-                             vk_err *err)
+vk_status vk_import_problems(const vk_mjcf_writer *w, const cJSON *facts, vk_err *err)
 {
-  const vk_mjcf_writer w = {pack, source};
   const cJSON *list, *row;
   VK_TRY(vk_import_array_of_named(facts, "problems", &list, err));
   cJSON_ArrayForEach(row, list)
   {
-    VK_TRY(put_problem(&w, facts, row, err));
+    VK_TRY(put_problem(w, facts, row, err));
   }
   return VK_OK;
 }

@@ -5,14 +5,11 @@
 
 #include <cjson/cJSON.h>
 
-#include "sim/import_source.h"
-#include "sim/pack_write.h"
+#include "sim/import_mjcf.h"
 
 /* Appends the classes and the problems that facts lists. */
-VK_NODISCARD vk_status vk_import_classes(vk_pack_builder *pack, const vk_source *source,
-                                         const cJSON *facts, vk_err *err);
-VK_NODISCARD vk_status vk_import_problems(vk_pack_builder *pack, const vk_source *source,
-                                          const cJSON *facts, vk_err *err);
+VK_NODISCARD vk_status vk_import_classes(const vk_mjcf_writer *w, const cJSON *facts, vk_err *err);
+VK_NODISCARD vk_status vk_import_problems(const vk_mjcf_writer *w, const cJSON *facts, vk_err *err);
 
 /* The array "key" of an object. Errors: VK_E_FORMAT. */
 VK_NODISCARD vk_status vk_import_array(const cJSON *object, const char *key, const cJSON **out,

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 static vk_status put_object(vk_pack_builder *pack, const vk_source *source, vk_xml *xml,
                             vk_err *err)
 {
-  const vk_mjcf_writer w = {pack, source};
+  const vk_mjcf_writer w = {pack, source, NULL};
   vk_xml_node *body;
   double size[4];
   vk_pack_class c = {0};

@@ -100,7 +100,7 @@ int main(int argc, char **argv)
   if (rc == 0 && vk_json_read(&facts, VK_SOURCE_DIR "/data/libero.json", &err) == VK_OK &&
       vk_fs_read(&committed, &n_committed, VK_SOURCE_DIR "/data/libero.pack", 1 << 24, &err) ==
           VK_OK &&
-      vk_import_libero(&pack, source, facts, &err) == VK_OK &&
+      vk_import_libero(&pack, NULL, source, facts, NULL, &err) == VK_OK &&
       vk_pack_build(&pack, &made, &n_made, hash, &err) == VK_OK) {
     rc = compare((unsigned char *)committed, n_committed, made, n_made);
   } else {

@@ -100,7 +100,7 @@ static vk_status import(vk_pack_builder *pack, const char *path, const char *fac
   vk_assert_ok(vk_json_parse(&facts, facts_json, strlen(facts_json), "facts", err), err);
   vk_assert_ok(vk_source_new(&source, err), err);
   vk_assert_ok(vk_source_add(source, in_dir(path), err), err);
-  vk_status st = vk_import_libero(pack, source, facts, err);
+  vk_status st = vk_import_libero(pack, NULL, source, facts, NULL, err);
   vk_source_free(source);
   cJSON_Delete(facts);
   return st;

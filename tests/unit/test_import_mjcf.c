@@ -59,7 +59,7 @@ static vk_status store(vk_pack_builder *p, const char *text, size_t n, bool is_m
   vk_status st = vk_source_new(&source, err);
   if (st == VK_OK)
     st = vk_mjcf_take_object(xml, "thing", is_movable, &body, size, err);
-  const vk_mjcf_writer w = {p, source};
+  const vk_mjcf_writer w = {p, source, NULL};
   if (st == VK_OK)
     st = vk_mjcf_put(&w, xml, body, elem, err);
   vk_source_free(source);
@@ -185,7 +185,7 @@ static void stores_hulls(void **state)
     vk_assert_ok(vk_source_new(&source, &err), &err);
     vk_assert_ok(vk_source_add(source, temp_dir, &err), &err);
     vk_assert_ok(vk_mjcf_parse(text, strlen(text), "arm.xml", &xml, &err), &err);
-    const vk_mjcf_writer w = {&p, source};
+    const vk_mjcf_writer w = {&p, source, NULL};
     vk_status st =
         vk_mjcf_put_children(&w, xml, vk_xml_child(xml->root, "worldbody", NULL), &elem, &err);
     if (has_pose) {
