@@ -77,7 +77,8 @@ vk_status vk_mesh_add_box(vk_mesh *mesh, const float half_size_m[3], vk_err *err
 
 static int grid(float half_m, float spacing_m)
 {
-  const double n = spacing_m > 0 ? floor(2.0 * half_m / spacing_m) : 1;
+  /* as MuJoCo: the cells are twice as wide */
+  const double n = spacing_m > 0 ? floor((double)half_m / spacing_m) : 1;
   return n < 1 ? 1 : n > N_GRID_MAX ? N_GRID_MAX : (int)n;
 }
 
@@ -171,7 +172,7 @@ vk_status vk_mesh_add_cylinder(vk_mesh *mesh, float radius_m, float half_length_
   VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK, tube_at, &t}, err));
   for (int sign = -1; sign <= 1; sign += 2) {
     const disk d = {radius_m, (float)sign * half_length_m, sign};
-    VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK, disk_at, &d}, err));
+    VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK / 2, disk_at, &d}, err));
   }
   set_textures(mesh, first, (const float[3]){radius_m, radius_m, half_length_m});
   return VK_OK;
