@@ -1,7 +1,7 @@
 # deps.sh - installs the Debian packages named as arguments that are missing. Sourced by the other
 # scripts of this folder.
 
-build_packages='gcc libc6-dev git meson ninja-build pkg-config libavcodec-dev libavformat-dev libavutil-dev
+build_packages='gcc libc6-dev git meson ninja-build pkg-config
   libcjson-dev libcurl4-openssl-dev libexpat1-dev libmeshoptimizer-dev libmujoco-dev libpng-dev
   libsqlite3-dev nettle-dev zlib1g-dev'
 

@@ -12,14 +12,7 @@
 #endif
 
 #include "sim/forward_internal.h"
-
-/* VK_KERNEL(name) is name_scalar, name_avx2, ...: VK_PATH comes from the build. */
-#ifndef VK_PATH
-#define VK_PATH scalar
-#endif
-#define VK_KERNEL_PASTE(name, path)  name##_##path
-#define VK_KERNEL_EXPAND(name, path) VK_KERNEL_PASTE(name, path)
-#define VK_KERNEL(name)              VK_KERNEL_EXPAND(name, VK_PATH)
+#include "sim/kernel_path.h"
 
 /* The members of vk_kernels. */
 bool VK_KERNEL(vk_collide)(vk_forward *f, const mjModel *m, mjData *d);

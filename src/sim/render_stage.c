@@ -158,6 +158,11 @@ int vk_stage_n_item(const vk_stage *stage)
   return stage->n_geom;
 }
 
+uint32_t vk_stage_mesh(const vk_stage *stage, int i)
+{
+  return stage->geom[i].mesh;
+}
+
 int vk_stage_items(const vk_stage *stage, const double *state, vk_pose *pose, vk_render_item *item)
 {
   int n = 0;

@@ -20,6 +20,8 @@ typedef struct vk_render_camera {
 
 /* The most items that a picture of the stage can have. */
 int vk_stage_n_item(const vk_stage *stage);
+/* Mesh of the one that is i-th when all are drawn. */
+uint32_t vk_stage_mesh(const vk_stage *stage, int i);
 
 /* The items of a picture, in the order in which MuJoCo draws geoms of one kind: arena and robot,
  * objects, fixtures. Returns their number.

@@ -1,0 +1,13 @@
+/* kernel_path.h - names in files that are compiled once a path of vk_isa (`sim_kernels` of
+ * meson.build): VK_KERNEL(name) is name_scalar, name_avx2, ...; VK_PATH comes from the build. */
+#ifndef VK_SIM_KERNEL_PATH_H
+#define VK_SIM_KERNEL_PATH_H
+
+#ifndef VK_PATH
+#define VK_PATH scalar
+#endif
+#define VK_KERNEL_PASTE(name, path)  name##_##path
+#define VK_KERNEL_EXPAND(name, path) VK_KERNEL_PASTE(name, path)
+#define VK_KERNEL(name)              VK_KERNEL_EXPAND(name, VK_PATH)
+
+#endif

@@ -1,0 +1,476 @@
+#include "sim/render.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/render_internal.h"
+
+const vk_render_config vk_render_defaults = {.width = 256,
+                                             .height = 256,
+                                             .n_sample = 1,
+                                             .turn = VK_TURN_UPRIGHT,
+                                             .isa = VK_ISA_SCALAR,
+                                             .level_error_px = 0.25f};
+
+/* What canvases have room for. */
+typedef struct canvas_size {
+  size_t n_vertex;   /* of the largest mesh, padded */
+  size_t n_triangle; /* of all items */
+  size_t n_item, n_body;
+} canvas_size;
+
+struct vk_renderer {
+  vk_render_config config;
+  vk_pool *pool;
+  void (*draw)(vk_draw *d);
+  int n_thread;
+  canvas_size size;
+  vk_canvas *canvas; /* [n_thread] */
+};
+
+static void (*choose(vk_isa isa))(vk_draw *d)
+{
+#if defined(__x86_64__)
+  if (isa >= VK_ISA_AVX512)
+    return vk_draw_picture_avx512;
+  if (isa == VK_ISA_AVX2)
+    return vk_draw_picture_avx2;
+#endif
+  return vk_draw_picture_scalar;
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+static size_t n_block_x(const vk_render_config *c)
+{
+  return (size_t)(c->n_sample == 1 ? (c->width + 3) / 4 : (c->width + 1) / 2);
+}
+
+static size_t n_block_y(const vk_render_config *c)
+{
+  return (size_t)(c->n_sample == 1 ? (c->height + 1) / 2 : c->height);
+}
+
+/* Aligned to a vector and beyond; NULL without memory. */
+static void *take(size_t n, size_t size, bool clear)
+{
+  size_t bytes = (n * size + 127) / 64 * 64;
+  void *p = aligned_alloc(64, bytes);
+  if (p && clear)
+    memset(p, 0, bytes);
+  return p;
+}
+
+static void release_scene(vk_canvas *c)
+{
+  free(c->vertex);
+  free(c->lit);
+  free(c->lit_by);
+  free(c->wanted);
+  free(c->hit);
+  free(c->record_of);
+  free(c->record);
+  free(c->pose);
+  free(c->stage_item);
+  free(c->item);
+  c->vertex = NULL;
+  c->lit = NULL;
+  c->lit_by = c->wanted = c->record_of = NULL;
+  c->hit = NULL;
+  c->record = NULL;
+  c->pose = NULL;
+  c->stage_item = NULL;
+  c->item = NULL;
+}
+
+static bool take_scene(vk_canvas *c, const canvas_size *s)
+{
+  release_scene(c);
+  c->stamp = 0;
+  c->vertex = take(s->n_vertex, sizeof *c->vertex, false);
+  c->lit = take(8 * s->n_vertex, sizeof *c->lit, false);
+  c->lit_by = take(s->n_vertex, sizeof *c->lit_by, true);
+  c->wanted = take(s->n_vertex + VK_VERTEX_ALIGN, sizeof *c->wanted, false);
+  c->hit = take(s->n_triangle + 1, sizeof *c->hit, false);
+  c->record_of = take(s->n_triangle + 1, sizeof *c->record_of, false);
+  c->record = take(s->n_triangle + 2, sizeof *c->record, false);
+  c->pose = take(s->n_body, sizeof *c->pose, false);
+  c->stage_item = take(s->n_item, sizeof *c->stage_item, false);
+  c->item = take(s->n_item, sizeof *c->item, false);
+  return c->vertex && c->lit && c->lit_by && c->wanted && c->hit && c->record_of && c->record &&
+         c->pose && c->stage_item && c->item;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+  return a > b ? a : b;
+}
+
+/* Room for views of that size; keeps what there is when it is enough. */
+static vk_status make_room(vk_renderer *r, const canvas_size *need, vk_err *err)
+{
+  canvas_size *s = &r->size;
+  if (need->n_vertex <= s->n_vertex && need->n_triangle <= s->n_triangle &&
+      need->n_item <= s->n_item && need->n_body <= s->n_body)
+    return VK_OK;
+  canvas_size more = {.n_vertex = larger(need->n_vertex, s->n_vertex),
+                      .n_triangle = larger(need->n_triangle, s->n_triangle),
+                      .n_item = larger(need->n_item, s->n_item),
+                      .n_body = larger(need->n_body, s->n_body)};
+  *s = (canvas_size){0};
+  for (int i = 0; i < r->n_thread; i++)
+    if (!take_scene(&r->canvas[i], &more))
+      return vk_fail(err, VK_E_NOMEM, "no memory to draw %zu triangles on %d threads",
+                     more.n_triangle, r->n_thread);
+  *s = more;
+  return VK_OK;
+}
+
+static void add_mesh(canvas_size *size, const vk_visuals *v, uint32_t mesh)
+{
+  const vk_visuals_mesh *m = &v->mesh[mesh];
+  size_t n_triangle = 0;
+  for (uint32_t i = m->level; i < m->level + m->n_level; i++) {
+    size->n_vertex = larger(size->n_vertex, vk_visuals_padded(v->level[i].n_vertex));
+    n_triangle = larger(n_triangle, v->level[i].n_triangle);
+  }
+  size->n_triangle += n_triangle;
+}
+
+static void size_of_stage(canvas_size *size, const vk_stage *stage)
+{
+  canvas_size s = {.n_body = (size_t)vk_stage_scene(stage)->model->nbody,
+                   .n_item = (size_t)vk_stage_n_item(stage)};
+  for (int i = 0; i < vk_stage_n_item(stage); i++)
+    add_mesh(&s, vk_stage_visuals(stage), vk_stage_mesh(stage, i));
+  size->n_vertex = larger(size->n_vertex, s.n_vertex);
+  size->n_triangle = larger(size->n_triangle, s.n_triangle);
+  size->n_item = larger(size->n_item, s.n_item);
+  size->n_body = larger(size->n_body, s.n_body);
+}
+
+vk_status vk_renderer_new(vk_renderer **out, const vk_render_config *config, vk_pool *pool,
+                          vk_err *err)
+{
+  *out = NULL;
+  const int sides[2] = {config->width, config->height};
+  for (int i = 0; i < 2; i++)
+    if (sides[i] < VK_RENDER_SIDE_MIN || sides[i] > VK_RENDER_SIDE_MAX)
+      return vk_fail(err, VK_E_RANGE, "a picture %d pixels %s: %d to %d can be drawn", sides[i],
+                     i ? "high" : "wide", VK_RENDER_SIDE_MIN, VK_RENDER_SIDE_MAX);
+  if (config->n_sample != 1 && config->n_sample != 4)
+    return vk_fail(err, VK_E_RANGE, "%d samples a pixel: 1 or 4 can be drawn", config->n_sample);
+  vk_renderer *r = calloc(1, sizeof *r);
+  if (!r)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a renderer");
+  r->config = *config;
+  r->pool = pool;
+  r->draw = choose(config->isa);
+  r->n_thread = vk_pool_n_thread(pool);
+  r->canvas = calloc((size_t)r->n_thread, sizeof *r->canvas);
+  size_t n = n_block_x(config) * n_block_y(config) * VK_BLOCK;
+  bool ok = r->canvas != NULL;
+  for (int i = 0; ok && i < r->n_thread; i++) {
+    vk_canvas *c = &r->canvas[i];
+    c->depth = take(n, sizeof *c->depth, false);
+    c->id = take(n, sizeof *c->id, false);
+    c->colour = take(n, sizeof *c->colour, false);
+    ok = c->depth && c->id && c->colour;
+  }
+  if (!ok) {
+    vk_renderer_free(r);
+    return vk_fail(err, VK_E_NOMEM, "no memory for pictures of %d x %d pixels", config->width,
+                   config->height);
+  }
+  *out = r;
+  return VK_OK;
+}
+
+void vk_renderer_free(vk_renderer *renderer)
+{
+  if (!renderer)
+    return;
+  for (int i = 0; renderer->canvas && i < renderer->n_thread; i++) {
+    vk_canvas *c = &renderer->canvas[i];
+    release_scene(c);
+    free(c->depth);
+    free(c->id);
+    free(c->colour);
+  }
+  free(renderer->canvas);
+  free(renderer);
+}
+
+/* ---- lights -------------------------------------------------------------------------------- */
+
+static void set3(float out[3], const float a[3])
+{
+  memcpy(out, a, 3 * sizeof *out);
+}
+
+static void add_light(vk_draw *d, const vk_visuals_light *l)
+{
+  vk_draw_light *to = &d->light[d->n_light++];
+  *to = (vk_draw_light){.cos_cutoff = -1, .is_directional = l->is_directional != 0};
+  set3(to->pos, l->pos_m);
+  set3(to->dir, l->dir);
+  set3(to->ambient, l->ambient);
+  set3(to->diffuse, l->diffuse);
+  set3(to->specular, l->specular);
+  set3(to->attenuation, l->attenuation);
+  if (to->is_directional) {
+    for (int k = 0; k < 3; k++)
+      to->pos[k] = -l->dir[k];
+    return;
+  }
+  to->is_attenuated = l->attenuation[0] != 1 || l->attenuation[1] != 0 || l->attenuation[2] != 0;
+  if (l->cutoff_deg < 180) {
+    to->cos_cutoff = (float)cos((double)l->cutoff_deg * (M_PI / 180));
+    to->exponent = l->exponent > 0 ? l->exponent : 0;
+  }
+}
+
+static void plan_lights(vk_draw *d)
+{
+  const vk_visuals_look *look = d->look;
+  vk_visuals_light head = {.attenuation = {1, 0, 0}, .cutoff_deg = 180};
+  set3(head.pos_m, d->camera);
+  set3(head.ambient, look->headlight_ambient);
+  set3(head.diffuse, look->headlight_diffuse);
+  set3(head.specular, look->headlight_specular);
+  add_light(d, &head);
+  for (uint32_t i = 0; i < look->n_light && d->n_light < VK_DRAW_LIGHTS; i++)
+    add_light(d, &d->visuals->light[look->light + i]);
+}
+
+/* ---- items in the view --------------------------------------------------------------------- */
+
+/* The camera with its picture: x right, y up, depth along its view. */
+typedef struct lens {
+  vk_render_camera camera;
+  double focal_px, centre_x, centre_y;
+  double side_x, side_y; /* lengths of the normals of the view's sides, over focal_px */
+} lens;
+
+static lens lens_of(const vk_render_config *c, const vk_render_camera *camera)
+{
+  lens l = {.camera = *camera, .centre_x = c->width / 2.0, .centre_y = c->height / 2.0};
+  l.focal_px = l.centre_y / camera->tan_half_fovy;
+  l.side_x = sqrt(1 + l.centre_x * l.centre_x / (l.focal_px * l.focal_px));
+  l.side_y = sqrt(1 + l.centre_y * l.centre_y / (l.focal_px * l.focal_px));
+  return l;
+}
+
+/* Where a point of the world is: right, up, depth. */
+static void to_camera(const lens *l, const double p[3], double out[3])
+{
+  double rel[3];
+  vk_v3_sub(rel, p, l->camera.p_world);
+  vk_m3_apply_t(out, l->camera.R_world, rel);
+  out[2] = -out[2];
+}
+
+/* Whether a sphere may be seen. */
+static bool is_in_view(const vk_draw *d, const lens *l, const double c[3], double radius)
+{
+  double tan_x = l->centre_x / l->focal_px, tan_y = l->centre_y / l->focal_px;
+  return c[2] + radius >= (double)d->near_m && c[2] - radius <= (double)d->far_m &&
+         fabs(c[0]) - c[2] * tan_x <= radius * l->side_x &&
+         fabs(c[1]) - c[2] * tan_y <= radius * l->side_y;
+}
+
+/* The coarsest level that is off by at most so many pixels at that depth. */
+static const vk_visuals_level *choose_level(const vk_visuals *v, const vk_visuals_mesh *m,
+                                            double allowed_m)
+{
+  uint32_t i = m->level;
+  for (uint32_t k = m->level + 1; k < m->level + m->n_level; k++)
+    if ((double)v->level[k].error_m <= allowed_m)
+      i = k;
+  return &v->level[i];
+}
+
+/* Matrix from the item's frame to the screen. */
+static void set_screen(vk_draw_item *to, const lens *l, const vk_render_item *item)
+{
+  double R[9], axes[9], p[3], p_camera[3];
+  for (int k = 0; k < 9; k++)
+    R[k] = (double)item->R_world[k];
+  for (int k = 0; k < 3; k++)
+    p[k] = (double)item->p_world[k];
+  vk_m3_mul_ta(axes, l->camera.R_world, R);
+  to_camera(l, p, p_camera);
+  for (int k = 0; k < 4; k++) {
+    double right = k < 3 ? axes[k] : p_camera[0], up = k < 3 ? axes[3 + k] : p_camera[1],
+           depth = k < 3 ? -axes[6 + k] : p_camera[2];
+    to->screen[0][k] = (float)(l->focal_px * right + l->centre_x * depth);
+    to->screen[1][k] = (float)(l->focal_px * up + l->centre_y * depth);
+    to->screen[2][k] = (float)depth;
+  }
+}
+
+/* False: it is not seen. */
+static bool plan_item(const vk_draw *d, const lens *l, float error_px, const vk_render_item *item,
+                      vk_draw_item *to)
+{
+  const vk_visuals *v = d->visuals;
+  const vk_visuals_mesh *m = &v->mesh[item->mesh];
+  double centre[3], c[3];
+  for (int k = 0; k < 3; k++)
+    centre[k] = (double)item->R_world[3 * k] * (double)m->centre_m[0] +
+                (double)item->R_world[3 * k + 1] * (double)m->centre_m[1] +
+                (double)item->R_world[3 * k + 2] * (double)m->centre_m[2] +
+                (double)item->p_world[k];
+  to_camera(l, centre, c);
+  double radius = (double)m->radius_m * 1.0001 + 1e-6;
+  to->material = &v->material[item->material];
+  if (!is_in_view(d, l, c, radius) || !(to->material->rgba[3] > 0))
+    return false;
+  double near_m = fmax(vk_v3_norm(c) - radius, 0);
+  to->distance = (float)(vk_v3_norm(c) - radius);
+  const vk_visuals_level *level = choose_level(v, m, (double)error_px * near_m / l->focal_px);
+  to->n_vertex = level->n_vertex;
+  to->n_triangle = level->n_triangle;
+  to->n_vertex_padded = vk_visuals_padded(level->n_vertex);
+  to->n_triangle_padded = vk_visuals_padded(level->n_triangle);
+  to->stream = v->f32 + level->first_f32;
+  to->index = v->index + level->first_index;
+  memcpy(to->R_world, item->R_world, sizeof to->R_world);
+  memcpy(to->p_world, item->p_world, sizeof to->p_world);
+  set_screen(to, l, item);
+  return true;
+}
+
+static bool is_opaque(const vk_draw_item *item)
+{
+  return !(item->material->rgba[3] < 0.995f); /* MuJoCo's bound */
+}
+
+/* Opaque items in their order, then the others from near to far. */
+static void order_items(vk_draw *d)
+{
+  vk_draw_item *item = d->canvas->item;
+  for (int i = 1; i < d->n_item; i++) {
+    vk_draw_item moved = item[i];
+    int k = i;
+    for (; k > 0 && !is_opaque(&item[k - 1]); k--) {
+      if (!is_opaque(&moved) && !(moved.distance < item[k - 1].distance))
+        break;
+      item[k] = item[k - 1];
+    }
+    item[k] = moved;
+  }
+  d->n_opaque = 0;
+  while (d->n_opaque < d->n_item && is_opaque(&item[d->n_opaque]))
+    d->n_opaque++;
+}
+
+static void plan_sky(vk_draw *d, const lens *l)
+{
+  const double *R = l->camera.R_world;
+  if (d->look->sky == VK_VISUALS_NONE)
+    return;
+  for (int k = 0; k < 3; k++) {
+    double right = R[3 * k] / l->focal_px, up = R[3 * k + 1] / l->focal_px;
+    d->sky_gx[k] = (float)right;
+    d->sky_gy[k] = (float)up;
+    d->sky_base[k] = (float)(-R[3 * k + 2] - l->centre_x * right - l->centre_y * up);
+  }
+}
+
+static void draw_view(const vk_renderer *r, const vk_view *view, vk_canvas *canvas,
+                      vk_render_stats *stats)
+{
+  const vk_render_config *c = &r->config;
+  vk_draw d = {.visuals = view->visuals,
+               .look = view->look,
+               .canvas = canvas,
+               .width = c->width,
+               .height = c->height,
+               .n_sample = c->n_sample,
+               .n_block_x = (int)n_block_x(c),
+               .n_block_y = (int)n_block_y(c),
+               .near_m = fmaxf(view->look->znear_m, 1e-6f),
+               .far_m = fminf(view->look->zfar_m, 1e9f),
+               .pixel = view->pixel,
+               .row_bytes = view->row_bytes ? view->row_bytes : 3 * (size_t)c->width,
+               .turn = c->turn};
+  for (int k = 0; k < 3; k++)
+    d.camera[k] = (float)view->camera.p_world[k];
+  lens l = lens_of(c, &view->camera);
+  plan_lights(&d);
+  plan_sky(&d, &l);
+  for (int i = 0; i < view->n_item; i++)
+    d.n_item += plan_item(&d, &l, c->level_error_px, &view->item[i], &canvas->item[d.n_item]);
+  order_items(&d);
+  r->draw(&d);
+  *stats = d.stats;
+}
+
+/* ---- pictures ------------------------------------------------------------------------------ */
+
+static vk_status check_visuals(const vk_visuals *v, vk_err *err)
+{
+  if (v->n_texel <= INT32_MAX && v->n_f32 <= INT32_MAX)
+    return VK_OK;
+  return vk_fail(err, VK_E_RANGE, "visuals %s are too large to draw: %zu texels", v->path,
+                 v->n_texel);
+}
+
+vk_status vk_render_view(vk_renderer *r, const vk_view *view, vk_render_stats *stats, vk_err *err)
+{
+  canvas_size need = {.n_item = (size_t)view->n_item};
+  VK_TRY(check_visuals(view->visuals, err));
+  for (int i = 0; i < view->n_item; i++)
+    add_mesh(&need, view->visuals, view->item[i].mesh);
+  VK_TRY(make_room(r, &need, err));
+  vk_render_stats sum;
+  draw_view(r, view, &r->canvas[0], &sum);
+  if (stats)
+    *stats = sum;
+  return VK_OK;
+}
+
+typedef struct batch {
+  const vk_renderer *r;
+  const vk_shot *shot;
+  int64_t n_triangle, n_drawn; /* atomic */
+} batch;
+
+static void draw_shot(void *arg, int i, int i_thread)
+{
+  batch *b = arg;
+  const vk_shot *s = &b->shot[i];
+  vk_canvas *c = &b->r->canvas[i_thread];
+  vk_view view = {.visuals = vk_stage_visuals(s->stage),
+                  .look = vk_stage_look(s->stage),
+                  .item = c->stage_item,
+                  .pixel = s->pixel,
+                  .row_bytes = s->row_bytes};
+  view.n_item = vk_stage_items(s->stage, s->state, c->pose, c->stage_item);
+  vk_stage_camera(s->stage, c->pose, s->i_camera, &view.camera);
+  vk_render_stats stats;
+  draw_view(b->r, &view, c, &stats);
+  __atomic_fetch_add(&b->n_triangle, stats.n_triangle, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&b->n_drawn, stats.n_drawn, __ATOMIC_RELAXED);
+}
+
+vk_status vk_render(vk_renderer *renderer, const vk_shot *shot, int n, vk_render_stats *stats,
+                    vk_err *err)
+{
+  canvas_size need = {0};
+  for (int i = 0; i < n; i++) {
+    if (i && shot[i].stage == shot[i - 1].stage)
+      continue;
+    VK_TRY(check_visuals(vk_stage_visuals(shot[i].stage), err));
+    size_of_stage(&need, shot[i].stage);
+  }
+  VK_TRY(make_room(renderer, &need, err));
+  batch b = {.r = renderer, .shot = shot};
+  vk_pool_run(renderer->pool, draw_shot, &b, n);
+  if (stats)
+    *stats = (vk_render_stats){.n_triangle = b.n_triangle, .n_drawn = b.n_drawn};
+  return VK_OK;
+}
