@@ -537,7 +537,7 @@ done:
   return st;
 }
 
-static vk_status add_member(vk_zip_writer *w, const vk_array *a, vk_err *err)
+vk_status vk_npz_add(struct vk_zip_writer *w, const vk_array *a, vk_err *err)
 {
   char name[sizeof a->name + 4], header_text[512];
   snprintf(name, sizeof name, "%s.npy", a->name);
@@ -559,7 +559,7 @@ vk_status vk_npz_write(const char *path, const vk_npz *npz, vk_err *err)
   vk_zip_writer *w = NULL;
   VK_TRY(vk_zip_create(&w, path, err));
   for (int i = 0; i < npz->n_array; i++) {
-    vk_status st = add_member(w, &npz->array[i], err);
+    vk_status st = vk_npz_add(w, &npz->array[i], err);
     if (st != VK_OK) {
       vk_zip_abort(w);
       return st;

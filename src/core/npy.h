@@ -8,6 +8,8 @@
 
 #include "core/err.h"
 
+struct vk_zip_writer;
+
 enum { VK_NPY_DIM_MAX = 8, VK_NPY_SHAPE_SIZE = 200 };
 
 typedef struct vk_array {
@@ -50,5 +52,7 @@ void vk_array_free(vk_array *array);
 /* Replace the file at once; version 1.0 headers, C order. */
 VK_NODISCARD vk_status vk_npy_write(const char *path, const vk_array *array, vk_err *err);
 VK_NODISCARD vk_status vk_npz_write(const char *path, const vk_npz *npz, vk_err *err);
+/* Adds "NAME.npy" to an archive under way, for those that are written array by array. */
+VK_NODISCARD vk_status vk_npz_add(struct vk_zip_writer *w, const vk_array *array, vk_err *err);
 
 #endif

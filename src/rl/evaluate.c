@@ -149,15 +149,6 @@ static vk_status set_slot_task(eval *e, int i, uint32_t i_task, vk_err *err)
 
 /* ---- an episode ---- */
 
-static uint64_t episode_key(const char *task_id, int row)
-{
-  char text[VK_PACK_TASK_ID_SIZE + 16], hex[65];
-  snprintf(text, sizeof text, "%s %d", task_id, row);
-  vk_sha256_hex(text, strlen(text), hex);
-  hex[16] = '\0';
-  return strtoull(hex, NULL, 16);
-}
-
 static vk_policy_obs observe(eval *e, int i)
 {
   const vk_env *env = vk_env_batch_get(e->batch, i);
@@ -181,7 +172,7 @@ static vk_status begin_policy(eval *e, int i, vk_err *err)
   vk_policy_obs obs = observe(e, i);
   const vk_policy *p = e->c->policy;
   const vk_eval_watch *w = e->c->watch;
-  VK_TRY(p->def->begin(p->state, &obs, episode_key(id, episode->row), err));
+  VK_TRY(p->def->begin(p->state, &obs, vk_start_key(id, episode->row), err));
   s->is_watched = w != NULL;
   if (!w || !w->begin)
     return VK_OK;
@@ -193,20 +184,9 @@ static vk_status begin_env(eval *e, int i, vk_err *err)
 {
   const vk_eval_config *c = e->c;
   const vk_eval_episode *episode = &e->slot[i].result.episode;
-  const vk_pack_task *pack_task = &c->pack->task[episode->i_task];
+  const vk_start start = {c->rows, episode->row, c->seed, c->protocol};
   VK_TRY(set_slot_task(e, i, episode->i_task, err));
-  vk_env *env = vk_env_batch_get(e->batch, i);
-  vk_env_seed(env, c->seed);
-  VK_TRY(vk_env_skip_resets(env, episode->row / c->protocol->n_parallel, err));
-  VK_TRY(vk_env_reset(env, err));
-  double *state = malloc(sizeof *state * pack_task->n_state);
-  if (!state)
-    return vk_fail(err, VK_E_NOMEM, "no memory for a state of %u numbers", pack_task->n_state);
-  vk_status st = vk_pack_init_row(c->pack, pack_task, (uint32_t)episode->row, state, err);
-  if (st == VK_OK)
-    st = vk_env_set_state(env, state, (int)pack_task->n_state, err);
-  free(state);
-  return st;
+  return vk_start_env(vk_env_batch_get(e->batch, i), &start, err);
 }
 
 /* Fills a result in. */

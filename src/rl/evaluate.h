@@ -10,7 +10,7 @@
 #include "core/thread.h"
 #include "core/trace.h"
 #include "rl/policy.h"
-#include "rl/protocol.h"
+#include "rl/start.h"
 #include "sim/pack.h"
 
 /* An episode to run: init row `row` of task `i_task` of the pack, as the protocol's row-th. */
@@ -57,6 +57,7 @@ typedef struct vk_eval_config {
   const char *cache_dir; /* compiled models; NULL: none */
   const vk_protocol *protocol;
   uint32_t seed;           /* of the resets */
+  vk_start_rows rows;      /* first states */
   const vk_policy *policy; /* opened for vk_eval_n_slot(pool) environments */
   vk_pool *pool;
   vk_isa isa; /* path of the environments; results do not depend on it */
@@ -65,8 +66,8 @@ typedef struct vk_eval_config {
   vk_eval_result_fn *put;
   void *arg;
   const vk_eval_watch *watch; /* NULL: none */
-  vk_progress *progress; /* kept fresh, not advanced; NULL: none */
-  vk_trace *trace;       /* NULL: off */
+  vk_progress *progress;      /* kept fresh, not advanced; NULL: none */
+  vk_trace *trace;            /* NULL: off */
 } vk_eval_config;
 
 typedef struct vk_eval_stats {

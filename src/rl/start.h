@@ -1,0 +1,31 @@
+/* start.h - how an episode begins: seed, resets and first state. The same numbers give the same
+ * bits, whatever else runs. Test: tests/unit/test_evaluate.c, tests/unit/test_demo.c */
+#ifndef VK_RL_START_H
+#define VK_RL_START_H
+
+#include "rl/protocol.h"
+#include "sim/env.h"
+
+typedef enum vk_start_rows {
+  VK_ROWS_EVAL,   /* init row `row` of the task, after reset row / n_parallel of a generator seeded
+                     with `seed` */
+  VK_ROWS_SAMPLED /* the reset of a generator seeded with a number made of (task, row, seed), its
+                     arm moved by N(0, 0.02 rad) a joint as in the recorded rows */
+} vk_start_rows;
+
+extern const char *const vk_start_rows_names[]; /* by vk_start_rows, NULL-terminated */
+
+typedef struct vk_start {
+  vk_start_rows rows;
+  int row;
+  uint32_t seed;
+  const vk_protocol *protocol;
+} vk_start;
+
+/* A number that tells (task, row) from every other. */
+uint64_t vk_start_key(const char *task_id, int row);
+
+/* Everything before the waiting steps. Errors: the environment's; VK_E_RANGE (no such row). */
+VK_NODISCARD vk_status vk_start_env(vk_env *env, const vk_start *start, vk_err *err);
+
+#endif
