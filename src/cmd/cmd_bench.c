@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cmd/cmd.h"
+#include "cmd/bench.h"
 #include "core/cpu.h"
 #include "core/json.h"
 #include "core/signal.h"
@@ -12,38 +12,21 @@
 #include "sim/env_batch.h"
 #include "sim/model_cache.h"
 
-typedef struct bench_args {
-  const char *suite;
-  int64_t n_step, n_rep;
-} bench_args;
-
 static const bench_args defaults = {.suite = "libero130", .n_step = 100, .n_rep = 3};
 static const vk_opt opts[] = {
     VK_OPT_I64(bench_args, "reps", n_rep, 1, 100, "N", NULL, "repetitions; the median counts"),
     VK_OPT_I64(bench_args, "steps", n_step, 10, 100000, "N", NULL, "control steps in a repetition"),
     VK_OPT_STR(bench_args, "suite", suite, "SUITE",
                "the suites whose first tasks are run: one, or a comma list"),
+    VK_OPT_STR(
+        bench_args, "visuals", visuals, "NAME|FILE",
+        "what is drawn: original, stand-in, or a file (default: the original where they are at "
+        "hand)"),
     VK_OPT_END,
 };
 
-typedef struct result {
-  char name[80];
-  double value;
-  const char *unit;
-} result;
-
-typedef struct bench {
-  const vk_cmd_call *call;
-  const bench_args *args;
-  vk_pack pack;
-  char cache[VK_FS_PATH_MAX];
-  const char *cache_dir; /* NULL: none can be had */
-  result *result;
-  int n_result, n_room;
-} bench;
-
-static vk_status add_result(bench *b, const char *what, const char *name, double value,
-                            const char *unit, vk_err *err)
+vk_status vk_bench_add(bench *b, const char *what, const char *name, double value, const char *unit,
+                       vk_err *err)
 {
   if (b->n_result == b->n_room) {
     b->n_room = 2 * b->n_room + 16;
@@ -65,14 +48,13 @@ static int by_value(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-static double median(double *x, int n)
+double vk_bench_median(double *x, int n)
 {
   qsort(x, (size_t)n, sizeof *x, by_value);
   return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }
 
-/* Processor time of the calling thread: what the machine's other users take does not count. */
-static double thread_cpu_s(void)
+double vk_bench_cpu_s(void)
 {
   struct timespec t;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -97,8 +79,7 @@ static void draw_actions(vk_mt19937 *rng, double *action, int n)
   }
 }
 
-/* A reset, init row 0 and the waiting steps. */
-static vk_status begin_episode(vk_env *env, const vk_scene *scene, int n_wait, vk_err *err)
+vk_status vk_bench_begin(vk_env *env, const vk_scene *scene, int n_wait, vk_err *err)
 {
   const double wait[VK_N_ACTION] = {0, 0, 0, 0, 0, 0, -1};
   double *state = malloc(sizeof *state * (size_t)scene->n_state);
@@ -132,16 +113,17 @@ static vk_status measure_steps(bench *b, const char *name, vk_env *env, vk_err *
   vk_mt19937_seed(&rng, 7);
   for (int r = 0; r < n_rep; r++) {
     draw_actions(&rng, action, n_step);
-    double start_s = vk_sys_monotonic_s(), start_cpu_s = thread_cpu_s();
+    double start_s = vk_sys_monotonic_s(), start_cpu_s = vk_bench_cpu_s();
     for (int i = 0; i < n_step; i++) {
       VK_TRY_DONE(vk_signal_check(err));
       VK_TRY_DONE(vk_env_step(env, action + i * VK_N_ACTION, NULL, err));
     }
-    cpu_rate[r] = n_step / (thread_cpu_s() - start_cpu_s);
+    cpu_rate[r] = n_step / (vk_bench_cpu_s() - start_cpu_s);
     rate[r] = n_step / (vk_sys_monotonic_s() - start_s);
   }
-  VK_TRY_DONE(add_result(b, name, "steps", median(rate, n_rep), "steps/s", err));
-  VK_TRY_DONE(add_result(b, name, "steps_cpu", median(cpu_rate, n_rep), "steps/cpu-s", err));
+  VK_TRY_DONE(vk_bench_add(b, name, "steps", vk_bench_median(rate, n_rep), "steps/s", err));
+  VK_TRY_DONE(
+      vk_bench_add(b, name, "steps_cpu", vk_bench_median(cpu_rate, n_rep), "steps/cpu-s", err));
 done:
   free(action);
   free(rate);
@@ -155,10 +137,10 @@ static vk_status measure_resets(bench *b, const char *name, vk_env *env, const v
   double ms[N_RESET];
   for (int i = 0; i < N_RESET; i++) {
     double start_s = vk_sys_monotonic_s();
-    VK_TRY(begin_episode(env, scene, 0, err));
+    VK_TRY(vk_bench_begin(env, scene, 0, err));
     ms[i] = 1e3 * (vk_sys_monotonic_s() - start_s);
   }
-  return add_result(b, name, "reset", median(ms, N_RESET), "ms", err);
+  return vk_bench_add(b, name, "reset", vk_bench_median(ms, N_RESET), "ms", err);
 }
 
 /* How much more memory each further environment of a task takes. */
@@ -169,10 +151,10 @@ static vk_status measure_memory(bench *b, const char *name, const vk_scene *scen
   double before = (double)vk_sys_resident_bytes();
   for (int i = 0; i < N_FURTHER_ENV; i++) {
     VK_TRY_DONE(vk_env_new(&env[i], scene, err));
-    VK_TRY_DONE(begin_episode(env[i], scene, 10, err));
+    VK_TRY_DONE(vk_bench_begin(env[i], scene, 10, err));
   }
   double mb = ((double)vk_sys_resident_bytes() - before) / 1e6 / N_FURTHER_ENV;
-  st = add_result(b, name, "memory", mb, "MB/environment", err);
+  st = vk_bench_add(b, name, "memory", mb, "MB/environment", err);
 done:
   for (int i = 0; i < N_FURTHER_ENV; i++)
     vk_env_free(env[i]);
@@ -197,7 +179,7 @@ static vk_status batch_rate(const bench *b, const vk_scene *scene, int n_thread,
   vk_env_batch_set_isa(batch, b->call->isa);
   for (int i = 0; i < N; i++) {
     VK_TRY_DONE(vk_env_batch_set_scene(batch, i, scene, err));
-    VK_TRY_DONE(begin_episode(vk_env_batch_get(batch, i), scene, 10, err));
+    VK_TRY_DONE(vk_bench_begin(vk_env_batch_get(batch, i), scene, 10, err));
   }
   double start_s = vk_sys_monotonic_s();
   for (int k = 0; k < N_THREAD_STEP; k++) {
@@ -231,7 +213,7 @@ static vk_status measure_threads(bench *b, const char *name, const vk_scene *sce
     if (rate > best[i % 2])
       best[i % 2] = rate;
   }
-  return add_result(b, name, "two_threads", best[1] / best[0], "times one", err);
+  return vk_bench_add(b, name, "two_threads", best[1] / best[0], "times one", err);
 }
 
 /* From nothing to the end of the first step, with a warm cache of compiled models. */
@@ -245,8 +227,8 @@ static vk_status measure_start(bench *b, const char *name, uint32_t i_task, vk_e
   VK_TRY_DONE(vk_pack_open(&pack, b->call->common->pack, err));
   VK_TRY_DONE(vk_scene_new(&scene, &pack, i_task, b->cache_dir, err));
   VK_TRY_DONE(vk_env_new(&env, scene, err));
-  VK_TRY_DONE(begin_episode(env, scene, 1, err));
-  st = add_result(b, name, "first_step", vk_sys_monotonic_s() - start_s, "s", err);
+  VK_TRY_DONE(vk_bench_begin(env, scene, 1, err));
+  st = vk_bench_add(b, name, "first_step", vk_sys_monotonic_s() - start_s, "s", err);
 done:
   vk_env_free(env);
   vk_scene_free(scene);
@@ -266,7 +248,7 @@ static vk_status bench_task(bench *b, const char *suite, uint32_t i_task, vk_err
   vk_env_set_isa(env, b->call->isa);
   for (int i = 0; i < 2; i++)
     VK_TRY_DONE(vk_env_reset(env, err));
-  VK_TRY_DONE(begin_episode(env, scene, 10, err));
+  VK_TRY_DONE(vk_bench_begin(env, scene, 10, err));
   VK_TRY_DONE(measure_steps(b, name, env, err));
   VK_TRY_DONE(measure_resets(b, name, env, scene, err));
   VK_TRY_DONE(measure_start(b, name, i_task, err));
@@ -278,8 +260,7 @@ done:
   return st;
 }
 
-/* The first task of each suite that --suite names. */
-static vk_status bench_env(bench *b, vk_err *err)
+vk_status vk_bench_suites(bench *b, vk_bench_task_fn *fn, vk_err *err)
 {
   uint32_t *task = malloc(sizeof *task * (b->pack.n_task + 1)), n = 0;
   if (!task)
@@ -291,10 +272,15 @@ static vk_status bench_env(bench *b, vk_err *err)
     if (t->suite == last)
       continue;
     last = t->suite;
-    st = bench_task(b, vk_pack_suite_of(&b->pack, t), task[i], err);
+    st = fn(b, vk_pack_suite_of(&b->pack, t), task[i], err);
   }
   free(task);
   return st;
+}
+
+static vk_status bench_env(bench *b, vk_err *err)
+{
+  return vk_bench_suites(b, bench_task, err);
 }
 
 /* ---- the command --------------------------------------------------------------------------- */
@@ -304,7 +290,7 @@ typedef struct bench_def {
   vk_status (*run)(bench *b, vk_err *err);
 } bench_def;
 
-static const bench_def defs[] = {{"env", bench_env}};
+static const bench_def defs[] = {{"env", bench_env}, {"render", vk_bench_render}};
 
 static vk_status fail_unknown(const char *name, vk_err *err)
 {
@@ -375,9 +361,17 @@ const vk_cmd vk_cmd_bench = {
         "  first_step   from opening the pack to the end of the first step, compiled model at "
         "hand\n"
         "  memory       what each further environment of the task takes\n"
-        "  two_threads  steps a second of eight environments on two threads, over one thread",
+        "  two_threads  steps a second of eight environments on two threads, over one thread\n\n"
+        "render: pictures, of states of the first task of each suite, by camera, side in pixels "
+        "and "
+        "(x4) samples.\n"
+        "  pictures     pictures a second, one thread\n"
+        "  pictures_cpu the same by the processor time that they took\n"
+        "  triangles    in the view, before culling, a picture\n"
+        "  two_threads  pictures a second on two threads, over one thread",
     .examples = "vlakit bench env  # all suites\n"
-                "vlakit bench env --suite libero_goal --json  # one, for a script",
+                "vlakit bench env --suite libero_goal --json  # one, for a script\n"
+                "vlakit bench render --visuals stand-in",
     .opts = opts,
     .args_size = sizeof(bench_args),
     .args_default = &defaults,
