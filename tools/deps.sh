@@ -2,8 +2,8 @@
 # scripts of this folder.
 
 build_packages='gcc libc6-dev git meson ninja-build pkg-config
-  libcjson-dev libcurl4-openssl-dev libexpat1-dev libhdf5-dev libmeshoptimizer-dev libmujoco-dev
-  libpng-dev
+  libavcodec-dev libavformat-dev libavutil-dev libcjson-dev libcurl4-openssl-dev libexpat1-dev
+  libhdf5-dev libmeshoptimizer-dev libmujoco-dev libpng-dev
   libsqlite3-dev nettle-dev zlib1g-dev'
 
 install_missing() {

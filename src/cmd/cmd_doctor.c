@@ -13,6 +13,7 @@
 #include "core/http.h"
 #include "core/json.h"
 #include "core/sys.h"
+#include "core/video.h"
 #include "sim/mujoco_compat.h"
 #include "sim/pack.h"
 
@@ -186,6 +187,15 @@ static void look_at_curl(check *c, const vk_common_args *common)
   snprintf(c->fix, TEXT_MAX, "apt-get install libcurl4");
 }
 
+static void look_at_film(check *c, const vk_common_args *common)
+{
+  vk_err err = VK_ERR_INIT;
+  c->ok = vk_video_version(c->found, TEXT_MAX, &err) == VK_OK;
+  if (!c->ok)
+    snprintf(c->found, TEXT_MAX, "none; eval makes no films: %.400s", err.text);
+  snprintf(c->fix, TEXT_MAX, "apt-get install libavcodec-dev libavformat-dev, and build again");
+}
+
 static void look_at_cuda(check *c, const vk_common_args *common)
 {
   c->ok = true;
@@ -197,7 +207,7 @@ static const check_def defs[] = {
     {"threads", true, look_at_threads}, {"memory", true, look_at_memory},
     {"pack", true, look_at_pack},       {"catalog", true, look_at_catalog},
     {"disk", true, look_at_disk},       {"curl", false, look_at_curl},
-    {"cuda", false, look_at_cuda},
+    {"film", false, look_at_film},      {"cuda", false, look_at_cuda},
 };
 
 static vk_status print_json(const check *checks, int n, vk_err *err)
