@@ -3,13 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/record.h"
 #include "cmd/report.h"
-#include "core/cpu.h"
 #include "core/sys.h"
-#include "core/version.h"
 #include "rl/evaluate.h"
 #include "sim/model_cache.h"
 
@@ -105,7 +103,7 @@ static vk_status plan_from_record(session *s, const eval_args *args, vk_err *err
   plan *p = &s->plan;
   const vk_common_args *common = s->call->common;
   const vk_report *r = &s->earlier;
-  if (!vk_report_text(r, "suite")[0])
+  if (strcmp(vk_report_text(r, "command"), "eval") != 0)
     return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation", args->resume,
                    vk_report_text(r, "command"));
   p->suite = vk_report_text(r, "suite");
@@ -203,40 +201,7 @@ static void free_plan(plan *p)
 
 /* ---- the record ---- */
 
-static void print_quoted(FILE *out, const char *word)
-{
-  if (word[0] && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                    "0123456789_-+=:,./@%")]) {
-    fputs(word, out);
-    return;
-  }
-  putc('\'', out);
-  for (; *word; word++)
-    *word == '\'' ? fputs("'\\''", out) : putc(*word, out);
-  putc('\'', out);
-}
-
-/* The command line with words quoted for a shell where needed; NULL: no memory. */
-static char *command_line_text(const vk_cmd_call *call)
-{
-  char *text = NULL;
-  size_t n = 0;
-  FILE *out = open_memstream(&text, &n);
-  if (!out)
-    return NULL;
-  fputs("vlakit", out);
-  for (int i = 1; i < call->argc; i++) {
-    putc(' ', out);
-    print_quoted(out, call->argv[i]);
-  }
-  bool is_lost = ferror(out);
-  if (fclose(out) == 0 && !is_lost)
-    return text;
-  free(text);
-  return NULL;
-}
-
-static char *config_json(const session *s)
+static cJSON *config_json(const session *s)
 {
   const plan *p = &s->plan;
   const vk_common_args *common = s->call->common;
@@ -250,38 +215,16 @@ static char *config_json(const session *s)
   cJSON_AddStringToObject(o, "isa", vk_isa_name(s->call->isa));
   cJSON_AddStringToObject(o, "device", common->device);
   cJSON_AddStringToObject(o, "pack", p->pack.path);
-  char *text = NULL;
-  vk_status st = vk_json_text(&text, o, NULL);
-  cJSON_Delete(o);
-  return st == VK_OK ? text : NULL;
+  return o;
 }
 
 static vk_status begin_record(session *s, vk_err *err)
 {
   const plan *p = &s->plan;
-  char version[64], machine[160];
-  vk_cpu cpu;
-  vk_cpu_detect(&cpu);
-  snprintf(version, sizeof version, "%s (%s)", vk_version(), vk_version_commit());
-  long page = sysconf(_SC_PAGESIZE), n_page = sysconf(_SC_PHYS_PAGES);
-  snprintf(machine, sizeof machine, "%s, %d processors, %.0f GB",
-           cpu.name[0] ? cpu.name : "unknown processor", vk_cpu_count(),
-           (double)page * (double)n_page / 1e9);
-  char *line = command_line_text(s->call), *config = config_json(s);
-  vk_status st = VK_OK;
-  if (!line || !config)
-    st = vk_fail(err, VK_E_NOMEM, "no memory for the run's record");
-  const vk_run_row row = {.command = "eval",
-                          .command_line = line,
-                          .config = config,
-                          .version = version,
-                          .mujoco = mj_versionString(),
-                          .pack_hash = p->pack.hash,
+  const vk_run_row row = {.pack_hash = p->pack.hash,
                           .policy_hash = s->policy.hash,
                           .protocol_hash = s->protocol_hash,
                           .visuals = "none",
-                          .isa = vk_isa_name(s->call->isa),
-                          .machine = machine,
                           .n_thread = vk_pool_n_thread(s->pool)};
   const vk_evaluation_row evaluation = {.suite = p->suite,
                                         .policy = p->policy_word,
@@ -292,11 +235,8 @@ static vk_status begin_record(session *s, vk_err *err)
                                         .n_episode_per_task = p->n_per_task,
                                         .is_n_episode_given = p->is_n_episode_given,
                                         .n_episode = p->n_total};
-  if (st == VK_OK)
-    st = vk_run_begin(&s->run, s->catalog, &row, &evaluation, err);
-  cJSON_free(config);
-  free(line);
-  return st;
+  return vk_record_begin(&s->run, s->catalog, s->call, "eval", config_json(s), &row, &evaluation,
+                         err);
 }
 
 /* Episodes of one run must come from the same things. */

@@ -8,6 +8,9 @@
 
 #include "core/fs.h"
 
+/* H5F_ACC_RDONLY and H5F_ACC_TRUNC, which call the library as the header has them. */
+enum { ACC_READ = 0, ACC_TRUNC = 2 };
+
 enum { NAMES_MAX = 1 << 20, TEXT_MAX = 1 << 24 };
 
 /* X(name): what is used of the library. Numbered names are those that its releases have agreed on
@@ -217,7 +220,7 @@ vk_status vk_h5_open(vk_h5 **out, const char *path, vk_err *err)
     return vk_fail(err, VK_E_FORMAT, "%s: %s", path, head);
   vk_h5 *f;
   VK_TRY(new_file(&f, path, err));
-  f->file = f->lib.H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  f->file = f->lib.H5Fopen(path, ACC_READ, H5P_DEFAULT);
   if (f->file < 0) {
     vk_status st = fail_h5(f, VK_E_FORMAT, "open it as", "HDF5", err);
     vk_h5_close(f);
@@ -238,7 +241,7 @@ vk_status vk_h5_create(vk_h5 **out, const char *path, vk_err *err)
     f->is_writing = true;
     hid_t plist = f->lib.H5Pcreate(f->lib.id.H5P_CLS_FILE_CREATE_ID_g);
     f->lib.H5Pset_obj_track_times(plist, false);
-    f->file = f->lib.H5Fcreate(f->writer.temp, H5F_ACC_TRUNC, plist, H5P_DEFAULT);
+    f->file = f->lib.H5Fcreate(f->writer.temp, ACC_TRUNC, plist, H5P_DEFAULT);
     f->lib.H5Pclose(plist);
     if (f->file < 0)
       st = fail_h5(f, VK_E_IO, "create", "it", err);

@@ -137,6 +137,10 @@ VK_NODISCARD vk_status vk_demo_mask(vk_demo_file *file, const char *filter, bool
 
 /* ---- writing ---- */
 
+/* Whether this build and machine can write files of the layout: before long work.
+ * Errors: VK_E_UNSUPPORTED. */
+VK_NODISCARD vk_status vk_demo_can_write(vk_demo_layout layout, vk_err *err);
+
 typedef struct vk_demo_writer vk_demo_writer;
 
 /* A new file of info's layout (VK_DEMO_STORE, VK_DEMO_PUBLISHED or VK_DEMO_REGENERATED), that takes

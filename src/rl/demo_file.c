@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/fs.h"
+#include "core/hdf5.h"
 #include "rl/demo_internal.h"
 
 struct vk_demo_file {
@@ -152,6 +153,12 @@ vk_status vk_demo_mask(vk_demo_file *f, const char *filter, bool *is_in, vk_err 
 }
 
 /* ---- writing ---- */
+
+vk_status vk_demo_can_write(vk_demo_layout layout, vk_err *err)
+{
+  char version[40];
+  return layout == VK_DEMO_STORE ? VK_OK : vk_h5_version(version, sizeof version, err);
+}
 
 vk_status vk_demo_create(vk_demo_writer **out, const char *path, const vk_demo_info *info,
                          vk_err *err)

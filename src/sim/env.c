@@ -450,6 +450,15 @@ void vk_env_put_state(vk_env *env, const double *state)
   memcpy(env->data->qvel, state + 1 + m->nq, sizeof(double) * (size_t)m->nv);
 }
 
+void vk_env_put_fixtures(vk_env *env, const double *pose)
+{
+  const vk_scene *s = env->scene;
+  for (int i = s->n_object; i < s->n_instance; i++, pose += 7) {
+    memcpy(env->model.body_pos + 3 * s->instance[i].body, pose, 3 * sizeof *pose);
+    memcpy(env->model.body_quat + 4 * s->instance[i].body, pose + 3, 4 * sizeof *pose);
+  }
+}
+
 static void forward_only(vk_env *env, void *arg)
 {
   (void)arg;

@@ -66,6 +66,10 @@ VK_NODISCARD vk_status vk_env_set_state(vk_env *env, const double *state, int n_
 /* As vk_env_set_state without touching anything else: no forward, no observation (replay). */
 void vk_env_put_state(vk_env *env, const double *state);
 
+/* Puts the fixtures where a recording had them: pose [n_fixture, 7], pos and quat wxyz in the
+ * parent body. Takes effect with the next forward. */
+void vk_env_put_fixtures(vk_env *env, const double *pose);
+
 /* The controller takes the present pose as its goal and the gripper command is cleared, as a newly
  * built controller does (predicate samples of the recordings). */
 VK_NODISCARD vk_status vk_env_rebuild_controller(vk_env *env, vk_err *err);

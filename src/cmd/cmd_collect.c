@@ -1,0 +1,706 @@
+/* cmd_collect.c - vlakit collect: demonstrations by the scripted expert. */
+#include <mujoco/mujoco.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/record.h"
+#include "cmd/report.h"
+#include "core/sys.h"
+#include "rl/collect.h"
+#include "sim/model_cache.h"
+
+typedef struct collect_args {
+  const char *suite, *rows, *out, *format, *align, *visuals, *resume;
+  int64_t n_episode, n_try, px;
+  double noise;
+  bool keep_failures, has_pictures, by_task, is_n_try_given;
+} collect_args;
+
+enum { EPISODES_MAX = 10000, TRIES_MAX = 100000, FEW_TASKS = 10, N_PROBE_STEP = 10 };
+enum { TRACE_SPANS_MAX = 4 << 20 };
+
+/* What a step takes in a file besides its pictures, about: for --dry-run. */
+static const double store_bytes_per_step = 1100, hdf5_bytes_per_step = 1300;
+
+static const char *const format_names[] = {"store", "hdf5", NULL};
+static const collect_args defaults = {
+    .n_episode = 50, .rows = "eval", .align = "fixed", .px = VK_DEMO_PX};
+
+#define ARGS collect_args
+static const vk_opt opts[] = {
+    VK_OPT_STR(ARGS, "suite", suite, "SUITE",
+               "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
+    VK_OPT_I64(ARGS, "episodes", n_episode, 1, EPISODES_MAX, "N", NULL,
+               "successful demonstrations a task"),
+    VK_OPT_CHOICE(ARGS, "rows", rows, "eval|sampled", vk_start_rows_names,
+                  "first states: the init rows, or new ones of seeded resets"),
+    VK_OPT_I64_GIVEN(ARGS, "tries", n_try, is_n_try_given, 1, TRIES_MAX, "N", NULL,
+                     "episodes a task at most (default: 2 x episodes + 10; the init rows end)"),
+    VK_OPT_F64(ARGS, "noise", noise, 0, 1, "SIGMA", NULL,
+               "add N(0, SIGMA) to the arm's commands, keep the clean ones as labels"),
+    VK_OPT_FLAG(ARGS, "keep-failures", keep_failures, "keep failed episodes too, marked"),
+    VK_OPT_FLAG(ARGS, "pictures", has_pictures, "with the pictures of both cameras (hdf5)"),
+    VK_OPT_I64(ARGS, "size", px, VK_RENDER_SIDE_MIN, VK_RENDER_SIDE_MAX, "N", "pixels",
+               "side of the pictures; LIBERO's have 128"),
+    VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
+               "what things look like (default: original when imported, else stand-in)"),
+    VK_OPT_CHOICE(ARGS, "format", format, "store|hdf5", format_names,
+                  "default: by the ending of --out; hdf5 with --pictures, else store"),
+    VK_OPT_CHOICE(ARGS, "obs-align", align, "fixed|as-published", vk_obs_align_names,
+                  "hdf5: obs[t] before actions[t], or after it as in LIBERO's own files"),
+    VK_OPT_STR(ARGS, "out", out, "PATH", "folder to write to, or for one task the file"),
+    VK_OPT_FLAG(ARGS, "per-task", by_task, "print a line a task, also when there are many"),
+    VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
+    VK_OPT_END,
+};
+#undef ARGS
+
+/* What is to be collected, whether new or resumed. */
+typedef struct plan {
+  const char *suite, *visuals_word;
+  char out[VK_FS_PATH_MAX]; /* absolute */
+  vk_start_rows rows;
+  vk_demo_layout layout;
+  vk_obs_align align;
+  const vk_protocol *protocol;
+  uint32_t seed;
+  int n_want, n_try_max, px;
+  double noise;
+  bool keep_failures;
+  uint32_t n_task;
+  uint32_t *i_task;
+  vk_collect_task *task;
+  char (*task_id)[VK_PACK_TASK_ID_SIZE];
+} plan;
+
+typedef struct session {
+  const vk_cmd_call *call;
+  plan plan;
+  vk_pack pack;
+  vk_visuals visuals;
+  vk_pool *pool;
+  vk_policy policy;
+  char protocol_hash[65], stage_dir[VK_FS_PATH_MAX];
+  vk_catalog *catalog;
+  vk_run run;
+  vk_report earlier;
+  vk_log log;
+  vk_progress progress;
+  vk_trace *trace;
+  int n_done, n_success;
+} session;
+
+/* ---- the plan ---- */
+
+static bool ends_in(const char *text, const char *end)
+{
+  size_t n = strlen(text), n_end = strlen(end);
+  return n > n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+static bool is_hdf5_path(const char *path)
+{
+  return ends_in(path, ".hdf5") || ends_in(path, ".h5");
+}
+
+static vk_status choose_format(plan *p, const collect_args *a, vk_err *err)
+{
+  bool is_hdf5 = a->format ? strcmp(a->format, "hdf5") == 0
+                           : is_hdf5_path(a->out) || (a->has_pictures && !ends_in(a->out, ".npz"));
+  p->layout = is_hdf5 ? VK_DEMO_PUBLISHED : VK_DEMO_STORE;
+  p->px = a->has_pictures ? (int)a->px : 0;
+  if (a->has_pictures && !is_hdf5)
+    return vk_fail(err, VK_E_USAGE,
+                   "--pictures: a store holds none, it can always be converted to hdf5 with them "
+                   "(vlakit demos convert); leave it out, or take --format hdf5");
+  p->align =
+      strcmp(a->align, vk_obs_align_names[VK_OBS_FIXED]) == 0 ? VK_OBS_FIXED : VK_OBS_AS_PUBLISHED;
+  if (!is_hdf5 && p->align != VK_OBS_FIXED)
+    return vk_fail(err, VK_E_USAGE,
+                   "--obs-align: a store holds all observations; it is chosen "
+                   "when the store is converted or read");
+  return VK_OK;
+}
+
+static vk_status make_absolute(char out[VK_FS_PATH_MAX], const char *path, vk_err *err)
+{
+  char here[VK_FS_PATH_MAX];
+  if (!getcwd(here, sizeof here))
+    return vk_fs_fail(err, ".", "find");
+  VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, here, path, err));
+  for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';)
+    out[--n] = '\0';
+  return VK_OK;
+}
+
+static vk_status plan_from_options(session *s, const collect_args *a, vk_err *err)
+{
+  plan *p = &s->plan;
+  const vk_common_args *common = s->call->common;
+  if (!a->suite || !a->out)
+    return vk_fail(err, VK_E_USAGE,
+                   "--suite and --out are needed, or --resume; for example "
+                   "vlakit collect --suite libero_goal --episodes 10 --out demos");
+  VK_TRY(vk_protocol_find(&p->protocol, "oft", err));
+  p->suite = a->suite;
+  p->visuals_word = a->visuals;
+  p->rows = strcmp(a->rows, "sampled") == 0 ? VK_ROWS_SAMPLED : VK_ROWS_EVAL;
+  p->seed = common->seed_given ? (uint32_t)common->seed : p->protocol->seed;
+  p->n_want = (int)a->n_episode;
+  p->n_try_max = a->is_n_try_given ? (int)a->n_try : 2 * p->n_want + 10;
+  p->noise = a->noise;
+  p->keep_failures = a->keep_failures;
+  VK_TRY(choose_format(p, a, err));
+  return make_absolute(p->out, a->out, err);
+}
+
+static const char *config_text(const cJSON *config, const char *key)
+{
+  const cJSON *o = cJSON_GetObjectItemCaseSensitive(config, key);
+  return cJSON_IsString(o) ? o->valuestring : NULL;
+}
+
+static double config_number(const cJSON *config, const char *key)
+{
+  const cJSON *o = cJSON_GetObjectItemCaseSensitive(config, key);
+  return cJSON_IsNumber(o) ? o->valuedouble : 0;
+}
+
+/* With --resume the record says what to collect; what is typed as well must not differ. */
+static vk_status plan_from_record(session *s, const collect_args *a, vk_err *err)
+{
+  plan *p = &s->plan;
+  const vk_report *r = &s->earlier;
+  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->head, "config");
+  const char *out = config_text(config, "out"), *rows = config_text(config, "rows");
+  const char *format = config_text(config, "format"), *align = config_text(config, "obs_align");
+  if (strcmp(vk_report_text(r, "command"), "collect") != 0 || !out || !rows || !format || !align)
+    return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not of collect", a->resume,
+                   vk_report_text(r, "command"));
+  if (a->suite || a->out || a->format || a->visuals || s->call->common->seed_given ||
+      a->is_n_try_given || a->has_pictures || a->keep_failures)
+    return vk_fail(err, VK_E_USAGE,
+                   "--resume goes on as run %s was started; give it alone, or start a new run",
+                   a->resume);
+  p->suite = vk_report_text(r, "suite");
+  p->visuals_word = config_text(config, "visuals");
+  snprintf(p->out, sizeof p->out, "%s", out);
+  p->rows = strcmp(rows, "sampled") == 0 ? VK_ROWS_SAMPLED : VK_ROWS_EVAL;
+  p->layout = strcmp(format, "hdf5") == 0 ? VK_DEMO_PUBLISHED : VK_DEMO_STORE;
+  p->align = strcmp(align, "fixed") == 0 ? VK_OBS_FIXED : VK_OBS_AS_PUBLISHED;
+  VK_TRY(vk_protocol_find(&p->protocol, vk_report_text(r, "protocol"), err));
+  p->seed = (uint32_t)vk_report_number(r, "seed");
+  p->n_want = (int)config_number(config, "episodes");
+  p->n_try_max = (int)config_number(config, "tries");
+  p->px = (int)config_number(config, "size");
+  p->noise = config_number(config, "noise");
+  p->keep_failures = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(config, "keep_failures"));
+  return VK_OK;
+}
+
+/* PATH itself for one task and a path that ends as files do, else PATH/SUITE/TASK_demo.hdf5. */
+static char *file_path(const session *s, const vk_pack_task *t)
+{
+  const plan *p = &s->plan;
+  const char *end = p->layout == VK_DEMO_STORE ? "npz" : "hdf5";
+  char path[2 * VK_FS_PATH_MAX];
+  bool is_file = p->n_task == 1 && (is_hdf5_path(p->out) || ends_in(p->out, ".npz"));
+  if (is_file)
+    return strdup(p->out);
+  snprintf(path, sizeof path, "%s/%s/%s_demo.%s", p->out, vk_pack_suite_of(&s->pack, t),
+           vk_pack_text(&s->pack, t->name), end);
+  return strlen(path) < VK_FS_PATH_MAX ? strdup(path) : NULL;
+}
+
+static vk_status plan_task(session *s, uint32_t i, vk_err *err)
+{
+  plan *p = &s->plan;
+  vk_collect_task *c = &p->task[i];
+  const vk_pack_task *t = &s->pack.task[p->i_task[i]];
+  vk_pack_task_id(&s->pack, t, p->task_id[i]);
+  c->i_task = p->i_task[i];
+  c->n_try_max = p->n_try_max;
+  if (p->rows == VK_ROWS_EVAL && (uint32_t)c->n_try_max > t->n_row)
+    c->n_try_max = (int)t->n_row;
+  if (c->n_try_max < p->n_want)
+    return vk_fail(
+        err, VK_E_USAGE, "--episodes: task %s can be tried %d times%s, %d demonstrations asked for",
+        p->task_id[i], c->n_try_max,
+        p->rows == VK_ROWS_EVAL ? " (its init rows; --rows sampled has no end)" : "", p->n_want);
+  c->try_state = calloc((size_t)c->n_try_max, sizeof *c->try_state);
+  c->is_recorded = calloc((size_t)c->n_try_max, sizeof *c->is_recorded);
+  c->path = file_path(s, t);
+  if (!c->try_state || !c->is_recorded || !c->path)
+    return vk_fail(err, VK_E_NOMEM, "no memory for task %s (or too long a path)", p->task_id[i]);
+  for (int k = 0; k < s->earlier.n_episode; k++) {
+    const vk_report_episode *e = &s->earlier.episode[k];
+    if (strcmp(e->task, p->task_id[i]) != 0 || e->row < 0 || e->row >= c->n_try_max)
+      continue;
+    c->is_recorded[e->row] = true;
+    c->try_state[e->row] =
+        e->success && !e->error && e->n_unstable == 0 ? VK_TRY_SUCCESS : VK_TRY_FAILURE;
+  }
+  if (!s->call->common->dry_run && s->earlier.n_episode == 0 && !s->earlier.head &&
+      access(c->path, F_OK) == 0)
+    return vk_fail(err, VK_E_USAGE, "--out: %s is there already; take another path, or remove it",
+                   c->path);
+  return VK_OK;
+}
+
+static vk_status plan_tasks(session *s, vk_err *err)
+{
+  plan *p = &s->plan;
+  VK_TRY(vk_pack_open(&s->pack, s->call->common->pack, err));
+  p->i_task = calloc(s->pack.n_task + 1, sizeof *p->i_task);
+  p->task_id = calloc(s->pack.n_task + 1, sizeof *p->task_id);
+  p->task = calloc(s->pack.n_task + 1, sizeof *p->task);
+  if (!p->i_task || !p->task_id || !p->task)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", s->pack.n_task);
+  VK_TRY(vk_pack_find_tasks(&s->pack, p->suite, p->i_task, &p->n_task, err));
+  for (uint32_t i = 0; i < p->n_task; i++)
+    VK_TRY(plan_task(s, i, err));
+  return VK_OK;
+}
+
+static void free_plan(plan *p)
+{
+  for (uint32_t i = 0; p->task && i < p->n_task; i++) {
+    free((char *)p->task[i].path);
+    free(p->task[i].try_state);
+    free(p->task[i].is_recorded);
+  }
+  free(p->task);
+  free(p->i_task);
+  free(p->task_id);
+}
+
+/* ---- the record ---- */
+
+static cJSON *config_json(const session *s)
+{
+  const plan *p = &s->plan;
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "suite", p->suite);
+  cJSON_AddStringToObject(o, "policy", "expert");
+  cJSON_AddStringToObject(o, "protocol", p->protocol->name);
+  cJSON_AddNumberToObject(o, "episodes", p->n_want);
+  cJSON_AddNumberToObject(o, "tries", p->n_try_max);
+  cJSON_AddStringToObject(o, "rows", vk_start_rows_names[p->rows]);
+  cJSON_AddNumberToObject(o, "noise", p->noise);
+  cJSON_AddBoolToObject(o, "keep_failures", p->keep_failures);
+  cJSON_AddNumberToObject(o, "size", p->px);
+  if (p->visuals_word)
+    cJSON_AddStringToObject(o, "visuals", p->visuals_word);
+  cJSON_AddStringToObject(o, "format", p->layout == VK_DEMO_STORE ? "store" : "hdf5");
+  cJSON_AddStringToObject(o, "obs_align", vk_obs_align_names[p->align]);
+  cJSON_AddStringToObject(o, "out", p->out);
+  cJSON_AddNumberToObject(o, "seed", p->seed);
+  cJSON_AddNumberToObject(o, "threads", vk_pool_n_thread(s->pool));
+  cJSON_AddStringToObject(o, "isa", vk_isa_name(s->call->isa));
+  cJSON_AddStringToObject(o, "pack", s->pack.path);
+  return o;
+}
+
+static vk_status begin_record(session *s, vk_err *err)
+{
+  const plan *p = &s->plan;
+  char visuals[120] = "none";
+  if (p->px > 0)
+    snprintf(visuals, sizeof visuals, "%s %s", s->visuals.name, s->visuals.hash);
+  const vk_run_row row = {.pack_hash = s->pack.hash,
+                          .policy_hash = s->policy.hash,
+                          .protocol_hash = s->protocol_hash,
+                          .visuals = visuals,
+                          .n_thread = vk_pool_n_thread(s->pool)};
+  const vk_evaluation_row evaluation = {.suite = p->suite,
+                                        .policy = "expert",
+                                        .protocol = p->protocol->name,
+                                        .rows = vk_start_rows_names[p->rows],
+                                        .seed = p->seed,
+                                        .is_seed_given = s->call->common->seed_given,
+                                        .n_episode_per_task = p->n_want,
+                                        .is_n_episode_given = true,
+                                        .n_episode = (int)p->n_task * p->n_want};
+  return vk_record_begin(&s->run, s->catalog, s->call, "collect", config_json(s), &row, &evaluation,
+                         err);
+}
+
+/* Demonstrations of one run must come from the same things. */
+static vk_status check_resumable(const session *s, vk_err *err)
+{
+  char visuals[120] = "none";
+  if (s->plan.px > 0)
+    snprintf(visuals, sizeof visuals, "%s %s", s->visuals.name, s->visuals.hash);
+  const struct {
+    const char *key, *now, *what;
+  } same[] = {
+      {"pack_hash", s->pack.hash, "the pack"},
+      {"policy_hash", s->policy.hash, "the expert"},
+      {"protocol_hash", s->protocol_hash, "the protocol"},
+      {"mujoco", mj_versionString(), "MuJoCo's version"},
+      {"visuals", visuals, "the visuals"},
+  };
+  for (size_t i = 0; i < VK_COUNT(same); i++)
+    if (strcmp(vk_report_text(&s->earlier, same[i].key), same[i].now) != 0)
+      return vk_fail(err, VK_E_MISMATCH,
+                     "run %s was started with another state of %s (%.30s, now %.30s); start a new "
+                     "run",
+                     vk_report_text(&s->earlier, "run"), same[i].what,
+                     vk_report_text(&s->earlier, same[i].key), same[i].now);
+  return VK_OK;
+}
+
+static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
+{
+  session *s = arg;
+  char id[VK_PACK_TASK_ID_SIZE];
+  vk_pack_task_id(&s->pack, &s->pack.task[r->episode.i_task], id);
+  bool is_scored = r->status == VK_OK;
+  const vk_episode_row row = {.task = id,
+                              .row = r->episode.row,
+                              .seed = s->plan.seed,
+                              .success = r->success,
+                              .steps = r->steps,
+                              .error = is_scored ? NULL : r->error.text,
+                              .state_sha256 = is_scored ? r->state_sha256 : NULL,
+                              .n_unstable = r->n_unstable,
+                              .wall_s = r->wall_s};
+  if (vk_run_put_episode(&s->run, &row, err) != VK_OK)
+    return vk_err_prefix(err, "run %s", s->run.id);
+  s->n_done++;
+  s->n_success += r->success;
+  vk_progress_set_note(&s->progress, "%d tries", s->n_done);
+  vk_progress_set(&s->progress, s->n_success, (int64_t)s->plan.n_task * s->plan.n_want);
+  return VK_OK;
+}
+
+/* ---- running ---- */
+
+static vk_collect_config collect_config(session *s, const char *cache_dir)
+{
+  const plan *p = &s->plan;
+  return (vk_collect_config){.eval = {.pack = &s->pack,
+                                      .cache_dir = cache_dir,
+                                      .protocol = p->protocol,
+                                      .seed = p->seed,
+                                      .rows = p->rows,
+                                      .policy = &s->policy,
+                                      .pool = s->pool,
+                                      .isa = s->call->isa,
+                                      .progress = &s->progress,
+                                      .trace = s->trace},
+                             .n_want = p->n_want,
+                             .noise = p->noise,
+                             .keep_failures = p->keep_failures,
+                             .layout = p->layout,
+                             .align = p->align,
+                             .px = p->px,
+                             .visuals = &s->visuals,
+                             .stage_dir = s->stage_dir,
+                             .put = put_result,
+                             .arg = s};
+}
+
+static vk_status print_dry_run(session *s, vk_err *err)
+{
+  const plan *p = &s->plan;
+  char cache[VK_FS_PATH_MAX], time[32];
+  vk_collect_config config = collect_config(s, vk_model_cache_dir(cache));
+  const vk_eval_episode first = {p->i_task[0], 0};
+  vk_eval_probe probe;
+  config.eval.episode = &first;
+  config.eval.n_episode = 1;
+  config.eval.progress = NULL;
+  VK_TRY(vk_eval_probe_run(&config.eval, N_PROBE_STEP, &probe, err));
+  int n_thread = vk_pool_n_thread(s->pool), n_episode = (int)p->n_task * p->n_want;
+  double n_step = 0;
+  for (uint32_t i = 0; i < p->n_task; i++)
+    n_step += p->n_want * vk_protocol_n_step(
+                              p->protocol, vk_pack_suite_of(&s->pack, &s->pack.task[p->i_task[i]]));
+  double per_step = p->layout == VK_DEMO_STORE
+                        ? store_bytes_per_step
+                        : hdf5_bytes_per_step + VK_DEMO_N_VIEW * 3.0 * p->px * p->px;
+  double bytes = n_step * per_step,
+         wall_s = (n_step + 1.0 * n_episode * p->protocol->n_dummy) * probe.step_s / n_thread +
+                  n_episode * probe.reset_s / n_thread;
+  double memory = (double)vk_sys_resident_bytes() + 2.0 * (double)probe.bytes * n_thread;
+  if (s->call->common->json) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddBoolToObject(o, "dry_run", true);
+    cJSON_AddStringToObject(o, "suite", p->suite);
+    cJSON_AddNumberToObject(o, "n_task", p->n_task);
+    cJSON_AddNumberToObject(o, "n_episode", n_episode);
+    cJSON_AddNumberToObject(o, "n_step_max", n_step);
+    cJSON_AddNumberToObject(o, "bytes_max", bytes);
+    cJSON_AddNumberToObject(o, "memory_bytes", memory);
+    cJSON_AddNumberToObject(o, "wall_s_max", wall_s);
+    cJSON_AddNumberToObject(o, "threads", n_thread);
+    vk_status st = vk_json_print(o, err);
+    cJSON_Delete(o);
+    return st;
+  }
+  vk_progress_format_time(wall_s, time, sizeof time);
+  printf("collect   %d demonstrations of %u tasks, at most %.0f control steps when all succeed\n",
+         n_episode, p->n_task, n_step);
+  printf("to        %s, %u file%s, at most about %.0f MB\n", p->out, p->n_task,
+         p->n_task == 1 ? "" : "s", bytes / 1e6);
+  printf("memory    about %.0f MB on %d threads\n", memory / 1e6, n_thread);
+  printf("time      at most about %s, at %.1f ms a control step of %s\n", time, 1e3 * probe.step_s,
+         p->task_id[0]);
+  return VK_OK;
+}
+
+/* ---- results ---- */
+
+typedef struct sums {
+  int n_demo, n_success, n_tried, n_file, n_short;
+  int64_t n_step, n_byte;
+} sums;
+
+static void add_sums(sums *a, const vk_collect_task *t, int n_want)
+{
+  a->n_demo += t->n_demo;
+  a->n_success += t->n_success;
+  a->n_tried += t->n_tried;
+  a->n_file += t->n_demo > 0;
+  a->n_short += t->n_success < n_want;
+  a->n_step += t->n_step;
+  a->n_byte += t->n_byte;
+}
+
+static vk_status print_json(const session *s, const sums *all, const vk_eval_stats *stats,
+                            vk_err *err)
+{
+  const plan *p = &s->plan;
+  cJSON *o = config_json(s);
+  cJSON_AddStringToObject(o, "run", s->run.id);
+  cJSON_AddStringToObject(o, "pack_hash", s->pack.hash);
+  cJSON_AddStringToObject(o, "policy_hash", s->policy.hash);
+  cJSON_AddNumberToObject(o, "n_episode", all->n_tried);
+  cJSON_AddNumberToObject(o, "n_demo", all->n_demo);
+  cJSON_AddNumberToObject(o, "n_success", all->n_success);
+  cJSON_AddNumberToObject(o, "n_step", (double)all->n_step);
+  cJSON_AddNumberToObject(o, "bytes", (double)all->n_byte);
+  cJSON_AddNumberToObject(o, "n_short", all->n_short);
+  cJSON_AddNumberToObject(o, "wall_s", stats->wall_s);
+  cJSON *files = cJSON_AddArrayToObject(o, "files"), *tasks = cJSON_AddArrayToObject(o, "per_task");
+  for (uint32_t i = 0; i < p->n_task; i++) {
+    const vk_collect_task *t = &p->task[i];
+    cJSON *one = cJSON_CreateObject();
+    if (t->n_demo > 0)
+      cJSON_AddItemToArray(files, cJSON_CreateString(t->path));
+    cJSON_AddStringToObject(one, "task", p->task_id[i]);
+    cJSON_AddStringToObject(one, "file", t->n_demo > 0 ? t->path : "");
+    cJSON_AddNumberToObject(one, "n_episode", t->n_tried);
+    cJSON_AddNumberToObject(one, "n_demo", t->n_demo);
+    cJSON_AddNumberToObject(one, "n_success", t->n_success);
+    cJSON_AddNumberToObject(one, "n_step", (double)t->n_step);
+    cJSON_AddNumberToObject(one, "bytes", (double)t->n_byte);
+    cJSON_AddItemToArray(tasks, one);
+  }
+  vk_status st = vk_json_print(o, err);
+  cJSON_Delete(o);
+  return st;
+}
+
+static void print_sums(const char *name, const sums *a)
+{
+  printf("%-16s %5d %5d %6d %8lld %9.2f MB\n", name, a->n_success, a->n_tried, a->n_file,
+         (long long)a->n_step, (double)a->n_byte / 1e6);
+}
+
+static void print_table(const session *s, const sums *all)
+{
+  const collect_args *args = s->call->args;
+  const plan *p = &s->plan;
+  printf("%-16s %5s %5s %6s %8s %12s\n", "", "demos", "tries", "files", "steps", "size");
+  for (uint32_t i = 0; i < p->n_task && (args->by_task || p->n_task <= FEW_TASKS); i++) {
+    sums one = {0};
+    add_sums(&one, &p->task[i], p->n_want);
+    print_sums(p->task_id[i], &one);
+  }
+  for (size_t k = 0; k < s->pack.n_suite; k++) {
+    sums suite = {0};
+    for (uint32_t i = 0; i < p->n_task; i++)
+      if (s->pack.task[p->i_task[i]].suite == k)
+        add_sums(&suite, &p->task[i], p->n_want);
+    if (suite.n_tried > 0)
+      print_sums(vk_pack_text(&s->pack, s->pack.suite[k].name), &suite);
+  }
+  print_sums("all", all);
+  for (uint32_t i = 0; i < p->n_task; i++)
+    if (p->task[i].n_success < p->n_want)
+      printf("%s: %d of %d demonstrations in %d tries\n", p->task_id[i], p->task[i].n_success,
+             p->n_want, p->task[i].n_tried);
+}
+
+static vk_status print_result(const session *s, const vk_eval_stats *stats, vk_err *err)
+{
+  sums all = {0};
+  for (uint32_t i = 0; i < s->plan.n_task; i++)
+    add_sums(&all, &s->plan.task[i], s->plan.n_want);
+  if (s->call->common->json) {
+    VK_TRY(print_json(s, &all, stats, err));
+  } else {
+    char time[32];
+    print_table(s, &all);
+    vk_progress_format_time(stats->wall_s, time, sizeof time);
+    printf("run %s, %s on %d threads, in %s\n", s->run.id, time, vk_pool_n_thread(s->pool),
+           s->plan.out);
+  }
+  return all.n_demo > 0 ? VK_OK
+                        : vk_fail(err, VK_E_SIM, "no episode of %d succeeded; nothing was written",
+                                  all.n_tried);
+}
+
+/* ---- the whole ---- */
+
+static vk_status make_folders(const session *s, vk_err *err)
+{
+  const plan *p = &s->plan;
+  for (uint32_t i = 0; i < p->n_task; i++) {
+    char dir[VK_FS_PATH_MAX];
+    snprintf(dir, sizeof dir, "%s", p->task[i].path);
+    *strrchr(dir, '/') = '\0';
+    if (dir[0])
+      VK_TRY(vk_fs_make_dirs(dir, err));
+  }
+  return VK_OK;
+}
+
+static vk_status run_session(session *s, vk_err *err)
+{
+  const collect_args *args = s->call->args;
+  const vk_common_args *common = s->call->common;
+  vk_err other = VK_ERR_INIT;
+  if (common->trace)
+    VK_TRY(vk_trace_new(&s->trace, common->trace, TRACE_SPANS_MAX, err));
+  VK_TRY(make_folders(s, err));
+  if (args->resume)
+    VK_TRY(vk_run_resume(&s->run, s->catalog, args->resume, err));
+  else
+    VK_TRY(begin_record(s, err));
+  if (snprintf(s->stage_dir, sizeof s->stage_dir, "%s.part-%s", s->plan.out, s->run.id) >=
+      VK_FS_PATH_MAX - VK_PACK_TASK_ID_SIZE - 32)
+    return vk_fail(err, VK_E_RANGE, "--out: %.100s... is too long", s->plan.out);
+  char cache[VK_FS_PATH_MAX];
+  vk_collect_config config = collect_config(s, vk_model_cache_dir(cache));
+  vk_eval_stats stats = {0};
+  vk_progress_init(&s->progress, common->quiet ? NULL : &s->log, "collect", "demonstrations",
+                   (int64_t)s->plan.n_task * s->plan.n_want, s->n_success);
+  vk_status st = vk_collect(&config, s->plan.task, (int)s->plan.n_task, &stats, err);
+  vk_progress_fini(&s->progress);
+  vk_status end = vk_run_finish(&s->run, st, err, stats.wall_s, &other);
+  if (st == VK_OK && end != VK_OK) {
+    *err = other;
+    st = end;
+  }
+  if (st == VK_OK)
+    st = print_result(s, &stats, err);
+  else if (st == VK_E_INTERRUPTED)
+    vk_fail(err, st,
+            "interrupted: %d tries are done and kept; go on with vlakit collect --resume %s",
+            s->n_done, s->run.id);
+  else
+    st = vk_err_prefix(err, "run %s (go on with --resume)", s->run.id);
+  if (s->trace && vk_trace_write(s->trace, &other) != VK_OK && st == VK_OK) {
+    *err = other;
+    st = other.code;
+  }
+  return st;
+}
+
+static vk_status prepare(session *s, vk_err *err)
+{
+  const collect_args *args = s->call->args;
+  const vk_common_args *common = s->call->common;
+  if (args->resume) {
+    VK_TRY(vk_catalog_open(&s->catalog, common->catalog,
+                           common->dry_run ? VK_CATALOG_READ : VK_CATALOG_WRITE, err));
+    VK_TRY(vk_report_load(&s->earlier, s->catalog, args->resume, 0, NULL, err));
+    VK_TRY(plan_from_record(s, args, err));
+    if (strcmp(vk_report_text(&s->earlier, "state"), "done") == 0)
+      return vk_fail(err, VK_E_USAGE, "run %s is done, its demonstrations are in %s", args->resume,
+                     s->plan.out);
+  } else {
+    VK_TRY(plan_from_options(s, args, err));
+  }
+  s->n_done = s->earlier.n_episode;
+  s->n_success = s->earlier.all.n_success;
+  VK_TRY(plan_tasks(s, err));
+  if (s->plan.px > 0)
+    VK_TRY(vk_visuals_open(&s->visuals, s->plan.visuals_word, &s->pack, err));
+  if (s->plan.layout != VK_DEMO_STORE)
+    VK_TRY(vk_demo_can_write(s->plan.layout, err));
+  VK_TRY(vk_pool_new(&s->pool, (int)common->n_thread, err));
+  const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(s->pool), .seed = s->plan.seed};
+  VK_TRY(vk_policy_open(&s->policy, "expert", &policy_args, err));
+  vk_protocol_hash(s->plan.protocol, s->plan.seed, s->protocol_hash);
+  return args->resume ? check_resumable(s, err) : VK_OK;
+}
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  session s = {.call = call};
+  vk_log_init(&s.log, stderr);
+  vk_status st = prepare(&s, err);
+  if (st == VK_OK && call->common->dry_run) {
+    st = print_dry_run(&s, err);
+  } else if (st == VK_OK) {
+    if (!s.catalog)
+      st = vk_catalog_open(&s.catalog, call->common->catalog, VK_CATALOG_WRITE, err);
+    if (st == VK_OK)
+      st = run_session(&s, err);
+  }
+  vk_log_fini(&s.log);
+  if (s.policy.def)
+    vk_policy_close(&s.policy);
+  vk_pool_free(s.pool);
+  vk_visuals_close(&s.visuals);
+  vk_trace_free(s.trace);
+  vk_report_free(&s.earlier);
+  vk_catalog_close(s.catalog);
+  free_plan(&s.plan);
+  vk_pack_close(&s.pack);
+  return st;
+}
+
+const vk_cmd vk_cmd_collect = {
+    .name = "collect",
+    .flags = VK_CMD_LONG,
+    .summary = "record demonstrations by the scripted expert",
+    .synopsis = "--suite S --out PATH [options] | --resume RUN",
+    .description =
+        "Runs the scripted expert until every task has N successful episodes and writes a file of "
+        "them a task, PATH/SUITE/TASK_demo.npz or .hdf5 (for a single task, a PATH with such an "
+        "ending is the file itself). Tries of a task are taken in order: try k starts from init "
+        "row k, or with --rows sampled from the reset of a generator seeded for (task, k, seed) "
+        "with the arm moved by N(0, 0.02) rad a joint, as LIBERO's own rows are. Files do not "
+        "depend on the number of threads or on interruptions.\n\n"
+        "Formats:\n"
+        "  store  NumPy archive (.npz) without pictures: actions, states, proprioception,\n"
+        "         and all that pictures and a bit-exact repetition need\n"
+        "  hdf5   LIBERO's: what its and robomimic's readers open, with --pictures\n"
+        "vlakit demos convert makes the one from the other. The model_file of hdf5 is the physics "
+        "of the scene as MJCF; it holds no visual meshes.\n\n"
+        "--noise perturbs the six pose commands that are executed and keeps what the expert wanted "
+        "as the label (DART); the executed ones are kept beside it.\n\n"
+        "LIBERO's published files hold the observation after actions[t] as obs[t], one step late. "
+        "Here obs[t] is what actions[t] answers, unless --obs-align as-published says otherwise; "
+        "an attribute of the file tells which.\n\n"
+        "Each demonstration is on disk as soon as its episode ends (PATH.part-RUN); after Ctrl-C, "
+        "a crash or a full disk, --resume goes on and ends with the same files.",
+    .examples =
+        "  vlakit collect --suite libero_spatial --episodes 50 --out demos\n"
+        "  vlakit collect --suite libero_goal/3 --episodes 5 --pictures --out bowl.hdf5\n"
+        "  vlakit collect --suite libero_10,libero_90 --rows sampled --noise 0.1 --out more\n"
+        "  vlakit collect --suite libero130 --out all --pictures --dry-run  # how large, how "
+        "long\n",
+    .opts = opts,
+    .args_size = sizeof(collect_args),
+    .args_default = &defaults,
+    .run = run,
+};
