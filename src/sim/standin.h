@@ -10,4 +10,8 @@
  * VK_E_FORMAT (its entry and key), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_standin_build(vk_visuals *out, const vk_pack *pack, vk_err *err);
 
+/* The same from the text of such a data file (n bytes); `what` names it in errors. */
+VK_NODISCARD vk_status vk_standin_build_from(vk_visuals *out, const vk_pack *pack, const char *text,
+                                             size_t n, const char *what, vk_err *err);
+
 #endif
