@@ -360,7 +360,6 @@ typedef struct tube {
   double point[VK_STANDIN_POINTS_MAX][3];
   int n, n_side;
   double radius_m[2], taper, up[3];
-  bool is_closed;
 } tube;
 
 static void cross(double o[3], const double a[3], const double b[3])
@@ -433,8 +432,8 @@ static vk_status add_end(vk_mesh *mesh, uint32_t ring, int n_side, const double 
     VK_TRY(add_point(mesh, at, n, 0.5, 0.5, err));
   }
   for (uint32_t j = 1; j + 1 < (uint32_t)n_side; j++)
-    VK_TRY(vk_mesh_add_triangle(mesh, first, first + (is_last ? j + 1 : j),
-                                first + (is_last ? j : j + 1), err));
+    VK_TRY(vk_mesh_add_triangle(mesh, first, first + (is_last ? j : j + 1),
+                                first + (is_last ? j + 1 : j), err));
   return VK_OK;
 }
 
@@ -455,11 +454,9 @@ static vk_status fill_tube(vk_mesh *mesh, int level, const void *how, vk_err *er
   for (uint32_t i = 0; i + 1 < (uint32_t)t.n; i++)
     for (uint32_t j = 0; j < (uint32_t)n_side; j++) {
       const uint32_t a = first + i * row + j;
-      VK_TRY(vk_mesh_add_triangle(mesh, a, a + row, a + row + 1, err));
-      VK_TRY(vk_mesh_add_triangle(mesh, a, a + row + 1, a + 1, err));
+      VK_TRY(vk_mesh_add_triangle(mesh, a, a + row + 1, a + row, err));
+      VK_TRY(vk_mesh_add_triangle(mesh, a, a + 1, a + row + 1, err));
     }
-  if (t.is_closed)
-    return VK_OK;
   double n[3];
   for (int k = 0; k < 3; k++)
     n[k] = t.point[0][k] - t.point[1][k];
@@ -502,7 +499,7 @@ static vk_status read_lathe(const cJSON *o, vk_standin_lathe *l, const char *wha
 {
   double degree[2] = {0, 360}, crease = 40, scale[2] = {1, 1}, c, s;
   VK_TRY(vk_standin_count(o, "sides", 3, 64, &l->n_side, what, err));
-  VK_TRY(vk_standin_numbers(o, "arc", 2, -360, 360, degree, what, err));
+  VK_TRY(vk_standin_numbers(o, "arc", 2, -720, 720, degree, what, err));
   VK_TRY(vk_standin_number(o, "crease", 1, 179, &crease, what, err));
   VK_TRY(vk_standin_numbers(o, "scale", 2, 0.01, 100, scale, what, err));
   VK_TRY(read_mapping(o, l->tile, l->repeat_m, what, err));
