@@ -232,11 +232,13 @@ static void add_light(vk_draw *d, const vk_visuals_light *l)
   }
 }
 
-static void plan_lights(vk_draw *d)
+/* The head light comes from behind the camera, along its view, on all of the scene. */
+static void plan_lights(vk_draw *d, const vk_render_camera *camera)
 {
   const vk_visuals_look *look = d->look;
-  vk_visuals_light head = {.attenuation = {1, 0, 0}, .cutoff_deg = 180};
-  set3(head.pos_m, d->camera);
+  vk_visuals_light head = {.is_directional = 1};
+  for (int k = 0; k < 3; k++)
+    head.dir[k] = (float)-camera->R_world[3 * k + 2];
   set3(head.ambient, look->headlight_ambient);
   set3(head.diffuse, look->headlight_diffuse);
   set3(head.specular, look->headlight_specular);
@@ -400,7 +402,7 @@ static void draw_view(const vk_renderer *r, const vk_view *view, vk_canvas *canv
   for (int k = 0; k < 3; k++)
     d.camera[k] = (float)view->camera.p_world[k];
   lens l = lens_of(c, &view->camera);
-  plan_lights(&d);
+  plan_lights(&d, &view->camera);
   plan_sky(&d, &l);
   for (int i = 0; i < view->n_item; i++)
     d.n_item += plan_item(&d, &l, c->level_error_px, &view->item[i], &canvas->item[d.n_item]);
