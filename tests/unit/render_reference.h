@@ -61,9 +61,9 @@ static void ref_light(const vk_view *view, const vk_visuals_material *m, const d
                       const double n[3], double rgb[3])
 {
   const vk_visuals_look *look = view->look;
-  vk_visuals_light head = {.attenuation = {1, 0, 0}, .cutoff_deg = 180};
+  vk_visuals_light head = {.is_directional = 1};
   for (int k = 0; k < 3; k++) {
-    head.pos_m[k] = (float)view->camera.p_world[k];
+    head.dir[k] = (float)-view->camera.R_world[3 * k + 2];
     head.ambient[k] = look->headlight_ambient[k];
     head.diffuse[k] = look->headlight_diffuse[k];
     head.specular[k] = look->headlight_specular[k];
