@@ -107,13 +107,21 @@ static void compare(vk_demo_replay *out, const vk_env *env, const vk_demo *d, in
     worst = isnan(e) ? INFINITY : fmax(worst, e);
   }
   out->max_abs_qpos = fmax(out->max_abs_qpos, worst);
+  if (row <= 10)
+    out->max_abs_qpos_10 = out->max_abs_qpos;
+  if (row <= 50)
+    out->max_abs_qpos_50 = out->max_abs_qpos;
+  if (worst > 1e-6 && out->first_step_over_1e6 < 0)
+    out->first_step_over_1e6 = row;
   out->end_abs_qpos = worst;
 }
 
 vk_status vk_demo_replay_run(vk_demo_replay *out, const vk_demo *d, const vk_demo_info *info,
                              vk_env *env, bool from_state, vk_err *err)
 {
-  *out = (vk_demo_replay){.from_origin = d->is_origin_known && !from_state, .success_step = -1};
+  *out = (vk_demo_replay){.from_origin = d->is_origin_known && !from_state,
+                          .success_step = -1,
+                          .first_step_over_1e6 = -1};
   VK_TRY(vk_demo_fits_scene(d, vk_env_scene(env), err));
   VK_TRY(out->from_origin ? begin_origin(env, &d->origin, err) : begin_state(env, d, info, err));
   double *work = malloc(sizeof *work * (size_t)d->n_state);

@@ -43,6 +43,8 @@ typedef struct vk_demo_replay {
   int success_step; /* the first after which it did; -1: none */
   int n_differ;     /* states that are not the recorded ones, bit for bit (the first excepted where
                        it was put) */
+  double max_abs_qpos_10, max_abs_qpos_50; /* over so many steps */
+  int first_step_over_1e6;                 /* first step that ends more than 1e-6 off, -1: none */
   double max_abs_qpos; /* largest difference of a qpos from the recorded states, m and rad */
   double end_abs_qpos; /* at the last of them */
 } vk_demo_replay;

@@ -1,0 +1,561 @@
+/* cmd_demos.c - vlakit demos info|check|convert FILE...: files of demonstrations. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/progress.h"
+#include "core/signal.h"
+#include "core/thread.h"
+#include "rl/demo_convert.h"
+#include "sim/model_cache.h"
+
+typedef struct demos_args {
+  const char *task, *mask, *format, *align, *visuals, *out;
+  int64_t px;
+  bool has_pictures, drop_noops, from_state, is_px_given;
+} demos_args;
+
+static const char *const format_names[] = {"store", "hdf5", "openvla", NULL};
+static const char *const action_names[] = {"info", "check", "convert", NULL};
+static const demos_args defaults = {.align = "fixed", .px = VK_DEMO_PX};
+
+#define ARGS demos_args
+static const vk_opt opts[] = {
+    VK_OPT_STR(ARGS, "task", task, "TASK", "the files' task, where they do not tell it"),
+    VK_OPT_STR(ARGS, "mask", mask, "FILTER", "convert only what mask/FILTER of hdf5 lists"),
+    VK_OPT_FLAG(ARGS, "from-state", from_state,
+                "check: begin in states[0] with a new controller, as LIBERO's scripts do"),
+    VK_OPT_CHOICE(ARGS, "format", format, "store|hdf5|openvla", format_names,
+                  "convert to it (default: by the ending of --out, else hdf5)"),
+    VK_OPT_FLAG(ARGS, "pictures", has_pictures, "convert with pictures: the file's, or rendered"),
+    VK_OPT_I64_GIVEN(ARGS, "size", px, is_px_given, VK_RENDER_SIDE_MIN, VK_RENDER_SIDE_MAX, "N",
+                     "pixels", "side of the pictures (openvla: 256)"),
+    VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
+               "render anew with them (default for what has no pictures: as vlakit render)"),
+    VK_OPT_CHOICE(ARGS, "obs-align", align, "fixed|as-published", vk_obs_align_names,
+                  "convert: obs[t] before actions[t], or after it as in LIBERO's own files"),
+    VK_OPT_FLAG(ARGS, "drop-noops", drop_noops,
+                "convert without steps that move nothing, as OpenVLA's script does"),
+    VK_OPT_STR(ARGS, "out", out, "PATH", "convert: the file, or the folder for several"),
+    VK_OPT_END,
+};
+#undef ARGS
+
+/* What a demonstration is and what became of it. */
+typedef struct demo_row {
+  int number, n_step, n_noop;
+  bool is_read, success;
+  double noise;
+  bool is_replayed;
+  vk_demo_replay replay;
+  vk_err error;
+} demo_row;
+
+typedef struct file_row {
+  const char *path;
+  vk_demo_info info;
+  char task_id[VK_PACK_TASK_ID_SIZE];
+  int n, n_read, n_bad, n_state;
+  int64_t n_step, n_noop;
+  int n_success, n_replay_success, n_exact;
+  demo_row *demo;
+  vk_err error; /* of the file as a whole */
+} file_row;
+
+typedef struct job {
+  const demos_args *args;
+  const vk_cmd_call *call;
+  bool is_check;
+  vk_pack pack;
+  vk_pool *pool;
+  vk_log log;
+  vk_progress progress;
+} job;
+
+/* ---- reading ---- */
+
+static void note(demo_row *row, const vk_demo *d)
+{
+  row->is_read = true;
+  row->n_step = d->n_step;
+  row->success = d->success;
+  row->noise = d->noise;
+}
+
+/* What OpenVLA's script would leave out. */
+static int count_noops(vk_demo_file *file, int i)
+{
+  vk_demo d;
+  if (vk_demo_read(file, i, false, &d, NULL) != VK_OK)
+    return 0;
+  int n = vk_demo_drop_noops(&d);
+  vk_demo_free(&d);
+  return n;
+}
+
+/* Reads all demonstrations; those that break a rule are listed with it. demo [n] out, zeroed where
+ * it could not be read. */
+static vk_status read_all(file_row *f, vk_demo_file *file, vk_demo *demo, vk_err *err)
+{
+  for (int i = 0; i < f->n; i++) {
+    demo_row *row = &f->demo[i];
+    VK_TRY(vk_signal_check(err));
+    row->number = vk_demo_number(file, i);
+    vk_status st = vk_demo_read(file, i, false, &demo[i], &row->error);
+    if (st == VK_E_NOMEM || st == VK_E_INTERRUPTED) {
+      *err = row->error;
+      return st;
+    }
+    if (st != VK_OK) {
+      f->n_bad++;
+      continue;
+    }
+    note(row, &demo[i]);
+    row->n_noop = count_noops(file, i);
+    f->n_read++;
+    f->n_step += row->n_step;
+    f->n_noop += row->n_noop;
+    f->n_success += row->success;
+    f->n_state = demo[i].n_state;
+  }
+  return VK_OK;
+}
+
+/* ---- replaying ---- */
+
+typedef struct replays {
+  const job *j;
+  file_row *f;
+  const vk_demo *demo;
+  const vk_scene *scene;
+  vk_env **env; /* [n_thread] */
+} replays;
+
+static vk_status replay_one(replays *r, int i, int i_thread, vk_err *err)
+{
+  demo_row *row = &r->f->demo[i];
+  if (!r->env[i_thread]) {
+    VK_TRY(vk_env_new(&r->env[i_thread], r->scene, err));
+    vk_env_set_isa(r->env[i_thread], r->j->call->isa);
+  }
+  VK_TRY(vk_demo_replay_run(&row->replay, &r->demo[i], &r->f->info, r->env[i_thread],
+                            r->j->args->from_state, err));
+  row->is_replayed = true;
+  if (row->success && !row->replay.success)
+    return vk_fail(err, VK_E_MISMATCH,
+                   "%s: demo_%d does not replay to success from its %s; qpos ends %.2g off",
+                   r->f->path, row->number,
+                   row->replay.from_origin ? "beginning" : "recorded state",
+                   row->replay.end_abs_qpos);
+  return VK_OK;
+}
+
+static void run_replay(void *arg, int i, int i_thread)
+{
+  replays *r = arg;
+  demo_row *row = &r->f->demo[i];
+  if (row->is_read && !vk_interrupted() && replay_one(r, i, i_thread, &row->error) != VK_OK &&
+      !strstr(row->error.text, r->f->path))
+    vk_err_prefix(&row->error, "%s: demo_%d", r->f->path, row->number);
+  vk_progress_add((vk_progress *)&r->j->progress, 1);
+}
+
+static vk_status replay_all(job *j, file_row *f, const vk_demo *demo, uint32_t i_task, vk_err *err)
+{
+  char cache[VK_FS_PATH_MAX];
+  vk_scene *scene;
+  VK_TRY(vk_scene_new(&scene, &j->pack, i_task, vk_model_cache_dir(cache), err));
+  int n_thread = vk_pool_n_thread(j->pool);
+  replays r = {.j = j, .f = f, .demo = demo, .scene = scene};
+  r.env = calloc((size_t)n_thread, sizeof *r.env);
+  vk_status st = r.env ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for environments");
+  if (st == VK_OK) {
+    vk_pool_run(j->pool, run_replay, &r, f->n);
+    for (int i = 0; i < n_thread; i++)
+      vk_env_free(r.env[i]);
+    st = vk_signal_check(err);
+  }
+  free(r.env);
+  vk_scene_free(scene);
+  for (int i = 0; i < f->n; i++) {
+    demo_row *row = &f->demo[i];
+    f->n_bad += row->is_read && row->error.text[0];
+    f->n_replay_success += row->is_replayed && row->replay.success;
+    f->n_exact += row->is_replayed && row->replay.n_differ == 0;
+  }
+  return st;
+}
+
+static vk_status look_at(job *j, file_row *f, vk_demo_file *file, vk_err *err)
+{
+  uint32_t i_task = 0;
+  f->info = *vk_demo_info_get(file);
+  f->n = vk_demo_count(file);
+  f->demo = calloc((size_t)f->n + 1, sizeof *f->demo);
+  vk_demo *demo = calloc((size_t)f->n + 1, sizeof *demo);
+  vk_status st = VK_OK;
+  if (!f->demo || !demo) {
+    st = vk_fail(err, VK_E_NOMEM, "%s: no memory for %d demonstrations", f->path, f->n);
+    f->n = 0;
+    goto done;
+  }
+  VK_TRY_DONE(read_all(f, file, demo, err));
+  vk_status found = vk_demo_task_of_file(file, f->path, j->args->task, &j->pack, &i_task,
+                                         j->is_check || j->args->task ? err : NULL);
+  if (found == VK_OK)
+    vk_pack_task_id(&j->pack, &j->pack.task[i_task], f->task_id);
+  if (j->is_check || j->args->task)
+    VK_TRY_DONE(found);
+  if (j->is_check)
+    st = replay_all(j, f, demo, i_task, err);
+done:
+  for (int i = 0; demo && i < f->n; i++)
+    vk_demo_free(&demo[i]);
+  free(demo);
+  return st;
+}
+
+/* What a file cannot do is listed with it; anything else ends the command. */
+static vk_status look_at_file(job *j, file_row *f, vk_err *err)
+{
+  vk_demo_file *file;
+  vk_status st = vk_demo_open(&file, f->path, &f->error);
+  if (st == VK_OK) {
+    st = look_at(j, f, file, &f->error);
+    vk_demo_close(file);
+  }
+  if (st != VK_E_INTERRUPTED && st != VK_E_NOMEM && st != VK_E_USAGE)
+    return VK_OK;
+  *err = f->error;
+  return st;
+}
+
+/* ---- results ---- */
+
+static cJSON *demo_json(const demo_row *row, bool is_check)
+{
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddNumberToObject(o, "demo", row->number);
+  if (row->is_read) {
+    cJSON_AddNumberToObject(o, "n_step", row->n_step);
+    cJSON_AddBoolToObject(o, "success", row->success);
+    cJSON_AddNumberToObject(o, "noise", row->noise);
+    cJSON_AddNumberToObject(o, "n_noop", row->n_noop);
+  }
+  if (is_check && row->is_replayed) {
+    cJSON_AddStringToObject(o, "from", row->replay.from_origin ? "origin" : "state");
+    cJSON_AddBoolToObject(o, "replay_success", row->replay.success);
+    cJSON_AddNumberToObject(o, "n_differ", row->replay.n_differ);
+    cJSON_AddNumberToObject(o, "max_abs_qpos", row->replay.max_abs_qpos);
+  }
+  if (row->error.text[0])
+    cJSON_AddStringToObject(o, "error", row->error.text);
+  return o;
+}
+
+static cJSON *file_json(const file_row *f, bool is_check)
+{
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "file", f->path);
+  cJSON_AddStringToObject(o, "format", f->n ? vk_demo_layout_name(f->info.layout) : "");
+  cJSON_AddNumberToObject(o, "n_demo", f->n);
+  cJSON_AddNumberToObject(o, "n_step", (double)f->n_step);
+  cJSON_AddBoolToObject(o, "ok", !f->error.text[0] && f->n_bad == 0);
+  cJSON *errors = cJSON_AddArrayToObject(o, "errors");
+  if (f->error.text[0])
+    cJSON_AddItemToArray(errors, cJSON_CreateString(f->error.text));
+  for (int i = 0; i < f->n; i++)
+    if (f->demo[i].error.text[0])
+      cJSON_AddItemToArray(errors, cJSON_CreateString(f->demo[i].error.text));
+  if (f->n == 0)
+    return o;
+  cJSON_AddStringToObject(o, "task", f->task_id);
+  cJSON_AddStringToObject(o, "language", f->info.language);
+  cJSON_AddNumberToObject(o, "n_success", f->n_success);
+  cJSON_AddNumberToObject(o, "n_noop", (double)f->n_noop);
+  cJSON_AddNumberToObject(o, "n_state", f->n_state);
+  cJSON_AddNumberToObject(o, "picture_px", f->info.px);
+  cJSON_AddStringToObject(o, "obs_align", vk_obs_align_names[f->info.align]);
+  cJSON_AddBoolToObject(o, "obs_align_stated", f->info.is_align_stated);
+  cJSON_AddStringToObject(o, "visuals", f->info.visuals);
+  cJSON_AddStringToObject(o, "visuals_hash", f->info.visuals_hash);
+  cJSON_AddStringToObject(o, "pack_hash", f->info.pack_hash);
+  cJSON_AddStringToObject(o, "mujoco", f->info.mujoco);
+  if (is_check) {
+    cJSON_AddNumberToObject(o, "n_replay_success", f->n_replay_success);
+    cJSON_AddNumberToObject(o, "n_exact", f->n_exact);
+  }
+  cJSON *demos = cJSON_AddArrayToObject(o, "demos");
+  for (int i = 0; i < f->n; i++)
+    cJSON_AddItemToArray(demos, demo_json(&f->demo[i], is_check));
+  return o;
+}
+
+static void print_file(const file_row *f, bool is_check)
+{
+  printf("%s\n", f->path);
+  if (f->n > 0) {
+    printf("  %s, task %s: %s\n", vk_demo_layout_name(f->info.layout),
+           f->task_id[0] ? f->task_id : "not known",
+           f->info.language[0] ? f->info.language : "no instruction");
+    printf("  %d demonstrations, %d successes, %lld steps (%lld without motion), states of %d\n",
+           f->n, f->n_success, (long long)f->n_step, (long long)f->n_noop, f->n_state);
+    if (f->info.layout == VK_DEMO_STORE)
+      printf("  no pictures, all observations\n");
+    else
+      printf("  pictures of %d px%s%s, obs[t] %s actions[t]%s\n", f->info.px,
+             f->info.visuals[0] ? ", visuals " : "", f->info.visuals,
+             f->info.align == VK_OBS_FIXED ? "before" : "after",
+             f->info.is_align_stated ? "" : " (as the layout has it)");
+  }
+  if (is_check && f->n > 0 && !f->error.text[0])
+    printf("  replayed: %d of %d reach the goal, %d with the recorded states bit for bit\n",
+           f->n_replay_success, f->n, f->n_exact);
+  if (f->error.text[0])
+    printf("  error: %s\n", f->error.text);
+  for (int i = 0; i < f->n; i++)
+    if (f->demo[i].error.text[0])
+      printf("  error: %s\n", f->demo[i].error.text);
+}
+
+static vk_status print_files(const job *j, const file_row *f, int n, vk_err *err)
+{
+  int n_bad = 0;
+  const vk_err *first = NULL;
+  for (int i = 0; i < n; i++) {
+    n_bad += f[i].error.text[0] || f[i].n_bad > 0;
+    if (!first && f[i].error.text[0])
+      first = &f[i].error;
+    for (int k = 0; k < f[i].n && !first; k++)
+      first = f[i].demo[k].error.text[0] ? &f[i].demo[k].error : NULL;
+  }
+  if (j->call->common->json) {
+    cJSON *o = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(o, "files");
+    for (int i = 0; i < n; i++)
+      cJSON_AddItemToArray(files, file_json(&f[i], j->is_check));
+    vk_status st = vk_json_print(o, err);
+    cJSON_Delete(o);
+    VK_TRY(st);
+  } else {
+    for (int i = 0; i < n; i++)
+      print_file(&f[i], j->is_check);
+  }
+  if (!first)
+    return VK_OK;
+  return n == 1 ? vk_fail(err, first->code, "%s", first->text)
+                : vk_fail(err, first->code, "%d of %d files have faults; the first: %s", n_bad, n,
+                          first->text);
+}
+
+static vk_status look(job *j, const char *const *path, int n, vk_err *err)
+{
+  file_row *f = calloc((size_t)n, sizeof *f);
+  if (!f)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d files", n);
+  vk_status st = VK_OK;
+  vk_progress_init(&j->progress, j->call->common->quiet ? NULL : &j->log, "demos", "demonstrations",
+                   0, 0);
+  for (int i = 0; i < n && st == VK_OK; i++) {
+    f[i].path = path[i];
+    st = look_at_file(j, &f[i], err);
+  }
+  vk_progress_fini(&j->progress);
+  if (st == VK_OK)
+    st = print_files(j, f, n, err);
+  for (int i = 0; i < n; i++)
+    free(f[i].demo);
+  free(f);
+  return st;
+}
+
+/* ---- converting ---- */
+
+static bool ends_in(const char *text, const char *end)
+{
+  size_t n = strlen(text), n_end = strlen(end);
+  return n > n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+static bool is_file_path(const char *path)
+{
+  return ends_in(path, ".npz") || ends_in(path, ".hdf5") || ends_in(path, ".h5");
+}
+
+static vk_status choose_layout(const demos_args *a, vk_demo_convert_config *c, vk_err *err)
+{
+  const char *format = a->format ? a->format : ends_in(a->out, ".npz") ? "store" : "hdf5";
+  c->layout = strcmp(format, "store") == 0  ? VK_DEMO_STORE
+              : strcmp(format, "hdf5") == 0 ? VK_DEMO_PUBLISHED
+                                            : VK_DEMO_REGENERATED;
+  c->align = strcmp(a->align, "fixed") == 0 ? VK_OBS_FIXED : VK_OBS_AS_PUBLISHED;
+  if (c->layout != VK_DEMO_PUBLISHED && c->align != VK_OBS_FIXED)
+    return vk_fail(err, VK_E_USAGE, "--obs-align as-published is for --format hdf5");
+  if (c->layout == VK_DEMO_STORE && a->has_pictures)
+    return vk_fail(err, VK_E_USAGE, "--pictures: a store holds none; take --format hdf5");
+  c->px = !a->has_pictures                                     ? 0
+          : a->is_px_given || c->layout != VK_DEMO_REGENERATED ? (int)a->px
+                                                               : 256;
+  return VK_OK;
+}
+
+/* OUT, or OUT/NAME with the ending of the format. */
+static vk_status out_path(const job *j, const char *from, const vk_demo_convert_config *c, int n,
+                          char out[VK_FS_PATH_MAX], vk_err *err)
+{
+  const char *to = j->args->out;
+  if (n == 1 && is_file_path(to)) {
+    snprintf(out, VK_FS_PATH_MAX, "%s", to);
+  } else {
+    const char *slash = strrchr(from, '/'), *base = slash ? slash + 1 : from;
+    const char *dot = strrchr(base, '.');
+    char name[512];
+    snprintf(name, sizeof name, "%.*s.%s", dot ? (int)(dot - base) : (int)strlen(base), base,
+             c->layout == VK_DEMO_STORE ? "npz" : "hdf5");
+    VK_TRY(vk_fs_make_dirs(to, err));
+    VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, to, name, err));
+  }
+  if (access(out, F_OK) == 0)
+    return vk_fail(err, VK_E_USAGE, "--out: %s is there already; take another path, or remove it",
+                   out);
+  return VK_OK;
+}
+
+static void count_one(void *arg)
+{
+  vk_progress_add(arg, 1);
+}
+
+static vk_status print_converted(const job *j, cJSON *files, const char *from, const char *to,
+                                 const vk_demo_convert_stats *s)
+{
+  if (!j->call->common->json) {
+    printf("%s -> %s: %d demonstrations, %lld steps, %.2f MB", from, to, s->n_demo,
+           (long long)s->n_step, (double)s->n_byte / 1e6);
+    if (j->args->drop_noops)
+      printf(", %lld steps without motion left out", (long long)s->n_noop);
+    printf("\n");
+    return VK_OK;
+  }
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "file", from);
+  cJSON_AddStringToObject(o, "out", to);
+  cJSON_AddNumberToObject(o, "n_demo", s->n_demo);
+  cJSON_AddNumberToObject(o, "n_step", (double)s->n_step);
+  cJSON_AddNumberToObject(o, "n_noop", (double)s->n_noop);
+  cJSON_AddNumberToObject(o, "n_rendered", s->n_rendered);
+  cJSON_AddNumberToObject(o, "n_repeated", s->n_repeated);
+  cJSON_AddNumberToObject(o, "bytes", (double)s->n_byte);
+  cJSON_AddItemToArray(files, o);
+  return VK_OK;
+}
+
+static vk_status convert_files(job *j, vk_demo_convert_config *c, const char *const *path, int n,
+                               cJSON *files, vk_err *err)
+{
+  for (int i = 0; i < n; i++) {
+    char to[VK_FS_PATH_MAX];
+    vk_demo_convert_stats stats;
+    VK_TRY(out_path(j, path[i], c, n, to, err));
+    vk_status st = vk_demo_convert(c, path[i], to, &stats, err);
+    if (st != VK_OK)
+      return strstr(err->text, path[i]) ? st : vk_err_prefix(err, "%s", path[i]);
+    VK_TRY(print_converted(j, files, path[i], to, &stats));
+  }
+  return VK_OK;
+}
+
+static vk_status convert(job *j, const char *const *path, int n, vk_err *err)
+{
+  const demos_args *a = j->args;
+  char cache[VK_FS_PATH_MAX];
+  vk_visuals visuals = {0};
+  vk_demo_convert_config c = {.pack = &j->pack,
+                              .cache_dir = vk_model_cache_dir(cache),
+                              .pool = j->pool,
+                              .isa = j->call->isa,
+                              .drop_noops = a->drop_noops,
+                              .mask = a->mask,
+                              .task = a->task,
+                              .progress = count_one,
+                              .arg = &j->progress};
+  if (!a->out)
+    return vk_fail(err, VK_E_USAGE, "convert needs --out, a file or for several a folder");
+  VK_TRY(choose_layout(a, &c, err));
+  VK_TRY(vk_demo_can_write(c.layout, err));
+  if (c.px > 0) {
+    c.is_default_visuals = !a->visuals;
+    VK_TRY(vk_visuals_open(&visuals, a->visuals, &j->pack, err));
+    c.visuals = &visuals;
+  }
+  cJSON *top = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(top, "files");
+  vk_progress_init(&j->progress, j->call->common->quiet ? NULL : &j->log, "convert",
+                   "demonstrations", 0, 0);
+  vk_status st = convert_files(j, &c, path, n, files, err);
+  vk_progress_fini(&j->progress);
+  if (st == VK_OK && j->call->common->json)
+    st = vk_json_print(top, err);
+  cJSON_Delete(top);
+  vk_visuals_close(&visuals);
+  return st;
+}
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  const char *action = call->positional[0];
+  int i_action = 0;
+  while (action_names[i_action] && strcmp(action, action_names[i_action]) != 0)
+    i_action++;
+  if (!action_names[i_action])
+    return vk_opt_fail_name(err, "action", action, action_names);
+  if (call->n_positional < 2)
+    return vk_fail(err, VK_E_USAGE, "%s needs a FILE of demonstrations", action);
+  job j = {.args = call->args, .call = call, .is_check = strcmp(action, "check") == 0};
+  vk_log_init(&j.log, stderr);
+  vk_status st = vk_pack_open(&j.pack, call->common->pack, err);
+  if (st == VK_OK)
+    st = vk_pool_new(&j.pool, (int)call->common->n_thread, err);
+  if (st == VK_OK)
+    st = strcmp(action, "convert") == 0
+             ? convert(&j, call->positional + 1, call->n_positional - 1, err)
+             : look(&j, call->positional + 1, call->n_positional - 1, err);
+  vk_pool_free(j.pool);
+  vk_log_fini(&j.log);
+  vk_pack_close(&j.pack);
+  return st;
+}
+
+const vk_cmd vk_cmd_demos = {
+    .name = "demos",
+    .summary = "show, check and convert files of demonstrations",
+    .synopsis = "info|check|convert FILE... [options]",
+    .description =
+        "Reads stores (.npz) and LIBERO's HDF5: files of vlakit collect, those that LIBERO "
+        "publishes or its script writes, and OpenVLA's regenerated ones. Each is held against the "
+        "rules of its format; what breaks one is listed with the demonstration and the rule.\n\n"
+        "  info     what is in them\n"
+        "  check    also: does every success replay to success, open loop with the executed\n"
+        "           actions? From the beginning of its episode where the file tells it (our own\n"
+        "           do; all states must then come out), else from states[0] as LIBERO does\n"
+        "  convert  writes them in another format, with pictures or without, numbered anew\n\n"
+        "In LIBERO's files obs[t] is what actions[t] led to, one step late. Converting with "
+        "--obs-align fixed (the default) pairs each action with the observation before it, which "
+        "costs the first step of each demonstration where nothing was observed before it. What "
+        "pictures show is simulated anew where the file tells how its episodes began; otherwise "
+        "pictures are of the recorded states. OpenVLA's script simulates what is left when it "
+        "drops steps without motion, --drop-noops leaves the others as they were recorded.",
+    .examples =
+        "  vlakit demos info demos/*/*.npz\n"
+        "  vlakit demos check bowl_demo.hdf5\n"
+        "  vlakit demos convert demos/libero_goal/*.npz --pictures --out hdf5\n"
+        "  vlakit demos convert published_demo.hdf5 --drop-noops --pictures --out fixed.hdf5\n",
+    .opts = opts,
+    .args_size = sizeof(demos_args),
+    .args_default = &defaults,
+    .n_positional_min = 1,
+    .n_positional_max = -1,
+    .run = run,
+};
