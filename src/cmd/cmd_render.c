@@ -11,6 +11,7 @@
 #include "core/npy.h"
 #include "core/signal.h"
 #include "core/sys.h"
+#include "rl/demo_convert.h"
 #include "rl/start.h"
 #include "sim/model_cache.h"
 #include "sim/render.h"
@@ -19,8 +20,8 @@ enum { VIEWS_MAX = 2, ROWS_MAX = 1000 };
 static const char *const both_views[VIEWS_MAX] = {"agentview", "robot0_eye_in_hand"};
 
 typedef struct render_args {
-  const char *task, *rows, *state, *camera, *visuals, *protocol, *out;
-  int64_t row, size, n_sample, n_wait;
+  const char *task, *rows, *state, *demo, *camera, *visuals, *protocol, *out;
+  int64_t row, size, n_sample, n_wait, i_demo, i_step;
   bool has_row, has_wait;
 } render_args;
 
@@ -33,6 +34,11 @@ static const vk_opt opts[] = {
     VK_OPT_STR(render_args, "rows", rows, "A-B", "contact sheet of init rows A to B"),
     VK_OPT_STR(render_args, "state", state, "FILE",
                "state to show, .npy: [time, qpos, qvel], or a picture state"),
+    VK_OPT_STR(render_args, "demo", demo, "FILE",
+               "demonstrations (.npz, .hdf5) of which to show one"),
+    VK_OPT_I64(render_args, "demo-index", i_demo, 0, INT_MAX, "N", NULL, "which: demo_N"),
+    VK_OPT_I64(render_args, "step", i_step, 0, INT_MAX, "N", NULL,
+               "what was observed before its step N"),
     VK_OPT_STR(render_args, "camera", camera, "CAMERA",
                "camera of the scene, or both: agentview and eye in hand side by side"),
     VK_OPT_I64(render_args, "size", size, VK_RENDER_SIDE_MIN, VK_RENDER_SIDE_MAX, "N", "pixels",
@@ -60,6 +66,7 @@ typedef struct job {
   vk_visuals visuals;
   vk_scene *scene;
   vk_stage *stage;
+  vk_demo demo; /* of --demo */
   int first_row, n_picture, n_view;
   int camera[VIEWS_MAX];
   double *state;     /* [n_picture, vk_picture_n_state] */
@@ -93,16 +100,18 @@ static vk_status parse_rows(job *j, vk_err *err)
 
 static vk_status check_args(const render_args *a, vk_err *err)
 {
-  if (!a->task)
+  if (!a->task && !a->demo)
     return vk_fail(err, VK_E_USAGE, "--task is missing: `vlakit tasks` lists them");
   if (!a->out)
     return vk_fail(err, VK_E_USAGE, "--out FILE.png is missing");
   if (a->n_sample != 1 && a->n_sample != 4)
     return vk_fail(err, VK_E_USAGE, "--samples %d: expected 1 or 4", (int)a->n_sample);
-  if (a->has_row + (a->rows != NULL) + (a->state != NULL) > 1)
-    return vk_fail(err, VK_E_USAGE, "give one of --row, --rows and --state");
-  if (a->state && a->has_wait)
+  if (a->has_row + (a->rows != NULL) + (a->state != NULL) + (a->demo != NULL) > 1)
+    return vk_fail(err, VK_E_USAGE, "give one of --row, --rows, --state and --demo");
+  if ((a->state || a->demo) && a->has_wait)
     return vk_fail(err, VK_E_USAGE, "--wait is for init rows: a state is shown as it is");
+  if (!a->demo && (a->i_demo || a->i_step))
+    return vk_fail(err, VK_E_USAGE, "--demo-index and --step are for --demo FILE");
   return VK_OK;
 }
 
@@ -179,6 +188,38 @@ static vk_status read_state(job *j, vk_err *err)
   return st;
 }
 
+/* The file with the demonstration that is shown, and its task. */
+static vk_status open_demo(job *j, uint32_t *i_task, vk_err *err)
+{
+  vk_demo_file *file;
+  const render_args *a = j->args;
+  VK_TRY(vk_demo_open(&file, a->demo, err));
+  vk_status st = vk_demo_task_of_file(file, a->demo, a->task, &j->pack, i_task, err);
+  int n = vk_demo_count(file), i = 0;
+  while (i < n && vk_demo_number(file, i) != a->i_demo)
+    i++;
+  if (st == VK_OK && i == n)
+    st = vk_fail(err, VK_E_USAGE, "--demo-index: %s has no demo_%d, the last of %d is demo_%d",
+                 a->demo, (int)a->i_demo, n, vk_demo_number(file, n - 1));
+  if (st == VK_OK)
+    st = vk_demo_read(file, i, false, &j->demo, err);
+  vk_demo_close(file);
+  return st;
+}
+
+static vk_status take_demo(job *j, vk_err *err)
+{
+  VK_TRY(vk_demo_fits_scene(&j->demo, j->scene, err));
+  if (!j->demo.picture_state && j->demo.is_origin_known) { /* HDF5: the episode once more */
+    vk_demo again;
+    VK_TRY(vk_env_new(&j->env[0], j->scene, err));
+    VK_TRY(vk_demo_repeat(&again, &j->demo, j->env[0], err));
+    vk_demo_free(&j->demo);
+    j->demo = again;
+  }
+  return vk_demo_picture_row(&j->demo, j->scene, (int)j->args->i_step, j->state, err);
+}
+
 /* ---- the sheet ---- */
 
 /* Columns of a sheet of n pictures, about 8 to 5. */
@@ -242,20 +283,27 @@ static vk_status find_cameras(job *j, vk_err *err)
   return VK_OK;
 }
 
-static vk_status open_task(job *j, const vk_common_args *common, vk_err *err)
+static vk_status find_task(job *j, uint32_t *i_task, vk_err *err)
 {
-  char cache[VK_FS_PATH_MAX];
-  VK_TRY(vk_pack_open(&j->pack, common->pack, err));
-  uint32_t *task = calloc(j->pack.n_task + 1, sizeof *task), n = 0, i_task;
+  uint32_t *task = calloc(j->pack.n_task + 1, sizeof *task), n = 0;
   if (!task)
     return vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", j->pack.n_task);
   vk_status st = vk_pack_find_tasks(&j->pack, j->args->task, task, &n, err);
-  i_task = task[0];
+  *i_task = task[0];
   free(task);
   VK_TRY(st);
   if (n != 1)
     return vk_fail(err, VK_E_USAGE, "--task %s names %u tasks, expected one such as %s/0",
-                   j->args->task, n, vk_pack_suite_of(&j->pack, &j->pack.task[i_task]));
+                   j->args->task, n, vk_pack_suite_of(&j->pack, &j->pack.task[*i_task]));
+  return VK_OK;
+}
+
+static vk_status open_task(job *j, const vk_common_args *common, vk_err *err)
+{
+  char cache[VK_FS_PATH_MAX];
+  uint32_t i_task;
+  VK_TRY(vk_pack_open(&j->pack, common->pack, err));
+  VK_TRY(j->args->demo ? open_demo(j, &i_task, err) : find_task(j, &i_task, err));
   VK_TRY(vk_scene_new(&j->scene, &j->pack, i_task, vk_model_cache_dir(cache), err));
   VK_TRY(vk_visuals_open(&j->visuals, j->args->visuals, &j->pack, err));
   VK_TRY(vk_stage_new(&j->stage, j->scene, &j->visuals, err));
@@ -283,6 +331,7 @@ static void fini(job *j)
   free(j->status);
   free(j->error);
   free(j->pixel);
+  vk_demo_free(&j->demo);
   vk_stage_free(j->stage);
   vk_visuals_close(&j->visuals);
   vk_scene_free(j->scene);
@@ -324,7 +373,9 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   VK_TRY_DONE(vk_pool_new(&j.pool, (int)call->common->n_thread, err));
   VK_TRY_DONE(open_task(&j, call->common, err));
   VK_TRY_DONE(allocate(&j, err));
-  VK_TRY_DONE(args->state ? read_state(&j, err) : make_rows(&j, err));
+  VK_TRY_DONE(args->state  ? read_state(&j, err)
+              : args->demo ? take_demo(&j, err)
+                           : make_rows(&j, err));
   VK_TRY_DONE(draw(&j, err));
   VK_TRY_DONE(vk_image_write(args->out, j.pixel, j.width, j.height, 3, err));
   st = print_result(&j, call->common->json, err);
