@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/replay_demo.h"
 #include "core/json.h"
 #include "core/progress.h"
 #include "core/signal.h"
@@ -27,7 +28,7 @@ static const uint64_t max_file_bytes = 1u << 30;
 
 typedef struct replay_job {
   const vk_pack *pack;
-  const char *const *file;
+  vk_replay_item *item; /* [n] */
   int n;
   vk_isa isa;
   bool each_step;
@@ -43,7 +44,16 @@ static vk_status replay_file(const replay_job *job, int i, vk_err *err)
   vk_scene *scene = NULL;
   uint32_t i_task;
   VK_TRY(vk_signal_check(err));
-  vk_status st = vk_npz_read(&rec, job->file[i], max_file_bytes, err);
+  const vk_replay_item *item = &job->item[i];
+  vk_status st;
+  if (item->status != VK_OK && err)
+    *err = item->error;
+  VK_TRY(item->status);
+  if (item->demo.n_step > 0) {
+    st = vk_replay_demo(&job->result[i], item, job->pack, job->isa, err);
+    return st == VK_OK ? st : vk_err_prefix(err, "%s: demo_%d", item->file, item->demo.number);
+  }
+  st = vk_npz_read(&rec, job->item[i].file, max_file_bytes, err);
   if (st != VK_OK)
     return st;
   VK_TRY_DONE(vk_replay_task(&rec, job->pack, &i_task, err));
@@ -53,7 +63,7 @@ done:
   vk_scene_free(scene);
   vk_npz_free(&rec);
   if (st != VK_OK)
-    return vk_err_prefix(err, "%s", job->file[i]);
+    return vk_err_prefix(err, "%s", job->item[i].file);
   return st;
 }
 
@@ -70,10 +80,12 @@ static void add_number(cJSON *object, const char *key, double value)
                         isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
 }
 
-static cJSON *result_json(const char *file, const vk_replay *r)
+static cJSON *result_json(const vk_replay_item *item, const vk_replay *r)
 {
   cJSON *o = cJSON_CreateObject();
-  cJSON_AddStringToObject(o, "file", file);
+  cJSON_AddStringToObject(o, "file", item->file);
+  if (item->demo.n_step > 0)
+    cJSON_AddNumberToObject(o, "demo", item->demo.number);
   cJSON_AddStringToObject(o, "task", r->task);
   add_number(o, "n_step", r->n_step);
   add_number(o, "reset_max_abs", r->reset_max_abs);
@@ -117,11 +129,18 @@ static void print_table(const replay_job *job)
   for (int i = 0; i < job->n; i++) {
     const vk_replay *r = &job->result[i];
     if (job->status[i] != VK_OK) {
-      printf("%-24s error: %s\n", base_name(job->file[i]), job->error[i].text);
+      printf("%-24s error: %s\n", base_name(job->item[i].file), job->error[i].text);
       continue;
     }
-    printf("%-24s %5d %8.1e %8.1e %8.1e %8.1e %8s ", base_name(job->file[i]), r->n_step,
-           r->reset_max_abs, r->max_abs_qpos_10, r->max_abs_qpos_50, r->max_abs_qpos,
+    const vk_replay_item *item = &job->item[i];
+    char name[100];
+    if (item->demo.n_step > 0)
+      snprintf(name, sizeof name, "%.16s%s demo_%d", base_name(item->file),
+               strlen(base_name(item->file)) > 16 ? "..." : "", item->demo.number);
+    else
+      snprintf(name, sizeof name, "%s", base_name(item->file));
+    printf("%-24s %5d %8.1e %8.1e %8.1e %8.1e %8s ", name, r->n_step, r->reset_max_abs,
+           r->max_abs_qpos_10, r->max_abs_qpos_50, r->max_abs_qpos,
            r->n_success_differs ? "differs" : "equal");
     if (r->has_each_step)
       printf("%9.4f  ", r->share_each_step_1e9);
@@ -137,8 +156,9 @@ static vk_status print_results(const replay_job *job, bool as_json, vk_err *err)
   }
   cJSON *top = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(top, "files");
   for (int i = 0; i < job->n; i++)
-    cJSON_AddItemToArray(files, job->status[i] == VK_OK ? result_json(job->file[i], &job->result[i])
-                                                        : error_json(job->file[i], &job->error[i]));
+    cJSON_AddItemToArray(files, job->status[i] == VK_OK
+                                    ? result_json(&job->item[i], &job->result[i])
+                                    : error_json(job->item[i].file, &job->error[i]));
   vk_status st = vk_json_print(top, err);
   cJSON_Delete(top);
   return st;
@@ -182,24 +202,20 @@ static vk_status replay_all(replay_job *job, const vk_common_args *common, vk_er
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
   const replay_args *args = call->args;
-  int n = call->n_positional;
   vk_pack pack = {0};
-  replay_job job = {.pack = &pack,
-                    .file = call->positional,
-                    .n = n,
-                    .isa = call->isa,
-                    .each_step = args->each_step};
-  job.result = calloc((size_t)n, sizeof *job.result);
-  job.status = calloc((size_t)n, sizeof *job.status);
-  job.error = calloc((size_t)n, sizeof *job.error);
-  vk_status st = VK_OK;
-  if (!job.result || !job.status || !job.error) {
-    st = vk_fail(err, VK_E_NOMEM, "no memory for %d recordings", n);
-    goto done;
-  }
+  replay_job job = {.pack = &pack, .isa = call->isa, .each_step = args->each_step};
+  vk_status st;
   VK_TRY_DONE(vk_pack_open(&pack, call->common->pack, err));
+  VK_TRY_DONE(
+      vk_replay_items_new(&job.item, &job.n, call->positional, call->n_positional, &pack, err));
+  job.result = calloc((size_t)job.n, sizeof *job.result);
+  job.status = calloc((size_t)job.n, sizeof *job.status);
+  job.error = calloc((size_t)job.n, sizeof *job.error);
+  if (!job.result || !job.status || !job.error)
+    VK_TRY_DONE(vk_fail(err, VK_E_NOMEM, "no memory for %d recordings", job.n));
   st = replay_all(&job, call->common, err);
 done:
+  vk_replay_items_free(job.item, job.n);
   vk_pack_close(&pack);
   free(job.result);
   free(job.status);
@@ -219,6 +235,10 @@ const vk_cmd vk_cmd_replay = {
         "Differences are of joint positions, in m and rad. Contacts amplify rounding: after a "
         "grasp, 1e-3 is what the Python benchmark itself shows when its arm starts 1e-13 away. "
         "With --each-step every step also starts from the recorded state before it.\n\n"
+        "Files of demonstrations (vlakit collect, LIBERO's .hdf5) are replayed one by one, from "
+        "where "
+        "their episodes began when they tell it, else from their first state: `vlakit demos` says "
+        "more of them.\n\n"
         "A file that cannot be replayed is listed with the reason, the others are replayed, and "
         "the exit code is 1.",
     .examples = "  vlakit replay libero_goal_00.npz\n  vlakit replay --each-step *.npz --json\n",
