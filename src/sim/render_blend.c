@@ -7,6 +7,7 @@
 
 typedef struct veil {
   const vk_draw *d;
+  const vk_grid *g;
   vi record;
   float alpha;
 } veil;
@@ -17,17 +18,15 @@ static inline vi mix(vi a, vi b, float alpha)
   return to_int(to_float(a) * (1 - alpha) + to_float(b) * alpha + 0.5f);
 }
 
-static inline bool blend_block(void *arg, size_t block, vi inside, vf z, vf x, vf y)
+static inline bool blend_block(void *arg, size_t block, vi inside, vf z, int bx, int by)
 {
   const veil *v = arg;
   const vk_draw *d = v->d;
   vi seen = inside & (z >= load(d->canvas->depth + block * VK_LANES));
   if (!bits_of(seen))
     return false;
-  if (d->n_sample > 1) { /* at the pixels' centres */
-    x = to_float(to_int(x)) + 0.5f;
-    y = to_float(to_int(y)) + 0.5f;
-  }
+  vf x, y;
+  centres_of(v->g, bx, by, &x, &y);
   uint32_t *to = d->canvas->colour + block * VK_LANES;
   vi old = load_i(to), new = (vi)VK_KERNEL(vk_shade_lanes)(d, v->record, true, x, y);
   vi out = splat_i((int32_t)0xff000000);
@@ -39,7 +38,7 @@ static inline bool blend_block(void *arg, size_t block, vi inside, vf z, vf x, v
 
 static void blend_item(vk_draw *d, const vk_grid *g, const vk_draw_item *item)
 {
-  veil v = {.d = d, .alpha = item->material->rgba[3]};
+  veil v = {.d = d, .g = g, .alpha = item->material->rgba[3]};
   v.alpha = v.alpha > 0 ? (v.alpha < 1 ? v.alpha : 1) : 0;
   for (int i = item->hit; i < item->hit + item->n_hit; i++) {
     v.record = splat_i((int32_t)d->canvas->record_of[i]);

@@ -11,6 +11,17 @@ static inline vf row_times(const float m[4], vf x, vf y, vf z)
   return m[0] * x + m[1] * y + m[2] * z + m[3];
 }
 
+/* Which planes of the view a vertex is outside of. */
+static inline vi sides_of(const vk_draw *d, vf xw, vf yw, vf w)
+{
+  vi s = (w < splat(d->near_m)) & 1;
+  s |= (w > splat(d->far_m)) & 2;
+  s |= (xw < splat(0)) & 4;
+  s |= (xw > (float)d->width * w) & 8;
+  s |= (yw < splat(0)) & 16;
+  return s | ((yw > (float)d->height * w) & 32);
+}
+
 static void transform(const vk_draw *d, const vk_draw_item *item)
 {
   size_t n = item->n_vertex_padded;
@@ -23,44 +34,123 @@ static void transform(const vk_draw *d, const vk_draw_item *item)
     vf iw = 1.0f / w, sx = xw * iw, sy = yw * iw;
     vi ok = (w >= splat(d->near_m)) & (w <= splat(d->far_m)) & (abs_f(sx) < splat(VK_GUARD_PX)) &
             (abs_f(sy) < splat(VK_GUARD_PX));
-    vf out[4] = {(vf)floor_i(select_f(ok, sx * 256.0f + 0.5f, splat(0))),
-                 (vf)floor_i(select_f(ok, sy * 256.0f + 0.5f, splat(0))),
-                 select_f(ok, iw, splat(-1)), splat(0)};
+    vf out[4] = {sx, sy, iw, splat(0)};
+    if (bits_of(ok) != 0xff) {
+      out[0] = select_f(ok, sx, splat(0));
+      out[1] = select_f(ok, sy, splat(0));
+      out[2] = select_f(ok, iw, splat(-1));
+      out[3] = (vf)sides_of(d, xw, yw, w);
+    }
+    out[0] = (vf)floor_i(out[0] * 256.0f + 0.5f);
+    out[1] = (vf)floor_i(out[1] * 256.0f + 0.5f);
     untranspose4(out, (float *)(void *)(d->canvas->vertex + i), 4);
   }
 }
 
 /* ---- triangles ----------------------------------------------------------------------------- */
 
-/* Eight triangles: bits of those that face the camera and may cover a sample, or must be clipped.
+/* Eight triangles. */
+typedef struct octet {
+  vi x[3], y[3];
+  vf iw[3];
+  vi px0, px1, py0, py1;
+  vf zx, zy, lo, hi;
+  unsigned keep, clip; /* bits: which may cover a sample, which have to be clipped first */
+} octet;
+
+/* Of those with at most 2 x 2 pixels in reach: whether one's centre is inside. dx, dy: the edges.
  */
-static inline unsigned set_up(const vk_draw *d, const vk_grid *g, const uint32_t *index,
-                              size_t stride)
+static inline vi covers_few(const octet *o, const vi dx[3], const vi dy[3])
 {
-  vf c[3][4];
+  vi e[3], ax[3], by[3], any = splat_i(0), has_x = o->px1 > o->px0, has_y = o->py1 > o->py0;
+  for (int k = 0; k < 3; k++) { /* as edges_of */
+    vi a = 0 - dy[k], b = dx[k];
+    vi bias = ~((a > 0) | ((a == 0) & (b < 0)));
+    e[k] = (o->px0 * 256 + 128 - o->x[k]) * a + (o->py0 * 256 + 128 - o->y[k]) * b + bias;
+    ax[k] = e[k] + a * 256;
+    by[k] = b * 256;
+  }
+  any |= (e[0] | e[1] | e[2]) >= 0;
+  any |= ((ax[0] | ax[1] | ax[2]) >= 0) & has_x;
+  any |= (((e[0] + by[0]) | (e[1] + by[1]) | (e[2] + by[2])) >= 0) & has_y;
+  any |= (((ax[0] + by[0]) | (ax[1] + by[1]) | (ax[2] + by[2])) >= 0) & has_x & has_y;
+  return any;
+}
+
+static inline void load_corners(const vk_draw *d, const uint32_t *index, size_t stride, octet *o,
+                                vi sides[3])
+{
   for (size_t k = 0; k < 3; k++) {
     const float *row[VK_LANES];
+    vf c[4];
     for (size_t i = 0; i < VK_LANES; i++)
       row[i] = (const float *)(const void *)(d->canvas->vertex + index[k * stride + i]);
-    transpose4(row, c[k]);
+    transpose4(row, c);
+    o->x[k] = (vi)c[0];
+    o->y[k] = (vi)c[1];
+    o->iw[k] = c[2];
+    sides[k] = (vi)c[3];
   }
-  vi xa = (vi)c[0][0], xb = (vi)c[1][0], xc = (vi)c[2][0];
-  vi ya = (vi)c[0][1], yb = (vi)c[1][1], yc = (vi)c[2][1];
-  vi must_clip = (vi)c[0][2] | (vi)c[1][2] | (vi)c[2][2];
-  vi x0 = min_i(min_i(xa, xb), xc), x1 = max_i(max_i(xa, xb), xc);
-  vi y0 = min_i(min_i(ya, yb), yc), y1 = max_i(max_i(ya, yb), yc);
-  vi px0 = max_i((x0 + (255 - g->last)) >> 8, splat_i(0));
-  vi py0 = max_i((y0 + (255 - g->last)) >> 8, splat_i(0));
-  vi px1 = min_i((x1 - g->first) >> 8, splat_i(g->x_max));
-  vi py1 = min_i((y1 - g->first) >> 8, splat_i(g->y_max));
-  vi dx1 = xb - xa, dy1 = yb - ya, dx2 = xc - xa, dy2 = yc - ya;
+}
+
+static inline void set_up(const vk_draw *d, const vk_grid *g, const uint32_t *index, size_t stride,
+                          octet *o)
+{
+  vi sides[3];
+  load_corners(d, index, stride, o, sides);
+  const vi *x = o->x, *y = o->y;
+  vi x0 = min_i(min_i(x[0], x[1]), x[2]), x1 = max_i(max_i(x[0], x[1]), x[2]);
+  vi y0 = min_i(min_i(y[0], y[1]), y[2]), y1 = max_i(max_i(y[0], y[1]), y[2]);
+  o->px0 = max_i((x0 + (255 - g->last)) >> 8, splat_i(0));
+  o->py0 = max_i((y0 + (255 - g->last)) >> 8, splat_i(0));
+  o->px1 = min_i((x1 - g->first) >> 8, splat_i(g->x_max));
+  o->py1 = min_i((y1 - g->first) >> 8, splat_i(g->y_max));
+  vi dx[3] = {x[1] - x[0], x[2] - x[1], x[0] - x[2]};
+  vi dy[3] = {y[1] - y[0], y[2] - y[1], y[0] - y[2]};
   /* Exact for small triangles, which are nearly all; of others what is surely not positive goes. */
   vi is_small = (x1 - x0 <= VK_SMALL) & (y1 - y0 <= VK_SMALL);
-  vi area = (vi)((vu)dx1 * (vu)dy2 - (vu)dx2 * (vu)dy1);
-  vf p = to_float(dx1) * to_float(dy2), q = to_float(dx2) * to_float(dy1);
-  vi faces = select_i(is_small, area > 0, p - q > (abs_f(p) + abs_f(q)) * -1e-6f);
-  vi keep = faces & (px0 <= px1) & (py0 <= py1);
-  return bits_of(select_i(must_clip < 0, splat_i(-1), keep));
+  vi exact = (vi)((vu)dx[2] * (vu)dy[0] - (vu)dx[0] * (vu)dy[2]);
+  vf fx1 = to_float(dx[0]), fy1 = to_float(dy[0]), fx2 = to_float(0 - dx[2]),
+     fy2 = to_float(0 - dy[2]);
+  vf p = fx1 * fy2, q = fx2 * fy1, area = select_f(is_small, to_float(exact), p - q);
+  vi faces = select_i(is_small, exact > 0, area > (abs_f(p) + abs_f(q)) * -1e-6f);
+  vi must_clip = ((vi)o->iw[0] | (vi)o->iw[1] | (vi)o->iw[2]) < 0;
+  vi keep = faces & (o->px0 <= o->px1) & (o->py0 <= o->py1) & ~must_clip;
+  o->clip = bits_of(must_clip & ((sides[0] & sides[1] & sides[2]) == 0));
+  o->keep = bits_of(keep);
+  if (g->first == g->last && o->keep) {
+    vi is_few = is_small & (o->px1 - o->px0 < 2) & (o->py1 - o->py0 < 2);
+    o->keep &= bits_of(~is_few | covers_few(o, dx, dy));
+  }
+  if (!o->keep)
+    return;
+  vf per_area = 256.0f / area, z1 = o->iw[1] - o->iw[0], z2 = o->iw[2] - o->iw[0];
+  o->zx = (z1 * fy2 - z2 * fy1) * per_area;
+  o->zy = (z2 * fx1 - z1 * fx2) * per_area;
+  o->lo = min_f(min_f(o->iw[0], o->iw[1]), o->iw[2]);
+  o->hi = max_f(max_f(o->iw[0], o->iw[1]), o->iw[2]);
+}
+
+/* One of the eight; false: it faces away. */
+static inline bool pick(const vk_grid *g, const octet *o, int i, vk_setup *s)
+{
+  for (int k = 0; k < 3; k++) {
+    s->x[k] = o->x[k][i];
+    s->y[k] = o->y[k][i];
+  }
+  s->px0 = o->px0[i];
+  s->px1 = o->px1[i];
+  s->py0 = o->py0[i];
+  s->py1 = o->py1[i];
+  s->z = o->iw[0][i];
+  s->zx = o->zx[i];
+  s->zy = o->zy[i];
+  s->lo = o->lo[i];
+  s->hi = o->hi[i];
+  if (max3(s->x) - min3(s->x) <= VK_SMALL && max3(s->y) - min3(s->y) <= VK_SMALL)
+    return true;
+  const float iw[3] = {o->iw[0][i], o->iw[1][i], o->iw[2][i]};
+  return set_up_one(g, s->x, s->y, iw, s);
 }
 
 typedef struct nearest {
@@ -69,7 +159,7 @@ typedef struct nearest {
   int32_t hit;
 } nearest;
 
-static inline bool keep_nearest(void *arg, size_t block, vi inside, vf z, vf x, vf y)
+static inline bool keep_nearest(void *arg, size_t block, vi inside, vf z, int bx, int by)
 {
   const nearest *n = arg;
   float *depth = n->depth + block * VK_LANES;
@@ -83,37 +173,46 @@ static inline bool keep_nearest(void *arg, size_t block, vi inside, vf z, vf x, 
   return true;
 }
 
-static vk_hit make_hit(const vk_draw *d, const vk_draw_item *item, size_t triangle)
+static inline void fill_hit(vk_hit *h, const octet *o, int lane, const uint32_t *index,
+                            size_t stride)
 {
-  vk_hit h;
   for (size_t k = 0; k < 3; k++) {
-    h.vertex[k] = item->index[k * item->n_triangle_padded + triangle];
-    const vk_screen_vertex *v = &d->canvas->vertex[h.vertex[k]];
-    h.x[k] = v->x;
-    h.y[k] = v->y;
-    h.iw[k] = v->iw;
+    h->vertex[k] = index[k * stride];
+    h->x[k] = o->x[k][lane];
+    h->y[k] = o->y[k][lane];
+    h->iw[k] = o->iw[k][lane];
   }
-  if (h.iw[1] < 0 || h.iw[2] < 0)
-    h.iw[0] = -1;
-  return h;
+  if (o->clip >> lane & 1)
+    h->iw[0] = -1;
 }
 
 /* Opaque: a hit is kept when it is the nearest somewhere, for now. */
 void VK_KERNEL(vk_cover_item)(vk_draw *d, const vk_grid *g, vk_draw_item *item, bool is_opaque)
 {
-  nearest n = {.depth = d->canvas->depth, .id = d->canvas->id};
+  vk_canvas *c = d->canvas;
+  nearest n = {.depth = c->depth, .id = c->id};
+  size_t stride = item->n_triangle_padded;
   transform(d, item);
   item->hit = d->n_hit;
   for (size_t i = 0; i < item->n_triangle; i += VK_LANES) {
-    unsigned bits = set_up(d, g, item->index + i, item->n_triangle_padded);
-    for (; bits; bits &= bits - 1) {
-      size_t triangle = i + (size_t)__builtin_ctz(bits);
+    octet o;
+    set_up(d, g, item->index + i, stride, &o);
+    for (unsigned bits = o.keep | o.clip; bits; bits &= bits - 1) {
+      int lane = __builtin_ctz(bits);
+      bool is_seen = true;
+      vk_hit *hit = &c->hit[d->n_hit];
       n.hit = d->n_hit;
-      vk_hit *hit = &d->canvas->hit[n.hit];
-      *hit = make_hit(d, item, triangle);
-      d->canvas->record_of[n.hit] = 0;
-      if (!is_opaque || cover_hit(d, g, item, hit, keep_nearest, &n))
-        d->n_hit++;
+      if (o.clip >> lane & 1 || !is_opaque) {
+        fill_hit(hit, &o, lane, item->index + i + lane, stride);
+        is_seen = !is_opaque || cover_hit(d, g, item, hit, keep_nearest, &n);
+      } else {
+        vk_setup s;
+        is_seen = pick(g, &o, lane, &s) && cover_setup(g, &s, keep_nearest, &n);
+        if (is_seen)
+          fill_hit(hit, &o, lane, item->index + i + lane, stride);
+      }
+      c->record_of[n.hit] = 0;
+      d->n_hit += is_seen;
     }
   }
   item->n_hit = d->n_hit - item->hit;

@@ -54,9 +54,9 @@ typedef struct vk_draw_item {
 
 /* A vertex on the screen. */
 typedef struct vk_screen_vertex {
-  int32_t x, y; /* 1 / VK_SUBPIXEL pixels */
-  float iw;     /* 1 / depth; negative: has to be clipped, x and y are nothing */
-  float zero;
+  int32_t x, y;  /* 1 / VK_SUBPIXEL pixels */
+  float iw;      /* 1 / depth; negative: has to be clipped, x and y are nothing */
+  int32_t sides; /* of those: bits of the planes of the view that it is outside of */
 } vk_screen_vertex;
 
 /* A triangle that covers a sample or could. */

@@ -12,12 +12,15 @@
 #include <immintrin.h>
 #endif
 
+#define VK_INLINE static inline __attribute__((always_inline))
+
 enum { VK_LANES = 8 };
 
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));  /* also masks: a lane is 0 or -1 */
 typedef uint32_t vu __attribute__((vector_size(32))); /* texels, indices */
 typedef uint16_t vh __attribute__((vector_size(32))); /* two to a lane */
+typedef uint64_t vq __attribute__((vector_size(32))); /* one to two lanes */
 typedef float vf4 __attribute__((vector_size(16)));   /* half a vector */
 
 static inline vf splat(float x)
@@ -140,8 +143,12 @@ static inline vf to_float(vi x)
 /* |x| < 2^31 */
 static inline vi floor_i(vf x)
 {
+#if defined(__AVX__)
+  return to_int((vf)_mm256_floor_ps((__m256)x));
+#else
   vi i = to_int(x);
   return i + (to_float(i) > x);
+#endif
 }
 
 /* Bit k: lane k of the mask is set. */
@@ -162,17 +169,33 @@ static inline unsigned bits_of(vi mask)
 #endif
 }
 
-/* base[i] of each lane */
-static inline vu gather(const uint32_t *base, vi i)
+/* base[i] of each lane. Loads, as gather instructions are slower than these on many processors. */
+static inline vu gather(const uint32_t *base, vi at)
 {
-#if defined(__AVX2__)
-  return (vu)_mm256_i32gather_epi32((const int *)base, (__m256i)i, 4);
-#else
-  vu v;
-  for (int k = 0; k < VK_LANES; k++)
-    v[k] = base[i[k]];
-  return v;
-#endif
+  int32_t i[VK_LANES];
+  store_i(i, at);
+  return (vu){base[i[0]], base[i[1]], base[i[2]], base[i[3]],
+              base[i[4]], base[i[5]], base[i[6]], base[i[7]]};
+}
+
+static inline uint64_t load_pair(const uint32_t *p)
+{
+  uint64_t pair;
+  memcpy(&pair, p, sizeof pair);
+  return pair;
+}
+
+/* base[i] and base[i + 1] of each lane */
+static inline void gather_pairs(const uint32_t *base, vi at, vu out[2])
+{
+  int32_t i[VK_LANES];
+  store_i(i, at);
+  vf a = (vf)(vq){load_pair(base + i[0]), load_pair(base + i[1]), load_pair(base + i[4]),
+                  load_pair(base + i[5])};
+  vf b = (vf)(vq){load_pair(base + i[2]), load_pair(base + i[3]), load_pair(base + i[6]),
+                  load_pair(base + i[7])};
+  out[0] = (vu)__builtin_shufflevector(a, b, 0, 2, 8, 10, 4, 6, 12, 14);
+  out[1] = (vu)__builtin_shufflevector(a, b, 1, 3, 9, 11, 5, 7, 13, 15);
 }
 
 /* Rows of four floats, one a lane, become four vectors. */
@@ -229,6 +252,17 @@ static inline vf log2_f(vf x)
   return e + p * s;
 }
 
+/* log2 x for normal x > 0, to 1e-4: good enough for the choice of a mipmap. */
+static inline vf log2_rough(vf x)
+{
+  vf m = (vf)(((vi)x & 0x7fffff) | 0x3f800000);
+  vf p = m * -0.0800108811f + 0.635511124f;
+  p = p * m - 2.09940228f;
+  p = p * m + 4.04961689f;
+  p = p * m - 2.50561466f;
+  return to_float(((vi)x >> 23) - 127) + p;
+}
+
 /* 2^y, to 2e-7; y is limited to [-126, 126]. */
 static inline vf exp2_f(vf y)
 {
@@ -247,8 +281,16 @@ static inline vf exp2_f(vf y)
 /* x^e for x in [0, 1] and e >= 0; x^0 is 1. */
 static inline vf pow_f(vf x, float e)
 {
-  vf r = exp2_f(log2_f(max_f(x, splat(1e-30f))) * e);
-  return e == 0 ? splat(1) : select_f(x > splat(1e-30f), r, splat(0));
+  int whole = e <= 128 ? (int)e : 0;
+  if ((float)whole != e) {
+    vf r = exp2_f(log2_f(max_f(x, splat(1e-30f))) * e);
+    return select_f(x > splat(1e-30f), r, splat(0));
+  }
+  vf r = splat(1);
+  for (; whole; whole >>= 1, x *= x)
+    if (whole & 1)
+      r *= x;
+  return r;
 }
 
 #endif

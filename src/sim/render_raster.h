@@ -10,9 +10,12 @@
 
 typedef int64_t vl __attribute__((vector_size(32)));
 
+/* ---- samples -------------------------------------------------------------------------------- */
+
 /* How samples lie in blocks. */
 typedef struct vk_grid {
-  int block_w, block_h; /* pixels, powers of two */
+  int block_w, block_h; /* pixels */
+  int shift_x, shift_y; /* log2 of them */
   int n_block_x;
   int x_max, y_max; /* last pixel */
   int first, last;  /* of a pixel's samples, 1/256 pixels, in x and in y */
@@ -24,8 +27,10 @@ static inline vk_grid grid_of(const vk_draw *d)
   static const int16_t at_x[4] = {96, 224, 32, 160}, at_y[4] = {32, 96, 160, 224};
   vk_grid g = {.n_block_x = d->n_block_x, .x_max = d->width - 1, .y_max = d->height - 1};
   bool is_single = d->n_sample == 1;
-  g.block_w = is_single ? 4 : 2;
-  g.block_h = is_single ? 2 : 1;
+  g.shift_x = is_single ? 2 : 1;
+  g.shift_y = is_single ? 1 : 0;
+  g.block_w = 1 << g.shift_x;
+  g.block_h = 1 << g.shift_y;
   g.first = is_single ? 128 : 32;
   g.last = is_single ? 128 : 224;
   for (int i = 0; i < VK_LANES; i++) {
@@ -35,14 +40,60 @@ static inline vk_grid grid_of(const vk_draw *d)
   return g;
 }
 
-/* 1 / depth over a triangle. */
-typedef struct vk_depth_plane {
-  float x, y, z, zx, zy, lo, hi; /* at (x, y) px it is z */
-} vk_depth_plane;
+/* Centres of the pixels that a block's lanes are in. */
+static inline void centres_of(const vk_grid *g, int bx, int by, vf *x, vf *y)
+{
+  *x = to_float((load_i(g->lane_x) >> 8) + bx * g->block_w) + 0.5f;
+  *y = to_float((load_i(g->lane_y) >> 8) + by * g->block_h) + 0.5f;
+}
 
-/* A visitor gets a block, the lanes that are covered (some) and 1 / depth there. It says whether it
- * used any. */
-typedef bool vk_visit_fn(void *arg, size_t block, vi inside, vf z, vf x, vf y);
+/* ---- a triangle ----------------------------------------------------------------------------- */
+
+/* A triangle that faces the camera, ready to be covered. */
+typedef struct vk_setup {
+  int32_t x[3], y[3];
+  int32_t px0, px1, py0, py1; /* pixels that it may cover */
+  float z, zx, zy, lo, hi;    /* 1 / depth: z at corner 0, its change by a pixel, and its range */
+} vk_setup;
+
+static inline int32_t min3(const int32_t v[3])
+{
+  int32_t m = v[0] < v[1] ? v[0] : v[1];
+  return m < v[2] ? m : v[2];
+}
+
+static inline int32_t max3(const int32_t v[3])
+{
+  int32_t m = v[0] > v[1] ? v[0] : v[1];
+  return m > v[2] ? m : v[2];
+}
+
+/* False: it faces away, or covers nothing. */
+static inline bool set_up_one(const vk_grid *g, const int32_t x[3], const int32_t y[3],
+                              const float iw[3], vk_setup *s)
+{
+  int px0 = (min3(x) - g->last + 255) >> 8, px1 = (max3(x) - g->first) >> 8;
+  int py0 = (min3(y) - g->last + 255) >> 8, py1 = (max3(y) - g->first) >> 8;
+  int64_t dx1 = x[1] - x[0], dy1 = y[1] - y[0], dx2 = x[2] - x[0], dy2 = y[2] - y[0];
+  int64_t area = dx1 * dy2 - dx2 * dy1;
+  memcpy(s->x, x, sizeof s->x);
+  memcpy(s->y, y, sizeof s->y);
+  s->px0 = px0 < 0 ? 0 : px0;
+  s->py0 = py0 < 0 ? 0 : py0;
+  s->px1 = px1 > g->x_max ? g->x_max : px1;
+  s->py1 = py1 > g->y_max ? g->y_max : py1;
+  if (s->px0 > s->px1 || s->py0 > s->py1 || area <= 0)
+    return false;
+  float per_area = VK_SUBPIXEL / (float)area, z1 = iw[1] - iw[0], z2 = iw[2] - iw[0];
+  s->z = iw[0];
+  s->zx = (z1 * (float)dy2 - z2 * (float)dy1) * per_area;
+  s->zy = (z2 * (float)dx1 - z1 * (float)dx2) * per_area;
+  s->lo = iw[0] < iw[1] ? iw[0] : iw[1];
+  s->lo = s->lo < iw[2] ? s->lo : iw[2];
+  s->hi = iw[0] > iw[1] ? iw[0] : iw[1];
+  s->hi = s->hi > iw[2] ? s->hi : iw[2];
+  return true;
+}
 
 typedef struct vk_edges {
   int32_t a[3], b[3]; /* e = a (x - x0) + b (y - y0) + bias >= 0: inside */
@@ -64,23 +115,40 @@ static inline vk_edges edges_of(const int32_t x[3], const int32_t y[3])
   return e;
 }
 
-static inline __attribute__((always_inline)) bool visit_block(const vk_grid *g,
-                                                              const vk_depth_plane *p, int bx,
-                                                              int by, vi inside, vk_visit_fn visit,
-                                                              void *arg)
+/* ---- its blocks ----------------------------------------------------------------------------- */
+
+/* A visitor gets a block, its column and row, the lanes that are covered (some) and 1 / depth
+ * there. It says whether it used any. */
+typedef bool vk_visit_fn(void *arg, size_t block, vi inside, vf z, int bx, int by);
+
+/* 1 / depth: at the picture's corner, its change by a block, what lanes add, its range. */
+typedef struct vk_depths {
+  float corner, dx, dy;
+  vf lane, lo, hi;
+} vk_depths;
+
+static inline vk_depths depths_of(const vk_grid *g, const vk_setup *s)
 {
-  vf x = to_float(load_i(g->lane_x) + bx * g->block_w * 256) * (1.0f / 256);
-  vf y = to_float(load_i(g->lane_y) + by * g->block_h * 256) * (1.0f / 256);
-  vf z = p->z + (p->zx * (x - p->x) + p->zy * (y - p->y));
-  z = clamp_f(z, p->lo, p->hi);
-  return visit(arg, (size_t)by * (size_t)g->n_block_x + (size_t)bx, inside, z, x, y);
+  vk_depths d = {.dx = s->zx * (float)g->block_w, .dy = s->zy * (float)g->block_h};
+  d.corner = s->z - (s->zx * (float)s->x[0] + s->zy * (float)s->y[0]) * (1.0f / VK_SUBPIXEL);
+  d.lane = (s->zx * to_float(load_i(g->lane_x)) + s->zy * to_float(load_i(g->lane_y))) *
+           (1.0f / VK_SUBPIXEL);
+  d.lo = splat(s->lo);
+  d.hi = splat(s->hi);
+  return d;
+}
+
+VK_INLINE bool visit_block(const vk_grid *g, const vk_depths *d, int bx, int by, vi inside,
+                           vk_visit_fn visit, void *arg)
+{
+  vf z = d->lane + (d->corner + ((float)bx * d->dx + (float)by * d->dy));
+  z = min_f(max_f(z, d->lo), d->hi);
+  return visit(arg, (size_t)by * (size_t)g->n_block_x + (size_t)bx, inside, z, bx, by);
 }
 
 /* Sides of at most VK_SMALL: 32 bits are enough. */
-static inline __attribute__((always_inline)) bool cover_small(const vk_grid *g, const vk_edges *e,
-                                                              const vk_depth_plane *p,
-                                                              const int box[4], vk_visit_fn visit,
-                                                              void *arg)
+VK_INLINE bool cover_small(const vk_grid *g, const vk_edges *e, const vk_depths *d,
+                           const int box[4], vk_visit_fn visit, void *arg)
 {
   vi at[3], row[3];
   int corner_x = box[0] * g->block_w * 256, corner_y = box[2] * g->block_h * 256;
@@ -94,7 +162,7 @@ static inline __attribute__((always_inline)) bool cover_small(const vk_grid *g, 
     for (int bx = box[0]; bx <= box[1]; bx++) {
       vi outside = at[0] | at[1] | at[2];
       if (bits_of(outside) != 0xff)
-        any |= visit_block(g, p, bx, by, outside >= 0, visit, arg);
+        any |= visit_block(g, d, bx, by, outside >= 0, visit, arg);
       for (int k = 0; k < 3; k++)
         at[k] += e->a[k] * (g->block_w * 256);
     }
@@ -129,10 +197,8 @@ static inline vk_wide_edge wide_edge(const vk_grid *g, const vk_edges *e, int k,
   return w;
 }
 
-static inline __attribute__((always_inline)) bool cover_large(const vk_grid *g, const vk_edges *e,
-                                                              const vk_depth_plane *p,
-                                                              const int box[4], vk_visit_fn visit,
-                                                              void *arg)
+VK_INLINE bool cover_large(const vk_grid *g, const vk_edges *e, const vk_depths *d,
+                           const int box[4], vk_visit_fn visit, void *arg)
 {
   vk_wide_edge w[3];
   for (int k = 0; k < 3; k++)
@@ -141,15 +207,15 @@ static inline __attribute__((always_inline)) bool cover_large(const vk_grid *g, 
   for (int by = box[2]; by <= box[3]; by++) {
     int64_t at[3] = {w[0].row, w[1].row, w[2].row};
     for (int bx = box[0]; bx <= box[1]; bx++) {
-      if (at[0] + w[0].hi >= 0 && at[1] + w[1].hi >= 0 && at[2] + w[2].hi >= 0) {
+      if (((at[0] + w[0].hi) | (at[1] + w[1].hi) | (at[2] + w[2].hi)) >= 0) {
         vi inside = splat_i(-1);
-        if (at[0] + w[0].lo < 0 || at[1] + w[1].lo < 0 || at[2] + w[2].lo < 0) {
+        if (((at[0] + w[0].lo) | (at[1] + w[1].lo) | (at[2] + w[2].lo)) < 0) {
           vl lo = (w[0].lane[0] + at[0]) | (w[1].lane[0] + at[1]) | (w[2].lane[0] + at[2]);
           vl hi = (w[0].lane[1] + at[0]) | (w[1].lane[1] + at[1]) | (w[2].lane[1] + at[2]);
           inside = __builtin_shufflevector((vi)lo, (vi)hi, 1, 3, 5, 7, 9, 11, 13, 15) >= 0;
         }
         if (bits_of(inside))
-          any |= visit_block(g, p, bx, by, inside, visit, arg);
+          any |= visit_block(g, d, bx, by, inside, visit, arg);
       }
       for (int k = 0; k < 3; k++)
         at[k] += w[k].dx;
@@ -160,68 +226,36 @@ static inline __attribute__((always_inline)) bool cover_large(const vk_grid *g, 
   return any;
 }
 
-static inline int32_t min3(const int32_t v[3])
+/* Visits the blocks of a triangle. */
+VK_INLINE bool cover_setup(const vk_grid *g, const vk_setup *s, vk_visit_fn visit, void *arg)
 {
-  int32_t m = v[0] < v[1] ? v[0] : v[1];
-  return m < v[2] ? m : v[2];
+  const int box[4] = {s->px0 >> g->shift_x, s->px1 >> g->shift_x, s->py0 >> g->shift_y,
+                      s->py1 >> g->shift_y};
+  vk_depths d = depths_of(g, s);
+  vk_edges e = edges_of(s->x, s->y);
+  if (max3(s->x) - min3(s->x) <= VK_SMALL && max3(s->y) - min3(s->y) <= VK_SMALL)
+    return cover_small(g, &e, &d, box, visit, arg);
+  return cover_large(g, &e, &d, box, visit, arg);
 }
 
-static inline int32_t max3(const int32_t v[3])
+/* Visits the blocks of an item's hit, clipped or not. */
+VK_INLINE bool cover_hit(const vk_draw *d, const vk_grid *g, const vk_draw_item *item,
+                         const vk_hit *hit, vk_visit_fn visit, void *arg)
 {
-  int32_t m = v[0] > v[1] ? v[0] : v[1];
-  return m > v[2] ? m : v[2];
-}
-
-/* Visits the blocks of a triangle that faces the camera. */
-static inline __attribute__((always_inline)) bool
-cover_triangle(const vk_grid *g, const int32_t x[3], const int32_t y[3], const float iw[3],
-               vk_visit_fn visit, void *arg)
-{
-  int32_t x0 = min3(x), x1 = max3(x), y0 = min3(y), y1 = max3(y);
-  int px0 = (x0 - g->last + 255) >> 8, px1 = (x1 - g->first) >> 8;
-  int py0 = (y0 - g->last + 255) >> 8, py1 = (y1 - g->first) >> 8;
-  px0 = px0 < 0 ? 0 : px0;
-  py0 = py0 < 0 ? 0 : py0;
-  px1 = px1 > g->x_max ? g->x_max : px1;
-  py1 = py1 > g->y_max ? g->y_max : py1;
-  if (px0 > px1 || py0 > py1)
-    return false;
-  int64_t dx1 = x[1] - x[0], dy1 = y[1] - y[0], dx2 = x[2] - x[0], dy2 = y[2] - y[0];
-  int64_t area = dx1 * dy2 - dx2 * dy1;
-  if (area <= 0)
-    return false;
-  float per_area = VK_SUBPIXEL / (float)area, z1 = iw[1] - iw[0], z2 = iw[2] - iw[0];
-  vk_depth_plane p = {.x = (float)x[0] * (1.0f / VK_SUBPIXEL),
-                      .y = (float)y[0] * (1.0f / VK_SUBPIXEL),
-                      .z = iw[0],
-                      .zx = (z1 * (float)dy2 - z2 * (float)dy1) * per_area,
-                      .zy = (z2 * (float)dx1 - z1 * (float)dx2) * per_area};
-  p.lo = iw[0] < iw[1] ? iw[0] : iw[1];
-  p.lo = p.lo < iw[2] ? p.lo : iw[2];
-  p.hi = iw[0] > iw[1] ? iw[0] : iw[1];
-  p.hi = p.hi > iw[2] ? p.hi : iw[2];
-  const int box[4] = {px0 / g->block_w, px1 / g->block_w, py0 / g->block_h, py1 / g->block_h};
-  vk_edges e = edges_of(x, y);
-  if (x1 - x0 <= VK_SMALL && y1 - y0 <= VK_SMALL)
-    return cover_small(g, &e, &p, box, visit, arg);
-  return cover_large(g, &e, &p, box, visit, arg);
-}
-
-/* The same for a hit of an item, clipped or not. */
-static inline __attribute__((always_inline)) bool cover_hit(const vk_draw *d, const vk_grid *g,
-                                                            const vk_draw_item *item,
-                                                            const vk_hit *hit, vk_visit_fn visit,
-                                                            void *arg)
-{
-  if (hit->iw[0] > 0)
-    return cover_triangle(g, hit->x, hit->y, hit->iw, visit, arg);
   vk_screen_vertex c[VK_CLIP_MAX];
-  int n = vk_clip_triangle(d, item, hit->vertex, c);
+  vk_setup s;
   bool any = false;
+  int n = 3;
+  if (hit->iw[0] > 0)
+    for (int i = 0; i < 3; i++)
+      c[i] = (vk_screen_vertex){.x = hit->x[i], .y = hit->y[i], .iw = hit->iw[i]};
+  else
+    n = vk_clip_triangle(d, item, hit->vertex, c);
   for (int i = 2; i < n; i++) {
     const int32_t x[3] = {c[0].x, c[i - 1].x, c[i].x}, y[3] = {c[0].y, c[i - 1].y, c[i].y};
     const float iw[3] = {c[0].iw, c[i - 1].iw, c[i].iw};
-    any |= cover_triangle(g, x, y, iw, visit, arg);
+    if (set_up_one(g, x, y, iw, &s))
+      any |= cover_setup(g, &s, visit, arg);
   }
   return any;
 }

@@ -79,36 +79,44 @@ static inline vh twice(vi w)
   return (vh)(w | w << 16);
 }
 
-/* Bilinear: red and blue, green and alpha, in halves of lanes. */
-static inline void sample_level(const vk_draw *d, const look_up *u, vi level, vh out[2])
+/* A level of lanes' textures. */
+typedef struct level {
+  vi log_w, log_h, first; /* first: its first texel */
+} level;
+
+/* Bilinear: red and blue, green and alpha, in halves of lanes. (That pairs of texels are loaded may
+ * reach one texel beyond the last one, where visuals have other sections.) */
+static inline void sample_level(const vk_draw *d, const look_up *u, const level *l, vh out[2])
 {
-  vi log_w = max_i(u->log_w - level, splat_i(0)), log_h = max_i(u->log_h - level, splat_i(0));
-  vf w = power(log_w), h = power(log_h);
-  vi last_x = to_int(w) - 1, last_y = to_int(h) - 1;
+  vf w = power(l->log_w), h = power(l->log_h);
+  vi last_x = to_int(w) - 1, last_y = to_int(h) - 1, first = l->first;
   vf x = u->s * w - 0.5f, y = u->t * h - 0.5f;
   vi x0 = floor_i(x), y0 = floor_i(y);
   vh wx = twice(to_int((x - to_float(x0)) * 256.0f)),
      wy = twice(to_int((y - to_float(y0)) * 256.0f));
   vi x1 = x0 + 1, y1 = y0 + 1;
-  vi first = texels_before(u->log_w, u->log_h, level);
   if (u->any_cube) {
     vi zero = splat_i(0), side2 = (last_x + 1) * (last_x + 1);
     x0 = select_i(u->is_cube, max_i(x0, zero), x0);
     y0 = select_i(u->is_cube, max_i(y0, zero), y0);
     x1 = select_i(u->is_cube, min_i(x1, last_x), x1);
     y1 = select_i(u->is_cube, min_i(y1, last_y), y1);
-    first = select_i(u->is_cube, 6 * first + u->face * side2, first);
+    first += u->face * side2;
   }
-  vi row0 = u->texel + first + ((y0 & last_y) * (last_x + 1)),
-     row1 = u->texel + first + ((y1 & last_y) * (last_x + 1));
   x0 &= last_x;
   x1 &= last_x;
+  vi row0 = first + ((y0 & last_y) << (vi)l->log_w), row1 = first + ((y1 & last_y) << (vi)l->log_w);
   const uint32_t *texel = d->visuals->texel;
-  vu t00 = gather(texel, row0 + x0), t10 = gather(texel, row0 + x1);
-  vu t01 = gather(texel, row1 + x0), t11 = gather(texel, row1 + x1);
+  vu top[2], bottom[2];
+  gather_pairs(texel, row0 + x0, top);
+  gather_pairs(texel, row1 + x0, bottom);
+  if (bits_of(x1 != x0 + 1)) { /* over the seam */
+    top[1] = gather(texel, row0 + x1);
+    bottom[1] = gather(texel, row1 + x1);
+  }
   for (int k = 0; k < 2; k++) {
-    vh a = (vh)(t00 >> (8 * k) & 0xff00ffu), b = (vh)(t10 >> (8 * k) & 0xff00ffu);
-    vh c = (vh)(t01 >> (8 * k) & 0xff00ffu), e = (vh)(t11 >> (8 * k) & 0xff00ffu);
+    vh a = (vh)(top[0] >> (8 * k) & 0xff00ffu), b = (vh)(top[1] >> (8 * k) & 0xff00ffu);
+    vh c = (vh)(bottom[0] >> (8 * k) & 0xff00ffu), e = (vh)(bottom[1] >> (8 * k) & 0xff00ffu);
     out[k] = mix(mix(a, b, wx), mix(c, e, wx), wy);
   }
 }
@@ -119,19 +127,27 @@ static inline void sample(const vk_draw *d, const look_up *u, vh out[2])
   vf w = power(u->log_w), h = power(u->log_h);
   vf ax = u->sx * w, ay = u->sy * w, bx = u->tx * h, by = u->ty * h;
   vf rho2 = max_f(ax * ax + bx * bx, ay * ay + by * by);
-  vf level = 0.5f * log2_f(max_f(rho2, splat(1e-12f)));
-  vf last = to_float(max_i(u->log_w, u->log_h));
-  level = min_f(max_f(level, splat(0)), last);
-  vi l0 = to_int(level);
-  sample_level(d, u, l0, out);
-  vi weight = to_int((level - to_float(l0)) * 256.0f);
-  if (!bits_of((vi)(0 - weight))) { /* no lane is between levels */
+  vf at = 0.5f * log2_rough(max_f(rho2, splat(1e-12f)));
+  vi last = max_i(u->log_w, u->log_h);
+  at = min_f(max_f(at, splat(0)), to_float(last));
+  vi l0 = min_i(to_int(at), max_i(last - 1, splat_i(0)));
+  vi n_face = splat_i(1);
+  if (u->any_cube)
+    n_face = select_i(u->is_cube, splat_i(6), n_face);
+  level l = {.log_w = max_i(u->log_w - l0, splat_i(0)), .log_h = max_i(u->log_h - l0, splat_i(0))};
+  l.first = u->texel + n_face * texels_before(u->log_w, u->log_h, l0);
+  sample_level(d, u, &l, out);
+  vi weight = to_int((at - to_float(l0)) * 256.0f);
+  if (!bits_of(weight > 0)) { /* no lane is between levels */
     out[0] = out[0] << 8;
     out[1] = out[1] << 8;
     return;
   }
+  l.first += select_i(l0 < last, n_face << (l.log_w + l.log_h), splat_i(0));
+  l.log_w = max_i(l.log_w - 1, splat_i(0));
+  l.log_h = max_i(l.log_h - 1, splat_i(0));
   vh next[2], wl = twice(weight);
-  sample_level(d, u, min_i(l0 + 1, to_int(last)), next);
+  sample_level(d, u, &l, next);
   for (int k = 0; k < 2; k++)
     out[k] = out[k] * ((vh){0} + 256 - wl) + next[k] * wl;
 }
@@ -166,7 +182,7 @@ static inline void look_into_cube(look_up *u, const vf a[3], const vf ax[3], con
   u->sy = select_f(cube, (sc[2] - s * m[2]) * half, u->sy);
   u->tx = select_f(cube, (tc[1] - t * m[1]) * half, u->tx);
   u->ty = select_f(cube, (tc[2] - t * m[2]) * half, u->ty);
-  u->face = select_i(is_x, splat_i(0), select_i(is_y, splat_i(2), splat_i(4))) - is_minus;
+  u->face = cube & (select_i(is_x, splat_i(0), select_i(is_y, splat_i(2), splat_i(4))) - is_minus);
 }
 
 /* x - floor(x), in [0, 1] for any x */
@@ -244,10 +260,11 @@ static void shade_single(vk_draw *d, const vk_grid *g)
   for (int by = 0; by < d->n_block_y; by++)
     for (int bx = 0; bx < d->n_block_x; bx++, block++) {
       vi id = load_i(c->id + block * VK_LANES);
-      vi record = (vi)gather(c->record_of, id);
-      vf x = to_float(load_i(g->lane_x) + bx * 4 * 256) * (1.0f / 256);
-      vf y = to_float(load_i(g->lane_y) + by * 2 * 256) * (1.0f / 256);
-      vu colour = VK_KERNEL(vk_shade_lanes)(d, record, are_equal(id), x, y);
+      bool is_one = are_equal(id);
+      vi record = is_one ? splat_i((int32_t)c->record_of[id[0]]) : (vi)gather(c->record_of, id);
+      vf x, y;
+      centres_of(g, bx, by, &x, &y);
+      vu colour = VK_KERNEL(vk_shade_lanes)(d, record, is_one, x, y);
       store_i(c->colour + block * VK_LANES, (vi)colour);
     }
 }
