@@ -242,9 +242,9 @@ vk_status vk_h5_create(vk_h5 **out, const char *path, vk_err *err)
     hid_t plist = f->lib.H5Pcreate(f->lib.id.H5P_CLS_FILE_CREATE_ID_g);
     f->lib.H5Pset_obj_track_times(plist, false);
     f->file = f->lib.H5Fcreate(f->writer.temp, ACC_TRUNC, plist, H5P_DEFAULT);
-    f->lib.H5Pclose(plist);
     if (f->file < 0)
       st = fail_h5(f, VK_E_IO, "create", "it", err);
+    f->lib.H5Pclose(plist);
   }
   if (st != VK_OK) {
     vk_fs_writer_abort(&f->writer);
@@ -368,9 +368,10 @@ vk_status vk_h5_names(vk_h5 *f, const char *path, char ***names, int *n, vk_err 
   hid_t group = f->lib.H5Gopen2(f->file, root_or(path), H5P_DEFAULT);
   H5G_info_t info;
   if (group < 0 || f->lib.H5Gget_info(group, &info) < 0) {
+    vk_status why = fail_h5(f, VK_E_FORMAT, "list", root_or(path), err);
     if (group >= 0)
       f->lib.H5Gclose(group);
-    return fail_h5(f, VK_E_FORMAT, "list", root_or(path), err);
+    return why;
   }
   vk_status st = VK_OK;
   char **list = NULL;
@@ -530,7 +531,7 @@ static vk_status read_item(vk_h5 *f, const item *it, uint64_t max_bytes, vk_arra
                        : f->lib.H5Dread(it->id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, a->data);
   if (rc >= 0)
     return VK_OK;
-  vk_array_free(a);
+  vk_array_free(a); /* no call of the library */
   return fail_h5(f, VK_E_FORMAT, "read", name, err);
 }
 
@@ -655,11 +656,11 @@ vk_status vk_h5_put_group(vk_h5 *f, const char *path, vk_err *err)
 {
   hid_t plist = timeless(f, f->lib.id.H5P_CLS_GROUP_CREATE_ID_g);
   hid_t group = f->lib.H5Gcreate2(f->file, path, H5P_DEFAULT, plist, H5P_DEFAULT);
+  vk_status st = group < 0 ? fail_h5(f, VK_E_IO, "write", path, err) : VK_OK;
+  if (group >= 0)
+    f->lib.H5Gclose(group);
   f->lib.H5Pclose(plist);
-  if (group < 0)
-    return fail_h5(f, VK_E_IO, "write", path, err);
-  f->lib.H5Gclose(group);
-  return VK_OK;
+  return st;
 }
 
 static hid_t array_space(vk_h5 *f, const vk_array *a)
@@ -672,18 +673,30 @@ static hid_t array_space(vk_h5 *f, const vk_array *a)
   return f->lib.H5Screate_simple(a->n_dim, dims, NULL);
 }
 
+/* Each call of the library forgets the error of the one before. */
+static vk_status put_dataset(vk_h5 *f, const char *path, hid_t type, hid_t space, hid_t plist,
+                             const void *data, vk_err *err)
+{
+  hid_t set = f->lib.H5Dcreate2(f->file, path, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+  if (set < 0)
+    return fail_h5(f, VK_E_IO, "write", path, err);
+  vk_status st = VK_OK;
+  if (f->lib.H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
+    st = fail_h5(f, VK_E_IO, "write", path, err);
+  if (f->lib.H5Dclose(set) < 0 && st == VK_OK)
+    st = fail_h5(f, VK_E_IO, "write", path, err);
+  return st;
+}
+
 vk_status vk_h5_put(vk_h5 *f, const char *path, const vk_array *a, vk_err *err)
 {
   hid_t type = memory_type(f, a->kind, a->item_size);
   VK_ASSERT(type >= 0);
   hid_t space = array_space(f, a), plist = timeless(f, f->lib.id.H5P_CLS_DATASET_CREATE_ID_g);
-  hid_t set = f->lib.H5Dcreate2(f->file, path, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
-  herr_t rc = set < 0 ? -1 : f->lib.H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, a->data);
-  if (set >= 0 && f->lib.H5Dclose(set) < 0)
-    rc = -1;
+  vk_status st = put_dataset(f, path, type, space, plist, a->data, err);
   f->lib.H5Pclose(plist);
   f->lib.H5Sclose(space);
-  return rc < 0 ? fail_h5(f, VK_E_IO, "write", path, err) : VK_OK;
+  return st;
 }
 
 static vk_status put_attr(vk_h5 *f, const char *path, const char *attr, hid_t type, hid_t space,
@@ -691,12 +704,16 @@ static vk_status put_attr(vk_h5 *f, const char *path, const char *attr, hid_t ty
 {
   hid_t id = f->lib.H5Acreate_by_name(f->file, root_or(path), attr, type, space, H5P_DEFAULT,
                                       H5P_DEFAULT, H5P_DEFAULT);
-  herr_t rc = id < 0 ? -1 : f->lib.H5Awrite(id, type, data);
-  if (id >= 0 && f->lib.H5Aclose(id) < 0)
-    rc = -1;
   char name[300];
   const item it = {.path = path, .attr = attr};
-  return rc < 0 ? fail_h5(f, VK_E_IO, "write", item_name(&it, name, sizeof name), err) : VK_OK;
+  if (id < 0)
+    return fail_h5(f, VK_E_IO, "write", item_name(&it, name, sizeof name), err);
+  vk_status st = VK_OK;
+  if (f->lib.H5Awrite(id, type, data) < 0)
+    st = fail_h5(f, VK_E_IO, "write", item_name(&it, name, sizeof name), err);
+  if (f->lib.H5Aclose(id) < 0 && st == VK_OK)
+    st = fail_h5(f, VK_E_IO, "write", item_name(&it, name, sizeof name), err);
+  return st;
 }
 
 vk_status vk_h5_put_attr(vk_h5 *f, const char *path, const char *attr, const vk_array *a,
@@ -730,12 +747,9 @@ vk_status vk_h5_put_texts(vk_h5 *f, const char *path, char *const *text, int n, 
   hid_t plist = timeless(f, f->lib.id.H5P_CLS_DATASET_CREATE_ID_g);
   f->lib.H5Tset_size(type, H5T_VARIABLE);
   f->lib.H5Tset_cset(type, H5T_CSET_UTF8);
-  hid_t set = f->lib.H5Dcreate2(f->file, path, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
-  herr_t rc = set < 0 ? -1 : f->lib.H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text);
-  if (set >= 0 && f->lib.H5Dclose(set) < 0)
-    rc = -1;
+  vk_status st = put_dataset(f, path, type, space, plist, text, err);
   f->lib.H5Pclose(plist);
   f->lib.H5Sclose(space);
   f->lib.H5Tclose(type);
-  return rc < 0 ? fail_h5(f, VK_E_IO, "write", path, err) : VK_OK;
+  return st;
 }

@@ -4,6 +4,7 @@
 #define VK_RL_DEMO_INTERNAL_H
 
 #include "core/json.h"
+#include "core/npy.h"
 #include "rl/demo.h"
 
 /* A format of files: how an open one is read, and how one is written. */
@@ -27,6 +28,11 @@ typedef struct vk_demo_writer_def {
 
 extern const vk_demo_reader_def vk_demo_store_reader, vk_demo_hdf5_reader;
 extern const vk_demo_writer_def vk_demo_store_writer, vk_demo_hdf5_writer;
+
+/* Arrays in memory as a store, for fuzzing: the state of an open reader. They are taken over, also
+ * when this fails; close frees what *state is then, unless it is NULL. Errors: as open. */
+VK_NODISCARD vk_status vk_demo_store_take(void **state, vk_npz *npz, const char *what,
+                                          vk_demo_info *info, int **number, int *n, vk_err *err);
 
 /* How a demonstration began and what was done to it, as JSON: row, rows, seed, protocol, noise,
  * success. NULL: no memory. */

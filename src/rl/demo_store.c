@@ -105,17 +105,39 @@ static vk_status list_numbers(store *s, int **number, int *n, vk_err *err)
   return VK_OK;
 }
 
+/* Takes the arrays over, also when this fails. */
+static vk_status new_store(store **out, vk_npz *npz, const char *what, vk_demo_info *info,
+                           int **number, int *n, vk_err *err)
+{
+  store *s = *out = calloc(1, sizeof *s);
+  if (!s) {
+    vk_npz_free(npz);
+    return vk_fail(err, VK_E_NOMEM, "%s: no memory to open it", what);
+  }
+  snprintf(s->path, sizeof s->path, "%s", what);
+  s->npz = *npz;
+  VK_TRY(read_meta(s, info, err));
+  return list_numbers(s, number, n, err);
+}
+
 static vk_status open_store(void **state, const char *path, vk_demo_info *info, int **number,
                             int *n, vk_err *err)
 {
-  store *s = calloc(1, sizeof *s);
-  if (!s)
-    return vk_fail(err, VK_E_NOMEM, "%s: no memory to open it", path);
-  snprintf(s->path, sizeof s->path, "%s", path);
+  vk_npz npz;
+  store *s;
+  VK_TRY(vk_npz_read(&npz, path, file_bytes_max, err));
+  vk_status st = new_store(&s, &npz, path, info, number, n, err);
   *state = s;
-  VK_TRY(vk_npz_read(&s->npz, path, file_bytes_max, err));
-  VK_TRY(read_meta(s, info, err));
-  return list_numbers(s, number, n, err);
+  return st;
+}
+
+vk_status vk_demo_store_take(void **state, vk_npz *npz, const char *what, vk_demo_info *info,
+                             int **number, int *n, vk_err *err)
+{
+  store *s;
+  vk_status st = new_store(&s, npz, what, info, number, n, err);
+  *state = s;
+  return st;
 }
 
 /* Array demo_N/NAME of n_dim dimensions and type; NULL when it may be missing and is. Entries -1 of
