@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/signal.h"
+#include "sim/picture.h"
 
 /* Largest |a - b|; NaN counts as infinite. */
 static double worst(const double *a, const double *b, int n)
@@ -339,6 +340,41 @@ vk_status vk_replay_run(vk_replay *out, const vk_npz *rec, const vk_scene *scene
     st = compare_predicates(&p, out, err);
   if (st == VK_OK && each_step)
     st = compare_each_step(&p, out, err);
+  vk_env_free(p.env);
+  free(p.work);
+  return st;
+}
+
+enum { N_DUMMY = 10 };
+
+static vk_status play_pictures(player *p, double *start, double *end, vk_err *err)
+{
+  size_t bytes = sizeof *start * (size_t)vk_picture_n_state(p->scene);
+  if (p->n_step < N_DUMMY)
+    return vk_fail(err, VK_E_SHAPE, "%d steps, expected at least the %d before the first picture",
+                   p->n_step, N_DUMMY);
+  VK_TRY(begin_episode(p, err));
+  for (int t = 0; t < p->n_step; t++) {
+    VK_TRY(vk_signal_check(err));
+    if (t == p->n_step - 1 && t > 0)
+      vk_env_put_state(p->env, p->state + (size_t)(t - 1) * (size_t)p->n_state);
+    VK_TRY(vk_env_step(p->env, p->action + VK_N_ACTION * t, NULL, err));
+    if (t == N_DUMMY - 1)
+      memcpy(start, vk_env_picture_state(p->env), bytes);
+  }
+  memcpy(end, vk_env_picture_state(p->env), bytes);
+  return VK_OK;
+}
+
+vk_status vk_replay_picture_states(const vk_npz *rec, const vk_scene *scene, vk_isa isa,
+                                   double *start, double *end, vk_err *err)
+{
+  player p;
+  vk_status st = open_player(&p, rec, scene, err);
+  if (st == VK_OK) {
+    vk_env_set_isa(p.env, isa);
+    st = play_pictures(&p, start, end, err);
+  }
   vk_env_free(p.env);
   free(p.work);
   return st;

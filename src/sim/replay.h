@@ -44,4 +44,13 @@ VK_NODISCARD vk_status vk_replay_task(const vk_npz *recording, const vk_pack *pa
 VK_NODISCARD vk_status vk_replay_run(vk_replay *out, const vk_npz *recording, const vk_scene *scene,
                                      vk_isa isa, bool each_step, vk_err *err);
 
+/* What the recording's pictures show: picture states (sim/picture.h) of the observation that the
+ * 10th step returns and of the last step's. The last step starts from the recorded state before it,
+ * since an episode's end is chaotic; what is no part of a state comes from the replay up to there.
+ *   start, end  [vk_picture_n_state] out
+ * Errors: as vk_replay_run; VK_E_SHAPE when there are fewer than 10 steps. */
+VK_NODISCARD vk_status vk_replay_picture_states(const vk_npz *recording, const vk_scene *scene,
+                                                vk_isa isa, double *start, double *end,
+                                                vk_err *err);
+
 #endif

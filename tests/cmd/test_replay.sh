@@ -40,6 +40,31 @@ check 'the one that could' [ "$(grep -c '^a recording.npz .* equal ' out)" = 1 ]
 expect 1 replay cut.npz 'a recording.npz' -q --json --each-step
 json "[('error' in f, 'share_each_step_1e9' in f) for f in d['files']] == [(True, False), (False, True)]"
 
+# Pictures: with stand-ins, since the original ones are not of this repository.
+expect 2 replay 'a recording.npz' --images .
+says '--images, --keep-pictures and --visuals need --pictures'
+expect 2 replay 'a recording.npz' --pictures --samples 3
+says '--samples 3: expected 1 or 4'
+expect 1 replay 'a recording.npz' --pictures --keep-pictures none
+says 'there is no such folder'
+expect 1 replay 'a recording.npz' --pictures --visuals stand-in -q
+says 'no picture ./../libero_images/a recording_{start,end}_{agentview,eye_in_hand}_{128,256}.png'
+images=$VK_GOLDEN/libero_images
+if [ -f "$images/libero_spatial_00_start_agentview_256.png" ]; then
+  mkdir kept images
+  expect 0 replay "$rec" --pictures --visuals stand-in --json -q --keep-pictures kept
+  json "len(d['files'][0]['psnr_db']) == 8 and d['visuals'] == 'stand-in' and d['samples'] == 4"
+  json "min(d['files'][0]['psnr_db'].values()) == d['files'][0]['psnr_db_min'] > 8"
+  json "d['psnr_db_min_256'] <= d['psnr_db_mean_256'] < 40 and 'end_eye_in_hand_128' in d['files'][0]['psnr_db']"
+  check 'pictures are kept' [ "$(ls kept | wc -l)" = 8 ]
+  cp out best.json
+  expect 0 replay "$rec" --pictures --visuals stand-in --json -q --isa scalar
+  check 'the path changes no picture' cmp out best.json
+  cp "$images/libero_spatial_00_end_agentview_128.png" 'images/a recording_start_agentview_256.png'
+  expect 1 replay 'a recording.npz' --pictures --images images --visuals stand-in -q
+  says '128 x 128 pixels of 3 bytes, expected 256 x 256 of 3'
+fi
+
 # Ctrl-C ends it at once.
 "$VLAKIT" replay -q "$rec" "$rec" "$rec" "$rec" "$rec" "$rec" >out 2>err &
 pid=$!
