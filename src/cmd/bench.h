@@ -7,7 +7,7 @@
 
 typedef struct bench_args {
   const char *suite, *visuals;
-  int64_t n_step, n_rep;
+  int64_t n_step, n_rep, picture_every, n_sample;
 } bench_args;
 
 typedef struct result {
@@ -43,7 +43,8 @@ vk_status vk_bench_begin(vk_env *env, const vk_scene *scene, int n_wait, vk_err 
 typedef vk_status vk_bench_task_fn(bench *b, const char *suite, uint32_t i_task, vk_err *err);
 vk_status vk_bench_suites(bench *b, vk_bench_task_fn *fn, vk_err *err);
 
-/* The benchmark "render". */
+/* The benchmarks "env" and "render". */
+vk_status vk_bench_env(bench *b, vk_err *err);
 vk_status vk_bench_render(bench *b, vk_err *err);
 
 #endif

@@ -5,15 +5,16 @@
 #include <time.h>
 
 #include "cmd/bench.h"
-#include "core/cpu.h"
 #include "core/json.h"
 #include "core/signal.h"
-#include "core/sys.h"
-#include "sim/env_batch.h"
 #include "sim/model_cache.h"
 
-static const bench_args defaults = {.suite = "libero130", .n_step = 100, .n_rep = 3};
+static const bench_args defaults = {.suite = "libero130", .n_step = 100, .n_rep = 3, .n_sample = 4};
 static const vk_opt opts[] = {
+    VK_OPT_I64(bench_args, "pictures", picture_every, 1, 1000, "N", "steps",
+               "env: also with two views of 128 pixels of every N-th step (default: none)"),
+    VK_OPT_I64(bench_args, "samples", n_sample, 1, 4, "1|4", NULL,
+               "env: samples a pixel of those; the benchmark's have 4"),
     VK_OPT_I64(bench_args, "reps", n_rep, 1, 100, "N", NULL, "repetitions; the median counts"),
     VK_OPT_I64(bench_args, "steps", n_step, 10, 100000, "N", NULL, "control steps in a repetition"),
     VK_OPT_STR(bench_args, "suite", suite, "SUITE",
@@ -61,24 +62,6 @@ double vk_bench_cpu_s(void)
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- env ----------------------------------------------------------------------------------- */
-
-enum { N_FURTHER_ENV = 4, N_RESET = 9, N_THREAD_STEP = 20, N_THREAD_TURN = 4 };
-
-/* The actions that the peer's script draws: uniform in [-0.5, 0.5), the gripper's sign for ten
- * steps at a time (numpy's RandomState(7): uniform, then choice). */
-static void draw_actions(vk_mt19937 *rng, double *action, int n)
-{
-  for (int i = 0; i < n * VK_N_ACTION; i++)
-    action[i] = vk_mt19937_uniform(rng, -0.5, 0.5);
-  double sign = 0;
-  for (int i = 0; i < n; i++) {
-    if (i % 10 == 0)
-      sign = vk_mt19937_next(rng) & 1 ? 1 : -1;
-    action[i * VK_N_ACTION + 6] = sign;
-  }
-}
-
 vk_status vk_bench_begin(vk_env *env, const vk_scene *scene, int n_wait, vk_err *err)
 {
   const double wait[VK_N_ACTION] = {0, 0, 0, 0, 0, 0, -1};
@@ -95,168 +78,6 @@ vk_status vk_bench_begin(vk_env *env, const vk_scene *scene, int n_wait, vk_err 
   for (int i = 0; i < n_wait && st == VK_OK; i++)
     st = vk_env_step(env, wait, NULL, err);
   free(state);
-  return st;
-}
-
-static vk_status measure_steps(bench *b, const char *name, vk_env *env, vk_err *err)
-{
-  int n_step = (int)b->args->n_step, n_rep = (int)b->args->n_rep;
-  double *action = malloc(sizeof *action * (size_t)n_step * VK_N_ACTION);
-  double *rate = malloc(sizeof *rate * (size_t)n_rep),
-         *cpu_rate = malloc(sizeof *rate * (size_t)n_rep);
-  vk_status st = VK_OK;
-  if (!action || !rate || !cpu_rate) {
-    st = vk_fail(err, VK_E_NOMEM, "no memory for %d actions", n_step);
-    goto done;
-  }
-  vk_mt19937 rng;
-  vk_mt19937_seed(&rng, 7);
-  for (int r = 0; r < n_rep; r++) {
-    draw_actions(&rng, action, n_step);
-    double start_s = vk_sys_monotonic_s(), start_cpu_s = vk_bench_cpu_s();
-    for (int i = 0; i < n_step; i++) {
-      VK_TRY_DONE(vk_signal_check(err));
-      VK_TRY_DONE(vk_env_step(env, action + i * VK_N_ACTION, NULL, err));
-    }
-    cpu_rate[r] = n_step / (vk_bench_cpu_s() - start_cpu_s);
-    rate[r] = n_step / (vk_sys_monotonic_s() - start_s);
-  }
-  VK_TRY_DONE(vk_bench_add(b, name, "steps", vk_bench_median(rate, n_rep), "steps/s", err));
-  VK_TRY_DONE(
-      vk_bench_add(b, name, "steps_cpu", vk_bench_median(cpu_rate, n_rep), "steps/cpu-s", err));
-done:
-  free(action);
-  free(rate);
-  free(cpu_rate);
-  return st;
-}
-
-static vk_status measure_resets(bench *b, const char *name, vk_env *env, const vk_scene *scene,
-                                vk_err *err)
-{
-  double ms[N_RESET];
-  for (int i = 0; i < N_RESET; i++) {
-    double start_s = vk_sys_monotonic_s();
-    VK_TRY(vk_bench_begin(env, scene, 0, err));
-    ms[i] = 1e3 * (vk_sys_monotonic_s() - start_s);
-  }
-  return vk_bench_add(b, name, "reset", vk_bench_median(ms, N_RESET), "ms", err);
-}
-
-/* How much more memory each further environment of a task takes. */
-static vk_status measure_memory(bench *b, const char *name, const vk_scene *scene, vk_err *err)
-{
-  vk_env *env[N_FURTHER_ENV] = {NULL};
-  vk_status st = VK_OK;
-  double before = (double)vk_sys_resident_bytes();
-  for (int i = 0; i < N_FURTHER_ENV; i++) {
-    VK_TRY_DONE(vk_env_new(&env[i], scene, err));
-    VK_TRY_DONE(vk_bench_begin(env[i], scene, 10, err));
-  }
-  double mb = ((double)vk_sys_resident_bytes() - before) / 1e6 / N_FURTHER_ENV;
-  st = vk_bench_add(b, name, "memory", mb, "MB/environment", err);
-done:
-  for (int i = 0; i < N_FURTHER_ENV; i++)
-    vk_env_free(env[i]);
-  return st;
-}
-
-/* Steps per second of environments side by side on n threads. */
-static vk_status batch_rate(const bench *b, const vk_scene *scene, int n_thread, double *rate,
-                            vk_err *err)
-{
-  enum { N = 8 };
-  double action[N * VK_N_ACTION];
-  vk_status status[N], st = VK_OK;
-  vk_err error[N];
-  const vk_env_slices slices = {.action = action, .status = status, .error = error};
-  vk_pool *pool = NULL;
-  vk_env_batch *batch = NULL;
-  vk_mt19937 rng;
-  vk_mt19937_seed(&rng, 7);
-  VK_TRY_DONE(vk_pool_new(&pool, n_thread, err));
-  VK_TRY_DONE(vk_env_batch_new(&batch, N, pool, &slices, err));
-  vk_env_batch_set_isa(batch, b->call->isa);
-  for (int i = 0; i < N; i++) {
-    VK_TRY_DONE(vk_env_batch_set_scene(batch, i, scene, err));
-    VK_TRY_DONE(vk_bench_begin(vk_env_batch_get(batch, i), scene, 10, err));
-  }
-  double start_s = vk_sys_monotonic_s();
-  for (int k = 0; k < N_THREAD_STEP; k++) {
-    VK_TRY_DONE(vk_signal_check(err));
-    draw_actions(&rng, action, N);
-    vk_env_batch_step_async(batch, 0, N, NULL);
-    vk_env_batch_wait(batch, 0, N);
-    for (int i = 0; i < N; i++)
-      if (status[i] != VK_OK) {
-        *err = error[i];
-        st = status[i];
-        goto done;
-      }
-  }
-  *rate = N * N_THREAD_STEP / (vk_sys_monotonic_s() - start_s);
-done:
-  vk_env_batch_free(batch);
-  vk_pool_free(pool);
-  return st;
-}
-
-/* The best of several turns: what others take of the machine in between does not count. */
-static vk_status measure_threads(bench *b, const char *name, const vk_scene *scene, vk_err *err)
-{
-  double best[2] = {0, 0};
-  if (vk_cpu_count() < 2)
-    return VK_OK;
-  for (int i = 0; i < 2 * N_THREAD_TURN; i++) {
-    double rate;
-    VK_TRY(batch_rate(b, scene, 1 + i % 2, &rate, err));
-    if (rate > best[i % 2])
-      best[i % 2] = rate;
-  }
-  return vk_bench_add(b, name, "two_threads", best[1] / best[0], "times one", err);
-}
-
-/* From nothing to the end of the first step, with a warm cache of compiled models. */
-static vk_status measure_start(bench *b, const char *name, uint32_t i_task, vk_err *err)
-{
-  vk_scene *scene = NULL;
-  vk_env *env = NULL;
-  vk_pack pack = {0};
-  vk_status st = VK_OK;
-  double start_s = vk_sys_monotonic_s();
-  VK_TRY_DONE(vk_pack_open(&pack, b->call->common->pack, err));
-  VK_TRY_DONE(vk_scene_new(&scene, &pack, i_task, b->cache_dir, err));
-  VK_TRY_DONE(vk_env_new(&env, scene, err));
-  VK_TRY_DONE(vk_bench_begin(env, scene, 1, err));
-  st = vk_bench_add(b, name, "first_step", vk_sys_monotonic_s() - start_s, "s", err);
-done:
-  vk_env_free(env);
-  vk_scene_free(scene);
-  vk_pack_close(&pack);
-  return st;
-}
-
-static vk_status bench_task(bench *b, const char *suite, uint32_t i_task, vk_err *err)
-{
-  char name[64];
-  snprintf(name, sizeof name, "env.%.50s", suite);
-  vk_scene *scene = NULL;
-  vk_env *env = NULL;
-  vk_status st = VK_OK;
-  VK_TRY_DONE(vk_scene_new(&scene, &b->pack, i_task, b->cache_dir, err));
-  VK_TRY_DONE(vk_env_new(&env, scene, err));
-  vk_env_set_isa(env, b->call->isa);
-  for (int i = 0; i < 2; i++)
-    VK_TRY_DONE(vk_env_reset(env, err));
-  VK_TRY_DONE(vk_bench_begin(env, scene, 10, err));
-  VK_TRY_DONE(measure_steps(b, name, env, err));
-  VK_TRY_DONE(measure_resets(b, name, env, scene, err));
-  VK_TRY_DONE(measure_start(b, name, i_task, err));
-  VK_TRY_DONE(measure_memory(b, name, scene, err));
-  VK_TRY_DONE(measure_threads(b, name, scene, err));
-done:
-  vk_env_free(env);
-  vk_scene_free(scene);
   return st;
 }
 
@@ -278,11 +99,6 @@ vk_status vk_bench_suites(bench *b, vk_bench_task_fn *fn, vk_err *err)
   return st;
 }
 
-static vk_status bench_env(bench *b, vk_err *err)
-{
-  return vk_bench_suites(b, bench_task, err);
-}
-
 /* ---- the command --------------------------------------------------------------------------- */
 
 typedef struct bench_def {
@@ -290,7 +106,7 @@ typedef struct bench_def {
   vk_status (*run)(bench *b, vk_err *err);
 } bench_def;
 
-static const bench_def defs[] = {{"env", bench_env}, {"render", vk_bench_render}};
+static const bench_def defs[] = {{"env", vk_bench_env}, {"render", vk_bench_render}};
 
 static vk_status fail_unknown(const char *name, vk_err *err)
 {
@@ -329,6 +145,8 @@ static vk_status run_benches(bench *b, vk_err *err)
     found = found || strcmp(name, defs[i].name) == 0;
   if (!found)
     return fail_unknown(name, err);
+  if (b->args->n_sample != 1 && b->args->n_sample != 4)
+    return vk_fail(err, VK_E_USAGE, "--samples %d: expected 1 or 4", (int)b->args->n_sample);
   VK_TRY(vk_mujoco_check(err));
   VK_TRY(vk_pack_open(&b->pack, b->call->common->pack, err));
   b->cache_dir = vk_model_cache_dir(b->cache);
@@ -361,7 +179,10 @@ const vk_cmd vk_cmd_bench = {
         "  first_step   from opening the pack to the end of the first step, compiled model at "
         "hand\n"
         "  memory       what each further environment of the task takes\n"
-        "  two_threads  steps a second of eight environments on two threads, over one thread\n\n"
+        "  two_threads  steps a second of eight environments on two threads, over one thread\n"
+        "and with --pictures N\n"
+        "  pictures_N, pictures_N_cpu  as steps and steps_cpu, drawing both views of 128 pixels of "
+        "every N-th step\n\n"
         "render: pictures, of states of the first task of each suite, by camera, side in pixels "
         "and "
         "(x4) samples.\n"
@@ -371,6 +192,7 @@ const vk_cmd vk_cmd_bench = {
         "  two_threads  pictures a second on two threads, over one thread",
     .examples = "vlakit bench env  # all suites\n"
                 "vlakit bench env --suite libero_goal --json  # one, for a script\n"
+                "vlakit bench env --pictures 8  # as a policy sees them that acts in chunks\n"
                 "vlakit bench render --visuals stand-in",
     .opts = opts,
     .args_size = sizeof(bench_args),

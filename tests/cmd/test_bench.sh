@@ -7,6 +7,11 @@ json "{r['name'].split('.')[1] for r in d['results']} == {'libero_goal', 'libero
 json "{'steps', 'steps_cpu', 'reset', 'first_step', 'memory'} <= {r['name'].split('.')[2] for r in d['results']}"
 json "all(r['name'].startswith('env.') and r['unit'] for r in d['results'])"
 json "all(r['value'] > 0 for r in d['results'] if not r['name'].endswith('memory'))"
+json "not [r for r in d['results'] if 'pictures' in r['name']]"
+expect 0 bench env --pack "$PACK" --suite libero_goal --steps 10 --reps 1 --json --pictures 8 --visuals stand-in
+json "{'pictures_8', 'pictures_8_cpu'} <= {r['name'].split('.')[2] for r in d['results'] if r['value'] > 0}"
+expect 2 bench env --pack "$PACK" --pictures 1 --samples 2
+says '--samples 2: expected 1 or 4'
 expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar
 prints env.libero_object.steps
 prints steps/s
