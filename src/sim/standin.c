@@ -9,7 +9,13 @@
 #include "sim/standin_internal.h"
 #include "sim/visuals_write.h"
 
-enum { DATA_BYTES_MAX = 1 << 20, DATA_VERSION = 1, GROUPS_MAX = 128, GEOMS_MAX = 200 };
+enum {
+  DATA_BYTES_MAX = 1 << 20,
+  DATA_VERSION = 1,
+  GROUPS_MAX = 128,
+  GEOMS_MAX = 200,
+  KNOWN_MAX = 512
+};
 
 /* What is drawn with one material on one body: one mesh. */
 typedef struct group {
@@ -18,10 +24,19 @@ typedef struct group {
   vk_standin_solid solid;
 } group;
 
+/* Equal meshes (of the robot in every look, of like classes) are stored once. */
+typedef struct known_mesh {
+  uint64_t hash;
+  uint32_t n, mesh; /* triangles of all levels; index */
+} known_mesh;
+
 typedef struct maker {
   const vk_pack *pack;
   const cJSON *root, *textures, *materials, *classes, *looks;
+  vk_standin_source source;
   vk_visuals_builder b;
+  known_mesh known[KNOWN_MAX]; /* meshes that were put */
+  int n_known;
   uint32_t fallback;        /* first of N_FALLBACK materials */
   group groups[GROUPS_MAX]; /* of the model or look in hand */
   int n_group;
@@ -159,6 +174,34 @@ static vk_status find_group(maker *m, const char *body, uint32_t material, uint3
   return VK_OK;
 }
 
+static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n)
+{
+  const uint32_t *word = bytes;
+  for (size_t i = 0; i < n / sizeof *word; i++)
+    h = (h ^ word[i]) * 0x100000001b3u;
+  return h;
+}
+
+/* Puts a mesh, or finds the equal one that was put before. */
+static uint32_t put_mesh(maker *m, const char *name, const vk_mesh *level, const float *error_m,
+                         int n_level)
+{
+  known_mesh mesh = {.hash = 0xcbf29ce484222325u};
+  for (int k = 0; k < n_level; k++) {
+    mesh.n += level[k].n_triangle;
+    mesh.hash = hash_bytes(mesh.hash, level[k].vertex, level[k].n_vertex * sizeof(vk_vertex));
+    mesh.hash = hash_bytes(mesh.hash, level[k].index, level[k].n_triangle * 3 * sizeof(uint32_t));
+    mesh.hash = hash_bytes(mesh.hash, &error_m[k], sizeof error_m[k]);
+  }
+  for (int i = 0; i < m->n_known; i++)
+    if (m->known[i].hash == mesh.hash && m->known[i].n == mesh.n)
+      return m->known[i].mesh;
+  mesh.mesh = vk_visuals_put_levels(&m->b, name, level, error_m, n_level);
+  if (m->n_known < KNOWN_MAX)
+    m->known[m->n_known++] = mesh;
+  return mesh.mesh;
+}
+
 /* Levels that have no fewer triangles than the one before are left out. */
 static void put_groups(maker *m, const char *name, uint32_t *first, uint32_t *n)
 {
@@ -181,7 +224,7 @@ static void put_groups(maker *m, const char *name, uint32_t *first, uint32_t *n)
       continue;
     geoms[(*n)++] = (vk_visuals_geom){
         .body = vk_visuals_put_text(&m->b, g->body),
-        .mesh = vk_visuals_put_levels(&m->b, name, level, error_m, n_level),
+        .mesh = put_mesh(m, name, level, error_m, n_level),
         .material = g->material,
         .flags = g->flags,
         .quat = {1, 0, 0, 0},
@@ -290,7 +333,7 @@ static vk_status put_shape(maker *m, const cJSON *o, const listing *l, const cha
   if (!found && l->is_optional)
     return VK_OK;
   vk_standin_solid solid = {0};
-  vk_status st = vk_standin_shape(&solid, o, m->pack, elem, what, m->err);
+  vk_status st = vk_standin_shape(&solid, o, &m->source, elem, what, m->err);
   if (st == VK_OK)
     st = put_copies(m, o, l, body, &solid, what);
   vk_standin_solid_free(&solid);
@@ -362,7 +405,7 @@ static vk_status put_plain(maker *m, uint32_t elem, uint32_t material, const cha
   if (name) {
     group *g;
     VK_TRY(find_group(m, name, material, 0, &g, what));
-    VK_TRY(vk_standin_collision(&g->solid, pack, elem, NULL, repeat_m, m->err));
+    VK_TRY(vk_standin_collision(&g->solid, &m->source, elem, NULL, repeat_m, m->err));
   }
   for (uint32_t i = pack->elem[elem].first_child; i != VK_PACK_NONE; i = pack->elem[i].next_sibling)
     if (pack->elem[i].tag == VK_MJCF_TAG_BODY)
@@ -580,6 +623,7 @@ vk_status vk_standin_build_from(vk_visuals *out, const vk_pack *pack, const char
   m->pack = pack;
   m->root = root;
   m->err = err;
+  VK_TRY_DONE(vk_standin_source_init(&m->source, pack, err));
   st = make(m);
   if (st != VK_OK)
     vk_err_prefix(err, "%s", what);
@@ -587,6 +631,7 @@ vk_status vk_standin_build_from(vk_visuals *out, const vk_pack *pack, const char
     VK_TRY_DONE(vk_visuals_build(&m->b, &bytes, &n_byte, err));
 done:
   drop_groups(m);
+  vk_standin_source_fini(&m->source);
   vk_visuals_builder_fini(&m->b);
   free(m);
   cJSON_Delete(root);

@@ -135,16 +135,120 @@ done:
   return st;
 }
 
-static vk_status add_mesh(vk_standin_solid *solid, const vk_pack *pack, const char *name,
+/* ---- coarser meshes ------------------------------------------------------------------------- */
+
+/* A corner while those in one cell of a grid are joined. */
+typedef struct cell_corner {
+  int32_t cell[3];
+  uint32_t at;
+  double r2; /* squared distance from the middle of the mesh */
+} cell_corner;
+
+static int compare_cells(const void *a, const void *b)
+{
+  const cell_corner *x = a, *y = b;
+  for (int k = 0; k < 3; k++)
+    if (x->cell[k] != y->cell[k])
+      return x->cell[k] < y->cell[k] ? -1 : 1;
+  if (x->r2 != y->r2)
+    return x->r2 > y->r2 ? -1 : 1;
+  return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static void set_cells(const float *p, uint32_t n, double side_m, cell_corner *out)
+{
+  double lo[3] = {p[0], p[1], p[2]}, hi[3] = {p[0], p[1], p[2]};
+  for (uint32_t i = 0; i < 3 * n; i++)
+    for (int k = 0; k < 3; k++) {
+      lo[k] = fmin(lo[k], p[3 * (size_t)i + (size_t)k]);
+      hi[k] = fmax(hi[k], p[3 * (size_t)i + (size_t)k]);
+    }
+  for (uint32_t i = 0; i < 3 * n; i++) {
+    out[i] = (cell_corner){.at = i};
+    for (int k = 0; k < 3; k++) {
+      const double x = p[3 * (size_t)i + (size_t)k], d = x - (lo[k] + hi[k]) / 2;
+      const double cell = floor((x - lo[k]) / side_m);
+      out[i].cell[k] = cell < 1e6 ? (int32_t)cell : 1000000;
+      out[i].r2 += d * d;
+    }
+  }
+}
+
+/* Moves the corners of each cell to the outermost of them, so that a hull keeps its size, and drops
+ * the triangles that have then no area. Returns how many remain. */
+static uint32_t join_cells(float *p, uint32_t n, double side_m, cell_corner *corners, float *moved)
+{
+  set_cells(p, n, side_m, corners);
+  qsort(corners, 3 * (size_t)n, sizeof *corners, compare_cells);
+  for (uint32_t i = 0, first = 0; i < 3 * n; i++) {
+    if (memcmp(corners[i].cell, corners[first].cell, sizeof corners[i].cell) != 0)
+      first = i;
+    memcpy(moved + 3 * (size_t)corners[i].at, p + 3 * (size_t)corners[first].at, 3 * sizeof *p);
+  }
+  uint32_t n_kept = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    const float *t = moved + 9 * (size_t)i;
+    if (memcmp(t, t + 3, 12) != 0 && memcmp(t, t + 6, 12) != 0 && memcmp(t + 3, t + 6, 12) != 0)
+      memcpy(p + 9 * (size_t)n_kept++, t, 9 * sizeof *p);
+  }
+  return n_kept;
+}
+
+enum { FINE_MAX = 400 }; /* triangles of a mesh that is drawn as it is */
+
+static vk_status add_mesh_levels(vk_standin_solid *solid, const float *p, uint32_t n, vk_err *err)
+{
+  static const double side_m[VK_STANDIN_LEVELS] = {0.010, 0.018, 0.036};
+  static const double crease_cos = 0.77, ball_m = 0.05;
+  vk_status st = VK_OK;
+  float *own = malloc(9 * (size_t)n * sizeof *own + 1),
+        *moved = malloc(9 * (size_t)n * sizeof *own + 1);
+  cell_corner *corners = malloc(3 * (size_t)n * sizeof *corners + 1);
+  if (!own || !moved || !corners) {
+    st = vk_fail(err, VK_E_NOMEM, "no memory for a mesh of %u triangles", n);
+    goto done;
+  }
+  memcpy(own, p, 9 * (size_t)n * sizeof *own);
+  for (int k = 0; k < VK_STANDIN_LEVELS && n > 0; k++) {
+    if (k > 0 || n > FINE_MAX)
+      n = join_cells(own, n, side_m[k], corners, moved);
+    /* What a chord across a cell cuts off a ball of 5 cm. */
+    const double error_m = 3 * side_m[k] * side_m[k] / (8 * ball_m);
+    solid->error_m[k] = fmaxf(solid->error_m[k], (float)error_m);
+    VK_TRY_DONE(shade(&solid->level[k], own, n, crease_cos, err));
+  }
+done:
+  free(own);
+  free(moved);
+  free(corners);
+  return st;
+}
+
+vk_status vk_standin_source_init(vk_standin_source *source, const vk_pack *pack, vk_err *err)
+{
+  source->pack = pack;
+  source->mesh = calloc(pack->n_mesh + 1, sizeof *source->mesh);
+  return source->mesh ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for %zu meshes", pack->n_mesh);
+}
+
+void vk_standin_source_fini(vk_standin_source *source)
+{
+  for (size_t i = 0; source->mesh && i < source->pack->n_mesh; i++)
+    vk_standin_solid_free(&source->mesh[i]);
+  free(source->mesh);
+}
+
+static vk_status add_mesh(vk_standin_solid *solid, vk_standin_source *source, const char *name,
                           vk_err *err)
 {
+  const vk_pack *pack = source->pack;
   for (size_t i = 0; i < pack->n_mesh; i++) {
     const vk_pack_mesh *m = &pack->mesh[i];
-    if (strcmp(vk_pack_text(pack, m->name), name) != 0)
+    if (m->n_triangle == 0 || strcmp(vk_pack_text(pack, m->name), name) != 0)
       continue;
-    for (int k = 0; k < VK_STANDIN_LEVELS; k++)
-      VK_TRY(shade(&solid->level[k], pack->f32 + m->first, m->n_triangle, 0.77, err));
-    return VK_OK;
+    if (source->mesh[i].level[0].n_vertex == 0)
+      VK_TRY(add_mesh_levels(&source->mesh[i], pack->f32 + m->first, m->n_triangle, err));
+    return vk_standin_put(solid, &source->mesh[i], &vk_standin_here, err);
   }
   return VK_OK;
 }
@@ -197,9 +301,10 @@ static vk_standin_place geom_place(const vk_pack *pack, uint32_t geom)
   return place;
 }
 
-static vk_status add_geom(vk_standin_solid *solid, const vk_pack *pack, uint32_t geom,
+static vk_status add_geom(vk_standin_solid *solid, vk_standin_source *source, uint32_t geom,
                           const double repeat_m[2], vk_err *err)
 {
+  const vk_pack *pack = source->pack;
   const char *type = vk_standin_elem_text(pack, geom, VK_MJCF_KEY_TYPE);
   const char *mesh = vk_standin_elem_text(pack, geom, VK_MJCF_KEY_MESH);
   int n = 0;
@@ -207,7 +312,7 @@ static vk_status add_geom(vk_standin_solid *solid, const vk_pack *pack, uint32_t
   if (!type)
     type = "sphere";
   if (mesh && strcmp(type, "mesh") == 0)
-    return add_mesh(solid, pack, mesh, err);
+    return add_mesh(solid, source, mesh, err);
   for (int i = 0; i < n; i++)
     if (!(size[i] > 0))
       return VK_OK;
@@ -233,9 +338,10 @@ static bool is_named(const cJSON *only, const char *name)
   return false;
 }
 
-vk_status vk_standin_collision(vk_standin_solid *solid, const vk_pack *pack, uint32_t body,
+vk_status vk_standin_collision(vk_standin_solid *solid, vk_standin_source *source, uint32_t body,
                                const cJSON *only, const double repeat_m[2], vk_err *err)
 {
+  const vk_pack *pack = source->pack;
   for (uint32_t i = pack->elem[body].first_child; i != VK_PACK_NONE;
        i = pack->elem[i].next_sibling) {
     if (pack->elem[i].tag != VK_MJCF_TAG_GEOM ||
@@ -243,7 +349,7 @@ vk_status vk_standin_collision(vk_standin_solid *solid, const vk_pack *pack, uin
       continue;
     vk_standin_solid part = {0};
     const vk_standin_place place = geom_place(pack, i);
-    vk_status st = add_geom(&part, pack, i, repeat_m, err);
+    vk_status st = add_geom(&part, source, i, repeat_m, err);
     if (st == VK_OK)
       st = vk_standin_put(solid, &part, &place, err);
     vk_standin_solid_free(&part);

@@ -60,6 +60,16 @@ typedef struct vk_standin_solid {
 
 void vk_standin_solid_free(vk_standin_solid *solid);
 
+/* Collision meshes of a scene pack as they are drawn, made when they are first met. */
+typedef struct vk_standin_source {
+  const vk_pack *pack;
+  vk_standin_solid *mesh; /* [n_mesh], owned */
+} vk_standin_source;
+
+VK_NODISCARD vk_status vk_standin_source_init(vk_standin_source *source, const vk_pack *pack,
+                                              vk_err *err);
+void vk_standin_source_fini(vk_standin_source *source);
+
 /* p -> R p + pos */
 typedef struct vk_standin_place {
   double pos[3], R[9];
@@ -79,12 +89,12 @@ VK_NODISCARD vk_status vk_standin_put(vk_standin_solid *solid, const vk_standin_
 /* Appends the shape of an entry, in its own frame. body: index in pack->elem whose collision geoms
  * "shape": "collision" means, or VK_PACK_NONE. */
 VK_NODISCARD vk_status vk_standin_shape(vk_standin_solid *solid, const cJSON *entry,
-                                        const vk_pack *pack, uint32_t body, const char *what,
+                                        vk_standin_source *source, uint32_t body, const char *what,
                                         vk_err *err);
 
 /* The collision geoms of a body itself (not of its children), boxes, cylinders, capsules, balls and
  * meshes: only those that `only` names (NULL: all). repeat_m: how large a texture is on them. */
-VK_NODISCARD vk_status vk_standin_collision(vk_standin_solid *solid, const vk_pack *pack,
+VK_NODISCARD vk_status vk_standin_collision(vk_standin_solid *solid, vk_standin_source *source,
                                             uint32_t body, const cJSON *only,
                                             const double repeat_m[2], vk_err *err);
 

@@ -184,12 +184,14 @@ vk_status vk_standin_add_lathe(vk_standin_solid *solid, const vk_standin_lathe *
     r_max = fmax(r_max, o.p[i][0]);
   r_max *= fmax(lathe->scale[0], lathe->scale[1]);
   for (int k = 0; k < VK_STANDIN_LEVELS; k++) {
-    const bool is_same = lathe->is_flat || lathe->is_fixed;
-    const int n_side = is_same ? lathe->n_side : lathe->n_side >> k < 6 ? 6 : lathe->n_side >> k;
+    const int n_coarse = lathe->n_side * (k == 0 ? 12 : k == 1 ? 8 : 5) / 12;
+    const int n_side = lathe->is_flat || lathe->is_fixed ? lathe->n_side
+                       : n_coarse < 6                    ? 6
+                                                         : n_coarse;
     double c, s;
     vk_turn_cos_sin((lathe->arc[1] - lathe->arc[0]) / 2 / n_side, &c, &s);
     const double chord = lathe->is_flat ? 0 : r_max * (1 - c);
-    const double tolerance = k > 0 && !lathe->is_fixed ? fmax(chord, 0.0004 * (1 << k)) : 0;
+    const double tolerance = k > 0 && !lathe->is_fixed ? fmax(chord / 2, 0.0003 * (1 << k)) : 0;
     outline level = o;
     simplify(&level, tolerance);
     const double error = chord + tolerance;

@@ -564,7 +564,7 @@ static vk_status shape_ball(vk_standin_solid *solid, const cJSON *o, const char 
 
 /* ---- which shape ---------------------------------------------------------------------------- */
 
-vk_status vk_standin_shape(vk_standin_solid *solid, const cJSON *o, const vk_pack *pack,
+vk_status vk_standin_shape(vk_standin_solid *solid, const cJSON *o, vk_standin_source *source,
                            uint32_t body, const char *what, vk_err *err)
 {
   static const char *const words[] = {"box",   "sheet", "prism",     "tube",
@@ -595,7 +595,7 @@ vk_status vk_standin_shape(vk_standin_solid *solid, const cJSON *o, const vk_pac
   if (body == VK_PACK_NONE)
     return VK_OK;
   const uint32_t n_before = solid->level[0].n_triangle;
-  VK_TRY(vk_standin_collision(solid, pack, body, only, repeat_m, err));
+  VK_TRY(vk_standin_collision(solid, source, body, only, repeat_m, err));
   if (solid->level[0].n_triangle == n_before)
     return vk_fail(err, VK_E_FORMAT, "%s: its body has no such collision geometry", what);
   return VK_OK;

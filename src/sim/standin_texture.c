@@ -6,7 +6,7 @@
 #include "sim/standin_internal.h"
 #include "sim/turn.h"
 
-enum { SIDE_MAX = 512, STEPS_MAX = 64, TEXT_MAX = 24 };
+enum { SIDE_MAX = 512, STEPS_MAX = 64, TEXT_MAX = 24, OCTAVES_MAX = 4, N_MAX = 200 };
 
 /* A picture while it is drawn, and what the steps have in common. */
 typedef struct canvas {
@@ -36,28 +36,24 @@ static double chance(int seed, int x, int y)
   return (h >> 8) / 16777216.0;
 }
 
-/* Smooth noise in [0, 1] with nu x nv cells, which meets itself at the edges. */
-static double noise(int seed, double u, double v, int nu, int nv)
-{
-  const double x = u * nu, y = v * nv, fx = floor(x), fy = floor(y);
-  const double a = x - fx, b = y - fy;
-  const double s = a * a * (3 - 2 * a), t = b * b * (3 - 2 * b);
-  const int x0 = (int)fx % nu, y0 = (int)fy % nv;
-  const int x1 = (x0 + 1) % nu, y1 = (y0 + 1) % nv;
-  const double top = chance(seed, x0, y0) * (1 - s) + chance(seed, x1, y0) * s;
-  const double low = chance(seed, x0, y1) * (1 - s) + chance(seed, x1, y1) * s;
-  return top * (1 - t) + low * t;
-}
+/* Values at the corners of nu x nv cells. */
+typedef struct lattice {
+  int nu, nv;
+  float *value; /* owned */
+} lattice;
 
-static double octaves(int seed, double u, double v, const double cells[2], int n)
+/* Smooth noise in [0, 1] for u and v in [0, 1), which meets itself at the edges. */
+static double noise(const lattice *l, double u, double v)
 {
-  double sum = 0, weight = 1, total = 0;
-  for (int k = 0; k < n; k++) {
-    sum += weight * noise(seed + k, u, v, (int)cells[0] << k, (int)cells[1] << k);
-    total += weight;
-    weight *= 0.5;
-  }
-  return sum / total;
+  const double x = u * l->nu, y = v * l->nv;
+  const int x0 = (int)x, y0 = (int)y;
+  const int x1 = x0 + 1 < l->nu ? x0 + 1 : 0, y1 = y0 + 1 < l->nv ? y0 + 1 : 0;
+  const double a = x - x0, b = y - y0;
+  const double s = a * a * (3 - 2 * a), t = b * b * (3 - 2 * b);
+  const float *upper = l->value + (ptrdiff_t)y0 * l->nu, *lower = l->value + (ptrdiff_t)y1 * l->nu;
+  const double top = upper[x0] * (1 - s) + upper[x1] * s;
+  const double low = lower[x0] * (1 - s) + lower[x1] * s;
+  return top * (1 - t) + low * t;
 }
 
 static double clamp01(double x)
@@ -98,7 +94,47 @@ typedef struct step {
   int n, seed, i_across, octaves;
   double cells[2], range[2], share, warp, at[2], radius[2], ring, slant, gap[2], shift, size[2];
   const uint8_t *glyphs; /* [n][5]: columns of letters, 7 bits each */
+  lattice lattice[OCTAVES_MAX];
+  double blob[N_MAX][4]; /* centre, 1 / radius */
 } step;
+
+static void set_blobs(step *d)
+{
+  for (int i = 0; i < d->n; i++) {
+    const double k = d->size[0] + (d->size[1] - d->size[0]) * chance(d->seed, i, 2);
+    for (int j = 0; j < 2; j++) {
+      d->blob[i][j] = chance(d->seed, i, j);
+      d->blob[i][2 + j] = 1 / (k * d->radius[j]);
+    }
+  }
+}
+
+static double octaves(const step *d, double u, double v)
+{
+  double sum = 0, weight = 1, total = 0;
+  for (int k = 0; k < d->octaves; k++) {
+    sum += weight * noise(&d->lattice[k], u, v);
+    total += weight;
+    weight *= 0.5;
+  }
+  return sum / total;
+}
+
+static vk_status set_lattices(step *d, const char *what, vk_err *err)
+{
+  for (int k = 0; k < d->octaves; k++) {
+    lattice *l = &d->lattice[k];
+    l->nu = (int)d->cells[0] << k;
+    l->nv = (int)d->cells[1] << k;
+    l->value = malloc((size_t)l->nu * (size_t)l->nv * sizeof *l->value);
+    if (!l->value)
+      return vk_fail(err, VK_E_NOMEM, "%s: no memory for its cells", what);
+    for (int y = 0; y < l->nv; y++)
+      for (int x = 0; x < l->nu; x++)
+        l->value[y * l->nu + x] = (float)chance(d->seed + k, x, y);
+  }
+  return VK_OK;
+}
 
 static double cover_all(const void *how, double s, double t)
 {
@@ -124,7 +160,7 @@ static double cover_stripes(const void *how, double s, double t)
 static double cover_noise(const void *how, double s, double t)
 {
   const step *d = how;
-  const double x = octaves(d->seed, s, t, d->cells, d->octaves);
+  const double x = octaves(d, s, t);
   return clamp01((x - d->range[0]) / (d->range[1] - d->range[0]));
 }
 
@@ -132,7 +168,7 @@ static double cover_noise(const void *how, double s, double t)
 static double cover_grain(const void *how, double s, double t)
 {
   const step *d = how;
-  const double x = t * d->n + d->warp * octaves(d->seed, s, t, d->cells, d->octaves);
+  const double x = t * d->n + d->warp * octaves(d, s, t);
   const double saw = 2 * fabs(x - floor(x) - 0.5);
   return clamp01((saw - d->range[0]) / (d->range[1] - d->range[0]));
 }
@@ -173,12 +209,9 @@ static double cover_blobs(const void *how, double s, double t)
 {
   const step *d = how;
   for (int i = 0; i < d->n; i++) {
-    const double k = d->size[0] + (d->size[1] - d->size[0]) * chance(d->seed, i, 2);
-    double x = s - chance(d->seed, i, 0), y = t - chance(d->seed, i, 1);
-    x -= floor(x + 0.5); /* whole across the edges */
-    y -= floor(y + 0.5);
-    x /= k * d->radius[0];
-    y /= k * d->radius[1];
+    double x = s - d->blob[i][0], y = t - d->blob[i][1];
+    x = (x - (x > 0.5) + (x < -0.5)) * d->blob[i][2]; /* whole across the edges */
+    y = (y - (y > 0.5) + (y < -0.5)) * d->blob[i][3];
     const double r2 = x * x + y * y;
     if (r2 <= 1 && r2 >= d->ring * d->ring)
       return 1;
@@ -237,7 +270,7 @@ static const char *const step_words[] = {"fill",  "disk",  "stripes", "noise", "
 static const cover_fn step_cover[] = {cover_all,   cover_disk, cover_stripes, cover_noise,
                                       cover_grain, cover_gaps, cover_tiles,   cover_blobs,
                                       cover_ramp,  cover_text};
-enum { STEP_TEXT = 9 };
+enum { STEP_NOISE = 3, STEP_GRAIN = 4, STEP_BLOBS = 7, STEP_TEXT = 9 };
 
 static vk_status read_step(const cJSON *o, canvas *c, step *d, vk_err *err)
 {
@@ -253,9 +286,9 @@ static vk_status read_step(const cJSON *o, canvas *c, step *d, vk_err *err)
   VK_TRY(vk_standin_numbers(o, "rgb", 3, 0, 1, c->rgb, what, err));
   VK_TRY(vk_standin_number(o, "alpha", 0, 1, &c->alpha, what, err));
   VK_TRY(vk_standin_count(o, "seed", 0, 1000000, &d->seed, what, err));
-  VK_TRY(vk_standin_count(o, "n", 1, 200, &d->n, what, err));
+  VK_TRY(vk_standin_count(o, "n", 1, N_MAX, &d->n, what, err));
   VK_TRY(vk_standin_choice(o, "across", axes, &d->i_across, what, err));
-  VK_TRY(vk_standin_count(o, "octaves", 1, 4, &d->octaves, what, err));
+  VK_TRY(vk_standin_count(o, "octaves", 1, OCTAVES_MAX, &d->octaves, what, err));
   VK_TRY(vk_standin_numbers(o, "cells", 2, 1, 256, d->cells, what, err));
   VK_TRY(vk_standin_numbers(o, "range", 2, -4, 4, d->range, what, err));
   if (d->range[0] == d->range[1])
@@ -268,7 +301,7 @@ static vk_status read_step(const cJSON *o, canvas *c, step *d, vk_err *err)
   VK_TRY(vk_standin_number(o, "slant", -10, 10, &d->slant, what, err));
   VK_TRY(vk_standin_numbers(o, "gap", 2, 0, 1, d->gap, what, err));
   VK_TRY(vk_standin_number(o, "shift", 0, 1, &d->shift, what, err));
-  return vk_standin_numbers(o, "size", 2, 0, 10, d->size, what, err);
+  return vk_standin_numbers(o, "size", 2, 0.01, 10, d->size, what, err);
 }
 
 static vk_status draw_step(vk_image *image, const cJSON *o, const char *what, vk_err *err)
@@ -293,8 +326,16 @@ static vk_status draw_step(vk_image *image, const cJSON *o, const char *what, vk
   VK_TRY(read_step(o, &c, &d, err));
   if (kind == STEP_TEXT)
     VK_TRY(set_glyphs(o, glyphs, &d, what, err));
-  paint(&c, step_cover[kind], &d);
-  return VK_OK;
+  if (kind == STEP_BLOBS)
+    set_blobs(&d);
+  vk_status st = VK_OK;
+  if (kind == STEP_NOISE || kind == STEP_GRAIN)
+    st = set_lattices(&d, what, err);
+  if (st == VK_OK)
+    paint(&c, step_cover[kind], &d);
+  for (int k = 0; k < OCTAVES_MAX; k++)
+    free(d.lattice[k].value);
+  return st;
 }
 
 vk_status vk_standin_draw(vk_image *image, const cJSON *entry, const char *what, vk_err *err)

@@ -149,12 +149,35 @@ static void filter_span(double at, double width, int n_source, int *first, int *
     *first = *last;
 }
 
+/* Two by two texels become one: what the area filter below does, sooner. */
+static void halve(raster *to, const raster *from)
+{
+  for (int y = 0; y < to->height; y++)
+    for (int x = 0; x < to->width; x++) {
+      const uint32_t *p = from->texel + (size_t)2 * (size_t)y * (size_t)from->width + 2 * x;
+      const uint32_t *q = p + from->width;
+      uint32_t t = 0xff000000u;
+      for (int k = 0; k < 24; k += 8)
+        t |= ((p[0] >> k & 255) + (p[1] >> k & 255) + (q[0] >> k & 255) + (q[1] >> k & 255) + 2) / 4
+             << k;
+      to->texel[(size_t)y * (size_t)to->width + (size_t)x] = t;
+    }
+}
+
 /* Area filter to width x height, both at most the source's or the source's own. */
 static raster resample(vk_visuals_builder *b, const raster *from, int width, int height)
 {
   raster to = raster_new(b, width, height);
   if (!to.texel || !from->texel)
     return to;
+  if (from->width == 2 * width && from->height == 2 * height) {
+    halve(&to, from);
+    return to;
+  }
+  if (from->width == width && from->height == height) {
+    memcpy(to.texel, from->texel, (size_t)width * (size_t)height * sizeof *to.texel);
+    return to;
+  }
   double sx = (double)from->width / width, sy = (double)from->height / height;
   for (int y = 0; y < height; y++)
     for (int x = 0; x < width; x++) {
