@@ -1,6 +1,6 @@
 /* standin_internal.h - parts of sim/standin.c: shapes and textures as data/standin.json describes
  * them. All arithmetic is that of IEEE doubles with +, -, *, / and sqrt, so that the bytes are the
- * same on every machine. */
+ * same on every machine. Test: tests/unit/test_standin.c */
 #ifndef VK_SIM_STANDIN_INTERNAL_H
 #define VK_SIM_STANDIN_INTERNAL_H
 
@@ -58,6 +58,7 @@ typedef struct vk_standin_solid {
   float error_m[VK_STANDIN_LEVELS];
 } vk_standin_solid;
 
+/* A zeroed or freed solid is allowed. */
 void vk_standin_solid_free(vk_standin_solid *solid);
 
 /* Collision meshes of a scene pack as they are drawn, made when they are first met. */
@@ -66,8 +67,10 @@ typedef struct vk_standin_source {
   vk_standin_solid *mesh; /* [n_mesh], owned */
 } vk_standin_source;
 
+/* Errors: VK_E_NOMEM. fini is needed also when init fails. */
 VK_NODISCARD vk_status vk_standin_source_init(vk_standin_source *source, const vk_pack *pack,
                                               vk_err *err);
+/* A zeroed source is allowed. */
 void vk_standin_source_fini(vk_standin_source *source);
 
 /* p -> R p + pos */
@@ -117,6 +120,8 @@ typedef struct vk_standin_lathe {
   double crease_cos; /* sharper corners of the profile are edges */
 } vk_standin_lathe;
 
+/* Appends it at every level, with fewer sides and points of the profile the coarser it is. Errors:
+ * VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_standin_add_lathe(vk_standin_solid *solid, const vk_standin_lathe *lathe,
                                             vk_err *err);
 
