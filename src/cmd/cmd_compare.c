@@ -6,14 +6,24 @@
 #include "cmd/report.h"
 #include "core/stats.h"
 
+static bool have_other_visuals(const vk_report *a, const vk_report *b)
+{
+  return strcmp(vk_report_text(a, "visuals"), vk_report_text(b, "visuals")) != 0 ||
+         strcmp(vk_report_text(a, "visuals_hash"), vk_report_text(b, "visuals_hash")) != 0;
+}
+
+static bool sees_pictures(const vk_report *r)
+{
+  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->head, "config");
+  return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(config, "policy_sees_pictures"));
+}
+
 /* Both must have had the same trials: then episodes of one (task, row) are a pair. */
 static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err *err)
 {
   static const struct {
     const char *key, *what, *shown;
-  } same[] = {{"protocol_hash", "protocol", "protocol"},
-              {"pack_hash", "pack", "pack_hash"},
-              {"visuals", "visuals", "visuals"}};
+  } same[] = {{"protocol_hash", "protocol", "protocol"}, {"pack_hash", "pack", "pack_hash"}};
   const vk_report *both[2] = {a, b};
   for (int i = 0; i < 2; i++)
     if (!vk_report_text(both[i], "suite")[0])
@@ -38,6 +48,13 @@ static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err
                    vk_report_text(a, "run"), vk_report_text(b, "run"), same[i].what,
                    vk_report_text(a, same[i].shown), vk_report_text(b, same[i].shown));
   }
+  if (have_other_visuals(a, b) && (sees_pictures(a) || sees_pictures(b)))
+    return vk_fail(err, VK_E_MISMATCH,
+                   "runs %s and %s differ in visuals (%s %.12s and %s %.12s), which their policies "
+                   "see: their episodes are not the same trials",
+                   vk_report_text(a, "run"), vk_report_text(b, "run"), vk_report_text(a, "visuals"),
+                   vk_report_text(a, "visuals_hash"), vk_report_text(b, "visuals"),
+                   vk_report_text(b, "visuals_hash"));
   return VK_OK;
 }
 
@@ -59,6 +76,9 @@ static void print_text(const vk_report *a, const vk_report *b, const vk_pair_sum
   if (p->n_unpaired)
     printf("%d episodes are in one run only, or could not be scored, and are left out\n",
            p->n_unpaired);
+  if (have_other_visuals(a, b))
+    printf("visuals: %s and %s; no policy saw them, they are those of films and reports\n",
+           vk_report_text(a, "visuals"), vk_report_text(b, "visuals"));
 }
 
 static vk_status print_json(const vk_report *a, const vk_report *b, const vk_pair_sum *p,
@@ -76,6 +96,8 @@ static vk_status print_json(const vk_report *a, const vk_report *b, const vk_pai
   cJSON_AddNumberToObject(o, "success_rate_a", (double)(p->both + p->only_a) / p->n);
   cJSON_AddNumberToObject(o, "success_rate_b", (double)(p->both + p->only_b) / p->n);
   cJSON_AddNumberToObject(o, "n_unpaired", p->n_unpaired);
+  cJSON_AddStringToObject(o, "visuals_a", vk_report_text(a, "visuals"));
+  cJSON_AddStringToObject(o, "visuals_b", vk_report_text(b, "visuals"));
   vk_status st = vk_json_print(o, err);
   cJSON_Delete(o);
   return st;
@@ -118,8 +140,9 @@ const vk_cmd vk_cmd_compare = {
                    "rates over the pairs and the p-value of the exact two-sided McNemar test: how "
                    "likely a difference of this size is between two policies that are equally "
                    "good.\n\n"
-                   "Runs that differ in protocol, pack or visuals are refused, as their episodes "
-                   "are not the same trials.",
+                   "Runs that differ in protocol or pack are refused, as their episodes are not "
+                   "the same trials; so are runs that differ in visuals, when one of the policies "
+                   "sees pictures.",
     .examples = "  vlakit compare 05k2m3xq 05k2n81a  # is the second better?\n",
     .n_positional_min = 2,
     .n_positional_max = 2,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/eval_out.h"
 #include "cmd/record.h"
 #include "cmd/report.h"
 #include "core/sys.h"
@@ -12,9 +13,9 @@
 #include "sim/model_cache.h"
 
 typedef struct eval_args {
-  const char *suite, *policy, *protocol, *resume;
-  int64_t n_episode;
-  bool is_n_episode_given, by_task;
+  const char *suite, *policy, *protocol, *resume, *film, *out, *visuals;
+  int64_t n_episode, row;
+  bool is_n_episode_given, is_row_given, by_task;
 } eval_args;
 
 enum { EPISODES_MAX = 100000, TRACE_SPANS_MAX = 4 << 20, FEW_TASKS = 10, N_PROBE_STEP = 10 };
@@ -25,14 +26,21 @@ static const eval_args defaults = {0};
 static const vk_opt opts[] = {
     VK_OPT_I64_GIVEN(ARGS, "episodes", n_episode, is_n_episode_given, 1, EPISODES_MAX, "N", NULL,
                      "episodes a task (default: the protocol's)"),
+    VK_OPT_STR(ARGS, "film", film, "all|failures|N|none",
+               "films of these episodes, or of the first N of each task (default none)"),
+    VK_OPT_STR(ARGS, "out", out, "DIR", "folder for films, report.html and results.json"),
     VK_OPT_FLAG(ARGS, "per-task", by_task, "print a line a task, also when there are many"),
     VK_OPT_STR(ARGS, "policy", policy, "POLICY",
                "who acts: NAME or NAME:ARGUMENT; list: show them"),
     VK_OPT_STR(ARGS, "protocol", protocol, "PROTOCOL",
                "oft, openpi or libero: waits, limits, seed (default oft)"),
     VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
+    VK_OPT_I64_GIVEN(ARGS, "row", row, is_row_given, 0, EPISODES_MAX - 1, "K", NULL,
+                     "only the episode of init row K of each task"),
     VK_OPT_STR(ARGS, "suite", suite, "SUITE",
                "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
+    VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
+               "what pictures show (default: original when imported)"),
     VK_OPT_END,
 };
 #undef ARGS
@@ -43,7 +51,14 @@ typedef struct plan {
   const vk_protocol *protocol;
   uint32_t seed;
   bool is_seed_given, is_n_episode_given;
-  int n_per_task;
+  int first_row, n_per_task; /* rows of each task */
+  const char *out;           /* NULL: no folder */
+  const char *film_word, *visuals_word;
+  vk_film_choice film;
+  bool sees_pictures; /* the policy does */
+  bool is_out_late;   /* a resumed run had no folder: its report has no pictures */
+  vk_visuals visuals; /* open when pictures are made */
+  bool has_visuals;
   vk_pack pack;
   uint32_t n_task;
   uint32_t *task;
@@ -66,6 +81,7 @@ typedef struct session {
   vk_log log;
   vk_progress progress;
   vk_trace *trace;
+  vk_eval_out out;
   int n_done, n_scored, n_success; /* earlier sessions included */
 } session;
 
@@ -97,6 +113,26 @@ static vk_status list_policies(bool as_json, vk_err *err)
 
 /* ---- the plan ---- */
 
+/* A text of the options that a run was started with, NULL when it has none. */
+static const char *recorded(const vk_report *r, const char *key)
+{
+  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->head, "config");
+  return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, key));
+}
+
+static int recorded_row(const vk_report *r)
+{
+  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->head, "config");
+  const cJSON *row = cJSON_GetObjectItemCaseSensitive(config, "row");
+  return cJSON_IsNumber(row) ? row->valueint : 0;
+}
+
+static bool is_other_dir(const char *typed, const char *dir)
+{
+  char path[VK_FS_PATH_MAX];
+  return vk_eval_out_path(path, typed, NULL) != VK_OK || strcmp(path, dir) != 0;
+}
+
 /* With --resume the record says what to run; what is typed as well must agree with it. */
 static vk_status plan_from_record(session *s, const eval_args *args, vk_err *err)
 {
@@ -111,8 +147,21 @@ static vk_status plan_from_record(session *s, const eval_args *args, vk_err *err
   p->n_per_task = (int)vk_report_number(r, "episodes_per_task");
   p->seed = (uint32_t)vk_report_number(r, "seed");
   VK_TRY(vk_protocol_find(&p->protocol, vk_report_text(r, "protocol"), err));
+  p->first_row = recorded_row(r);
+  p->out = recorded(r, "out");
+  p->film_word = recorded(r, "film") ? recorded(r, "film") : "none";
+  p->visuals_word = recorded(r, "visuals");
+  p->is_out_late = !p->out && args->out;
   const char *differs = NULL;
-  if (args->suite && strcmp(args->suite, p->suite) != 0)
+  if (args->film && strcmp(args->film, p->film_word) != 0)
+    differs = "--film";
+  else if (args->visuals && (!p->visuals_word || strcmp(args->visuals, p->visuals_word) != 0))
+    differs = "--visuals";
+  else if (args->out && p->out && is_other_dir(args->out, p->out))
+    differs = "--out";
+  else if (args->is_row_given && args->row != p->first_row)
+    differs = "--row";
+  else if (args->suite && strcmp(args->suite, p->suite) != 0)
     differs = "--suite";
   else if (args->policy && strcmp(args->policy, p->policy_word) != 0)
     differs = "--policy";
@@ -127,6 +176,8 @@ static vk_status plan_from_record(session *s, const eval_args *args, vk_err *err
         err, VK_E_USAGE,
         "%s is not what run %s was started with; give --resume alone, or start a new run", differs,
         args->resume);
+  if (p->is_out_late)
+    p->out = args->out;
   return VK_OK;
 }
 
@@ -145,7 +196,35 @@ static vk_status plan_from_options(session *s, const eval_args *args, vk_err *er
   p->seed = common->seed_given ? (uint32_t)common->seed : p->protocol->seed;
   p->is_n_episode_given = args->is_n_episode_given;
   p->n_per_task = args->is_n_episode_given ? (int)args->n_episode : p->protocol->n_episode;
+  if (args->is_row_given && args->is_n_episode_given)
+    return vk_fail(err, VK_E_USAGE,
+                   "--row and --episodes exclude each other: --row is one episode "
+                   "of each task");
+  if (args->is_row_given) {
+    p->first_row = (int)args->row;
+    p->n_per_task = 1;
+  }
+  p->out = args->out;
+  p->film_word = args->film ? args->film : "none";
+  p->visuals_word = args->visuals;
   return VK_OK;
+}
+
+/* Which pictures will be made, and from what. */
+static vk_status plan_pictures(session *s, vk_err *err)
+{
+  plan *p = &s->plan;
+  p->sees_pictures = (s->policy.def->needs & VK_POLICY_PICTURES) != 0;
+  VK_TRY(vk_film_parse(&p->film, p->film_word, err));
+  if (p->film.kind != VK_FILM_NONE && !p->out)
+    return vk_fail(err, VK_E_USAGE, "--film %s needs --out DIR, the folder for the films",
+                   p->film_word);
+  p->has_visuals = p->sees_pictures || (p->out && !p->is_out_late);
+  if (p->visuals_word && !p->has_visuals)
+    return vk_fail(err, VK_E_USAGE,
+                   "--visuals: no pictures are made, as policy %s sees none and there is no --out",
+                   p->policy_word);
+  return p->has_visuals ? vk_visuals_open(&p->visuals, p->visuals_word, &p->pack, err) : VK_OK;
 }
 
 /* Opens the pack and lays out tasks and episodes, task by task. */
@@ -161,6 +240,9 @@ static vk_status plan_episodes(session *s, vk_err *err)
   for (uint32_t i = 0; i < p->n_task; i++) {
     const vk_pack_task *t = &p->pack.task[p->task[i]];
     vk_pack_task_id(&p->pack, t, p->task_id[i]);
+    if (p->first_row > 0 && (uint32_t)p->first_row >= t->n_row)
+      return vk_fail(err, VK_E_USAGE, "--row: task %s has init rows 0 to %u, row %d asked for",
+                     p->task_id[i], t->n_row - 1, p->first_row);
     if ((uint32_t)p->n_per_task > t->n_row)
       return vk_fail(err, VK_E_USAGE, "--episodes: task %s has %u init rows, %d episodes asked for",
                      p->task_id[i], t->n_row, p->n_per_task);
@@ -175,15 +257,16 @@ static vk_status plan_episodes(session *s, vk_err *err)
   for (int k = 0; k < s->earlier.n_episode; k++) {
     const vk_report_episode *e = &s->earlier.episode[k];
     for (uint32_t i = 0; i < p->n_task; i++)
-      if (strcmp(e->task, p->task_id[i]) == 0 && e->row >= 0 && e->row < p->n_per_task)
-        is_done[(int)i * p->n_per_task + e->row] = true;
+      if (strcmp(e->task, p->task_id[i]) == 0 && e->row >= p->first_row &&
+          e->row < p->first_row + p->n_per_task)
+        is_done[(int)i * p->n_per_task + e->row - p->first_row] = true;
   }
   for (uint32_t i = 0; i < p->n_task; i++) {
     const vk_pack_task *t = &p->pack.task[p->task[i]];
     int n_step = vk_protocol_n_step(p->protocol, vk_pack_suite_of(&p->pack, t));
-    for (int row = 0; row < p->n_per_task; row++)
-      if (!is_done[(int)i * p->n_per_task + row]) {
-        p->episode[p->n_episode++] = (vk_eval_episode){p->task[i], row};
+    for (int k = 0; k < p->n_per_task; k++)
+      if (!is_done[(int)i * p->n_per_task + k]) {
+        p->episode[p->n_episode++] = (vk_eval_episode){p->task[i], p->first_row + k};
         p->n_step_max += n_step + p->protocol->n_dummy;
       }
   }
@@ -193,6 +276,8 @@ static vk_status plan_episodes(session *s, vk_err *err)
 
 static void free_plan(plan *p)
 {
+  if (p->has_visuals)
+    vk_visuals_close(&p->visuals);
   vk_pack_close(&p->pack);
   free(p->task);
   free(p->task_id);
@@ -210,6 +295,14 @@ static cJSON *config_json(const session *s)
   cJSON_AddStringToObject(o, "policy", p->policy_word);
   cJSON_AddStringToObject(o, "protocol", p->protocol->name);
   cJSON_AddNumberToObject(o, "episodes", p->n_per_task);
+  if (p->first_row > 0)
+    cJSON_AddNumberToObject(o, "row", p->first_row);
+  cJSON_AddBoolToObject(o, "policy_sees_pictures", p->sees_pictures);
+  cJSON_AddStringToObject(o, "film", p->film_word);
+  if (p->out)
+    cJSON_AddStringToObject(o, "out", s->out.dir);
+  if (p->visuals_word)
+    cJSON_AddStringToObject(o, "visuals", p->visuals_word);
   cJSON_AddNumberToObject(o, "seed", p->seed);
   cJSON_AddNumberToObject(o, "threads", vk_pool_n_thread(s->pool));
   cJSON_AddStringToObject(o, "isa", vk_isa_name(s->call->isa));
@@ -221,10 +314,13 @@ static cJSON *config_json(const session *s)
 static vk_status begin_record(session *s, vk_err *err)
 {
   const plan *p = &s->plan;
+  char visuals[160] = "none";
+  if (p->has_visuals)
+    snprintf(visuals, sizeof visuals, "%s %s", p->visuals.name, p->visuals.hash);
   const vk_run_row row = {.pack_hash = p->pack.hash,
                           .policy_hash = s->policy.hash,
                           .protocol_hash = s->protocol_hash,
-                          .visuals = "none",
+                          .visuals = visuals,
                           .n_thread = vk_pool_n_thread(s->pool)};
   const vk_evaluation_row evaluation = {.suite = p->suite,
                                         .policy = p->policy_word,
@@ -242,12 +338,16 @@ static vk_status begin_record(session *s, vk_err *err)
 /* Episodes of one run must come from the same things. */
 static vk_status check_resumable(const session *s, vk_err *err)
 {
+  const plan *p = &s->plan;
   const struct {
     const char *key, *now, *what;
   } same[] = {
       {"pack_hash", s->plan.pack.hash, "the pack"},
       {"protocol_hash", s->protocol_hash, "the protocol"},
       {"policy_hash", s->policy.hash, "the policy"},
+      {"visuals_hash",
+       p->has_visuals ? p->visuals.hash : vk_report_text(&s->earlier, "visuals_hash"),
+       "the visuals"},
       {"mujoco", mj_versionString(), "MuJoCo's version"},
   };
   for (size_t i = 0; i < VK_COUNT(same); i++)
@@ -301,6 +401,7 @@ static vk_eval_config eval_config(session *s, const char *cache_dir)
                           .episode = s->plan.episode,
                           .put = put_result,
                           .arg = s,
+                          .watch = s->out.film ? vk_film_watch(s->out.film) : NULL,
                           .progress = &s->progress,
                           .trace = s->trace};
 }
@@ -359,27 +460,124 @@ static vk_status print_dry_run(session *s, vk_err *err)
   return VK_OK;
 }
 
-static vk_status print_result(session *s, const vk_eval_stats *stats, int n_now, vk_err *err)
+/* The first failure counts; *why is the sentence of `next`. */
+static vk_status first_failure(vk_status st, vk_status next, const vk_err *why, vk_err *err)
+{
+  if (st != VK_OK || next == VK_OK)
+    return st;
+  if (err)
+    *err = *why;
+  return next;
+}
+
+/* What repeats an episode, but for its task and row; NULL: no memory. */
+static char *repeat_text(const session *s)
+{
+  const plan *p = &s->plan;
+  const vk_common_args *common = s->call->common;
+  char *text = NULL;
+  size_t n = 0;
+  FILE *out = open_memstream(&text, &n);
+  if (!out)
+    return NULL;
+  fputs("vlakit eval --policy ", out);
+  vk_record_print_word(out, p->policy_word);
+  fprintf(out, " --protocol %s --seed %u", p->protocol->name, p->seed);
+  const char *const more[][2] = {{"--visuals", p->visuals_word}, {"--pack", common->pack}};
+  for (size_t i = 0; i < VK_COUNT(more); i++)
+    if (more[i][1]) {
+      fprintf(out, " %s ", more[i][0]);
+      vk_record_print_word(out, more[i][1]);
+    }
+  bool is_lost = ferror(out);
+  if (fclose(out) == 0 && !is_lost)
+    return text;
+  free(text);
+  return NULL;
+}
+
+/* results.json and report.html; r.head is what --json prints. */
+static vk_status write_out(const session *s, const vk_report *r, vk_err *err)
+{
+  char *repeat = repeat_text(s);
+  if (!repeat)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the report");
+  vk_status st = vk_eval_out_write(&s->out, r, r->head, &s->plan.pack, repeat, err);
+  free(repeat);
+  return st;
+}
+
+/* The run so far as one JSON object. */
+static void add_json(const session *s, vk_report *r, double steps_per_s, double episodes_per_s)
+{
+  cJSON *o = r->head;
+  cJSON_AddNumberToObject(o, "steps_per_s", steps_per_s);
+  cJSON_AddNumberToObject(o, "episodes_per_s", episodes_per_s);
+  if (s->plan.out)
+    cJSON_AddStringToObject(o, "out", s->out.dir);
+  if (s->out.film) {
+    vk_film_stats films = vk_film_get_stats(s->out.film);
+    cJSON_AddNumberToObject(o, "n_film", films.n_film);
+    cJSON_AddNumberToObject(o, "n_film_failed", films.n_failed);
+  }
+  vk_report_add_json(o, r);
+}
+
+/* Says what is in the folder. */
+static void print_out(const session *s)
+{
+  if (s->out.film && s->plan.film.kind != VK_FILM_NONE)
+    printf("%s/report.html and %d new films\n", s->out.dir, vk_film_get_stats(s->out.film).n_film);
+  else
+    printf("%s/report.html\n", s->out.dir);
+}
+
+/* That films are missing costs no result, but is no success either. */
+static vk_status check_films(const session *s, vk_err *err)
+{
+  if (!s->out.film)
+    return VK_OK;
+  vk_film_stats films = vk_film_get_stats(s->out.film);
+  if (films.n_failed == 0)
+    return VK_OK;
+  return vk_fail(err, films.first.code,
+                 "all results are kept, but %d episode%s without film or picture: %s",
+                 films.n_failed, films.n_failed == 1 ? " is" : "s are", films.first.text);
+}
+
+/* st: how the evaluation ended; the report is also written of one that was interrupted. */
+static vk_status report_result(session *s, const vk_eval_stats *stats, int n_now, vk_status st,
+                               vk_err *err)
 {
   const eval_args *args = s->call->args;
+  const vk_common_args *common = s->call->common;
   vk_report r;
-  VK_TRY(vk_report_load(&r, s->catalog, s->run.id, (int)s->plan.n_task,
-                        (const char(*)[VK_PACK_TASK_ID_SIZE])s->plan.task_id, err));
+  vk_err other = VK_ERR_INIT;
+  if (st != VK_OK && !s->plan.out)
+    return st;
+  vk_status loaded = vk_report_load(&r, s->catalog, s->run.id, (int)s->plan.n_task,
+                                    (const char(*)[VK_PACK_TASK_ID_SIZE])s->plan.task_id, &other);
+  if (loaded != VK_OK)
+    return first_failure(st, loaded, &other, err);
   double wall_s = stats->wall_s > 0 ? stats->wall_s : 1;
   double steps_per_s = (double)stats->n_step / wall_s, episodes_per_s = n_now / wall_s;
-  vk_status st = VK_OK;
-  if (s->call->common->json) {
-    cJSON *o = r.head;
-    cJSON_AddNumberToObject(o, "steps_per_s", steps_per_s);
-    cJSON_AddNumberToObject(o, "episodes_per_s", episodes_per_s);
-    vk_report_add_json(o, &r);
-    st = vk_json_print(o, err);
-  } else {
+  bool is_ended = st == VK_OK;
+  if (is_ended && !common->json) {
     char time[32];
     vk_report_print(&r, args->by_task || s->plan.n_task <= FEW_TASKS);
     vk_progress_format_time(stats->wall_s, time, sizeof time);
     printf("%d episode%s in %s on %d threads: %.2f episodes/s, %.0f control steps/s\n", n_now,
            n_now == 1 ? "" : "s", time, vk_pool_n_thread(s->pool), episodes_per_s, steps_per_s);
+  }
+  add_json(s, &r, steps_per_s, episodes_per_s);
+  if (is_ended && common->json)
+    st = vk_json_print(r.head, err);
+  if (s->plan.out) {
+    vk_status written = write_out(s, &r, &other);
+    if (written == VK_OK && is_ended && !common->json)
+      print_out(s);
+    st = first_failure(st, written, &other, err);
+    st = first_failure(st, check_films(s, &other), &other, err);
   }
   const char *first = NULL;
   for (int i = 0; i < r.n_episode && !first; i++)
@@ -401,14 +599,18 @@ static void announce(session *s)
                 s->plan.n_episode, s->plan.n_task, vk_pool_n_thread(s->pool), bytes / 1e6);
 }
 
-/* The first failure counts; *why is the sentence of `next`. */
-static vk_status first_failure(vk_status st, vk_status next, const vk_err *why, vk_err *err)
+static vk_status open_out(session *s, vk_err *err)
 {
-  if (st != VK_OK || next == VK_OK)
-    return st;
-  if (err)
-    *err = *why;
-  return next;
+  const plan *p = &s->plan;
+  const eval_args *args = s->call->args;
+  const vk_film_config config = {.pack = &p->pack,
+                                 .protocol = p->protocol,
+                                 .visuals = p->is_out_late ? NULL : &p->visuals,
+                                 .isa = s->call->isa,
+                                 .n_slot = vk_eval_n_slot(s->pool),
+                                 .choice = p->film,
+                                 .trace = s->trace};
+  return vk_eval_out_open(&s->out, p->out, args->resume && !p->is_out_late, &config, err);
 }
 
 /* Opens or takes over the run's record, runs what is left and closes it. */
@@ -420,6 +622,8 @@ static vk_status run_session(session *s, vk_err *err)
   vk_err other = VK_ERR_INIT;
   if (common->trace)
     VK_TRY(vk_trace_new(&s->trace, common->trace, TRACE_SPANS_MAX, err));
+  if (s->plan.out)
+    VK_TRY(open_out(s, err));
   if (is_done) /* its results are printed again */
     snprintf(s->run.id, sizeof s->run.id, "%s", args->resume);
   else if (args->resume)
@@ -438,9 +642,8 @@ static vk_status run_session(session *s, vk_err *err)
   vk_progress_fini(&s->progress);
   if (!is_done)
     st = first_failure(st, vk_run_finish(&s->run, st, err, stats.wall_s, &other), &other, err);
-  if (st == VK_OK)
-    st = print_result(s, &stats, s->n_done - n_before, err);
-  else if (st == VK_E_INTERRUPTED)
+  st = report_result(s, &stats, s->n_done - n_before, st, err);
+  if (st == VK_E_INTERRUPTED)
     vk_fail(err, st,
             "interrupted: %d of %d episodes are in the catalog; go on with vlakit "
             "eval --resume %s",
@@ -469,6 +672,7 @@ static vk_status prepare(session *s, vk_err *err)
   VK_TRY(vk_pool_new(&s->pool, (int)common->n_thread, err));
   const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(s->pool), .seed = s->plan.seed};
   VK_TRY(vk_policy_open(&s->policy, s->plan.policy_word, &policy_args, err));
+  VK_TRY(plan_pictures(s, err));
   vk_protocol_hash(s->plan.protocol, s->plan.seed, s->protocol_hash);
   return args->resume ? check_resumable(s, err) : VK_OK;
 }
@@ -490,6 +694,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     if (st == VK_OK)
       st = run_session(&s, err);
   }
+  vk_eval_out_close(&s.out);
   vk_log_fini(&s.log);
   vk_policy_close(&s.policy);
   vk_pool_free(s.pool);
@@ -519,11 +724,21 @@ const vk_cmd vk_cmd_eval = {
         "What an environment or a policy cannot do (a NaN as action, say) is an error of that "
         "episode: it is listed, is no failure of the policy, and is not in n. Every run is a row "
         "of the catalog, every episode too as soon as it ends; after Ctrl-C, a crash or a full "
-        "disk, --resume goes on and ends with the same rows.",
-    .examples = "  vlakit eval --suite libero130 --policy expert --episodes 1  # all tasks, once\n"
-                "  vlakit eval --suite libero_goal/3 --policy random --json  # for scripts\n"
-                "  vlakit eval --suite libero_10 --policy zero --dry-run  # how long, how much\n"
-                "  vlakit eval --policy list  # who can act\n",
+        "disk, --resume goes on and ends with the same rows.\n\n"
+        "With --out, a folder gets report.html (rates by task, failures with pictures of their "
+        "first and last step, the command that repeats each episode) and results.json (the object "
+        "of --json). --film adds MP4 films of episodes: agentview and the wrist camera at the "
+        "speed of the simulation, in films/SUITE/taskNN-rowNN-OUTCOME.mp4; --film 3 makes those "
+        "of rows 0 to 2 of each task. --resume keeps the films that are there. A film that cannot "
+        "be written (a full disk, say) costs no result: the run goes on, and ends with exit code 1 "
+        "and the reason.",
+    .examples =
+        "  vlakit eval --suite libero130 --policy expert --episodes 1  # all tasks, once\n"
+        "  vlakit eval --suite libero_goal/3 --policy random --json  # for scripts\n"
+        "  vlakit eval --suite libero_10 --policy zero --dry-run  # how long, how much\n"
+        "  vlakit eval --suite libero_goal --policy random --film failures --out goal\n"
+        "  vlakit eval --suite libero_goal/3 --policy random --row 7 --film all --out row7\n"
+        "  vlakit eval --policy list  # who can act\n",
     .opts = opts,
     .args_size = sizeof(eval_args),
     .args_default = &defaults,

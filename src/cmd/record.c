@@ -9,7 +9,7 @@
 #include "core/cpu.h"
 #include "core/version.h"
 
-static void print_quoted(FILE *out, const char *word)
+void vk_record_print_word(FILE *out, const char *word)
 {
   if (word[0] && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                     "0123456789_-+=:,./@%")]) {
@@ -33,7 +33,7 @@ static char *command_line_text(const vk_cmd_call *call)
   fputs("vlakit", out);
   for (int i = 1; i < call->argc; i++) {
     putc(' ', out);
-    print_quoted(out, call->argv[i]);
+    vk_record_print_word(out, call->argv[i]);
   }
   bool is_lost = ferror(out);
   if (fclose(out) == 0 && !is_lost)

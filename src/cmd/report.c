@@ -18,6 +18,16 @@ static void add_text(cJSON *object, const char *key, const char *text)
     cJSON_AddNullToObject(object, key);
 }
 
+/* "NAME HASH", or a name alone. */
+static void add_visuals(cJSON *object, const char *visuals)
+{
+  char name[64];
+  size_t n = strcspn(visuals, " ");
+  snprintf(name, sizeof name, "%.*s", (int)n, visuals);
+  add_text(object, "visuals", name);
+  add_text(object, "visuals_hash", visuals[n] ? visuals + n + 1 : NULL);
+}
+
 cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evaluation,
                           const vk_episode_sum *sum)
 {
@@ -40,7 +50,7 @@ cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evalua
   add_text(o, "pack_hash", row->pack_hash);
   add_text(o, "policy_hash", row->policy_hash);
   add_text(o, "protocol_hash", row->protocol_hash);
-  add_text(o, "visuals", row->visuals);
+  add_visuals(o, row->visuals);
   if (!evaluation)
     return o;
   add_text(o, "suite", evaluation->suite);
@@ -239,10 +249,13 @@ void vk_report_print(const vk_report *r, bool by_task)
     print_sum(&r->suite[i], width, false);
   if (r->n_suite > 1)
     print_sum(&r->all, width, false);
-  printf("\nrun %s: policy %s (%.12s), protocol %s (%.12s), seed %.0f, pack %.12s, visuals %s\n",
+  printf("\nrun %s: policy %s (%.12s), protocol %s (%.12s), seed %.0f, pack %.12s, visuals %s",
          vk_report_text(r, "run"), vk_report_text(r, "policy"), vk_report_text(r, "policy_hash"),
          vk_report_text(r, "protocol"), vk_report_text(r, "protocol_hash"),
          vk_report_number(r, "seed"), vk_report_text(r, "pack_hash"), vk_report_text(r, "visuals"));
+  if (vk_report_text(r, "visuals_hash")[0])
+    printf(" (%.12s)", vk_report_text(r, "visuals_hash"));
+  putchar('\n');
   if (r->n_unstable)
     printf("in %d episode%s the simulation became unstable and reset itself, as in the benchmark\n",
            r->n_unstable, r->n_unstable == 1 ? "" : "s");

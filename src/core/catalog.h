@@ -49,7 +49,7 @@ void vk_catalog_close(vk_catalog *catalog);
  *   version        of the program, with its commit
  *   mujoco         version of the library
  *   pack_hash policy_hash protocol_hash   SHA-256 in hex
- *   visuals        "none", or which pictures policies saw
+ *   visuals        "none", or what pictures were made with: name, space, SHA-256 in hex
  *   isa            CPU path
  *   machine        processor, cores, memory */
 #define VK_RUN_TEXTS(X)                                                                            \

@@ -1,8 +1,10 @@
 #include "core/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -335,6 +337,35 @@ void vk_fs_writer_abort(vk_fs_writer *w)
   w->file = NULL;
   if (w->temp[0])
     unlink(w->temp);
+}
+
+/* ".NAME.PID-N.tmp", as open_temp makes them: the process, or 0. */
+static long pid_of_temp(const char *name)
+{
+  size_t n = strlen(name);
+  if (name[0] != '.' || n < 8 || strcmp(name + n - 4, ".tmp") != 0)
+    return 0;
+  const char *at = name + n - 4;
+  while (at > name && at[-1] != '.')
+    at--;
+  char *end;
+  long pid = strtol(at, &end, 10);
+  return pid > 0 && *end == '-' && strspn(end + 1, "0123456789") == strlen(end + 1) - 4 ? pid : 0;
+}
+
+void vk_fs_remove_leftovers(const char *dir)
+{
+  DIR *d = opendir(dir);
+  if (!d)
+    return;
+  for (struct dirent *e; (e = readdir(d));) {
+    char path[VK_FS_PATH_MAX];
+    long pid = pid_of_temp(e->d_name);
+    if (pid && kill((pid_t)pid, 0) != 0 && errno == ESRCH &&
+        vk_fs_join(path, sizeof path, dir, e->d_name, NULL) == VK_OK)
+      unlink(path);
+  }
+  closedir(d);
 }
 
 vk_status vk_fs_write(const char *path, const void *bytes, size_t n, vk_err *err)

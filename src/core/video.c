@@ -291,7 +291,7 @@ static vk_status open_encoder(vk_video *v, const vk_video_config *config, vk_err
   AVDictionary *options = NULL;
   if (strcmp(encoder->name, "libx264") == 0) {
     v->lib.av_dict_set(&options, "preset", "veryfast", 0);
-    v->lib.av_dict_set(&options, "crf", "20", 0);
+    v->lib.av_dict_set(&options, "crf", "23", 0);
   } else {
     c->bit_rate = PLAIN_BITS_PER_S;
   }

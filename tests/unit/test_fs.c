@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/fs.h"
@@ -302,6 +303,31 @@ static void failed_write_leaves_the_old_file(void **state)
   assert_int_equal(n_entry(in_dir("limit")), 1);
 }
 
+/* Names as writers make them, of processes that live and of one that does not. */
+static void removes_leftovers(void **state)
+{
+  vk_fs_writer w;
+  char name[3][100];
+  pid_t pid = fork();
+  if (pid == 0)
+    _exit(0);
+  assert_int_equal(waitpid(pid, NULL, 0), pid);
+  snprintf(name[0], sizeof name[0], "left/.film.mp4.%ld-0.tmp", (long)pid);
+  snprintf(name[1], sizeof name[1], "left/.film.mp4.%ld-0.tmp", (long)getppid());
+  snprintf(name[2], sizeof name[2], "left/film.mp4.%ld-0.tmp", (long)pid); /* not hidden */
+  vk_assert_ok(vk_fs_make_dirs(in_dir("left"), NULL), NULL);
+  for (int i = 0; i < 3; i++)
+    vk_assert_ok(vk_fs_write(in_dir(name[i]), "x", 1, NULL), NULL);
+  vk_assert_ok(vk_fs_write(in_dir("left/.x.tmp"), "x", 1, NULL), NULL);
+  vk_assert_ok(vk_fs_write(in_dir("left/.1-0.tmp.mp4"), "x", 1, NULL), NULL);
+  vk_assert_ok(vk_fs_writer_open(&w, in_dir("left/mine"), NULL), NULL);
+  vk_fs_remove_leftovers(in_dir("left"));
+  vk_fs_remove_leftovers(in_dir("left/none"));
+  assert_int_equal(n_entry(in_dir("left")), 5);
+  assert_false(vk_fs_is_file(in_dir(name[0])));
+  vk_assert_ok(vk_fs_writer_commit(&w, NULL), NULL);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -317,6 +343,7 @@ int main(void)
       cmocka_unit_test(refuses_bad_targets),
       cmocka_unit_test(full_disk),
       cmocka_unit_test(failed_write_leaves_the_old_file),
+      cmocka_unit_test(removes_leftovers),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
