@@ -104,6 +104,8 @@ static vk_status open_scene(job *j, uint32_t i_task, vk_err *err)
   j->to.align = c->layout == VK_DEMO_STORE ? VK_OBS_FIXED : c->align;
   j->to.px = c->layout == VK_DEMO_STORE ? 0 : c->px;
   j->is_rendering = j->to.px > 0 && (!c->is_default_visuals || j->from->px != j->to.px);
+  if (j->to.px == 0)
+    return VK_OK;
   if (!j->is_rendering) {
     snprintf(j->to.visuals, sizeof j->to.visuals, "%s", j->from->visuals);
     snprintf(j->to.visuals_hash, sizeof j->to.visuals_hash, "%s", j->from->visuals_hash);

@@ -1,0 +1,116 @@
+# vlakit collect: files that depend neither on threads nor on being killed, what is refused, and what a
+# full disk leaves.
+. "${0%/*}/lib.sh"
+
+suite=libero_goal/7 # short episodes
+field() { # field CATALOG PYTHON: an expression over the catalog's only run r
+  "$VLAKIT" runs --catalog "$1" --json 2>"$T/field" | python3 -c "
+import json, sys
+r = json.load(sys.stdin)['runs'][-1]
+print($2)" 2>"$T/field"
+}
+wait_for() { # wait_for CATALOG PYTHON: up to two minutes, until it is true
+  i=0
+  until [ "$(field "$1" "$2")" = True ]; do
+    i=$((i + 1))
+    [ $i -lt 1200 ] || return 1
+    sleep 0.1
+  done
+}
+
+# What is refused.
+expect 2 collect
+says '--suite and --out are needed'
+expect 2 collect --suite $suite --episodes 60 --out d
+says 'task libero_goal/7 can be tried 50 times (its init rows; --rows sampled has no end)'
+expect 2 collect --suite $suite --out d --pictures --format store
+says '--pictures: a store holds none'
+expect 2 collect --suite $suite --out d --obs-align as-published
+says '--obs-align: a store holds all observations'
+expect 2 collect --suite $suite --out d --format hdf
+says 'hdf5'
+expect 2 collect --suite $suite --out d --rows held-out
+expect 1 collect --resume aaaaaaaa
+says 'catalog'
+check 'nothing was written' [ ! -e d ]
+
+# What would run.
+expect 0 collect --suite libero_goal --episodes 5 --out d --dry-run --json
+json 'd["dry_run"] and d["n_episode"] == 50 and d["n_step_max"] == 15000 and d["wall_s_max"] > 0'
+expect 0 collect --suite $suite --episodes 5 --out d.hdf5 --pictures --dry-run
+prints 'at most about'
+check 'nothing was written' [ ! -e d ]
+
+# Uninterrupted, on one and on two threads: the same bytes.
+expect 0 collect -q --suite $suite --episodes 4 --out one --threads 1 --json --catalog one.db
+json 'd["n_success"] == 4 and d["n_demo"] == 4 and len(d["files"]) == 1 and d["bytes"] > 0'
+json 'd["n_step"] > 40 and d["rows"] == "eval" and d["seed"] == 0 and d["format"] == "store"'
+file=libero_goal/$(python3 -c '
+import json
+print(json.load(open("out"))["files"][0].split("/")[-1])')
+check 'the file' [ -s "one/$file" ]
+check 'nothing else' [ "$(find one one.part* 2>/dev/null | wc -l)" = 3 ]
+expect 0 collect -q --suite $suite --episodes 4 --out two --threads 2 --catalog one.db
+check 'threads change nothing' cmp "one/$file" "two/$file"
+expect 2 collect -q --suite $suite --episodes 4 --out one
+says "is there already"
+expect 0 runs --catalog one.db --json
+json '[r["command"] for r in d["runs"]] == ["collect"] * 2 and d["runs"][0]["n_success"] == 4'
+expect 1 eval --resume "$(field one.db 'r["run"]')" --catalog one.db
+says 'is of vlakit collect, not an evaluation'
+
+# Killed in the middle and resumed: the same bytes.
+"$VLAKIT" collect -q --suite $suite --episodes 4 --out kill --threads 1 --catalog kill.db >kill.out 2>&1 &
+pid=$!
+check 'a first try' wait_for kill.db 'r["n_episode"] >= 1'
+kill -STOP $pid # that it cannot end before it is killed
+run=$(field kill.db 'r["run"]')
+expect 1 collect --resume "$run" --catalog kill.db
+says "is still running as process $pid"
+kill -9 $pid
+wait $pid 2>"$T/wait"
+check 'it was not done' [ "$(field kill.db 'r["state"], r["n_episode"] < 4')" = 'interrupted True' ]
+check 'there is no file' [ ! -e "kill/$file" ]
+expect 2 collect --resume "$run" --catalog kill.db --out other
+says '--resume goes on as run'
+rm -f "$(find kill.part* -name '*.npz' | head -1)" # what is lost is made again
+expect 0 collect -q --resume "$run" --catalog kill.db --json
+json 'd["n_success"] == 4 and d["run"] == "'"$run"'"'
+check 'the same bytes' cmp "one/$file" "kill/$file"
+check 'nothing waits any more' [ -z "$(find . -name '*.part*')" ]
+expect 2 collect --resume "$run" --catalog kill.db
+says 'is done, its demonstrations are in'
+
+# Ctrl-C keeps what is done and says how to go on.
+"$VLAKIT" collect -q --suite $suite --episodes 4 --out stop --threads 1 --catalog stop.db >stop.out 2>stop.err &
+pid=$!
+check 'a first try' wait_for stop.db 'r["n_episode"] >= 1'
+kill -INT $pid
+wait $pid
+check 'exit code 130' [ $? = 130 ]
+check 'how to go on' grep -q 'go on with vlakit collect --resume' stop.err
+
+# A full disk: a sentence, what was written stays, --resume goes on.
+(ulimit -f 60 && "$VLAKIT" collect -q --suite $suite --episodes 4 --out full.npz --threads 1 \
+  --catalog "$T/full.db") >out 2>err
+check 'exit code of a full disk' [ $? = 1 ]
+check 'one sentence' [ "$(wc -l <err)" = 1 ]
+check 'no half file' [ ! -e full.npz ]
+
+# Noise: other commands than the labels, the same for every number of threads.
+expect 0 collect -q --suite $suite --episodes 2 --noise 0.1 --rows sampled --seed 3 --out noise.npz \
+  --threads 2 --catalog one.db --json
+json 'd["rows"] == "sampled" and d["noise"] == 0.1 and d["seed"] == 3'
+expect 0 collect -q --suite $suite --episodes 2 --noise 0.1 --rows sampled --seed 3 --out noise_1.npz \
+  --threads 1 --catalog one.db
+check 'noise is repeatable' cmp noise.npz noise_1.npz
+expect 0 demos info noise.npz --json
+json 'all(m["noise"] == 0.1 for m in d["files"][0]["demos"])'
+expect 0 demos check -q noise.npz --json
+json 'd["files"][0]["n_exact"] == 2 and d["files"][0]["n_replay_success"] == 2'
+
+# Several suites, a file a task.
+expect 0 collect -q --suite $suite,libero_spatial/0 --episodes 1 --out many --catalog one.db --json
+json 'len(d["files"]) == 2 and len(d["per_task"]) == 2 and d["n_short"] == 0'
+check 'folders of suites' [ "$(ls many | tr '\n' ' ')" = 'libero_goal libero_spatial ' ]
+finish

@@ -1,0 +1,125 @@
+# vlakit demos: what is in files, which rule they break, whether they replay, and conversion.
+. "${0%/*}/lib.sh"
+
+suite=libero_goal/7
+expect 2 demos
+expect 2 demos look x.npz
+says 'unknown action'
+expect 2 demos info
+says 'needs a FILE'
+expect 1 demos info none.npz
+says 'none.npz: cannot open'
+: >empty.hdf5
+expect 1 demos info empty.hdf5
+says 'empty.hdf5: an empty file'
+echo 'no demonstrations, but text' >text.hdf5
+expect 1 demos info text.hdf5
+says 'text.hdf5: not an HDF5 file'
+
+expect 0 collect -q --suite $suite --episodes 2 --out s.npz --catalog c.db
+expect 0 demos info s.npz --json
+json 'd["files"][0]["format"] == "store" and d["files"][0]["n_demo"] == 2 and d["files"][0]["ok"]'
+json 'd["files"][0]["task"] == "libero_goal/7" and d["files"][0]["errors"] == []'
+expect 0 demos check -q s.npz --json
+json 'd["files"][0]["n_exact"] == 2 and d["files"][0]["n_replay_success"] == 2'
+json 'all(m["from"] == "origin" and m["max_abs_qpos"] == 0 for m in d["files"][0]["demos"])'
+expect 0 replay -q s.npz --json
+json '[f["demo"] for f in d["files"]] == [0, 1] and all(f["success_match"] for f in d["files"])'
+expect 0 render --demo s.npz --demo-index 1 --step 3 --size 64 --visuals stand-in --out r.png
+check 'a picture' [ -s r.png ]
+expect 2 render --demo s.npz --demo-index 9 --out r.png
+says 'has no demo_9'
+
+# Every cut of a store, and a changed byte, is refused.
+for n in 100 5000 20000; do
+  head -c $n s.npz >cut.npz
+  expect 1 demos info cut.npz
+done
+python3 - <<'PY'
+import io, json, zipfile
+def change(name, edit):
+    with zipfile.ZipFile("s.npz") as a, zipfile.ZipFile(name, "w") as b:
+        for e in a.namelist():
+            data = edit(e, a.read(e))
+            if data is not None:
+                b.writestr(e, data)
+change("lacks.npz", lambda e, d: None if e == "demo_1/states.npy" else d)
+change("nan.npz", lambda e, d: d[:-8] + b"\xff" * 8 if e == "demo_0/proprio.npy" else d)
+change("other.npz", lambda e, d: d.replace(b'"task":"', b'"task":"x') if e == "meta.npy" else d)
+PY
+expect 1 demos info lacks.npz
+says 'lacks.npz: demo_1: states is missing'
+expect 1 demos info nan.npz --json
+says 'nan.npz: demo_0: proprio['
+json 'not d["files"][0]["ok"] and "demo_0" in d["files"][0]["errors"][0]'
+expect 1 demos info other.npz # a text longer than its type
+
+"$VLAKIT" demos convert s.npz --out h.hdf5 >out 2>err || {
+  if grep -q 'HDF5' err; then
+    echo "no HDF5 here: $(cat err)"
+    finish
+  fi
+}
+prints '2 demonstrations'
+expect 2 demos convert s.npz --out h.hdf5
+says 'is there already'
+
+# There and back: the same bytes, without and with pictures; the same pictures from either.
+expect 0 demos convert h.hdf5 --out back.npz --json
+json 'd["files"][0]["n_repeated"] == 2'
+check 'there and back' cmp s.npz back.npz
+expect 0 demos convert s.npz --pictures --size 32 --visuals stand-in --out p.hdf5 -q
+expect 0 demos convert h.hdf5 --pictures --size 32 --visuals stand-in --out q.hdf5 -q
+check 'pictures of store and HDF5' cmp p.hdf5 q.hdf5
+expect 0 demos convert p.hdf5 --out dropped.hdf5
+check 'pictures dropped' cmp h.hdf5 dropped.hdf5
+expect 0 demos convert p.hdf5 --pictures --size 32 --out kept.hdf5
+check 'pictures kept' cmp p.hdf5 kept.hdf5
+expect 0 collect -q --suite $suite --episodes 2 --pictures --size 32 --visuals stand-in --out live.hdf5 \
+  --catalog c.db
+check 'collected with pictures' cmp p.hdf5 live.hdf5
+expect 0 demos convert s.npz --pictures --size 32 --visuals stand-in --obs-align as-published \
+  --out late.hdf5
+expect 0 demos info late.hdf5 p.hdf5 --json
+json '[f["obs_align"] for f in d["files"]] == ["as-published", "fixed"]'
+expect 0 demos check -q late.hdf5 p.hdf5 --json
+json 'all(f["n_exact"] == 2 for f in d["files"])'
+expect 0 demos convert late.hdf5 --pictures --size 32 --out early.hdf5
+expect 0 demos info early.hdf5 late.hdf5 --json
+json 'd["files"][1]["n_step"] - d["files"][0]["n_step"] == 2' # nothing was observed before step 0
+expect 0 demos convert s.npz --format openvla --pictures --visuals stand-in --size 32 --out ov.hdf5
+expect 0 demos info ov.hdf5 --json
+json 'd["files"][0]["format"] == "openvla" and d["files"][0]["picture_px"] == 32'
+expect 1 demos check ov.hdf5
+says 'does not say of which task it is'
+expect 1 demos convert p.hdf5 --mask train --out m.hdf5
+says 'there is no filter mask/train'
+
+# Cut in the middle of writing.
+for n in 1000 30000 60000; do
+  head -c $n h.hdf5 >cut.hdf5
+  expect 1 demos info cut.hdf5
+  says 'cut.hdf5'
+done
+
+good=$VK_GOLDEN/hdf5
+if [ ! -f "$good/index.json" ]; then
+  echo "no HDF5 samples in $VK_GOLDEN"
+  finish
+fi
+expect 0 demos info "$good/libero_published.hdf5" "$good/openvla_regenerated.hdf5" --json
+json '[f["format"] for f in d["files"]] == ["libero", "openvla"]'
+json '[f["n_step"] for f in d["files"]] == [24, 3] and [f["n_demo"] for f in d["files"]] == [2, 2]'
+json 'd["files"][0]["obs_align"] == "as-published" and d["files"][1]["obs_align"] == "fixed"'
+json 'd["files"][0]["task"] == "libero_spatial/8" and [m["demo"] for m in d["files"][1]["demos"]] == [0, 2]'
+json 'd["files"][0]["language"] == "pick up the black bowl next to the plate and place it on the plate"'
+python3 -c '
+import json, sys
+for f in json.load(open(sys.argv[1]))["files"]:
+    if f["behaviour"] == "error":
+        print(f["file"], *f["error_names_any_of"])' "$good/index.json" >bad
+while read -r name words; do
+  expect 1 demos info "$good/$name"
+  check "$name names one of: $words" grep -qE "$name.*($(echo "$words" | tr ' ' '|'))" "$T/err"
+done <bad
+finish
