@@ -16,6 +16,7 @@ enum { NAMES_MAX = 1 << 20, TEXT_MAX = 1 << 24 };
 /* X(name): what is used of the library. Numbered names are those that its releases have agreed on
  * since 1.8; 1.10 made identifiers 64 bits wide. */
 #define H5_FUNCTIONS(X)                                                                            \
+  X(H5dont_atexit)                                                                                 \
   X(H5open)                                                                                        \
   X(H5get_libversion)                                                                              \
   X(H5free_memory)                                                                                 \
@@ -100,6 +101,7 @@ struct vk_h5 {
   hid_t file;
   char path[VK_FS_PATH_MAX];
   bool is_writing;
+  bool is_broken; /* a write has failed: closing the file would try it again and lose its footing */
   vk_fs_writer writer;
 };
 
@@ -132,6 +134,9 @@ static vk_status load(h5_lib *lib, vk_err *err)
   H5_FUNCTIONS(X)
 #undef X
   unsigned major = 0, minor = 0, release = 0;
+  /* A file whose close failed on a full disk is closed again when the library ends itself at exit,
+   * and crashes (1.10.8). Every file is closed here, so that there is nothing left to end. */
+  lib->H5dont_atexit(); /* fails once the library is in use */
   if (lib->H5open() < 0 || lib->H5get_libversion(&major, &minor, &release) < 0)
     return vk_fail(err, VK_E_UNSUPPORTED, "the HDF5 library of this machine does not start");
   if (major == 1 && minor < 10)
@@ -173,6 +178,7 @@ static herr_t take_reason(unsigned i, const H5E_error2_t *e, void *user)
 static vk_status fail_h5(vk_h5 *f, vk_status code, const char *doing, const char *what, vk_err *err)
 {
   char reason[240] = "unknown reason", *os;
+  f->is_broken = f->is_writing;
   f->lib.H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, take_reason, reason);
   f->lib.H5Eclear2(H5E_DEFAULT);
   /* "file write failed: time = ..., errno = 28, error message = 'No space left on device', ..." */
@@ -260,7 +266,7 @@ vk_status vk_h5_commit(vk_h5 *f, vk_err *err)
   vk_status st = VK_OK;
   if (f->lib.H5Fflush(f->file, H5F_SCOPE_GLOBAL) < 0)
     st = fail_h5(f, VK_E_IO, "write", "it", err);
-  if (f->lib.H5Fclose(f->file) < 0 && st == VK_OK)
+  if (st == VK_OK && f->lib.H5Fclose(f->file) < 0)
     st = fail_h5(f, VK_E_IO, "write", "it", err);
   f->file = -1;
   if (st == VK_OK)
@@ -273,7 +279,7 @@ void vk_h5_close(vk_h5 *f)
 {
   if (!f)
     return;
-  if (f->file >= 0) {
+  if (f->file >= 0 && !f->is_broken) {
     f->lib.H5Fclose(f->file);
     f->lib.H5Eclear2(H5E_DEFAULT);
   }

@@ -8,7 +8,7 @@ expect 2 hlep
 says "vlakit: unknown command 'hlep'; did you mean help?"
 silent
 expect 2 xylophone
-says "unknown command 'xylophone'; there are bench, compare,"
+says "unknown command 'xylophone'; there are bench, collect,"
 expect 2 ''
 expect 2 help hlpe
 says 'did you mean help?'
