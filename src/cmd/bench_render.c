@@ -42,7 +42,7 @@ static vk_status record_states(render_bench *r, vk_err *err)
   return VK_OK;
 }
 
-/* Pictures a second and a second of processor time, of n rounds. */
+/* Pictures a second, and a second of processor time, in n rounds. */
 static vk_status draw_rounds(render_bench *r, vk_renderer *renderer, int n, double rate[2],
                              vk_render_stats *stats, vk_err *err)
 {
@@ -65,7 +65,8 @@ static vk_status measure(render_bench *r, const char *name, int side, int n_samp
   vk_pool *pool[2] = {NULL, NULL};
   vk_renderer *renderer[2] = {NULL, NULL};
   vk_status st = VK_OK;
-  int n_rep = (int)r->b->args->n_rep, n_pool = vk_cpu_count() < 2 ? 1 : 2;
+  int n_rep = (int)r->b->args->n_rep;
+  int n_pool = side == 128 && n_sample == 1 && vk_cpu_count() > 1 ? 2 : 1;
   double *rate[2] = {malloc(sizeof(double) * (size_t)n_rep),
                      malloc(sizeof(double) * (size_t)n_rep)};
   vk_render_stats stats = {0};

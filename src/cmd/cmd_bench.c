@@ -189,7 +189,7 @@ const vk_cmd vk_cmd_bench = {
         "  pictures     pictures a second, one thread\n"
         "  pictures_cpu the same by the processor time that they took\n"
         "  triangles    in the view, before culling, a picture\n"
-        "  two_threads  pictures a second on two threads, over one thread",
+        "  two_threads  pictures of 128 pixels a second on two threads, over one thread",
     .examples = "vlakit bench env  # all suites\n"
                 "vlakit bench env --suite libero_goal --json  # one, for a script\n"
                 "vlakit bench env --pictures 8  # as a policy sees them that acts in chunks\n"

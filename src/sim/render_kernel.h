@@ -1,4 +1,5 @@
-/* render_kernel.h - what the renderer's kernels ask of each other. */
+/* render_kernel.h - what the renderer's kernels ask of each other.
+ * Test: tests/unit/test_render.c */
 #ifndef VK_SIM_RENDER_KERNEL_H
 #define VK_SIM_RENDER_KERNEL_H
 

@@ -5,35 +5,34 @@
 #include "sim/kernel_path.h"
 #include "sim/render_kernel.h"
 
-/* Eight records side by side. */
+/* Eight records side by side: their floats, a vector each. */
 typedef struct lanes {
-  vf base[8], gx[8], gy[8], meta[4];
+  vf at[28];
 } lanes;
+
+/* Where a record's members begin. */
+enum { BASE = 0, GX = 8, GY = 16, REF_X = 24, REF_Y, TEXEL, SHAPE };
+_Static_assert(offsetof(vk_record, gx) == 4 * GX && offsetof(vk_record, gy) == 4 * GY &&
+                   offsetof(vk_record, ref_x) == 4 * REF_X &&
+                   offsetof(vk_record, shape) == 4 * SHAPE,
+               "records are arrays of 4 bytes");
 
 static inline void load_lanes(const vk_draw *d, vi record, bool is_one, lanes *l)
 {
-  const vk_record *all = d->canvas->record;
-  if (is_one) {
-    const vk_record *r = &all[record[0]];
-    for (int k = 0; k < 8; k++) {
-      l->base[k] = splat(r->base[k]);
-      l->gx[k] = splat(r->gx[k]);
-      l->gy[k] = splat(r->gy[k]);
-    }
-    l->meta[0] = splat(r->ref_x);
-    l->meta[1] = splat(r->ref_y);
-    l->meta[2] = (vf)splat_u(r->texel);
-    l->meta[3] = (vf)splat_u(r->shape);
-    return;
-  }
-  const float *row[VK_LANES];
   int32_t index[VK_LANES];
+  const float *row[VK_LANES];
   store_i(index, record);
-  for (size_t part = 0; part < 7; part++) {
-    for (int i = 0; i < VK_LANES; i++)
-      row[i] = all[index[i]].base + 4 * part;
-    transpose4(row, l->base + 4 * part);
-  }
+  for (int i = 0; i < VK_LANES; i++)
+    row[i] = (const float *)(const void *)&d->canvas->record[index[i]];
+  if (is_one)
+    for (int k = 0; k < 28; k++)
+      l->at[k] = splat(row[0][k]);
+  else
+    for (int k = 0; k < 28; k += 4) {
+      transpose4(row, l->at + k);
+      for (int i = 0; i < VK_LANES; i++)
+        row[i] += 4;
+    }
 }
 
 /* ---- textures ------------------------------------------------------------------------------ */
@@ -198,13 +197,13 @@ static inline void sample_lanes(const vk_draw *d, const lanes *l, vi shape, cons
 {
   look_up u = {.log_w = shape & 0xff,
                .log_h = (shape >> VK_SHAPE_HEIGHT) & 0xff,
-               .texel = (vi)l->meta[2],
+               .texel = (vi)l->at[TEXEL],
                .is_cube = (shape & VK_SHAPE_CUBE) != 0};
   u.any_cube = bits_of(u.is_cube) != 0;
   vf gx[3], gy[3];
   for (int k = 0; k < 2 + u.any_cube; k++) {
-    gx[k] = (l->gx[4 + k] - value[4 + k] * l->gx[0]) * depth;
-    gy[k] = (l->gy[4 + k] - value[4 + k] * l->gy[0]) * depth;
+    gx[k] = (l->at[GX + 4 + k] - value[4 + k] * l->at[GX]) * depth;
+    gy[k] = (l->at[GY + 4 + k] - value[4 + k] * l->at[GY]) * depth;
   }
   u.s = fraction(value[4]);
   u.t = fraction(value[5]);
@@ -233,12 +232,12 @@ vu VK_KERNEL(vk_shade_lanes)(const vk_draw *d, vi record, bool is_one, vf x, vf 
 {
   lanes l;
   load_lanes(d, record, is_one, &l);
-  vf dx = x - l.meta[0], dy = y - l.meta[1], value[8];
-  vf depth = 1.0f / max_f(l.base[0] + (l.gx[0] * dx + l.gy[0] * dy), splat(1e-30f));
-  vi shape = (vi)l.meta[3];
+  vf dx = x - l.at[REF_X], dy = y - l.at[REF_Y], value[8];
+  vf depth = 1.0f / max_f(l.at[BASE] + (l.at[GX] * dx + l.at[GY] * dy), splat(1e-30f));
+  vi shape = (vi)l.at[SHAPE];
   bool has_texture = bits_of((shape & VK_SHAPE_TEXTURE) != 0) != 0;
   for (int k = 1; k < (has_texture ? 7 : 4); k++)
-    value[k] = (l.base[k] + (l.gx[k] * dx + l.gy[k] * dy)) * depth;
+    value[k] = (l.at[BASE + k] + (l.at[GX + k] * dx + l.at[GY + k] * dy)) * depth;
   vh texel[2] = {(vh){0} + 65280, (vh){0} + 65280};
   if (has_texture)
     sample_lanes(d, &l, shape, value, depth, texel);

@@ -15,6 +15,10 @@ says '--samples 2: expected 1 or 4'
 expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar
 prints env.libero_object.steps
 prints steps/s
+prints render.libero_object.agentview.128.pictures
+expect 0 bench render --pack "$PACK" --suite libero_object --steps 10 --reps 1 --visuals stand-in --json
+json "len([r for r in d['results'] if r['name'].endswith('pictures_cpu')]) == 12"
+json "all(r['value'] > 0 for r in d['results'])"
 expect 2 bench
 expect 2 bench env render
 expect 2 bench enw --pack "$PACK"
@@ -22,6 +26,8 @@ says 'did you mean env'
 expect 2 bench env --pack "$PACK" --suite libero_gaol
 says 'did you mean libero_goal'
 expect 2 bench env --pack "$PACK" --steps 0
+expect 2 bench render --pack "$PACK" --suite libero_object --visuals nowhere.visuals
+says nowhere.visuals
 expect 1 bench env --pack nowhere.pack
 says nowhere.pack
 

@@ -2,156 +2,9 @@
  * same bits on every path. */
 #include "sim/render.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "core/cpu.h"
-#include "core/rng.h"
 #include "render_reference.h"
-#include "sim/visuals_write.h"
-#include "test.h"
-
-/* ---- worlds --------------------------------------------------------------------------------- */
-
-enum { ITEMS_MAX = 64, SIDE = 96 };
-
-typedef struct world {
-  vk_visuals_builder b;
-  vk_visuals visuals;
-  vk_render_item item[ITEMS_MAX];
-  vk_view view;
-  vk_visuals_look look;
-} world;
-
-static const vk_visuals_look plain = {
-    .sky = VK_VISUALS_NONE, .headlight_ambient = {1, 1, 1}, .znear_m = 0.01f, .zfar_m = 50};
-
-/* The camera is at the origin and looks along -z, up is y, a metre at depth 1 is half of the
- * picture's height. */
-static world *world_new(void)
-{
-  world *w = calloc(1, sizeof *w);
-  assert_non_null(w);
-  w->look = plain;
-  for (int k = 0; k < 3; k++)
-    w->view.camera.R_world[4 * k] = 1;
-  w->view.camera.tan_half_fovy = 1;
-  return w;
-}
-
-static uint32_t add_material(world *w, float r, float g, float b, float a)
-{
-  vk_visuals_material m = {.texture = VK_VISUALS_NONE, .rgba = {r, g, b, a}};
-  return vk_visuals_put_material(&w->b, &m, 1);
-}
-
-static vk_render_item *add_item(world *w, uint32_t mesh, uint32_t material)
-{
-  assert_true(w->view.n_item < ITEMS_MAX);
-  vk_render_item *item = &w->item[w->view.n_item++];
-  *item =
-      (vk_render_item){.mesh = mesh, .material = material, .R_world = {1, 0, 0, 0, 1, 0, 0, 0, 1}};
-  return item;
-}
-
-/* A rectangle at depth z (negative) that faces the camera. Texture coordinates go from 0 to 1. */
-static uint32_t add_rectangle(world *w, float x0, float y0, float x1, float y1, float z)
-{
-  vk_err err = VK_ERR_INIT;
-  vk_mesh mesh = {0};
-  for (int i = 0; i < 4; i++) {
-    bool right = i == 1 || i == 2, up = i >= 2;
-    vk_vertex v = {{right ? x1 : x0, up ? y1 : y0, z}, {0, 0, 1}, {right, up, 0}};
-    vk_assert_ok(vk_mesh_add_vertex(&mesh, &v, &err), &err);
-  }
-  vk_assert_ok(vk_mesh_add_triangle(&mesh, 0, 1, 2, &err), &err);
-  vk_assert_ok(vk_mesh_add_triangle(&mesh, 0, 2, 3, &err), &err);
-  const float error_m = 0;
-  uint32_t i = vk_visuals_put_levels(&w->b, "rectangle", &mesh, &error_m, 1);
-  vk_mesh_free(&mesh);
-  return i;
-}
-
-static uint32_t add_shape(world *w, vk_mesh *mesh)
-{
-  const float error_m = 0;
-  uint32_t i = vk_visuals_put_levels(&w->b, "shape", mesh, &error_m, 1);
-  vk_mesh_free(mesh);
-  return i;
-}
-
-static void world_build(world *w)
-{
-  vk_err err = VK_ERR_INIT;
-  size_t n;
-  void *bytes;
-  w->look.name = vk_visuals_put_text(&w->b, "look");
-  w->look.n_light = (uint32_t)w->b.n_light;
-  vk_visuals_put_look(&w->b, &w->look, 1);
-  if (!w->b.n_texel)
-    vk_visuals_put_texel(&w->b, NULL, 1);
-  vk_assert_ok(vk_visuals_build(&w->b, &bytes, &n, &err), &err);
-  vk_assert_ok(vk_visuals_open_bytes(&w->visuals, bytes, n, "test", "(test)", &err), &err);
-  w->view.visuals = &w->visuals;
-  w->view.look = &w->visuals.look[0];
-  w->view.item = w->item;
-}
-
-static void world_free(world *w)
-{
-  vk_visuals_close(&w->visuals);
-  vk_visuals_builder_fini(&w->b);
-  free(w);
-}
-
-/* ---- drawing -------------------------------------------------------------------------------- */
-
-enum { GUARD = 64 };
-
-static vk_pool *pool;
-
-/* pixel [height][width][3]; bytes around it and between rows stay as they are. */
-static vk_render_stats draw(world *w, const vk_render_config *config, uint8_t *pixel)
-{
-  vk_err err = VK_ERR_INIT;
-  vk_renderer *r;
-  vk_render_stats stats;
-  size_t width = 3 * (size_t)config->width, row = width + 5, n = row * (size_t)config->height;
-  uint8_t *wide = malloc(n + 2 * GUARD);
-  assert_non_null(wide);
-  memset(wide, 0xa5, n + 2 * GUARD);
-  vk_assert_ok(vk_renderer_new(&r, config, pool, &err), &err);
-  w->view.pixel = wide + GUARD;
-  w->view.row_bytes = row;
-  vk_assert_ok(vk_render_view(r, &w->view, &stats, &err), &err);
-  vk_renderer_free(r);
-  for (size_t i = 0; i < n + 2 * GUARD; i++) {
-    size_t at = i - GUARD;
-    if (i < GUARD || at >= n || at % row >= width)
-      assert_int_equal(wide[i], 0xa5);
-    else
-      pixel[at / row * width + at % row] = wide[i];
-  }
-  free(wide);
-  return stats;
-}
-
-static vk_render_config config_of(int side)
-{
-  vk_render_config c = vk_render_defaults;
-  c.width = c.height = side;
-  c.level_error_px = 0;
-  c.turn = VK_TURN_GL;
-  return c;
-}
-
-static void assert_pixel(const uint8_t *pixel, int side, int x, int y, int r, int g, int b)
-{
-  const uint8_t *p = pixel + 3 * (y * side + x);
-  if (p[0] != r || p[1] != g || p[2] != b)
-    print_error("pixel %d, %d is %d %d %d, not %d %d %d\n", x, y, p[0], p[1], p[2], r, g, b);
-  assert_true(p[0] == r && p[1] == g && p[2] == b);
-}
+#include "render_world.h"
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
@@ -175,85 +28,6 @@ static void test_rectangles_cover_their_pixels_and_the_nearest_wins(void **state
   assert_int_equal(stats.n_triangle, 4);
   assert_int_equal(stats.n_drawn, 4);
   world_free(w);
-}
-
-/* Balls, boxes and planes of all materials, turned at random, under three lights. */
-static world *random_world(uint32_t seed, bool transparent)
-{
-  vk_err err = VK_ERR_INIT;
-  vk_mt19937 rng;
-  vk_mt19937_seed(&rng, seed);
-  world *w = world_new();
-  uint8_t pixel[6][16 * 16 * 3];
-  vk_image face[6];
-  for (int i = 0; i < 6; i++) {
-    for (size_t k = 0; k < sizeof pixel[i]; k++)
-      pixel[i][k] = (uint8_t)vk_mt19937_uniform(&rng, 40, 256);
-    face[i] = (vk_image){.width = 16, .height = 16, .n_channel = 3, .pixel = pixel[i]};
-  }
-  vk_image flat = {.width = 16, .height = 8, .n_channel = 3, .pixel = pixel[0]};
-  const uint32_t texture[3] = {VK_VISUALS_NONE, vk_visuals_put_picture(&w->b, "flat", &flat, 64),
-                               vk_visuals_put_cube(&w->b, "cube", face, 64)};
-  w->look.sky = texture[2];
-  vk_visuals_light light[3] = {{.pos_m = {1, 1, 4},
-                                .dir = {0, -0.1483405f, -0.9889363f},
-                                .diffuse = {0.8f, 0.7f, 0.6f},
-                                .specular = {0.3f, 0.3f, 0.3f},
-                                .attenuation = {1, 0, 0},
-                                .cutoff_deg = 45,
-                                .exponent = 10},
-                               {.pos_m = {-2, 1, 1},
-                                .dir = {0, 0, -1},
-                                .ambient = {0.1f, 0.1f, 0.2f},
-                                .diffuse = {0.2f, 0.3f, 0.4f},
-                                .attenuation = {0.5f, 0.2f, 0.1f},
-                                .cutoff_deg = 180},
-                               {.dir = {0.6f, 0, -0.8f},
-                                .diffuse = {0.2f, 0.2f, 0.2f},
-                                .specular = {0.5f, 0.4f, 0.3f},
-                                .attenuation = {1, 0, 0},
-                                .is_directional = 1}};
-  for (int i = 0; i < 3; i++) {
-    w->look.headlight_ambient[i] = 0.1f;
-    w->look.headlight_diffuse[i] = 0.4f;
-    w->look.headlight_specular[i] = 0.5f;
-  }
-  vk_visuals_put_light(&w->b, light, 3);
-  for (int i = 0; i < 24; i++) {
-    vk_mesh mesh = {0};
-    const float size[3] = {(float)vk_mt19937_uniform(&rng, 0.1, 0.6),
-                           (float)vk_mt19937_uniform(&rng, 0.1, 0.6),
-                           (float)vk_mt19937_uniform(&rng, 0.1, 0.6)};
-    switch (i % 3) {
-    case 0:
-      vk_assert_ok(vk_mesh_add_box(&mesh, size, &err), &err);
-      break;
-    case 1:
-      vk_assert_ok(vk_mesh_add_ellipsoid(&mesh, size, &err), &err);
-      break;
-    default:
-      vk_assert_ok(vk_mesh_add_plane(&mesh, size, &err), &err);
-    }
-    vk_visuals_material m = {
-        .texture = texture[vk_mt19937_next(&rng) % 3],
-        .rgba = {(float)vk_mt19937_uniform(&rng, 0.3, 1), (float)vk_mt19937_uniform(&rng, 0.3, 1),
-                 (float)vk_mt19937_uniform(&rng, 0.3, 1), transparent && i % 4 == 0 ? 0.4f : 1},
-        .emission = i % 5 == 0 ? 0.3f : 0,
-        .specular = (float)vk_mt19937_uniform(&rng, 0, 1),
-        .shininess = (float)vk_mt19937_uniform(&rng, 0, 1)};
-    vk_render_item *item = add_item(w, add_shape(w, &mesh), vk_visuals_put_material(&w->b, &m, 1));
-    double turn[3], R[9];
-    const double one[9] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
-    for (int k = 0; k < 3; k++) {
-      turn[k] = vk_mt19937_uniform(&rng, -3, 3);
-      item->p_world[k] = (float)vk_mt19937_uniform(&rng, k == 2 ? -5 : -2, k == 2 ? -1 : 2);
-    }
-    vk_m3_turn(R, turn, one);
-    for (int k = 0; k < 9; k++)
-      item->R_world[k] = (float)R[k];
-  }
-  world_build(w);
-  return w;
 }
 
 static void test_pictures_are_those_of_the_reference(void **state)
@@ -304,6 +78,364 @@ static void test_paths_agree(void **state)
     }
 }
 
+/* ---- coverage ------------------------------------------------------------------------------- */
+
+/* A jittered grid of n x n cells, two triangles each, far beyond the picture's sides. */
+static uint32_t add_net(world *w, int n, uint32_t seed)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_mesh mesh = {0};
+  vk_mt19937 rng;
+  vk_mt19937_seed(&rng, seed);
+  for (int i = 0; i < (n + 1) * (n + 1); i++) {
+    double x = i % (n + 1), y = i / (n + 1);
+    if (x > 0 && x < n)
+      x += vk_mt19937_uniform(&rng, -0.24, 0.24);
+    if (y > 0 && y < n)
+      y += vk_mt19937_uniform(&rng, -0.24, 0.24);
+    vk_vertex v = {{(float)(x * 2.4 / n - 1.2), (float)(y * 2.4 / n - 1.2), -1}, {0, 0, 1}, {0}};
+    vk_assert_ok(vk_mesh_add_vertex(&mesh, &v, &err), &err);
+  }
+  for (int i = 0; i < n * n; i++) {
+    uint32_t a = (uint32_t)(i / n * (n + 1) + i % n), b = a + (uint32_t)n + 1;
+    vk_assert_ok(vk_mesh_add_triangle(&mesh, a, a + 1, b, &err), &err);
+    vk_assert_ok(vk_mesh_add_triangle(&mesh, a + 1, b + 1, b, &err), &err);
+  }
+  return add_shape(w, &mesh);
+}
+
+/* Drawn transparent, a sample that two triangles cover, or none, has another colour. */
+static void test_neighbours_leave_no_gap_and_overlap_nowhere(void **state)
+{
+  const int cells[] = {1, 2, 3, 16, 150};
+  for (size_t i = 0; i < VK_COUNT(cells); i++)
+    for (int n_sample = 1; n_sample <= 4; n_sample += 3) {
+      world *w = world_new();
+      vk_render_item *item =
+          add_item(w, add_net(w, cells[i], (uint32_t)i), add_material(w, 1, 1, 1, 0.5f));
+      item->p_world[0] = 0.0123f;
+      world_build(w);
+      vk_render_config c = config_of(150);
+      c.n_sample = n_sample;
+      uint8_t *p = malloc(150 * 150 * 3);
+      draw(w, &c, p);
+      for (int k = 0; k < 150 * 150 * 3; k++) {
+        if (p[k] != 192) /* 255 (1 - 0.5^2), by way of 128 */
+          print_error("%d cells, %d samples: pixel %d, %d is %d\n", cells[i], n_sample, k / 3 % 150,
+                      k / 450, p[k]);
+        assert_int_equal(p[k], 192);
+      }
+      free(p);
+      world_free(w);
+    }
+}
+
+static void test_four_samples_are_averaged(void **state)
+{
+  world *w = world_new();
+  uint8_t p[16 * 16 * 3];
+  /* From x = 4.5 to 8.25: of pixel 4 the two samples at 0.625 and 0.875, of pixel 8 that at 0.125.
+   */
+  add_item(w, add_rectangle(w, -3.5f / 8, -2, 0.25f / 8, 2, -1), add_material(w, 1, 1, 1, 1));
+  world_build(w);
+  vk_render_config c = config_of(16);
+  c.n_sample = 4;
+  draw(w, &c, p);
+  for (int y = 0; y < 16; y++)
+    for (int x = 0; x < 16; x++) {
+      int want = x == 4 ? 128 : x == 8 ? 64 : x > 4 && x < 8 ? 255 : 0;
+      assert_pixel(p, 16, x, y, want, want, want);
+    }
+  world_free(w);
+}
+
+static void test_meshes_seen_from_behind_are_not_drawn(void **state)
+{
+  world *w = world_new();
+  uint8_t p[16 * 16 * 3];
+  vk_render_item *item =
+      add_item(w, add_rectangle(w, -1, -1, 1, 1, 0), add_material(w, 1, 1, 1, 1));
+  item->R_world[0] = item->R_world[8] = -1; /* half a turn about y */
+  item->p_world[2] = -1;
+  world_build(w);
+  vk_render_config c = config_of(16);
+  draw(w, &c, p);
+  for (int i = 0; i < 256; i++)
+    assert_pixel(p, 16, i % 16, i / 16, 0, 0, 0);
+  world_free(w);
+}
+
+/* ---- clipping ------------------------------------------------------------------------------- */
+
+/* A floor from behind the camera to the distance, as two triangles: its texture must be right up to
+ * the picture's lower edge. */
+static void test_what_reaches_behind_the_camera_is_clipped(void **state)
+{
+  static uint8_t p[SIDE * SIDE * 3];
+  static ref_pixel want[SIDE * SIDE];
+  static double depth[SIDE * SIDE];
+  vk_err err = VK_ERR_INIT;
+  world *w = world_new();
+  uint8_t texel[8 * 8 * 3];
+  for (int i = 0; i < 8 * 8 * 3; i++)
+    texel[i] = (uint8_t)(37 * i);
+  vk_image picture = {.width = 8, .height = 8, .n_channel = 3, .pixel = texel};
+  vk_visuals_material m = {.texture = vk_visuals_put_picture(&w->b, "t", &picture, 8),
+                           .rgba = {1, 1, 1, 1}};
+  vk_mesh mesh = {0};
+  for (int i = 0; i < 4; i++) { /* y up is the normal; z from 30 to -40 */
+    float x = i == 1 || i == 2 ? 20 : -20, z = i >= 2 ? -40 : 30;
+    vk_vertex v = {{x, -0.3f, z}, {0, 1, 0}, {x / 10, z / 10, 0}};
+    vk_assert_ok(vk_mesh_add_vertex(&mesh, &v, &err), &err);
+  }
+  vk_assert_ok(vk_mesh_add_triangle(&mesh, 0, 1, 2, &err), &err);
+  vk_assert_ok(vk_mesh_add_triangle(&mesh, 0, 2, 3, &err), &err);
+  add_item(w, add_shape(w, &mesh), vk_visuals_put_material(&w->b, &m, 1));
+  world_build(w);
+  vk_render_config c = config_of(SIDE);
+  draw(w, &c, p);
+  ref_draw(&w->view, SIDE, SIDE, want, depth);
+  int n_floor = 0;
+  for (int i = 0; i < SIDE * SIDE; i++) {
+    n_floor += depth[i] > 0;
+    for (int k = 0; k < 3 && !want[i].is_doubtful; k++)
+      vk_assert_close(p[3 * i + k], want[i].rgb[k], 3.5, 0);
+  }
+  assert_in_range(n_floor, SIDE * SIDE * 45 / 100, SIDE * SIDE / 2);
+  world_free(w);
+}
+
+static void test_meshes_far_outside_do_no_harm(void **state)
+{
+  static uint8_t p[SIDE * SIDE * 3];
+  vk_err err = VK_ERR_INIT;
+  vk_mt19937 rng;
+  vk_mt19937_seed(&rng, 5);
+  world *w = world_new();
+  const float size[3] = {0.5f, 0.5f, 0.5f};
+  vk_mesh mesh = {0};
+  vk_assert_ok(vk_mesh_add_box(&mesh, size, &err), &err);
+  uint32_t box = add_shape(w, &mesh),
+           paint[2] = {add_material(w, 1, 0, 0, 1), add_material(w, 0, 1, 0, 0.5f)};
+  for (int i = 0; i < 40; i++)
+    add_item(w, box, paint[i & 1]);
+  world_build(w);
+  vk_render_config c = config_of(SIDE);
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  for (int turn = 0; turn < 60; turn++) {
+    c.n_sample = turn % 2 ? 4 : 1;
+    c.isa = turn % 3 < (int)vk_isa_best(&cpu) ? turn % 3 : 0;
+    for (int i = 0; i < w->view.n_item; i++) {
+      /* some anywhere, some about the camera, some with a corner in it, some at the planes */
+      double far = exp(vk_mt19937_uniform(&rng, -12, turn % 5 ? 3 : 80));
+      for (int k = 0; k < 3; k++)
+        w->item[i].p_world[k] = (float)(far * vk_mt19937_uniform(&rng, -1, 1));
+      if (i % 7 == 0)
+        w->item[i].p_world[i % 3] = 0.5f;
+      if (i % 7 == 1)
+        w->item[i].p_world[2] = -50.5f;
+    }
+    draw(w, &c, p);
+  }
+  world_free(w);
+}
+
+/* ---- colours -------------------------------------------------------------------------------- */
+
+static void test_transparent_meshes_are_blended_twice(void **state)
+{
+  world *w = world_new();
+  uint8_t p[16 * 16 * 3];
+  uint32_t veil = add_material(w, 0, 1, 0, 0.25f);
+  /* the farther veil is first in the scene and must be blended first on the way back */
+  add_item(w, add_rectangle(w, -3, -3, 3, 3, -2), add_material(w, 0, 0, 1, 0.5f));
+  add_item(w, add_rectangle(w, -3, -3, 3, 3, -1), veil);
+  add_item(w, add_rectangle(w, -9, -9, 0, 9, -3), add_material(w, 1, 0, 0, 1));
+  add_item(w, add_rectangle(w, -4, -4, 4, 4, -4), veil); /* hidden by the red one on the left */
+  world_build(w);
+  vk_render_config c = config_of(16);
+  draw(w, &c, p);
+  double left[3] = {255, 0, 0}, right[3] = {0, 0, 0};
+  const struct {
+    double alpha;
+    int channel;
+    bool both;
+  } layer[6] = {{0.25, 1, true},  {0.5, 2, true}, {0.25, 1, false},
+                {0.25, 1, false}, {0.5, 2, true}, {0.25, 1, true}};
+  for (int i = 0; i < 6; i++)
+    for (int k = 0; k < 3; k++) {
+      double add = k == layer[i].channel ? 255 * layer[i].alpha : 0;
+      right[k] = right[k] * (1 - layer[i].alpha) + add;
+      if (layer[i].both)
+        left[k] = left[k] * (1 - layer[i].alpha) + add;
+    }
+  for (int k = 0; k < 3; k++) {
+    vk_assert_close(p[3 * (8 * 16 + 3) + k], left[k], 2, 0);
+    vk_assert_close(p[3 * (8 * 16 + 12) + k], right[k], 2, 0);
+  }
+  world_free(w);
+}
+
+/* A wall one texel or 2^k texels a pixel: level k exactly, so its texels as they are. */
+static void test_mip_levels_fit_the_distance(void **state)
+{
+  enum { N = 64 };
+  static uint8_t texel[N * N * 3], p[N * N * 3];
+  vk_mt19937 rng;
+  vk_mt19937_seed(&rng, 3);
+  for (int i = 0; i < N * N * 3; i++)
+    texel[i] = (uint8_t)(vk_mt19937_next(&rng) & 255);
+  for (int k = 0; k < 3; k++) {
+    world *w = world_new();
+    vk_image picture = {.width = N, .height = N, .n_channel = 3, .pixel = texel};
+    vk_visuals_material m = {.texture = vk_visuals_put_picture(&w->b, "t", &picture, N),
+                             .rgba = {1, 1, 1, 1}};
+    float half = 1.0f / (float)(1 << k);
+    add_item(w, add_rectangle(w, -half, -half, half, half, -1),
+             vk_visuals_put_material(&w->b, &m, 1));
+    world_build(w);
+    vk_render_config c = config_of(N);
+    draw(w, &c, p);
+    const uint32_t *want = w->visuals.texel + w->visuals.texture[0].first;
+    int n = N >> k, first = (N - n) / 2;
+    for (int i = 0; i < k; i++)
+      want += (N >> i) * (N >> i);
+    for (int i = 0; i < n * n; i++) {
+      const uint8_t *got = p + 3 * ((first + i / n) * N + first + i % n);
+      for (int ch = 0; ch < 3; ch++)
+        vk_assert_close(got[ch], want[i] >> (8 * ch) & 255, 3, 0);
+    }
+    world_free(w);
+  }
+}
+
+/* ---- the picture's form --------------------------------------------------------------------- */
+
+static void test_turns(void **state)
+{
+  static uint8_t gl[20 * 12 * 3], p[20 * 12 * 3];
+  world *w = world_new();
+  add_item(w, add_rectangle(w, -0.5f, 0, 0.1f, 0.4f, -1), add_material(w, 1, 0.5f, 0.25f, 1));
+  add_item(w, add_rectangle(w, 0.3f, -0.7f, 0.6f, 0.4f, -1), add_material(w, 0, 0.5f, 1, 1));
+  world_build(w);
+  vk_render_config c = config_of(12);
+  c.width = 20;
+  draw(w, &c, gl);
+  for (c.turn = VK_TURN_UPRIGHT; c.turn <= VK_TURN_ROTATE_180; c.turn++) {
+    draw(w, &c, p);
+    for (int y = 0; y < 12; y++)
+      for (int x = 0; x < 20; x++) {
+        int row = c.turn == VK_TURN_GL ? y : 11 - y,
+            col = c.turn == VK_TURN_ROTATE_180 ? 19 - x : x;
+        assert_memory_equal(p + 3 * (row * 20 + col), gl + 3 * (y * 20 + x), 3);
+      }
+  }
+  assert_pixel(gl, 20, 8, 7, 255, 128, 64);
+  world_free(w);
+}
+
+static void test_coarser_levels_are_taken_far_away(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  uint8_t p[16 * 16 * 3];
+  world *w = world_new();
+  vk_mesh level[2] = {{0}, {0}};
+  const float big[3] = {1, 1, 1}, small[3] = {0.9f, 0.9f, 0.01f}, error_m[2] = {0, 0.1f};
+  vk_assert_ok(vk_mesh_add_plane(&level[0], big, &err), &err);
+  vk_assert_ok(vk_mesh_add_box(&level[1], small, &err), &err);
+  uint32_t mesh = vk_visuals_put_levels(&w->b, "plane", level, error_m, 2);
+  vk_render_item *item = add_item(w, mesh, add_material(w, 1, 1, 1, 1));
+  world_build(w);
+  vk_render_config c = config_of(16);
+  c.level_error_px = 0.5f;
+  /* 0.1 m are 0.8 pixels at depth 1, and less than half a pixel beyond 1.6 m of the sphere. */
+  item->p_world[2] = -2;
+  int64_t near = draw(w, &c, p).n_triangle;
+  item->p_world[2] = -4;
+  int64_t far = draw(w, &c, p).n_triangle;
+  assert_int_equal(near, level[0].n_triangle);
+  assert_int_equal(far, level[1].n_triangle);
+  vk_mesh_free(&level[0]);
+  vk_mesh_free(&level[1]);
+  world_free(w);
+}
+
+static void test_what_cannot_be_drawn_is_refused(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_renderer *r;
+  vk_render_config c = config_of(7);
+  assert_int_equal(vk_renderer_new(&r, &c, pool, &err), VK_E_RANGE);
+  assert_non_null(strstr(err.text, "7 pixels wide"));
+  c = config_of(64);
+  c.height = 2049;
+  assert_int_equal(vk_renderer_new(&r, &c, pool, &err), VK_E_RANGE);
+  assert_non_null(strstr(err.text, "2049 pixels high"));
+  c = config_of(64);
+  c.n_sample = 2;
+  assert_int_equal(vk_renderer_new(&r, &c, pool, &err), VK_E_RANGE);
+  assert_null(r);
+  vk_renderer_free(NULL);
+}
+
+/* ---- scenes --------------------------------------------------------------------------------- */
+
+/* A batch of both cameras' pictures has the same bits on one thread and on two, and those of each
+ * picture alone. */
+static void test_batches_do_not_depend_on_threads(void **state)
+{
+  enum { N = 6, S = 48 };
+  static uint8_t one[N][S * S * 3], two[N][S * S * 3];
+  vk_err err = VK_ERR_INIT;
+  vk_pack pack;
+  vk_visuals visuals;
+  vk_scene *scene;
+  vk_stage *stage;
+  vk_pool *pair;
+  vk_renderer *r[2];
+  uint32_t task[1], n_task;
+  vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
+  vk_assert_ok(vk_pack_find_tasks(&pack, "libero_object/0", task, &n_task, &err), &err);
+  vk_assert_ok(vk_scene_new(&scene, &pack, task[0], NULL, &err), &err);
+  vk_assert_ok(vk_visuals_open(&visuals, "stand-in", &pack, &err), &err);
+  vk_assert_ok(vk_stage_new(&stage, scene, &visuals, &err), &err);
+  vk_assert_ok(vk_pool_new(&pair, 2, &err), &err);
+  size_t n = (size_t)vk_picture_n_state(scene);
+  double *row = malloc(N * n * sizeof *row);
+  vk_shot shot[N];
+  vk_render_config c = config_of(S);
+  vk_assert_ok(vk_renderer_new(&r[0], &c, pool, &err), &err);
+  vk_assert_ok(vk_renderer_new(&r[1], &c, pair, &err), &err);
+  const char *const camera[2] = {"agentview", "robot0_eye_in_hand"};
+  for (int i = 0; i < N; i++) {
+    vk_picture_default(scene, scene->model->qpos0, row + (size_t)i * n);
+    row[(size_t)i * n] += 0.1 * (i / 2); /* the arm's first joint */
+    shot[i] = (vk_shot){.stage = stage, .state = row + (size_t)i * n, .pixel = one[i]};
+    vk_assert_ok(vk_stage_find_camera(stage, camera[i % 2], &shot[i].i_camera, &err), &err);
+  }
+  vk_assert_ok(vk_render(r[0], shot, N, NULL, &err), &err);
+  for (int i = 0; i < N; i++)
+    shot[i].pixel = two[i];
+  vk_assert_ok(vk_render(r[1], shot, N, NULL, &err), &err);
+  assert_memory_equal(one, two, sizeof one);
+  memset(two, 0, sizeof two);
+  for (int i = N - 1; i >= 0; i--)
+    vk_assert_ok(vk_render(r[1], &shot[i], 1, NULL, &err), &err);
+  assert_memory_equal(one, two, sizeof one);
+  assert_memory_not_equal(one[0], one[2], sizeof one[0]);
+  assert_int_equal(vk_stage_find_camera(stage, "agent", &shot[0].i_camera, &err), VK_E_USAGE);
+  assert_non_null(strstr(err.text, "agentview"));
+  vk_renderer_free(r[0]);
+  vk_renderer_free(r[1]);
+  vk_pool_free(pair);
+  free(row);
+  vk_stage_free(stage);
+  vk_visuals_close(&visuals);
+  vk_scene_free(scene);
+  vk_pack_close(&pack);
+}
+
 static int set_up(void **state)
 {
   return vk_pool_new(&pool, 1, NULL) == VK_OK ? 0 : -1;
@@ -321,6 +453,17 @@ int main(void)
       cmocka_unit_test(test_rectangles_cover_their_pixels_and_the_nearest_wins),
       cmocka_unit_test(test_pictures_are_those_of_the_reference),
       cmocka_unit_test(test_paths_agree),
+      cmocka_unit_test(test_neighbours_leave_no_gap_and_overlap_nowhere),
+      cmocka_unit_test(test_four_samples_are_averaged),
+      cmocka_unit_test(test_meshes_seen_from_behind_are_not_drawn),
+      cmocka_unit_test(test_what_reaches_behind_the_camera_is_clipped),
+      cmocka_unit_test(test_meshes_far_outside_do_no_harm),
+      cmocka_unit_test(test_transparent_meshes_are_blended_twice),
+      cmocka_unit_test(test_mip_levels_fit_the_distance),
+      cmocka_unit_test(test_turns),
+      cmocka_unit_test(test_coarser_levels_are_taken_far_away),
+      cmocka_unit_test(test_what_cannot_be_drawn_is_refused),
+      cmocka_unit_test(test_batches_do_not_depend_on_threads),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
