@@ -10,6 +10,7 @@
 #include "core/catalog.h"
 #include "core/cpu.h"
 #include "core/fs.h"
+#include "core/hdf5.h"
 #include "core/http.h"
 #include "core/json.h"
 #include "core/sys.h"
@@ -196,6 +197,15 @@ static void look_at_film(check *c, const vk_common_args *common)
   snprintf(c->fix, TEXT_MAX, "apt-get install libavcodec-dev libavformat-dev, and build again");
 }
 
+static void look_at_hdf5(check *c, const vk_common_args *common)
+{
+  vk_err err = VK_ERR_INIT;
+  c->ok = vk_h5_version(c->found, TEXT_MAX, &err) == VK_OK;
+  if (!c->ok)
+    snprintf(c->found, TEXT_MAX, "none; demonstrations as stores only: %.400s", err.text);
+  snprintf(c->fix, TEXT_MAX, "apt-get install libhdf5-dev, and build again");
+}
+
 static void look_at_cuda(check *c, const vk_common_args *common)
 {
   c->ok = true;
@@ -207,7 +217,8 @@ static const check_def defs[] = {
     {"threads", true, look_at_threads}, {"memory", true, look_at_memory},
     {"pack", true, look_at_pack},       {"catalog", true, look_at_catalog},
     {"disk", true, look_at_disk},       {"curl", false, look_at_curl},
-    {"film", false, look_at_film},      {"cuda", false, look_at_cuda},
+    {"film", false, look_at_film},      {"hdf5", false, look_at_hdf5},
+    {"cuda", false, look_at_cuda},
 };
 
 static vk_status print_json(const check *checks, int n, vk_err *err)
