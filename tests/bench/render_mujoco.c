@@ -2,7 +2,8 @@
  *
  *   render_mujoco MODEL.xml STATES FRAMES CAMERA SIZE SAMPLES ROUNDS
  * STATES: doubles, rows of nq joint positions. FRAMES: where the pictures go (raw RGB, bottom row
- * first), or "-". Prints the median of update, render and read in ms over all rows and rounds. */
+ * first), or "-". Prints one JSON object: the median of update, render and read over all rows and
+ * rounds, by the clock and by the process's time (threads of the GL included). */
 #include <GL/osmesa.h>
 #include <mujoco/mujoco.h>
 #include <stdio.h>
@@ -10,10 +11,10 @@
 #include <string.h>
 #include <time.h>
 
-static double now_ms(void)
+static double now_ms(clockid_t clock)
 {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(clock, &t);
   return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
 }
 
@@ -62,25 +63,33 @@ int main(int argc, char **argv)
   if (!states)
     return fprintf(stderr, "no %s\n", argv[2]), 1;
   unsigned char *pixel = malloc((size_t)size * (size_t)size * 3);
-  double *ms = NULL;
+  double *ms = NULL, *cpu_ms = NULL;
   int n = 0;
   while (fread(d->qpos, sizeof(double), (size_t)m->nq, states) == (size_t)m->nq) {
     mj_kinematics(m, d);
     mj_comPos(m, d);
     mj_camlight(m, d);
     for (int r = 0; r < rounds; r++) {
-      double start = now_ms();
+      double start = now_ms(CLOCK_MONOTONIC), cpu_start = now_ms(CLOCK_PROCESS_CPUTIME_ID);
       mjv_updateScene(m, d, &option, NULL, &camera, mjCAT_ALL, &scene);
       mjrRect view = {0, 0, size, size};
       mjr_render(view, &scene, &context);
       mjr_readPixels(pixel, NULL, view, &context);
       ms = realloc(ms, sizeof *ms * (size_t)(n + 1));
-      ms[n++] = now_ms() - start;
+      cpu_ms = realloc(cpu_ms, sizeof *ms * (size_t)(n + 1));
+      if (!ms || !cpu_ms)
+        return fprintf(stderr, "no memory\n"), 1;
+      ms[n] = now_ms(CLOCK_MONOTONIC) - start;
+      cpu_ms[n++] = now_ms(CLOCK_PROCESS_CPUTIME_ID) - cpu_start;
     }
     if (frames)
       fwrite(pixel, 3, (size_t)size * (size_t)size, frames);
   }
+  if (!n)
+    return fprintf(stderr, "no states in %s\n", argv[2]), 1;
   qsort(ms, (size_t)n, sizeof *ms, order);
-  printf("%.4f ms, %d pictures, %d geoms\n", n ? ms[n / 2] : 0.0, n, scene.ngeom);
+  qsort(cpu_ms, (size_t)n, sizeof *cpu_ms, order);
+  printf("{\"ms\": %.4f, \"cpu_ms\": %.4f, \"pictures\": %d, \"geoms\": %d}\n", ms[n / 2],
+         cpu_ms[n / 2], n, scene.ngeom);
   return frames && fclose(frames) ? 1 : 0;
 }
