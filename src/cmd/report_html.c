@@ -38,6 +38,29 @@ static void put_text(FILE *out, const char *text)
   }
 }
 
+/* With places where a comma list may break into lines. */
+static void put_list(FILE *out, const char *text)
+{
+  char part[2] = "";
+  for (; *text; text++) {
+    part[0] = *text;
+    put_text(out, part);
+    if (*text == ',')
+      fputs("<wbr>", out);
+  }
+}
+
+/* "2025-03-01T12:00:00Z" as "2025-03-01 12:00 UTC". */
+static void put_time(FILE *out, const char *utc)
+{
+  char text[40];
+  if (strlen(utc) == 20 && utc[10] == 'T')
+    snprintf(text, sizeof text, "%.10s %.5s UTC", utc, utc + 11);
+  else
+    snprintf(text, sizeof text, "%.30s", utc);
+  put_text(out, text);
+}
+
 static void put_base64(FILE *out, const char *bytes, size_t n)
 {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -147,11 +170,11 @@ static void put_header(const page *p)
   fputs("<header><p class=\"dim\">vlakit eval &middot; run ", out);
   put_text(out, vk_report_text(r, "run"));
   fputs(" &middot; ", out);
-  put_text(out, vk_report_text(r, "start"));
+  put_time(out, vk_report_text(r, "start"));
   fputs("</p>\n<h1>", out);
   put_text(out, vk_report_text(r, "policy"));
   fputs(" <span>on</span> ", out);
-  put_text(out, vk_report_text(r, "suite"));
+  put_list(out, vk_report_text(r, "suite"));
   fputs("</h1>\n<div class=\"big\">", out);
   put_rate(out, &r->all, "span");
   fputs("</div>\n<p class=\"dim\">", out);

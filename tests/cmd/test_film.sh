@@ -21,7 +21,7 @@ cat >page.py <<'PY'
 """page.py DIR: report.html is well-formed, needs no network, and all that it links is there."""
 import html.parser, json, os, sys
 folder = sys.argv[1]
-void = {"meta", "input", "img", "br", "link"}
+void = {"meta", "input", "img", "br", "link", "wbr"}
 class Page(html.parser.HTMLParser):
     def __init__(self):
         super().__init__()
