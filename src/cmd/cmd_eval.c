@@ -20,6 +20,10 @@ typedef struct eval_args {
 
 enum { EPISODES_MAX = 100000, TRACE_SPANS_MAX = 4 << 20, FEW_TASKS = 10, N_PROBE_STEP = 10 };
 
+/* What drawing takes, measured: a film a thread and FFmpeg's libraries once, or pictures of
+ * failures a thread. */
+enum { FILM_BYTES = 26 << 20, FFMPEG_BYTES = 25 << 20, FRAME_BYTES = 4 << 20 };
+
 static const eval_args defaults = {0};
 
 #define ARGS eval_args
@@ -419,6 +423,10 @@ static vk_status estimate(session *s, int n_step, vk_eval_probe *probe, double *
   /* From task to task a thread keeps about as much again of what it had before. */
   int n_kept = s->plan.n_task > 1 ? 2 : 1;
   *bytes = (double)vk_sys_resident_bytes() + (double)probe->bytes * n_env * n_kept;
+  if (s->plan.film.kind != VK_FILM_NONE)
+    *bytes += FFMPEG_BYTES + (double)FILM_BYTES * n_env;
+  else if (s->plan.out && s->plan.has_visuals)
+    *bytes += (double)FRAME_BYTES * n_env;
   return VK_OK;
 }
 
@@ -438,6 +446,8 @@ static vk_status print_dry_run(session *s, vk_err *err)
     cJSON_AddStringToObject(o, "suite", p->suite);
     cJSON_AddStringToObject(o, "policy", p->policy_word);
     cJSON_AddStringToObject(o, "protocol", p->protocol->name);
+    cJSON_AddStringToObject(o, "visuals", p->has_visuals ? p->visuals.name : "none");
+    cJSON_AddStringToObject(o, "film", p->film_word);
     cJSON_AddNumberToObject(o, "seed", p->seed);
     cJSON_AddNumberToObject(o, "n_task", p->n_task);
     cJSON_AddNumberToObject(o, "n_episode", p->n_episode);
@@ -454,6 +464,8 @@ static vk_status print_dry_run(session *s, vk_err *err)
   printf("policy    %s, protocol %s, seed %u\n", p->policy_word, p->protocol->name, p->seed);
   printf("episodes  %d of %d (%u tasks, %d each), at most %lld control steps\n", p->n_episode,
          p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max);
+  if (p->has_visuals)
+    printf("pictures  %s visuals; films: %s\n", p->visuals.name, p->film_word);
   printf("memory    about %.0f MB on %d threads\n", bytes / 1e6, n_thread);
   printf("time      at most about %s, at %.1f ms a control step of %s, without the policy's own\n",
          time, 1e3 * probe.step_s, p->task_id[0]);
@@ -526,10 +538,12 @@ static void add_json(const session *s, vk_report *r, double steps_per_s, double 
 /* Says what is in the folder. */
 static void print_out(const session *s)
 {
-  if (s->out.film && s->plan.film.kind != VK_FILM_NONE)
-    printf("%s/report.html and %d new films\n", s->out.dir, vk_film_get_stats(s->out.film).n_film);
-  else
-    printf("%s/report.html\n", s->out.dir);
+  if (s->out.film && s->plan.film.kind != VK_FILM_NONE) {
+    int n = vk_film_get_stats(s->out.film).n_film;
+    printf("%s/report.html and %d new film%s\n", s->plan.out, n, n == 1 ? "" : "s");
+  } else {
+    printf("%s/report.html\n", s->plan.out);
+  }
 }
 
 /* That films are missing costs no result, but is no success either. */

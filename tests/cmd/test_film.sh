@@ -129,7 +129,7 @@ expect 0 eval -q --suite libero_goal/8 --policy expert --episodes 1 --out expert
 json 'd["n_success"] == 1 and d["n_film"] == 0'
 page expert 'page.n.get("video", 0) == 0 and "There are none." in page.text'
 expect 0 eval -q --suite libero_goal/8 --policy expert --episodes 1 --out all --film 1
-prints '/all/report.html and 1 new films'
+prints 'all/report.html and 1 new film'
 film=all/films/libero_goal/task08-row00-success.mp4
 check "$film" [ -f $film ]
 page all 'any(l == "films/libero_goal/task08-row00-success.mp4" for l in page.links)'
