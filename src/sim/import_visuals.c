@@ -316,9 +316,17 @@ static vk_status store_mesh(const reading *r, vk_mesh *mesh, const char *name, c
   VK_TRY(vk_mesh_weld(mesh, r->err));
   if (mesh->n_triangle == 0)
     return vk_fail(r->err, VK_E_FORMAT, "%s: no triangle of the mesh has an area", name);
-  float error_m = 0;
-  *index = vk_visuals_put_levels(&r->v->builder, name, mesh, &error_m, 1);
-  return put_key(&r->v->mesh, key, *index, r->err);
+  vk_mesh level[VK_MESH_LEVELS_MAX] = {0};
+  float error_m[VK_MESH_LEVELS_MAX];
+  int n_level = 0;
+  vk_status st = vk_mesh_make_levels(mesh, level, error_m, VK_MESH_LEVELS_MAX, &n_level, r->err);
+  if (st == VK_OK) {
+    *index = vk_visuals_put_levels(&r->v->builder, name, level, error_m, n_level);
+    st = put_key(&r->v->mesh, key, *index, r->err);
+  }
+  for (int i = 0; i < n_level; i++)
+    vk_mesh_free(&level[i]);
+  return st;
 }
 
 static vk_status put_file_mesh(const reading *r, const vk_xml_node *geom, const vk_texture_map *map,

@@ -47,10 +47,20 @@ VK_NODISCARD vk_status vk_mesh_add_capsule(vk_mesh *mesh, float radius_m, float 
 /* Joins equal vertices and drops triangles without area and vertices without triangles. */
 VK_NODISCARD vk_status vk_mesh_weld(vk_mesh *mesh, vk_err *err);
 
-/* A coarser mesh of about n_triangle triangles (by meshoptimizer), welded.
- *   error_m  out: how far the surfaces are apart, at most
+/* A coarser mesh (by meshoptimizer), welded. Borders and seams of the texture stay. Corners get the
+ * mean of the normals about their vertex that go together with their triangle's.
+ *   off_m    in: about how far its surface may be off
+ *   error_m  out: how far vertices of `mesh` are from its surface, at most
  * Errors: VK_E_NOMEM. */
-VK_NODISCARD vk_status vk_mesh_simplify(vk_mesh *out, const vk_mesh *mesh, uint32_t n_triangle,
-                                        float *error_m, vk_err *err);
+VK_NODISCARD vk_status vk_mesh_simplify(vk_mesh *out, const vk_mesh *mesh, double off_m,
+                                        double *error_m, vk_err *err);
+
+/* Levels of detail, the finest first, each of at most 0.7 times the triangles of the one before.
+ * The mesh itself is left out where a coarser one is near enough for any picture.
+ *   mesh   welded, with a triangle at least; it may be level[0] afterwards: then it is left empty
+ *   level  out [n_max]
+ * Returns their number in n_level. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_mesh_make_levels(vk_mesh *mesh, vk_mesh *level, float *error_m, int n_max,
+                                           int *n_level, vk_err *err);
 
 #endif
