@@ -11,6 +11,9 @@
 #include "sim/import_shape.h"
 #include "sim/import_texture.h"
 
+/* Texels of a face of the sky, in whose gradient finer ones would be the same. */
+enum { SKY_SIDE = 64 };
+
 /* Items by a text that says all that they depend on. */
 typedef struct key_table {
   struct key_row {
@@ -30,6 +33,7 @@ struct vk_import_visuals {
 typedef struct reading {
   vk_import_visuals *v;
   const vk_xml *xml;
+  int side_max; /* of textures */
   vk_err *err;
 } reading;
 
@@ -212,7 +216,7 @@ static vk_status put_texture(const reading *r, const vk_xml_node *node, uint32_t
     return vk_xml_fail(r->err, VK_E_UNSUPPORTED, r->xml, node,
                        "a texture of a visible geom must be one file, not turned or cut");
   char key[1100], hash[65], name[200];
-  snprintf(key, sizeof key, "%s %.1000s", is_2d ? "2d" : "cube", file);
+  snprintf(key, sizeof key, "%s %d %.1000s", is_2d ? "2d" : "cube", r->side_max, file);
   *texture = VK_VISUALS_NONE;
   if (find_key(&r->v->texture, key, texture))
     return VK_OK;
@@ -222,13 +226,12 @@ static vk_status put_texture(const reading *r, const vk_xml_node *node, uint32_t
   if (!bytes)
     return VK_OK;
   vk_sha256_hex(bytes, n, hash);
-  char same[80];
-  snprintf(same, sizeof same, "%s %s", is_2d ? "2d" : "cube", hash);
+  char same[100];
+  snprintf(same, sizeof same, "%s %d %s", is_2d ? "2d" : "cube", r->side_max, hash);
   short_name(name, sizeof name, file);
   vk_status st = VK_OK;
   if (!find_key(&r->v->texture, same, texture)) {
-    st = vk_import_png(&r->v->builder, name, bytes, n, !is_2d, VK_IMPORT_TEXTURE_SIDE_MAX, texture,
-                       r->err);
+    st = vk_import_png(&r->v->builder, name, bytes, n, !is_2d, r->side_max, texture, r->err);
     if (st == VK_OK)
       st = put_key(&r->v->texture, same, *texture, r->err);
     else
@@ -309,9 +312,10 @@ static void map_text(char *out, size_t n, const vk_texture_map *map)
              map->repeat[1], map->is_uniform);
 }
 
-/* Welds it, makes the coarser levels and stores all under a key. */
+/* Welds it, makes the coarser levels and stores all under a key. Flat shapes have but one: they are
+ * divided for the sake of light, which is computed at vertices. */
 static vk_status store_mesh(const reading *r, vk_mesh *mesh, const char *name, const char *key,
-                            uint32_t *index)
+                            int n_level_max, uint32_t *index)
 {
   VK_TRY(vk_mesh_weld(mesh, r->err));
   if (mesh->n_triangle == 0)
@@ -319,7 +323,7 @@ static vk_status store_mesh(const reading *r, vk_mesh *mesh, const char *name, c
   vk_mesh level[VK_MESH_LEVELS_MAX] = {0};
   float error_m[VK_MESH_LEVELS_MAX];
   int n_level = 0;
-  vk_status st = vk_mesh_make_levels(mesh, level, error_m, VK_MESH_LEVELS_MAX, &n_level, r->err);
+  vk_status st = vk_mesh_make_levels(mesh, level, error_m, n_level_max, &n_level, r->err);
   if (st == VK_OK) {
     *index = vk_visuals_put_levels(&r->v->builder, name, level, error_m, n_level);
     st = put_key(&r->v->mesh, key, *index, r->err);
@@ -358,7 +362,7 @@ static vk_status put_file_mesh(const reading *r, const vk_xml_node *geom, const 
   vk_status st = vk_import_mesh(&mesh, file, bytes, n, scale, map, r->err);
   free(bytes);
   if (st == VK_OK)
-    st = store_mesh(r, &mesh, name, key, index);
+    st = store_mesh(r, &mesh, name, key, VK_MESH_LEVELS_MAX, index);
   vk_mesh_free(&mesh);
   return st;
 }
@@ -375,8 +379,9 @@ static vk_status put_shape(const reading *r, const vk_xml_node *geom, const char
     return VK_OK;
   vk_mesh mesh = {0};
   vk_status st = vk_import_shape(&mesh, type, size, map, r->err);
+  const bool is_flat = strcmp(type, "box") == 0 || strcmp(type, "plane") == 0;
   if (st == VK_OK)
-    st = store_mesh(r, &mesh, type, key, index);
+    st = store_mesh(r, &mesh, type, key, is_flat ? 1 : VK_MESH_LEVELS_MAX, index);
   else
     vk_err_prefix(r->err, "%s line %d", r->xml->name, geom->line);
   vk_mesh_free(&mesh);
@@ -444,7 +449,7 @@ static vk_status put_geoms(const reading *r, const vk_xml_node *body, const char
 vk_status vk_import_visuals_model(vk_import_visuals *v, const vk_xml *xml, const vk_xml_node *body,
                                   const char *name, vk_err *err)
 {
-  const reading r = {v, xml, err};
+  const reading r = {v, xml, VK_IMPORT_CLASS_SIDE_MAX, err};
   vk_visuals_model model = {.geom = (uint32_t)v->builder.n_geom};
   VK_TRY(put_geoms(&r, body, vk_xml_get(body, "name")));
   model.name = vk_visuals_put_text(&v->builder, name);
@@ -513,7 +518,7 @@ static vk_status put_sky(const reading *r, uint32_t *texture)
            rgb2[1], rgb2[2]);
   if (find_key(&r->v->texture, key, texture))
     return VK_OK;
-  VK_TRY(vk_import_sky(&r->v->builder, "sky", rgb1, rgb2, (int)width, texture, r->err));
+  VK_TRY(vk_import_sky(&r->v->builder, "sky", rgb1, rgb2, SKY_SIDE, texture, r->err));
   return put_key(&r->v->texture, key, *texture, r->err);
 }
 
@@ -545,7 +550,7 @@ static vk_status find_extent(const reading *r, const vk_xml_node *world, double 
 vk_status vk_import_visuals_arena(vk_import_visuals *v, const vk_xml *xml, const vk_xml_node *world,
                                   const char *name, vk_err *err)
 {
-  const reading r = {v, xml, err};
+  const reading r = {v, xml, VK_IMPORT_ARENA_SIDE_MAX, err};
   /* head light and zfar are MuJoCo's defaults, znear is what the benchmark's base scene sets */
   vk_visuals_look look = {.geom = (uint32_t)v->builder.n_geom,
                           .light = (uint32_t)v->builder.n_light,
@@ -574,7 +579,7 @@ vk_status vk_import_visuals_arena(vk_import_visuals *v, const vk_xml *xml, const
 vk_status vk_import_visuals_body(vk_import_visuals *v, const vk_xml *xml, const vk_xml_node *body,
                                  vk_err *err)
 {
-  const reading r = {v, xml, err};
+  const reading r = {v, xml, VK_IMPORT_ARENA_SIDE_MAX, err};
   vk_visuals_builder *b = &v->builder;
   if (b->failed || b->n_look == 0)
     return VK_OK;

@@ -8,8 +8,8 @@
 #include "sim/import_xml.h"
 #include "sim/visuals_write.h"
 
-/* Longest side of a texture: more is seen in no picture of up to 512 pixels. */
-enum { VK_IMPORT_TEXTURE_SIDE_MAX = 512 };
+/* Longest side of a texture: of classes, which are small in pictures, and of arenas. */
+enum { VK_IMPORT_CLASS_SIDE_MAX = 256, VK_IMPORT_ARENA_SIDE_MAX = 512 };
 
 typedef struct vk_import_visuals vk_import_visuals;
 

@@ -86,14 +86,14 @@ typedef struct fine_corner {
 typedef struct fine_mesh {
   const vk_mesh *mesh;
   uint32_t n_vertex, n_place;
-  float (*p)[3];         /* [n_vertex] */
-  uint32_t *index;       /* [3 * n_triangle] */
-  uint32_t *vertex;      /* [n_vertex] a vertex of mesh */
-  uint32_t *place;       /* [n_vertex] */
-  float (*place_p)[3];   /* [n_place] */
-  float *place_area_m2;  /* [n_place] a third of that of its triangles */
-  uint32_t *first;       /* [n_place + 1] into corner */
-  fine_corner *corner;   /* [3 * n_triangle] */
+  float (*p)[3];        /* [n_vertex] */
+  uint32_t *index;      /* [3 * n_triangle] */
+  uint32_t *vertex;     /* [n_vertex] a vertex of mesh */
+  uint32_t *place;      /* [n_vertex] */
+  float (*place_p)[3];  /* [n_place] */
+  float *place_area_m2; /* [n_place] a third of that of its triangles */
+  uint32_t *first;      /* [n_place + 1] into corner */
+  fine_corner *corner;  /* [3 * n_triangle] */
 } fine_mesh;
 
 static void fine_free(fine_mesh *f)
@@ -143,22 +143,21 @@ static bool number_vertices(fine_mesh *f)
 {
   const vk_mesh *m = f->mesh;
   const size_t n_index = 3 * (size_t)m->n_triangle;
-  const struct meshopt_Stream both[] = {
-      {m->vertex[0].p, sizeof m->vertex[0].p, sizeof *m->vertex},
-      {m->vertex[0].t, sizeof m->vertex[0].t, sizeof *m->vertex}};
+  const struct meshopt_Stream both[] = {{m->vertex[0].p, sizeof m->vertex[0].p, sizeof *m->vertex},
+                                        {m->vertex[0].t, sizeof m->vertex[0].t, sizeof *m->vertex}};
   unsigned int *remap = malloc(m->n_vertex * sizeof *remap);
   if (!remap)
     return false;
-  f->n_vertex = (uint32_t)meshopt_generateVertexRemapMulti(remap, m->index, n_index, m->n_vertex,
-                                                           both, 2);
+  f->n_vertex =
+      (uint32_t)meshopt_generateVertexRemapMulti(remap, m->index, n_index, m->n_vertex, both, 2);
   meshopt_remapIndexBuffer(f->index, m->index, n_index, remap);
   for (uint32_t i = m->n_vertex; i-- > 0;) {
     f->vertex[remap[i]] = i;
     memcpy(f->p[remap[i]], m->vertex[i].p, sizeof *f->p);
   }
   free(remap);
-  f->n_place = (uint32_t)meshopt_generateVertexRemap(f->place, f->index, n_index, f->p,
-                                                     f->n_vertex, sizeof *f->p);
+  f->n_place = (uint32_t)meshopt_generateVertexRemap(f->place, f->index, n_index, f->p, f->n_vertex,
+                                                     sizeof *f->p);
   for (uint32_t i = 0; i < f->n_vertex; i++)
     memcpy(f->place_p[f->place[i]], f->p[i], sizeof *f->place_p);
   return true;
@@ -283,21 +282,127 @@ static vk_status measure(const fine_mesh *f, const vk_mesh *coarse, double *erro
   return st;
 }
 
+/* A triangle and the cell of space that it lies in. */
+typedef struct cell_triangle {
+  uint32_t cell, triangle;
+} cell_triangle;
+
+static int compare_cell(const void *a, const void *b)
+{
+  const cell_triangle *p = a, *q = b;
+  if (p->cell != q->cell)
+    return p->cell < q->cell ? -1 : 1;
+  return p->triangle < q->triangle ? -1 : p->triangle > q->triangle;
+}
+
+/* Room for the part of a mesh in one cell. */
+typedef struct part {
+  uint32_t *number; /* [n_vertex] of the mesh's vertices in the part */
+  uint32_t *vertex; /* [n_vertex] the other way */
+  float (*p)[3];    /* [n_vertex] */
+  uint32_t *index;  /* [3 * n_triangle] */
+} part;
+
+/* Simplifies n triangles to out, indices of 3 vertices of the mesh each; returns how many. */
+static size_t simplify_part(uint32_t *out, const part *w, const fine_mesh *f,
+                            const cell_triangle *list, size_t n, double off_m, bool is_whole)
+{
+  uint32_t n_vertex = 0;
+  for (size_t i = 0; i < 3 * n; i++) {
+    const uint32_t v = f->index[3 * (size_t)list[i / 3].triangle + i % 3];
+    if (w->number[v] >= n_vertex || w->vertex[w->number[v]] != v) {
+      w->number[v] = n_vertex;
+      w->vertex[n_vertex] = v;
+      memcpy(w->p[n_vertex++], f->p[v], sizeof *w->p);
+    }
+    w->index[i] = w->number[v];
+  }
+  const float scale = meshopt_simplifyScale(w->p[0], n_vertex, sizeof *w->p);
+  const size_t n_out = meshopt_simplify(out, w->index, 3 * n, w->p[0], n_vertex, sizeof *w->p,
+                                        is_whole ? 36 : 3, scale > 0 ? (float)(off_m / scale) : 0,
+                                        is_whole ? 0 : meshopt_SimplifyLockBorder, NULL);
+  for (size_t i = 0; i < n_out; i++)
+    out[i] = w->vertex[out[i]];
+  return n_out / 3;
+}
+
+/* Light is computed at vertices: over a triangle of 0.3 m it is off by about 1 %, when lamps are 3
+ * m away. What is larger is simplified in cells of that side, or of a larger one for levels that
+ * are seen from afar. */
+static double cell_side(double off_m)
+{
+  return fmax(0.3, 400 * off_m);
+}
+
+static uint32_t cell_of(const fine_mesh *f, uint32_t triangle, double side_m)
+{
+  const uint32_t *t = f->index + 3 * (size_t)triangle;
+  uint32_t cell = 0;
+  for (int k = 0; k < 3; k++) {
+    double p = ((double)f->p[t[0]][k] + f->p[t[1]][k] + f->p[t[2]][k]) / 3;
+    cell = 1024 * cell + (uint32_t)(int)fmin(fmax(floor(p / side_m) + 512, 0), 1023);
+  }
+  return cell;
+}
+
+/* Whether it fits into a cell and need not be cut. */
+static bool is_small(const fine_mesh *f, double side_m)
+{
+  float longest = 0;
+  for (int k = 0; k < 3; k++) {
+    float lo = f->p[0][k], hi = lo;
+    for (uint32_t i = 1; i < f->n_vertex; i++) {
+      lo = fminf(lo, f->p[i][k]);
+      hi = fmaxf(hi, f->p[i][k]);
+    }
+    longest = fmaxf(longest, hi - lo);
+  }
+  return longest <= 1.5 * side_m;
+}
+
+/* Simplifies all; *n_out triangles. */
+static bool simplify_parts(uint32_t *out, size_t *n_out, const fine_mesh *f, double off_m)
+{
+  const uint32_t n = f->mesh->n_triangle;
+  const double side_m = cell_side(off_m);
+  const bool is_whole = is_small(f, side_m);
+  cell_triangle *list = malloc(n * sizeof *list);
+  part w = {.number = calloc(f->n_vertex, sizeof *w.number),
+            .vertex = malloc(f->n_vertex * sizeof *w.vertex),
+            .p = malloc(f->n_vertex * sizeof *w.p),
+            .index = malloc(3 * (size_t)n * sizeof *w.index)};
+  const bool ok = list && w.number && w.vertex && w.p && w.index;
+  *n_out = 0;
+  for (uint32_t i = 0; ok && i < n; i++)
+    list[i] = (cell_triangle){is_whole ? 0 : cell_of(f, i, side_m), i};
+  if (ok)
+    qsort(list, n, sizeof *list, compare_cell);
+  for (uint32_t i = 0, end; ok && i < n; i = end) {
+    for (end = i + 1; end < n && list[end].cell == list[i].cell;)
+      end++;
+    *n_out += simplify_part(out + 3 * *n_out, &w, f, list + i, end - i, off_m, is_whole);
+  }
+  free(list);
+  free(w.number);
+  free(w.vertex);
+  free(w.p);
+  free(w.index);
+  return ok;
+}
+
 static vk_status simplify(vk_mesh *out, const fine_mesh *f, double off_m, double *error_m,
                           vk_err *err)
 {
-  const size_t n = 3 * (size_t)f->mesh->n_triangle;
-  uint32_t *index = malloc(n * sizeof *index);
+  size_t n = 0;
+  uint32_t *index = malloc(3 * (size_t)f->mesh->n_triangle * sizeof *index);
   *out = (vk_mesh){0};
   *error_m = 0;
-  if (!index)
-    return vk_fail(err, VK_E_NOMEM, "no memory to simplify a mesh of %u triangles",
-                   f->mesh->n_triangle);
-  const float scale = meshopt_simplifyScale(f->p[0], f->n_vertex, sizeof *f->p);
-  const size_t n_index =
-      meshopt_simplify(index, f->index, n, f->p[0], f->n_vertex, sizeof *f->p, 36,
-                       scale > 0 ? (float)(off_m / scale) : 0, 0, NULL);
-  vk_status st = add_triangles(out, f, index, n_index, err);
+  vk_status st = VK_OK;
+  if (!index || !simplify_parts(index, &n, f, off_m))
+    st = vk_fail(err, VK_E_NOMEM, "no memory to simplify a mesh of %u triangles",
+                 f->mesh->n_triangle);
+  if (st == VK_OK)
+    st = add_triangles(out, f, index, 3 * n, err);
   free(index);
   if (st == VK_OK && out->n_triangle > 0)
     st = measure(f, out, error_m, err);
@@ -325,7 +430,9 @@ vk_status vk_mesh_simplify(vk_mesh *out, const vk_mesh *mesh, double off_m, doub
 /* What surfaces of levels may be off: by a factor of about 3, which is the least that the drawing
  * of half as many triangles is worth. The first is below a pixel's tenth in any picture of 512
  * pixels from a distance of 0.2 m. */
-static const double level_off_m[] = {0.05e-3, 0.15e-3, 0.5e-3, 1.5e-3, 5e-3, 15e-3};
+static const double level_off_m[] = {0.1e-3, 0.3e-3, 1e-3, 3e-3, 10e-3};
+
+static const double finest_error_m = 0.2e-3;
 
 vk_status vk_mesh_make_levels(vk_mesh *mesh, vk_mesh *level, float *error_m, int n_max,
                               int *n_level, vk_err *err)
@@ -336,6 +443,7 @@ vk_status vk_mesh_make_levels(vk_mesh *mesh, vk_mesh *level, float *error_m, int
   error_m[0] = 0;
   *mesh = (vk_mesh){0};
   const vk_mesh whole = level[0]; /* borrowed */
+  vk_mesh dropped = {0};
   vk_status st = fine_make(&f, &whole) ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for levels");
   for (size_t i = 0; st == VK_OK && i < VK_COUNT(level_off_m) && n < n_max; i++) {
     vk_mesh coarse;
@@ -347,9 +455,17 @@ vk_status vk_mesh_make_levels(vk_mesh *mesh, vk_mesh *level, float *error_m, int
       vk_mesh_free(&coarse);
       continue;
     }
+    error = fmax(error, level_off_m[i]); /* light is off, too */
+    if (n == 1 && error <= finest_error_m) {
+      dropped = level[0];
+      level[0] = coarse;
+      error_m[0] = (float)error;
+      continue;
+    }
     level[n] = coarse;
     error_m[n++] = (float)error;
   }
+  vk_mesh_free(&dropped);
   fine_free(&f);
   *n_level = n;
   return st;
