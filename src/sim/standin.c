@@ -486,8 +486,8 @@ static void put_lights(maker *m, uint32_t world, vk_visuals_look *look)
     light.is_directional = elem_is(pack, i, VK_MJCF_KEY_DIRECTIONAL, "true");
     const float *d = light.dir;
     const float l = sqrtf(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-    for (int k = 0; k < 3 && l > 0; k++)
-      light.dir[k] /= l;
+    for (int k = 0; k < 3; k++)
+      light.dir[k] = l > 0 ? d[k] / l : (float)-(k == 2);
     vk_visuals_put_light(&m->b, &light, 1);
     look->n_light++;
   }

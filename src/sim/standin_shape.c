@@ -360,6 +360,7 @@ typedef struct tube {
   double point[VK_STANDIN_POINTS_MAX][3];
   int n, n_side;
   double radius_m[2], taper, up[3];
+  const char *what;
 } tube;
 
 static void cross(double o[3], const double a[3], const double b[3])
@@ -404,9 +405,11 @@ static vk_status add_ring(vk_mesh *mesh, const tube *t, int i, int n_side, doubl
   const int before = i > 0 ? i - 1 : 0, after = i + 1 < t->n ? i + 1 : i;
   for (int k = 0; k < 3; k++)
     along[k] = t->point[after][k] - t->point[before][k];
-  unit(along);
+  const bool moves = unit(along);
   cross(across, t->up, along);
-  unit(across);
+  if (!moves || !unit(across))
+    return vk_fail(err, VK_E_RANGE, "%s: \"path\" stands still, turns back or runs along \"up\"",
+                   t->what);
   cross(side, along, across);
   const double size = 1 + (t->taper - 1) * i / (t->n - 1);
   const double a = t->radius_m[0] * size, b = t->radius_m[1] * size;
@@ -468,7 +471,7 @@ static vk_status fill_tube(vk_mesh *mesh, int level, const void *how, vk_err *er
 
 static vk_status shape_tube(vk_standin_solid *solid, const cJSON *o, const char *what, vk_err *err)
 {
-  tube t = {.n_side = 8, .radius_m = {0.005, 0.005}, .taper = 1, .up = {0, 0, 1}};
+  tube t = {.what = what, .n_side = 8, .radius_m = {0.005, 0.005}, .taper = 1, .up = {0, 0, 1}};
   double point[VK_STANDIN_POINTS_MAX][3];
   int n = 0, n_between = 1;
   VK_TRY(vk_standin_points(o, "path", 3, 2, point[0], &n, what, err));
@@ -478,15 +481,6 @@ static vk_status shape_tube(vk_standin_solid *solid, const cJSON *o, const char 
   VK_TRY(vk_standin_count(o, "sides", 3, 32, &t.n_side, what, err));
   VK_TRY(vk_standin_count(o, "smooth", 1, 16, &n_between, what, err));
   t.n = smooth_line(t.point[0], point[0], n, 3, n_between);
-  for (int i = 0; i + 1 < t.n; i++) {
-    double along[3], across[3];
-    for (int k = 0; k < 3; k++)
-      along[k] = t.point[i + 1][k] - t.point[i][k];
-    const bool moves = unit(along);
-    cross(across, t.up, along);
-    if (!moves || !unit(across))
-      return vk_fail(err, VK_E_RANGE, "%s: \"path\" stands still or runs along \"up\"", what);
-  }
   for (int k = 1; k < VK_STANDIN_LEVELS; k++)
     solid->error_m[k] =
         fmaxf(solid->error_m[k], (float)(fmax(t.radius_m[0], t.radius_m[1]) * 0.25 * k));
