@@ -46,7 +46,7 @@ mkdir peers
 touch peers/libero_python.py
 peer 1 libero_setup.sh env --peer-dir peers --peer-env /nowhere
 peer 2 invalid env2
-peer 1 'name its place with --peer-env' render --peer-env /nowhere
+peer 1 'name its place with --peer-env' render --vlakit "$VLAKIT" --peer-env /nowhere
 peer 1 'name its place with --vlakit' render --vlakit /nowhere
-peer 1 'name its place with --peer-env' pictures --peer-env /nowhere
+peer 1 'name its place with --recordings' pictures --recordings /nowhere
 finish
