@@ -201,6 +201,49 @@ static raster resample(vk_visuals_builder *b, const raster *from, int width, int
   return to;
 }
 
+/* The next level of a texture of any size as OpenGL's drivers make it: half as large, rounded down,
+ * each texel interpolated where its centre lies. Of odd sizes it is not the mean. */
+static void shrink(vk_visuals_builder *b, raster *r)
+{
+  int width = r->width > 1 ? r->width / 2 : 1, height = r->height > 1 ? r->height / 2 : 1;
+  if (r->width == 2 * width && r->height == 2 * height) {
+    raster half = resample(b, r, width, height);
+    free(r->texel);
+    *r = half;
+    return;
+  }
+  raster to = raster_new(b, width, height);
+  for (int y = 0; y < height && to.texel && r->texel; y++)
+    for (int x = 0; x < width; x++) {
+      double at[2] = {(x + 0.5) * r->width / width - 0.5, (y + 0.5) * r->height / height - 0.5};
+      int x0 = (int)at[0], y0 = (int)at[1];
+      int x1 = x0 + 1 < r->width ? x0 + 1 : x0, y1 = y0 + 1 < r->height ? y0 + 1 : y0;
+      double wx = at[0] - x0, wy = at[1] - y0;
+      const uint32_t *p = r->texel + (size_t)y0 * (size_t)r->width;
+      const uint32_t *q = r->texel + (size_t)y1 * (size_t)r->width;
+      uint32_t t = 0xff000000u;
+      for (int k = 0; k < 24; k += 8) {
+        double lo = (1 - wx) * (p[x0] >> k & 255) + wx * (p[x1] >> k & 255);
+        double hi = (1 - wx) * (q[x0] >> k & 255) + wx * (q[x1] >> k & 255);
+        t |= (uint32_t)((1 - wy) * lo + wy * hi + 0.5) << k;
+      }
+      to.texel[(size_t)y * (size_t)width + (size_t)x] = t;
+    }
+  free(r->texel);
+  *r = to;
+}
+
+/* Shrinks a picture until it is nearest in size to a level; the first level loses no detail that it
+ * has room for. */
+static raster level_of(vk_visuals_builder *b, raster *picture, int width, int height, bool is_first)
+{
+  double ratio = is_first ? 2 : 1.41421356;
+  while (picture->texel && picture->width >= ratio * width && picture->height >= ratio * height &&
+         (picture->width > 1 || picture->height > 1))
+    shrink(b, picture);
+  return resample(b, picture, width, height);
+}
+
 /* The faces of a cube, or one picture, resampled to one size, then level after level. */
 static uint32_t put_texture(vk_visuals_builder *b, const char *name, const vk_image *picture,
                             int n_face, int side_max)
@@ -216,24 +259,20 @@ static uint32_t put_texture(vk_visuals_builder *b, const char *name, const vk_im
                                 .height = (uint32_t)height,
                                 .first = (uint32_t)b->n_texel};
   raster face[6] = {{0}};
-  for (int i = 0; i < n_face; i++) {
-    raster whole = raster_of(b, &picture[i]);
-    face[i] = resample(b, &whole, width, height);
-    free(whole.texel);
-  }
+  for (int i = 0; i < n_face; i++)
+    face[i] = raster_of(b, &picture[i]);
   while (!b->failed) {
-    for (int i = 0; i < n_face; i++)
-      vk_visuals_put_texel(b, face[i].texel, (size_t)width * (size_t)height);
+    for (int i = 0; i < n_face; i++) {
+      raster level = level_of(b, &face[i], width, height, texture.n_level == 0);
+      if (level.texel)
+        vk_visuals_put_texel(b, level.texel, (size_t)width * (size_t)height);
+      free(level.texel);
+    }
     texture.n_level++;
     if (width == 1 && height == 1)
       break;
     width = width > 1 ? width / 2 : 1;
     height = height > 1 ? height / 2 : 1;
-    for (int i = 0; i < n_face; i++) {
-      raster next = resample(b, &face[i], width, height);
-      free(face[i].texel);
-      face[i] = next;
-    }
   }
   for (int i = 0; i < n_face; i++)
     free(face[i].texel);
