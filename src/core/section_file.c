@@ -130,6 +130,8 @@ uint32_t vk_section_put(void **items, size_t *n_item, size_t *room, const void *
     *failed = true;
     return 0;
   }
+  if (n == 0)
+    return (uint32_t)*n_item;
   if (*n_item + n > *room) {
     size_t new_room = 2 * (*n_item + n) + 16;
     void *p = realloc(*items, new_room * item_size);
@@ -141,7 +143,7 @@ uint32_t vk_section_put(void **items, size_t *n_item, size_t *room, const void *
     *room = new_room;
   }
   unsigned char *at = (unsigned char *)*items + *n_item * item_size;
-  if (n > 0 && more)
+  if (more)
     memcpy(at, more, n * item_size);
   else
     memset(at, 0, n * item_size);
