@@ -303,6 +303,40 @@ static void collision_geometry_stands_in(void **state)
   vk_visuals_close(&v);
 }
 
+/* Every shape and every step, drawn to the same bytes by every compiler and processor. */
+static void bytes_do_not_depend_on_the_machine(void **state)
+{
+  static const char text[] = HEAD(
+      "\"t\": {\"size\": [32, 16], \"draw\": ["
+      "{\"step\": \"fill\", \"rgb\": [1, 0.3, 0]}, {\"step\": \"disk\", \"ring\": 0.5},"
+      "{\"step\": \"stripes\", \"slant\": 0.3, \"alpha\": 0.4},"
+      "{\"step\": \"noise\", \"octaves\": 3, \"rgb\": [0.1, 0.7, 0.3]},"
+      "{\"step\": \"grain\", \"warp\": 2, \"alpha\": 0.3}, {\"step\": \"gaps\", \"alpha\": 0.2},"
+      "{\"step\": \"tiles\", \"shift\": 0.3, \"rgb\": [0, 0, 1]}, {\"step\": \"blobs\", \"n\": 3},"
+      "{\"step\": \"ramp\", \"rgb\": [0.9, 0.8, 0.1], \"alpha\": 0.7},"
+      "{\"step\": \"text\", \"text\": \"AB C\", \"in\": [0, 0, 1, 0.5]}]}",
+      "\"m\": {\"texture\": \"t\", \"rgb\": [0.7, 1, 1]}",
+      "\"white_bowl\": {\"shapes\": ["
+      "{\"shape\": \"box\", \"material\": \"m\", \"half\": [0.1, 0.1, 0.1], \"round\": 0.01, "
+      "\"at\": [0, 0, 1], \"turn\": [\"x\", 31, \"z\", 5.5]},"
+      "{\"shape\": \"sheet\", \"material\": \"m\", \"half\": [1, 1], \"grid\": [2, 3]},"
+      "{\"shape\": \"prism\", \"material\": \"m\", \"points\": [[0, 0], [1, 0], [0, 1]], "
+      "\"half\": 0.5},"
+      "{\"shape\": \"tube\", \"material\": \"m\", \"path\": [[0, 0, 0], [1, 0, 0], [1, 1, 0]], "
+      "\"smooth\": 3, \"taper\": 0.5},"
+      "{\"shape\": \"lathe\", \"material\": \"m\", \"profile\": [[0, 0], [1, 0], [1, 1], [0, 2]], "
+      "\"smooth\": 3, \"arc\": [0, 100], \"scale\": [0.7, 1.1]},"
+      "{\"shape\": \"ball\", \"material\": \"m\", \"half\": [1, 2, 3]},"
+      "{\"shape\": \"collision\", \"material\": \"m\", \"only\": [\"g1\", \"g2\"]}]}",
+      "\"libero_floor_manipulation\": {\"sky\": {\"below\": [0, 0, 0.2], \"above\": [1, 0.9, 1]}}",
+      "");
+  vk_visuals v;
+  vk_assert_ok(vk_standin_build_from(&v, &pack, text, sizeof text - 1, "all", &err), &err);
+  /* Changes with what a shape or step draws, and with the pack and the format of visuals. */
+  assert_string_equal(v.hash, "c27213fb33f9d30a35045ad4a59eea0c20392d4818540fe474c61d0aab326421");
+  vk_visuals_close(&v);
+}
+
 static void wrong_data_is_refused(void **state)
 {
   static const struct {
@@ -378,6 +412,7 @@ int main(void)
       cmocka_unit_test(alike_things_differ_in_colour),
       cmocka_unit_test(colours_are_as_named),
       cmocka_unit_test(collision_geometry_stands_in),
+      cmocka_unit_test(bytes_do_not_depend_on_the_machine),
       cmocka_unit_test(wrong_data_is_refused),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
