@@ -138,6 +138,7 @@ static inline vk_depths depths_of(const vk_grid *g, const vk_setup *s)
   return d;
 }
 
+/* Shows a block to the visitor. */
 VK_INLINE bool visit_block(const vk_grid *g, const vk_depths *d, int bx, int by, vi inside,
                            vk_visit_fn visit, void *arg)
 {
@@ -197,6 +198,7 @@ static inline vk_wide_edge wide_edge(const vk_grid *g, const vk_edges *e, int k,
   return w;
 }
 
+/* Of any size: 64 bits, where a block is not all in or all out. */
 VK_INLINE bool cover_large(const vk_grid *g, const vk_edges *e, const vk_depths *d,
                            const int box[4], vk_visit_fn visit, void *arg)
 {
