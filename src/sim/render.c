@@ -14,6 +14,9 @@ const vk_render_config vk_render_defaults = {.width = 256,
                                              .isa = VK_ISA_SCALAR,
                                              .level_error_px = 0.25f};
 
+/* Alpha from which MuJoCo takes a geom for opaque. */
+#define VK_OPAQUE 0.995f
+
 /* What canvases have room for. */
 typedef struct canvas_size {
   size_t n_vertex;   /* of the largest mesh, padded */
@@ -24,13 +27,13 @@ typedef struct canvas_size {
 struct vk_renderer {
   vk_render_config config;
   vk_pool *pool;
-  void (*draw)(vk_draw *d);
+  void (*draw)(vk_draw *d, vk_draw *mirror);
   int n_thread;
   canvas_size size;
   vk_canvas *canvas; /* [n_thread] */
 };
 
-static void (*choose(vk_isa isa))(vk_draw *d)
+static void (*choose(vk_isa isa))(vk_draw *d, vk_draw *mirror)
 {
 #if defined(__x86_64__)
   if (isa >= VK_ISA_AVX512)
@@ -75,6 +78,7 @@ static void release_scene(vk_canvas *c)
   free(c->pose);
   free(c->stage_item);
   free(c->item);
+  free(c->mirror_item);
   c->vertex = NULL;
   c->lit = NULL;
   c->lit_by = c->wanted = c->record_of = NULL;
@@ -82,7 +86,7 @@ static void release_scene(vk_canvas *c)
   c->record = NULL;
   c->pose = NULL;
   c->stage_item = NULL;
-  c->item = NULL;
+  c->item = c->mirror_item = NULL;
 }
 
 static bool take_scene(vk_canvas *c, const canvas_size *s)
@@ -99,8 +103,9 @@ static bool take_scene(vk_canvas *c, const canvas_size *s)
   c->pose = take(s->n_body, sizeof *c->pose, false);
   c->stage_item = take(s->n_item, sizeof *c->stage_item, false);
   c->item = take(s->n_item, sizeof *c->item, false);
+  c->mirror_item = take(s->n_item, sizeof *c->item, false);
   return c->vertex && c->lit && c->lit_by && c->wanted && c->hit && c->record_of && c->record &&
-         c->pose && c->stage_item && c->item;
+         c->pose && c->stage_item && c->item && c->mirror_item;
 }
 
 static size_t larger(size_t a, size_t b)
@@ -177,7 +182,10 @@ vk_status vk_renderer_new(vk_renderer **out, const vk_render_config *config, vk_
     c->depth = take(n, sizeof *c->depth, false);
     c->id = take(n, sizeof *c->id, false);
     c->colour = take(n, sizeof *c->colour, false);
-    ok = c->depth && c->id && c->colour;
+    c->mirror_depth = take(n, sizeof *c->depth, false);
+    c->mirror_id = take(n, sizeof *c->id, false);
+    c->mirror_colour = take(n, sizeof *c->colour, false);
+    ok = c->depth && c->id && c->colour && c->mirror_depth && c->mirror_id && c->mirror_colour;
   }
   if (!ok) {
     vk_renderer_free(r);
@@ -198,6 +206,9 @@ void vk_renderer_free(vk_renderer *renderer)
     free(c->depth);
     free(c->id);
     free(c->colour);
+    free(c->mirror_depth);
+    free(c->mirror_id);
+    free(c->mirror_colour);
   }
   free(renderer->canvas);
   free(renderer);
@@ -253,15 +264,12 @@ static void plan_lights(vk_draw *d, const vk_render_camera *camera)
 typedef struct lens {
   vk_render_camera camera;
   double focal_px, centre_x, centre_y;
-  double side_x, side_y; /* lengths of the normals of the view's sides, over focal_px */
 } lens;
 
 static lens lens_of(const vk_render_config *c, const vk_render_camera *camera)
 {
   lens l = {.camera = *camera, .centre_x = c->width / 2.0, .centre_y = c->height / 2.0};
   l.focal_px = l.centre_y / camera->tan_half_fovy;
-  l.side_x = sqrt(1 + l.centre_x * l.centre_x / (l.focal_px * l.focal_px));
-  l.side_y = sqrt(1 + l.centre_y * l.centre_y / (l.focal_px * l.focal_px));
   return l;
 }
 
@@ -274,13 +282,24 @@ static void to_camera(const lens *l, const double p[3], double out[3])
   out[2] = -out[2];
 }
 
+/* Whether a sphere reaches from pixel `from` to higher ones; sign -1: to lower ones. across: where
+ * its centre is to the right (or up). */
+static bool is_beyond(double from, double sign, double across, double depth, const lens *l,
+                      double centre, double radius)
+{
+  double slope =
+      centre - from; /* of the plane through the camera and that pixel, in focal lengths */
+  return sign * (l->focal_px * across + slope * depth) >= -radius * hypot(l->focal_px, slope);
+}
+
 /* Whether a sphere may be seen. */
 static bool is_in_view(const vk_draw *d, const lens *l, const double c[3], double radius)
 {
-  double tan_x = l->centre_x / l->focal_px, tan_y = l->centre_y / l->focal_px;
   return c[2] + radius >= (double)d->near_m && c[2] - radius <= (double)d->far_m &&
-         fabs(c[0]) - c[2] * tan_x <= radius * l->side_x &&
-         fabs(c[1]) - c[2] * tan_y <= radius * l->side_y;
+         is_beyond(d->px0, 1, c[0], c[2], l, l->centre_x, radius) &&
+         is_beyond(d->px1 + 1, -1, c[0], c[2], l, l->centre_x, radius) &&
+         is_beyond(d->py0, 1, c[1], c[2], l, l->centre_y, radius) &&
+         is_beyond(d->py1 + 1, -1, c[1], c[2], l, l->centre_y, radius);
 }
 
 /* The coarsest level that is off by at most so many pixels at that depth. */
@@ -338,7 +357,9 @@ static bool plan_item(const vk_draw *d, const lens *l, float error_px, const vk_
   to->n_vertex_padded = vk_visuals_padded(level->n_vertex);
   to->n_triangle_padded = vk_visuals_padded(level->n_triangle);
   to->stream = v->f32 + level->first_f32;
-  to->index = v->index + level->first_index;
+  for (int k = 0; k < 3; k++) /* a mirror turns triangles over */
+    to->corner[k] =
+        v->index + level->first_index + (size_t)(d->is_mirror ? 2 - k : k) * to->n_triangle_padded;
   memcpy(to->R_world, item->R_world, sizeof to->R_world);
   memcpy(to->p_world, item->p_world, sizeof to->p_world);
   set_screen(to, l, item);
@@ -347,13 +368,12 @@ static bool plan_item(const vk_draw *d, const lens *l, float error_px, const vk_
 
 static bool is_opaque(const vk_draw_item *item)
 {
-  return !(item->material->rgba[3] < 0.995f); /* MuJoCo's bound */
+  return !(item->material->rgba[3] < VK_OPAQUE);
 }
 
 /* Opaque items in their order, then the others from near to far. */
-static void order_items(vk_draw *d)
+static void order_items(vk_draw *d, vk_draw_item *item)
 {
-  vk_draw_item *item = d->canvas->item;
   for (int i = 1; i < d->n_item; i++) {
     vk_draw_item moved = item[i];
     int k = i;
@@ -382,6 +402,124 @@ static void plan_sky(vk_draw *d, const lens *l)
   }
 }
 
+/* Plans the items of a view; skip: one that is left out, -1: none. */
+static void plan_items(vk_draw *d, const lens *l, float error_px, const vk_view *view, int skip)
+{
+  vk_draw_item *item = d->is_mirror ? d->canvas->mirror_item : d->canvas->item;
+  for (int i = 0; i < view->n_item; i++)
+    if (i != skip && plan_item(d, l, error_px, &view->item[i], &item[d->n_item]))
+      item[d->n_item++].source = i;
+  order_items(d, item);
+}
+
+/* ---- what a flat face reflects -------------------------------------------------------------- */
+
+/* A plane in the world: n x = at. */
+typedef struct plane {
+  double n[3], at;
+} plane;
+
+/* Of a view's items the one that reflects, as MuJoCo allows it: the first. -1: none. */
+static int find_mirror(const vk_view *view)
+{
+  for (int i = 0; i < view->n_item; i++) {
+    const vk_visuals_material *m = &view->visuals->material[view->item[i].material];
+    if (m->reflectance > 0 && !(m->rgba[3] < VK_OPAQUE))
+      return i;
+  }
+  return -1;
+}
+
+/* The face of an item at its greatest z: sets d->mirror_z, the plane, and in the mirror's draw the
+ * pixels that it may cover. False: it is not seen. */
+static bool plan_face(vk_draw *d, const vk_draw_item *item, plane *face, vk_draw *mirror)
+{
+  size_t n = item->n_vertex_padded;
+  const float *x = item->stream + VK_STREAM_X * n, *y = item->stream + VK_STREAM_Y * n,
+              *z = item->stream + VK_STREAM_Z * n;
+  d->mirror_z = z[0];
+  for (uint32_t i = 1; i < item->n_vertex; i++)
+    d->mirror_z = fmaxf(d->mirror_z, z[i]);
+  face->at = 0;
+  for (int k = 0; k < 3; k++) {
+    face->n[k] = (double)item->R_world[3 * k + 2];
+    face->at += face->n[k] * ((double)item->p_world[k] + face->n[k] * (double)d->mirror_z);
+  }
+  double lo[2] = {d->width, d->height}, hi[2] = {0, 0};
+  for (uint32_t i = 0; i < item->n_vertex; i++) {
+    double at[3];
+    if (z[i] < d->mirror_z)
+      continue;
+    for (int r = 0; r < 3; r++) {
+      const float *m = item->screen[r];
+      at[r] = (double)(m[0] * x[i] + m[1] * y[i] + m[2] * z[i] + m[3]);
+    }
+    for (int r = 0; r < 2; r++) {
+      bool is_near = !(at[2] > (double)d->near_m);
+      double px = is_near ? 0 : at[r] / at[2];
+      lo[r] = fmin(lo[r], is_near ? 0 : px);
+      hi[r] = fmax(hi[r], is_near ? (r ? d->height : d->width) : px);
+    }
+  }
+  mirror->px0 = (int)fmax(floor(lo[0]) - 1, 0);
+  mirror->py0 = (int)fmax(floor(lo[1]) - 1, 0);
+  mirror->px1 = (int)fmin(fmax(ceil(hi[0]), 0), d->width - 1);
+  mirror->py1 = (int)fmin(fmax(ceil(hi[1]), 0), d->height - 1);
+  return lo[0] < d->width && lo[1] < d->height && hi[0] > 0 && hi[1] > 0;
+}
+
+/* The camera as the plane shows it; its frame is left-handed. */
+static vk_render_camera reflect_camera(const vk_render_camera *camera, const plane *p)
+{
+  vk_render_camera c = *camera;
+  vk_v3_madd(c.p_world, camera->p_world, -2 * (vk_v3_dot(p->n, camera->p_world) - p->at), p->n);
+  for (int i = 0; i < 3; i++) {
+    double axis[3];
+    vk_m3_column(axis, camera->R_world, i);
+    vk_v3_madd(axis, axis, -2 * vk_v3_dot(p->n, axis), p->n);
+    vk_m3_set_column(c.R_world, i, axis);
+  }
+  return c;
+}
+
+/* Of a planned item in a mirror: how far points are above its plane. */
+static void set_above(vk_draw_item *item, const plane *p)
+{
+  double above = -p->at;
+  for (int k = 0; k < 3; k++) {
+    above += p->n[k] * (double)item->p_world[k];
+    item->above[k] =
+        (float)(p->n[0] * (double)item->R_world[k] + p->n[1] * (double)item->R_world[3 + k] +
+                p->n[2] * (double)item->R_world[6 + k]);
+  }
+  item->above[3] = (float)above;
+}
+
+/* Plans what d's item d->mirror, item i of the view, reflects. False: nothing. */
+static bool plan_mirror(vk_draw *d, const vk_render_config *c, const vk_view *view, int i,
+                        vk_draw *mirror)
+{
+  const vk_draw_item *item = &d->canvas->item[d->mirror];
+  plane p;
+  *mirror = *d;
+  mirror->is_mirror = true;
+  mirror->tint = item->material->reflectance;
+  mirror->n_item = mirror->n_opaque = 0;
+  mirror->mirror = -1;
+  if (!plan_face(d, item, &p, mirror) || vk_v3_dot(p.n, view->camera.p_world) < p.at)
+    return false;
+  vk_render_camera camera = reflect_camera(&view->camera, &p);
+  for (int k = 0; k < 3; k++)
+    mirror->camera[k] = (float)camera.p_world[k];
+  lens l = lens_of(c, &camera);
+  plan_items(mirror, &l, c->level_error_px, view, i);
+  for (int k = 0; k < mirror->n_item; k++)
+    set_above(&d->canvas->mirror_item[k], &p);
+  return true;
+}
+
+/* ---- pictures ------------------------------------------------------------------------------- */
+
 static void draw_view(const vk_renderer *r, const vk_view *view, vk_canvas *canvas,
                       vk_render_stats *stats)
 {
@@ -391,27 +529,33 @@ static void draw_view(const vk_renderer *r, const vk_view *view, vk_canvas *canv
                .canvas = canvas,
                .width = c->width,
                .height = c->height,
+               .px1 = c->width - 1,
+               .py1 = c->height - 1,
                .n_sample = c->n_sample,
                .n_block_x = (int)n_block_x(c),
                .n_block_y = (int)n_block_y(c),
+               .tint = 1,
+               .mirror = -1,
                .near_m = fmaxf(view->look->znear_m, 1e-6f),
                .far_m = fminf(view->look->zfar_m, 1e9f),
                .pixel = view->pixel,
                .row_bytes = view->row_bytes ? view->row_bytes : 3 * (size_t)c->width,
                .turn = c->turn};
+  vk_draw mirror;
   for (int k = 0; k < 3; k++)
     d.camera[k] = (float)view->camera.p_world[k];
   lens l = lens_of(c, &view->camera);
   plan_lights(&d, &view->camera);
   plan_sky(&d, &l);
-  for (int i = 0; i < view->n_item; i++)
-    d.n_item += plan_item(&d, &l, c->level_error_px, &view->item[i], &canvas->item[d.n_item]);
-  order_items(&d);
-  r->draw(&d);
+  plan_items(&d, &l, c->level_error_px, view, -1);
+  int i_mirror = find_mirror(view);
+  for (int i = 0; i < d.n_opaque && i_mirror >= 0; i++)
+    if (canvas->item[i].source == i_mirror)
+      d.mirror = i;
+  bool reflects = d.mirror >= 0 && plan_mirror(&d, c, view, i_mirror, &mirror);
+  r->draw(&d, reflects ? &mirror : NULL);
   *stats = d.stats;
 }
-
-/* ---- pictures ------------------------------------------------------------------------------ */
 
 static vk_status check_visuals(const vk_visuals *v, vk_err *err)
 {

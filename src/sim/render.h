@@ -2,7 +2,8 @@
  *
  * Perspective with MuJoCo's clip planes, light at vertices (head light and the look's lights:
  * ambient, diffuse, specular, spot cone, attenuation), 2D and cube textures with mipmaps, alpha
- * blending, a sky. No shadows (no light of LIBERO casts any) and no reflections.
+ * blending, a sky, and what the first flat geom with a reflectance shows of opaque ones (LIBERO's
+ * stove). No shadows: no light of LIBERO casts any.
  *
  * The bits of a picture do not depend on the path (ISA), the number of threads or what else is
  * drawn with it.

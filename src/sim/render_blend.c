@@ -96,31 +96,105 @@ static void write_pixels(const vk_draw *d)
 
 /* ---- the picture --------------------------------------------------------------------------- */
 
-/* Marks the hits that are seen. */
-static void mark_seen(vk_draw *d)
+/* First block of a row that is drawn, and how many samples from there. */
+static size_t row_of(const vk_draw *d, const vk_grid *g, int by, size_t *n)
 {
-  const vk_canvas *c = d->canvas;
-  size_t n = (size_t)d->n_block_x * (size_t)d->n_block_y * VK_LANES;
-  for (size_t i = 0; i < n; i++)
-    c->record_of[c->id[i]] = 1;
+  int first = g->px0 >> g->shift_x, last = g->px1 >> g->shift_x;
+  *n = (size_t)(last - first + 1) * VK_LANES;
+  return ((size_t)by * (size_t)d->n_block_x + (size_t)first) * VK_LANES;
 }
 
-void VK_KERNEL(vk_draw_picture)(vk_draw *d)
+static void clear(vk_draw *d, const vk_grid *g)
 {
   vk_canvas *c = d->canvas;
-  const vk_grid g = grid_of(d);
-  size_t n = (size_t)d->n_block_x * (size_t)d->n_block_y * VK_LANES;
-  memset(c->depth, 0, n * sizeof *c->depth);
-  memset(c->id, 0, n * sizeof *c->id);
+  for (int by = g->py0 >> g->shift_y; by <= g->py1 >> g->shift_y; by++) {
+    size_t n, at = row_of(d, g, by, &n);
+    memset(c->depth + at, 0, n * sizeof *c->depth);
+    memset(c->id + at, 0, n * sizeof *c->id);
+  }
+}
+
+/* Marks the hits that are seen. */
+static void mark_seen(vk_draw *d, const vk_grid *g)
+{
+  const vk_canvas *c = d->canvas;
+  for (int by = g->py0 >> g->shift_y; by <= g->py1 >> g->shift_y; by++) {
+    size_t n, at = row_of(d, g, by, &n);
+    for (size_t i = at; i < at + n; i++)
+      c->record_of[c->id[i]] = 1;
+  }
+}
+
+static void draw_opaque(vk_draw *d, const vk_grid *g)
+{
+  vk_canvas *c = d->canvas;
+  clear(d, g);
   d->n_hit = 1;
+  c->record_of[0] = 0;
   for (int i = 0; i < d->n_opaque; i++)
-    VK_KERNEL(vk_cover_item)(d, &g, &c->item[i], true);
-  mark_seen(d);
+    VK_KERNEL(vk_cover_item)(d, g, &c->item[i], true);
+  mark_seen(d, g);
   VK_KERNEL(vk_light_sky)(d);
   for (int i = 0; i < d->n_opaque; i++)
     VK_KERNEL(vk_light_item)(d, &c->item[i], false);
-  VK_KERNEL(vk_shade_picture)(d, &g);
+  VK_KERNEL(vk_shade_picture)(d, g);
   d->stats.n_drawn += d->n_record - 2;
+}
+
+/* Ids become 1 where the face that reflects is seen, else 0. True: somewhere it is. */
+static bool find_face(vk_draw *d, const vk_grid *g)
+{
+  const vk_canvas *c = d->canvas;
+  bool any = false;
+  for (int by = g->py0 >> g->shift_y; by <= g->py1 >> g->shift_y; by++) {
+    size_t n, at = row_of(d, g, by, &n);
+    for (size_t i = at; i < at + n; i++) {
+      c->id[i] = c->record[c->record_of[c->id[i]]].is_mirror;
+      any |= c->id[i] != 0;
+    }
+  }
+  return any;
+}
+
+/* a + b of each byte, at most 255 */
+static inline uint32_t add_colours(uint32_t a, uint32_t b)
+{
+  uint32_t sum = 0;
+  for (int k = 0; k < 32; k += 8) {
+    uint32_t s = (a >> k & 255) + (b >> k & 255);
+    sum |= (s > 255 ? 255 : s) << k;
+  }
+  return sum;
+}
+
+/* What the face reflects is added to it, as MuJoCo does. */
+static void reflect(vk_draw *d, vk_draw *mirror)
+{
+  vk_canvas *c = d->canvas, reflected = *c;
+  const vk_grid g = grid_of(mirror);
+  if (!c->item[d->mirror].n_hit || !find_face(d, &g))
+    return;
+  reflected.depth = c->mirror_depth;
+  reflected.id = c->mirror_id;
+  reflected.colour = c->mirror_colour;
+  reflected.item = c->mirror_item;
+  mirror->canvas = &reflected;
+  draw_opaque(mirror, &g);
+  c->stamp = reflected.stamp;
+  for (int by = g.py0 >> g.shift_y; by <= g.py1 >> g.shift_y; by++) {
+    size_t n, at = row_of(d, &g, by, &n);
+    for (size_t i = at; i < at + n; i++)
+      if (c->id[i])
+        c->colour[i] = add_colours(c->colour[i], reflected.colour[i]);
+  }
+}
+
+void VK_KERNEL(vk_draw_picture)(vk_draw *d, vk_draw *mirror)
+{
+  const vk_grid g = grid_of(d);
+  draw_opaque(d, &g);
+  if (mirror)
+    reflect(d, mirror);
   blend(d, &g);
   write_pixels(d);
 }

@@ -5,18 +5,19 @@
 /* x w, y w, w: homogeneous coordinates on the screen. */
 typedef struct corner {
   double c[3];
+  double above; /* the mirror's plane, if there is one */
   bool is_vertex;
   uint32_t vertex;
 } corner;
 
 /* As the kernels do it, in float and in this order. */
-static void transform(const vk_draw_item *item, uint32_t vertex, float c[3])
+static void transform(const vk_draw_item *item, uint32_t vertex, float c[4])
 {
   size_t n = item->n_vertex_padded;
   float x = item->stream[VK_STREAM_X * n + vertex], y = item->stream[VK_STREAM_Y * n + vertex],
         z = item->stream[VK_STREAM_Z * n + vertex];
-  for (int r = 0; r < 3; r++) {
-    const float *m = item->screen[r];
+  for (int r = 0; r < 4; r++) {
+    const float *m = r < 3 ? item->screen[r] : item->above;
     c[r] = m[0] * x + m[1] * y + m[2] * z + m[3];
   }
 }
@@ -36,8 +37,10 @@ static double inside_of(const vk_draw *d, const corner *a, int k)
     return guard * a->c[2] - a->c[0];
   case 4:
     return guard * a->c[2] + a->c[1];
-  default:
+  case 5:
     return guard * a->c[2] - a->c[1];
+  default:
+    return a->above;
   }
 }
 
@@ -49,6 +52,7 @@ static corner cut(const corner *in, const corner *out, double at_in, double at_o
   corner a = {.is_vertex = false};
   for (int r = 0; r < 3; r++)
     a.c[r] = in->c[r] + t * (out->c[r] - in->c[r]);
+  a.above = in->above + t * (out->above - in->above);
   return a;
 }
 
@@ -70,7 +74,7 @@ static int clip_plane(const vk_draw *d, int k, const corner *in, int n, corner *
 static bool to_screen(const vk_draw_item *item, const corner *a, vk_screen_vertex *out)
 {
   if (a->is_vertex) {
-    float c[3];
+    float c[4];
     transform(item, a->vertex, c);
     float iw = 1.0f / c[2];
     *out = (vk_screen_vertex){.x = (int32_t)floorf(c[0] * iw * VK_SUBPIXEL + 0.5f),
@@ -92,21 +96,23 @@ int vk_clip_triangle(const vk_draw *d, const vk_draw_item *item, const uint32_t 
 {
   corner ring[2][VK_CLIP_MAX];
   for (int i = 0; i < 3; i++) {
-    float c[3];
+    float c[4];
     transform(item, vertex[i], c);
     for (int r = 0; r < 3; r++) {
       if (!(fabsf(c[r]) <= 1e18f))
         return 0;
       ring[0][i].c[r] = (double)c[r];
     }
+    ring[0][i].above = (double)c[3];
     ring[0][i].is_vertex = true;
     ring[0][i].vertex = vertex[i];
   }
   int n = 3;
-  for (int k = 0; k < 6 && n; k++)
+  int n_plane = d->is_mirror ? 7 : 6;
+  for (int k = 0; k < n_plane && n; k++)
     n = clip_plane(d, k, ring[k & 1], n, ring[(k + 1) & 1]);
   for (int i = 0; i < n; i++)
-    if (!to_screen(item, &ring[0][i], &out[i]))
+    if (!to_screen(item, &ring[n_plane & 1][i], &out[i]))
       return 0;
   return n;
 }
@@ -116,7 +122,7 @@ void vk_clip_record(const vk_draw *d, const vk_draw_item *item, const uint32_t v
 {
   double m[3][3], at[3] = {d->width / 2, d->height / 2, 1};
   for (int i = 0; i < 3; i++) {
-    float c[3];
+    float c[4];
     transform(item, vertex[i], c);
     m[i][0] = (double)c[0] - at[0] * (double)c[2];
     m[i][1] = (double)c[1] - at[1] * (double)c[2];

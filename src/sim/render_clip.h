@@ -6,7 +6,7 @@
 
 #include "sim/render_internal.h"
 
-enum { VK_CLIP_MAX = 9 }; /* corners: three, and one more for each of six planes */
+enum { VK_CLIP_MAX = 10 }; /* corners: three, and one more for each of seven planes */
 
 /* What is left of triangle `vertex` of an item, as a convex polygon in the triangle's order.
  * Vertices that are inside have the bits that transforming them has. Returns the number of corners:

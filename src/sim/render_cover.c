@@ -34,12 +34,17 @@ static void transform(const vk_draw *d, const vk_draw_item *item)
     vf iw = 1.0f / w, sx = xw * iw, sy = yw * iw;
     vi ok = (w >= splat(d->near_m)) & (w <= splat(d->far_m)) & (abs_f(sx) < splat(VK_GUARD_PX)) &
             (abs_f(sy) < splat(VK_GUARD_PX));
+    vf above = splat(0);
+    if (d->is_mirror) {
+      above = row_times(item->above, x, y, z);
+      ok &= above >= splat(0);
+    }
     vf out[4] = {sx, sy, iw, splat(0)};
     if (bits_of(ok) != 0xff) {
       out[0] = select_f(ok, sx, splat(0));
       out[1] = select_f(ok, sy, splat(0));
       out[2] = select_f(ok, iw, splat(-1));
-      out[3] = (vf)sides_of(d, xw, yw, w);
+      out[3] = (vf)(sides_of(d, xw, yw, w) | ((above < splat(0)) & 64));
     }
     out[0] = (vf)floor_i(out[0] * 256.0f + 0.5f);
     out[1] = (vf)floor_i(out[1] * 256.0f + 0.5f);
@@ -77,14 +82,14 @@ static inline vi covers_few(const octet *o, const vi dx[3], const vi dy[3])
   return any;
 }
 
-static inline void load_corners(const vk_draw *d, const uint32_t *index, size_t stride, octet *o,
+static inline void load_corners(const vk_draw *d, const vk_draw_item *item, size_t first, octet *o,
                                 vi sides[3])
 {
   for (size_t k = 0; k < 3; k++) {
     const float *row[VK_LANES];
     vf c[4];
     for (size_t i = 0; i < VK_LANES; i++)
-      row[i] = (const float *)(const void *)(d->canvas->vertex + index[k * stride + i]);
+      row[i] = (const float *)(const void *)(d->canvas->vertex + item->corner[k][first + i]);
     transpose4(row, c);
     o->x[k] = (vi)c[0];
     o->y[k] = (vi)c[1];
@@ -93,18 +98,18 @@ static inline void load_corners(const vk_draw *d, const uint32_t *index, size_t 
   }
 }
 
-static inline void set_up(const vk_draw *d, const vk_grid *g, const uint32_t *index, size_t stride,
-                          octet *o)
+static inline void set_up(const vk_draw *d, const vk_grid *g, const vk_draw_item *item,
+                          size_t first, octet *o)
 {
   vi sides[3];
-  load_corners(d, index, stride, o, sides);
+  load_corners(d, item, first, o, sides);
   const vi *x = o->x, *y = o->y;
   vi x0 = min_i(min_i(x[0], x[1]), x[2]), x1 = max_i(max_i(x[0], x[1]), x[2]);
   vi y0 = min_i(min_i(y[0], y[1]), y[2]), y1 = max_i(max_i(y[0], y[1]), y[2]);
-  o->px0 = max_i((x0 + (255 - g->last)) >> 8, splat_i(0));
-  o->py0 = max_i((y0 + (255 - g->last)) >> 8, splat_i(0));
-  o->px1 = min_i((x1 - g->first) >> 8, splat_i(g->x_max));
-  o->py1 = min_i((y1 - g->first) >> 8, splat_i(g->y_max));
+  o->px0 = max_i((x0 + (255 - g->last)) >> 8, splat_i(g->px0));
+  o->py0 = max_i((y0 + (255 - g->last)) >> 8, splat_i(g->py0));
+  o->px1 = min_i((x1 - g->first) >> 8, splat_i(g->px1));
+  o->py1 = min_i((y1 - g->first) >> 8, splat_i(g->py1));
   vi dx[3] = {x[1] - x[0], x[2] - x[1], x[0] - x[2]};
   vi dy[3] = {y[1] - y[0], y[2] - y[1], y[0] - y[2]};
   /* Exact for small triangles, which are nearly all; of others what is surely not positive goes. */
@@ -173,11 +178,11 @@ static inline bool keep_nearest(void *arg, size_t block, vi inside, vf z, int bx
   return true;
 }
 
-static inline void fill_hit(vk_hit *h, const octet *o, int lane, const uint32_t *index,
-                            size_t stride)
+static inline void fill_hit(vk_hit *h, const octet *o, int lane, const vk_draw_item *item,
+                            size_t triangle)
 {
   for (size_t k = 0; k < 3; k++) {
-    h->vertex[k] = index[k * stride];
+    h->vertex[k] = item->corner[k][triangle];
     h->x[k] = o->x[k][lane];
     h->y[k] = o->y[k][lane];
     h->iw[k] = o->iw[k][lane];
@@ -191,25 +196,24 @@ void VK_KERNEL(vk_cover_item)(vk_draw *d, const vk_grid *g, vk_draw_item *item, 
 {
   vk_canvas *c = d->canvas;
   nearest n = {.depth = c->depth, .id = c->id};
-  size_t stride = item->n_triangle_padded;
   transform(d, item);
   item->hit = d->n_hit;
   for (size_t i = 0; i < item->n_triangle; i += VK_LANES) {
     octet o;
-    set_up(d, g, item->index + i, stride, &o);
+    set_up(d, g, item, i, &o);
     for (unsigned bits = o.keep | o.clip; bits; bits &= bits - 1) {
       int lane = __builtin_ctz(bits);
       bool is_seen = true;
       vk_hit *hit = &c->hit[d->n_hit];
       n.hit = d->n_hit;
       if (o.clip >> lane & 1 || !is_opaque) {
-        fill_hit(hit, &o, lane, item->index + i + lane, stride);
+        fill_hit(hit, &o, lane, item, i + (size_t)lane);
         is_seen = !is_opaque || cover_hit(d, g, item, hit, keep_nearest, &n);
       } else {
         vk_setup s;
         is_seen = pick(g, &o, lane, &s) && cover_setup(g, &s, keep_nearest, &n);
         if (is_seen)
-          fill_hit(hit, &o, lane, item->index + i + lane, stride);
+          fill_hit(hit, &o, lane, item, i + (size_t)lane);
       }
       c->record_of[n.hit] = 0;
       d->n_hit += is_seen;

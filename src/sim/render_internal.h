@@ -7,6 +7,7 @@
  *   light     render_light.c: light at the vertices of triangles that are seen, planes of what is
  *             interpolated over them (records)
  *   shade     render_shade.c: colour of each sample, once
+ *   reflect   render_blend.c: the same once more for what a flat face reflects, if one is seen
  *   blend     render_blend.c: transparent meshes over that; then samples to pixels
  *
  * Screen coordinates are OpenGL's: y is up, the first pixel's centre is (0.5, 0.5). Positions of
@@ -41,14 +42,16 @@ typedef struct vk_draw_light {
 
 /* An item in the view. */
 typedef struct vk_draw_item {
-  const float *stream;   /* VK_STREAM_N of n_vertex_padded */
-  const uint32_t *index; /* 3 of n_triangle_padded */
+  const float *stream;       /* VK_STREAM_N of n_vertex_padded */
+  const uint32_t *corner[3]; /* of n_triangle_padded, counterclockwise as it is seen */
   uint32_t n_vertex, n_triangle;
   uint32_t n_vertex_padded, n_triangle_padded;
   const vk_visuals_material *material;
   float screen[3][4]; /* of a vertex (x, y, z, 1): x w, y w in pixels, and the depth w */
+  float above[4];     /* in a mirror: of it, how far it is above the mirror's plane */
   float R_world[9], p_world[3];
   float distance; /* of its sphere from the camera: order of transparent items */
+  int source;     /* its number in the view */
   int hit, n_hit; /* of its triangles, after covering */
 } vk_draw_item;
 
@@ -71,9 +74,10 @@ typedef struct vk_hit {
 typedef struct vk_record {
   float base[8], gx[8], gy[8];
   float ref_x, ref_y;
-  uint32_t texel; /* of its texture's first level */
-  uint32_t shape; /* VK_SHAPE_* */
-  uint32_t zero[4];
+  uint32_t texel;     /* of its texture's first level */
+  uint32_t shape;     /* VK_SHAPE_* */
+  uint32_t is_mirror; /* of the face that reflects */
+  uint32_t zero[3];
 } vk_record;
 
 /* shape: log2 of the width, of the height, what it is */
@@ -96,6 +100,9 @@ typedef struct vk_canvas {
   float *depth;             /* 1 / depth of the nearest, 0: sky; of each sample, in blocks */
   uint32_t *id;             /* hit of each sample */
   uint32_t *colour;         /* red in the lowest byte, of each sample */
+  float *mirror_depth;      /* the same for what is reflected */
+  uint32_t *mirror_id, *mirror_colour;
+  vk_draw_item *mirror_item;
   vk_pose *pose;
   vk_render_item *stage_item;
   vk_draw_item *item;
@@ -108,7 +115,12 @@ typedef struct vk_draw {
   vk_canvas *canvas;
   int width, height, n_sample;
   int n_block_x, n_block_y;
-  int n_item, n_opaque; /* opaque items first, then transparent ones from near to far */
+  int px0, px1, py0, py1; /* pixels that are drawn, both ends included */
+  int n_item, n_opaque;   /* opaque items first, then transparent ones from near to far */
+  bool is_mirror;         /* what a flat geom reflects: without sky, above its plane */
+  float tint;             /* of all colours but of highlights */
+  int mirror;             /* opaque item that reflects, -1: none */
+  float mirror_z;         /* where its flat face is, in its frame */
   int n_light;
   vk_draw_light light[VK_DRAW_LIGHTS]; /* in the world, without the material */
   float camera[3];                     /* position in the world */
@@ -137,11 +149,11 @@ typedef struct vk_view {
 VK_NODISCARD vk_status vk_render_view(vk_renderer *renderer, const vk_view *view,
                                       vk_render_stats *stats, vk_err *err);
 
-/* Everything after the plan. */
-void vk_draw_picture_scalar(vk_draw *d);
+/* Everything after the plan. mirror: what d->mirror reflects, planned alike; NULL: nothing. */
+void vk_draw_picture_scalar(vk_draw *d, vk_draw *mirror);
 #if defined(__x86_64__)
-void vk_draw_picture_avx2(vk_draw *d);
-void vk_draw_picture_avx512(vk_draw *d);
+void vk_draw_picture_avx2(vk_draw *d, vk_draw *mirror);
+void vk_draw_picture_avx512(vk_draw *d, vk_draw *mirror);
 #endif
 
 #endif

@@ -29,7 +29,8 @@ static void point_into_frame(const vk_draw_item *item, const float a[3], float o
   into_frame(item->R_world, rel, out);
 }
 
-static void add_light(lamp_set *set, const vk_draw_item *item, const vk_draw_light *light)
+static void add_light(lamp_set *set, const vk_draw_item *item, const vk_draw_light *light,
+                      float tint)
 {
   const vk_visuals_material *m = item->material;
   vk_draw_light *to = &set->light[set->n++];
@@ -41,8 +42,8 @@ static void add_light(lamp_set *set, const vk_draw_item *item, const vk_draw_lig
   into_frame(item->R_world, light->dir, to->dir);
   bool shines = false;
   for (int k = 0; k < 3; k++) {
-    to->ambient[k] *= 255 * m->rgba[k];
-    to->diffuse[k] *= 255 * m->rgba[k];
+    to->ambient[k] *= 255 * tint * m->rgba[k];
+    to->diffuse[k] *= 255 * tint * m->rgba[k];
     to->specular[k] *= 255 * m->specular;
     shines |= to->specular[k] > 0;
   }
@@ -54,9 +55,9 @@ static lamp_set lamps_of(const vk_draw *d, const vk_draw_item *item)
   lamp_set set = {.shininess = 128 * item->material->shininess};
   point_into_frame(item, d->camera, set.camera);
   for (int k = 0; k < 3; k++)
-    set.emission[k] = 255 * item->material->emission * item->material->rgba[k];
+    set.emission[k] = 255 * d->tint * item->material->emission * item->material->rgba[k];
   for (int i = 0; i < d->n_light; i++)
-    add_light(&set, item, &d->light[i]);
+    add_light(&set, item, &d->light[i], d->tint);
   return set;
 }
 
@@ -184,9 +185,18 @@ static size_t list_vertices(vk_draw *d, const vk_draw_item *item, bool all)
   return n;
 }
 
+/* Whether a triangle lies in the face that reflects. */
+static bool on_face(const vk_draw *d, const vk_draw_item *item, const vk_hit *h)
+{
+  const float *z = item->stream + VK_STREAM_Z * item->n_vertex_padded;
+  return z[h->vertex[0]] >= d->mirror_z && z[h->vertex[1]] >= d->mirror_z &&
+         z[h->vertex[2]] >= d->mirror_z;
+}
+
 void VK_KERNEL(vk_light_item)(vk_draw *d, const vk_draw_item *item, bool all)
 {
   vk_canvas *c = d->canvas;
+  bool is_mirror = d->mirror >= 0 && item == &c->item[d->mirror];
   size_t n = list_vertices(d, item, all);
   if (!n)
     return;
@@ -202,6 +212,7 @@ void VK_KERNEL(vk_light_item)(vk_draw *d, const vk_draw_item *item, bool all)
     else
       vk_clip_record(d, item, c->hit[i].vertex, c->lit, r);
     set_texture(d, item->material->texture, r);
+    r->is_mirror = is_mirror && on_face(d, item, &c->hit[i]);
   }
 }
 
@@ -210,9 +221,10 @@ void VK_KERNEL(vk_light_sky)(vk_draw *d)
   vk_record *r = &d->canvas->record[1];
   memset(r, 0, sizeof *r);
   r->base[0] = 1;
-  set_texture(d, d->look->sky, r);
+  uint32_t sky = d->is_mirror ? VK_VISUALS_NONE : d->look->sky;
+  set_texture(d, sky, r);
   for (int k = 0; k < 3; k++) {
-    r->base[1 + k] = d->look->sky == VK_VISUALS_NONE ? 0 : 255;
+    r->base[1 + k] = sky == VK_VISUALS_NONE ? 0 : 255;
     r->base[4 + k] = d->sky_base[k];
     r->gx[4 + k] = d->sky_gx[k];
     r->gy[4 + k] = d->sky_gy[k];

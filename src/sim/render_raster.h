@@ -17,15 +17,16 @@ typedef struct vk_grid {
   int block_w, block_h; /* pixels */
   int shift_x, shift_y; /* log2 of them */
   int n_block_x;
-  int x_max, y_max; /* last pixel */
-  int first, last;  /* of a pixel's samples, 1/256 pixels, in x and in y */
+  int px0, px1, py0, py1; /* pixels that are drawn */
+  int first, last;        /* of a pixel's samples, 1/256 pixels, in x and in y */
   int32_t lane_x[VK_LANES], lane_y[VK_LANES]; /* from the block's corner, 1/256 pixels */
 } vk_grid;
 
 static inline vk_grid grid_of(const vk_draw *d)
 {
   static const int16_t at_x[4] = {96, 224, 32, 160}, at_y[4] = {32, 96, 160, 224};
-  vk_grid g = {.n_block_x = d->n_block_x, .x_max = d->width - 1, .y_max = d->height - 1};
+  vk_grid g = {
+      .n_block_x = d->n_block_x, .px0 = d->px0, .px1 = d->px1, .py0 = d->py0, .py1 = d->py1};
   bool is_single = d->n_sample == 1;
   g.shift_x = is_single ? 2 : 1;
   g.shift_y = is_single ? 1 : 0;
@@ -78,10 +79,10 @@ static inline bool set_up_one(const vk_grid *g, const int32_t x[3], const int32_
   int64_t area = dx1 * dy2 - dx2 * dy1;
   memcpy(s->x, x, sizeof s->x);
   memcpy(s->y, y, sizeof s->y);
-  s->px0 = px0 < 0 ? 0 : px0;
-  s->py0 = py0 < 0 ? 0 : py0;
-  s->px1 = px1 > g->x_max ? g->x_max : px1;
-  s->py1 = py1 > g->y_max ? g->y_max : py1;
+  s->px0 = px0 < g->px0 ? g->px0 : px0;
+  s->py0 = py0 < g->py0 ? g->py0 : py0;
+  s->px1 = px1 > g->px1 ? g->px1 : px1;
+  s->py1 = py1 > g->py1 ? g->py1 : py1;
   if (s->px0 > s->px1 || s->py0 > s->py1 || area <= 0)
     return false;
   float per_area = VK_SUBPIXEL / (float)area, z1 = iw[1] - iw[0], z2 = iw[2] - iw[0];

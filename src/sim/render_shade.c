@@ -255,16 +255,16 @@ static inline bool are_equal(vi a)
 static void shade_single(vk_draw *d, const vk_grid *g)
 {
   const vk_canvas *c = d->canvas;
-  size_t block = 0;
-  for (int by = 0; by < d->n_block_y; by++)
-    for (int bx = 0; bx < d->n_block_x; bx++, block++) {
-      vi id = load_i(c->id + block * VK_LANES);
+  for (int by = g->py0 >> g->shift_y; by <= g->py1 >> g->shift_y; by++)
+    for (int bx = g->px0 >> g->shift_x; bx <= g->px1 >> g->shift_x; bx++) {
+      size_t at = ((size_t)by * (size_t)d->n_block_x + (size_t)bx) * VK_LANES;
+      vi id = load_i(c->id + at);
       bool is_one = are_equal(id);
       vi record = is_one ? splat_i((int32_t)c->record_of[id[0]]) : (vi)gather(c->record_of, id);
       vf x, y;
       centres_of(g, bx, by, &x, &y);
       vu colour = VK_KERNEL(vk_shade_lanes)(d, record, is_one, x, y);
-      store_i(c->colour + block * VK_LANES, (vi)colour);
+      store_i(c->colour + at, (vi)colour);
     }
 }
 
@@ -316,9 +316,9 @@ static void shade_multi(vk_draw *d)
 {
   const vk_canvas *c = d->canvas;
   queue q = {0};
-  size_t at = 0;
-  for (int py = 0; py < d->n_block_y; py++)
-    for (int px = 0; px < 2 * d->n_block_x; px++, at += 4) {
+  for (int py = d->py0; py <= d->py1; py++)
+    for (int px = d->px0; px <= d->px1; px++) {
+      size_t at = ((size_t)py * (size_t)d->n_block_x * 2 + (size_t)px) * 4;
       const uint32_t *id = c->id + at;
       for (unsigned left = 0xf; left;) {
         unsigned samples = 0;

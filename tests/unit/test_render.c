@@ -310,6 +310,66 @@ static void test_mip_levels_fit_the_distance(void **state)
   }
 }
 
+/* A floor that reflects shows what stands on it upside down, with half of its colour, added to its
+ * own; what is beneath it is not shown. */
+static void test_a_flat_face_reflects(void **state)
+{
+  static uint8_t plain_floor[SIDE * SIDE * 3], below[SIDE * SIDE * 3], got[SIDE * SIDE * 3];
+  vk_err err = VK_ERR_INIT;
+  const float floor_size[3] = {20, 20, 0.5f}, size[3] = {0.3f, 0.2f, 0.1f};
+  vk_mesh mesh = {0};
+  for (int n_sample = 1; n_sample <= 4; n_sample += 3) {
+    world *w = world_new();
+    memset(w->look.headlight_ambient, 0, sizeof w->look.headlight_ambient);
+    vk_visuals_material m[4] = {{.rgba = {0.2f, 0.1f, 0.6f, 1}, .reflectance = 0.5f},
+                                {.rgba = {0.2f, 0.1f, 0.6f, 1}},
+                                {.rgba = {0.8f, 0.4f, 1, 1}},
+                                {.rgba = {0.4f, 0.2f, 0.5f, 1}}};
+    for (int i = 0; i < 4; i++) {
+      m[i].texture = VK_VISUALS_NONE;
+      m[i].emission = 1;
+    }
+    uint32_t paint = vk_visuals_put_material(&w->b, m, 4);
+    vk_assert_ok(vk_mesh_add_box(&mesh, floor_size, &err), &err);
+    uint32_t floor = add_shape(w, &mesh);
+    vk_assert_ok(vk_mesh_add_box(&mesh, size, &err), &err);
+    uint32_t box = add_shape(w, &mesh);
+    const float lying[9] = {1, 0, 0, 0, 0, 1, 0, -1, 0}; /* its z is up */
+    vk_render_item item[4];
+    memcpy(add_item(w, floor, paint)->R_world, lying, sizeof lying);
+    w->item[0].p_world[1] = -1.1f; /* its face is at y = -0.6 */
+    const float at[3][3] = {{0.4f, -0.2f, -2}, {-0.5f, -0.1f, -2.5f}, {0, -0.9f, -2}};
+    for (int i = 0; i < 3; i++)
+      memcpy(add_item(w, box, paint + 2)->p_world, at[i], sizeof at[i]);
+    world_build(w);
+    memcpy(item, w->item, sizeof item);
+    vk_render_config c = config_of(SIDE);
+    c.n_sample = n_sample;
+    draw(w, &c, got);
+    w->item[0].material = paint + 1;
+    draw(w, &c, plain_floor);
+    for (int i = 0; i < 2; i++) { /* the boxes below the floor, without it */
+      w->item[i] = item[1 + i];
+      w->item[i].material = paint + 3;
+      w->item[i].p_world[1] = -1.2f - item[1 + i].p_world[1];
+    }
+    w->view.n_item = 2;
+    draw(w, &c, below);
+    int n_floor = 0, n_shown = 0;
+    for (int i = 0; i < SIDE * SIDE; i++) {
+      const uint8_t *p = plain_floor + 3 * i;
+      bool is_floor = p[0] == 51 && p[1] == 26 && p[2] == 153;
+      n_floor += is_floor;
+      n_shown += is_floor && below[3 * i];
+      for (int k = 0; k < 3 && (is_floor || !below[3 * i]); k++)
+        vk_assert_close(got[3 * i + k], fmin(255, p[k] + (is_floor ? below[3 * i + k] : 0)), 1, 0);
+    }
+    assert_true(n_floor > SIDE * SIDE / 5);
+    assert_true(n_shown > 150);
+    world_free(w);
+  }
+}
+
 /* ---- the picture's form --------------------------------------------------------------------- */
 
 static void test_turns(void **state)
@@ -460,6 +520,7 @@ int main(void)
       cmocka_unit_test(test_meshes_far_outside_do_no_harm),
       cmocka_unit_test(test_transparent_meshes_are_blended_twice),
       cmocka_unit_test(test_mip_levels_fit_the_distance),
+      cmocka_unit_test(test_a_flat_face_reflects),
       cmocka_unit_test(test_turns),
       cmocka_unit_test(test_coarser_levels_are_taken_far_away),
       cmocka_unit_test(test_what_cannot_be_drawn_is_refused),
