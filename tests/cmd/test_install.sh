@@ -22,6 +22,8 @@ if [ -f "$VK_SOURCE/data/libero.pack" ]; then
   json "d['checks'][4]['found'].startswith('$prefix/share/vlakit/libero.pack:')"
   expect 0 tasks --suite libero_goal --json
   json "len(d['tasks']) == 10"
+  # stand-in visuals are built from an installed file
+  expect 0 render --task libero_goal/0 --visuals stand-in --size 16 --out "$T/goal.png"
   # the user's cache comes before the installed folder
   mkdir -p "$XDG_CACHE_HOME/vlakit"
   cp "$prefix/share/vlakit/libero.pack" "$XDG_CACHE_HOME/vlakit/"
