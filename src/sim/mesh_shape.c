@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdbool.h>
 
 #include "sim/mesh.h"
 #include "sim/turn.h"
@@ -11,6 +12,8 @@ typedef struct patch {
   int n_u, n_v;
   void (*at)(const void *shape, double u, double v, vk_vertex *out);
   const void *shape;
+  bool is_turned; /* quads are cut from their corner (0, 0) to (1, 1), not along the other diagonal
+                   */
 } patch;
 
 /* Quads of which two corners coincide (poles) become one triangle. */
@@ -33,9 +36,9 @@ static vk_status add_patch(vk_mesh *mesh, const patch *of, vk_err *err)
     for (uint32_t i = 0; i < (uint32_t)of->n_u; i++) {
       const uint32_t a = first + j * row + i, b = a + 1, c = b + row, d = a + row;
       if (!is_same(mesh, a, b))
-        VK_TRY(vk_mesh_add_triangle(mesh, a, b, c, err));
+        VK_TRY(vk_mesh_add_triangle(mesh, a, b, of->is_turned ? c : d, err));
       if (!is_same(mesh, c, d))
-        VK_TRY(vk_mesh_add_triangle(mesh, a, c, d, err));
+        VK_TRY(vk_mesh_add_triangle(mesh, of->is_turned ? a : b, c, d, err));
     }
   return VK_OK;
 }
@@ -65,12 +68,13 @@ static void face_at(const void *shape, double u, double v, vk_vertex *out)
   set_texture(out, f->half);
 }
 
+/* Light is interpolated over triangles, so the diagonals are those of MuJoCo's quads in OpenGL. */
 vk_status vk_mesh_add_box(vk_mesh *mesh, const float half_size_m[3], vk_err *err)
 {
   for (int axis = 0; axis < 3; axis++)
     for (int sign = -1; sign <= 1; sign += 2) {
       const face f = {axis, sign, half_size_m};
-      VK_TRY(add_patch(mesh, &(patch){N_QUAD, N_QUAD, face_at, &f}, err));
+      VK_TRY(add_patch(mesh, &(patch){N_QUAD, N_QUAD, face_at, &f, axis == 1}, err));
     }
   return VK_OK;
 }
@@ -86,8 +90,8 @@ vk_status vk_mesh_add_plane(vk_mesh *mesh, const float size_m[3], vk_err *err)
 {
   const float half[3] = {size_m[0], size_m[1], 0};
   const face f = {2, 1, half};
-  return add_patch(mesh, &(patch){grid(half[0], size_m[2]), grid(half[1], size_m[2]), face_at, &f},
-                   err);
+  return add_patch(
+      mesh, &(patch){grid(half[0], size_m[2]), grid(half[1], size_m[2]), face_at, &f, false}, err);
 }
 
 /* ---- round shapes --------------------------------------------------------------------------- */
@@ -159,7 +163,7 @@ vk_status vk_mesh_add_ellipsoid(vk_mesh *mesh, const float half_size_m[3], vk_er
   const uint32_t first = mesh->n_vertex;
   for (int sign = -1; sign <= 1; sign += 2) {
     const dome d = {half_size_m, sign, 0};
-    VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK / 2, dome_at, &d}, err));
+    VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK / 2, dome_at, &d, false}, err));
   }
   set_textures(mesh, first, half_size_m);
   return VK_OK;
@@ -169,10 +173,10 @@ vk_status vk_mesh_add_cylinder(vk_mesh *mesh, float radius_m, float half_length_
 {
   const uint32_t first = mesh->n_vertex;
   const tube t = {radius_m, half_length_m};
-  VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK, tube_at, &t}, err));
+  VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK, tube_at, &t, false}, err));
   for (int sign = -1; sign <= 1; sign += 2) {
     const disk d = {radius_m, (float)sign * half_length_m, sign};
-    VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK / 2, disk_at, &d}, err));
+    VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK / 2, disk_at, &d, false}, err));
   }
   set_textures(mesh, first, (const float[3]){radius_m, radius_m, half_length_m});
   return VK_OK;
@@ -183,10 +187,10 @@ vk_status vk_mesh_add_capsule(vk_mesh *mesh, float radius_m, float half_length_m
   const uint32_t first = mesh->n_vertex;
   const tube t = {radius_m, half_length_m};
   const float radius[3] = {radius_m, radius_m, radius_m};
-  VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK, tube_at, &t}, err));
+  VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK, tube_at, &t, false}, err));
   for (int sign = -1; sign <= 1; sign += 2) {
     const dome d = {radius, sign, (float)sign * half_length_m};
-    VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK / 2, dome_at, &d}, err));
+    VK_TRY(add_patch(mesh, &(patch){N_SLICE, N_STACK / 2, dome_at, &d, false}, err));
   }
   set_textures(mesh, first, (const float[3]){radius_m, radius_m, half_length_m + radius_m});
   return VK_OK;
