@@ -11,6 +11,7 @@
 #include "core/sys.h"
 #include "rl/collect.h"
 #include "sim/model_cache.h"
+#include "sim/picture.h"
 
 typedef struct collect_args {
   const char *suite, *rows, *out, *format, *align, *visuals, *resume;
@@ -118,6 +119,8 @@ static vk_status choose_format(plan *p, const collect_args *a, vk_err *err)
                    "(vlakit demos convert); leave it out, or take --format hdf5");
   p->align =
       strcmp(a->align, vk_obs_align_names[VK_OBS_FIXED]) == 0 ? VK_OBS_FIXED : VK_OBS_AS_PUBLISHED;
+  if (a->visuals && !a->has_pictures)
+    return vk_fail(err, VK_E_USAGE, "--visuals is for --pictures");
   if (!is_hdf5 && p->align != VK_OBS_FIXED)
     return vk_fail(err, VK_E_USAGE,
                    "--obs-align: a store holds all observations; it is chosen "
@@ -404,6 +407,35 @@ static vk_collect_config collect_config(session *s, const char *cache_dir)
                              .arg = s};
 }
 
+/* How long both views of an observation take to render on one thread; 0 without pictures. */
+static vk_status time_pictures(session *s, double *out_s, vk_err *err)
+{
+  enum { N_OBS = 4 };
+  const plan *p = &s->plan;
+  char cache[VK_FS_PATH_MAX];
+  vk_scene *scene = NULL;
+  vk_stage *stage = NULL;
+  *out_s = 0;
+  if (p->px == 0)
+    return VK_OK;
+  VK_TRY(vk_scene_new(&scene, &s->pack, p->i_task[0], vk_model_cache_dir(cache), err));
+  vk_demo demo = {.n_obs = N_OBS, .n_picture_state = vk_picture_n_state(scene), .px = p->px};
+  vk_status st = vk_demo_alloc(&demo, err);
+  for (int i = 0; i < N_OBS && st == VK_OK; i++)
+    vk_picture_default(scene, scene->model->qpos0, demo.picture_state + i * demo.n_picture_state);
+  if (st == VK_OK)
+    st = vk_stage_new(&stage, scene, &s->visuals, err);
+  for (int i = 0; i < 2 && st == VK_OK; i++) { /* the first touches memory */
+    double start_s = vk_sys_monotonic_s();
+    st = vk_demo_render(&demo, stage, p->px, s->pool, s->call->isa, err);
+    *out_s = (vk_sys_monotonic_s() - start_s) * vk_pool_n_thread(s->pool) / N_OBS;
+  }
+  vk_demo_free(&demo);
+  vk_stage_free(stage);
+  vk_scene_free(scene);
+  return st;
+}
+
 static vk_status print_dry_run(session *s, vk_err *err)
 {
   const plan *p = &s->plan;
@@ -416,7 +448,8 @@ static vk_status print_dry_run(session *s, vk_err *err)
   config.eval.progress = NULL;
   VK_TRY(vk_eval_probe_run(&config.eval, N_PROBE_STEP, &probe, err));
   int n_thread = vk_pool_n_thread(s->pool), n_episode = (int)p->n_task * p->n_want;
-  double n_step = 0;
+  double n_step = 0, pictures_s;
+  VK_TRY(time_pictures(s, &pictures_s, err));
   for (uint32_t i = 0; i < p->n_task; i++)
     n_step += p->n_want * vk_protocol_n_step(
                               p->protocol, vk_pack_suite_of(&s->pack, &s->pack.task[p->i_task[i]]));
@@ -448,8 +481,11 @@ static vk_status print_dry_run(session *s, vk_err *err)
   printf("to        %s, %u file%s, at most about %.0f MB\n", p->out, p->n_task,
          p->n_task == 1 ? "" : "s", bytes / 1e6);
   printf("memory    about %.0f MB on %d threads\n", memory / 1e6, n_thread);
-  printf("time      at most about %s, at %.1f ms a control step of %s\n", time, 1e3 * probe.step_s,
+  printf("time      at most about %s, at %.1f ms a control step of %s", time, 1e3 * probe.step_s,
          p->task_id[0]);
+  if (p->px > 0)
+    printf(" and %.1f ms for its pictures", 1e3 * pictures_s);
+  printf("\n");
   return VK_OK;
 }
 

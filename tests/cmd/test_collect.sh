@@ -27,6 +27,8 @@ expect 2 collect --suite $suite --out d --pictures --format store
 says '--pictures: a store holds none'
 expect 2 collect --suite $suite --out d --obs-align as-published
 says '--obs-align: a store holds all observations'
+expect 2 collect --suite $suite --out d --visuals stand-in
+says '--visuals is for --pictures'
 expect 2 collect --suite $suite --out d --format hdf
 says 'hdf5'
 expect 2 collect --suite $suite --out d --rows held-out
