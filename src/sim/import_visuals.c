@@ -10,15 +10,19 @@
 #include "sim/import_mjcf.h"
 #include "sim/import_shape.h"
 #include "sim/import_texture.h"
+#include "sim/mesh_split.h"
 
 /* Texels of a face of the sky, in whose gradient finer ones would be the same. */
 enum { SKY_SIDE = 64 };
+
+/* Meshes longer than this are stored in parts, where they have some. */
+static const double part_side_m = 0.5;
 
 /* Items by a text that says all that they depend on. */
 typedef struct key_table {
   struct key_row {
     char *key;
-    uint32_t item;
+    uint32_t item, n_item; /* the first, and how many follow each other */
   } * row;
   size_t n, room;
 } key_table;
@@ -45,17 +49,24 @@ typedef struct look_of {
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
-static bool find_key(const key_table *t, const char *key, uint32_t *item)
+static const struct key_row *find_row(const key_table *t, const char *key)
 {
   for (size_t i = 0; i < t->n; i++)
-    if (strcmp(t->row[i].key, key) == 0) {
-      *item = t->row[i].item;
-      return true;
-    }
-  return false;
+    if (strcmp(t->row[i].key, key) == 0)
+      return &t->row[i];
+  return NULL;
 }
 
-static vk_status put_key(key_table *t, const char *key, uint32_t item, vk_err *err)
+static bool find_key(const key_table *t, const char *key, uint32_t *item)
+{
+  const struct key_row *row = find_row(t, key);
+  if (row)
+    *item = row->item;
+  return row != NULL;
+}
+
+static vk_status put_keys(key_table *t, const char *key, uint32_t item, uint32_t n_item,
+                          vk_err *err)
 {
   if (t->n == t->room) {
     size_t room = 2 * t->room + 64;
@@ -68,8 +79,13 @@ static vk_status put_key(key_table *t, const char *key, uint32_t item, vk_err *e
   char *copy = strdup(key);
   if (!copy)
     return vk_fail(err, VK_E_NOMEM, "no memory to list visuals");
-  t->row[t->n++] = (struct key_row){copy, item};
+  t->row[t->n++] = (struct key_row){copy, item, n_item};
   return VK_OK;
+}
+
+static vk_status put_key(key_table *t, const char *key, uint32_t item, vk_err *err)
+{
+  return put_keys(t, key, item, 1, err);
 }
 
 static void free_table(key_table *t)
@@ -312,29 +328,48 @@ static void map_text(char *out, size_t n, const vk_texture_map *map)
              map->repeat[1], map->is_uniform);
 }
 
-/* Welds it, makes the coarser levels and stores all under a key. Flat shapes have but one: they are
- * divided for the sake of light, which is computed at vertices. */
-static vk_status store_mesh(const reading *r, vk_mesh *mesh, const char *name, const char *key,
-                            int n_level_max, uint32_t *index)
+/* Makes the coarser levels of a part and stores all. */
+static vk_status store_part(const reading *r, vk_mesh *mesh, const char *name, int n_level_max,
+                            uint32_t *index)
 {
-  VK_TRY(vk_mesh_weld(mesh, r->err));
-  if (mesh->n_triangle == 0)
-    return vk_fail(r->err, VK_E_FORMAT, "%s: no triangle of the mesh has an area", name);
   vk_mesh level[VK_MESH_LEVELS_MAX] = {0};
   float error_m[VK_MESH_LEVELS_MAX];
   int n_level = 0;
   vk_status st = vk_mesh_make_levels(mesh, level, error_m, n_level_max, &n_level, r->err);
-  if (st == VK_OK) {
+  if (st == VK_OK)
     *index = vk_visuals_put_levels(&r->v->builder, name, level, error_m, n_level);
-    st = put_key(&r->v->mesh, key, *index, r->err);
-  }
   for (int i = 0; i < n_level; i++)
     vk_mesh_free(&level[i]);
   return st;
 }
 
+/* Welds it, cuts it up and stores the parts under a key. Flat shapes have one level only: they are
+ * divided for the sake of light, which is computed at vertices. */
+static vk_status store_mesh(const reading *r, vk_mesh *mesh, const char *name, const char *key,
+                            int n_level_max)
+{
+  vk_mesh *part = NULL;
+  uint32_t n_part = 0, first = 0, index;
+  VK_TRY(vk_mesh_weld(mesh, r->err));
+  if (mesh->n_triangle == 0)
+    return vk_fail(r->err, VK_E_FORMAT, "%s: no triangle of the mesh has an area", name);
+  if (n_level_max > 1)
+    VK_TRY(vk_mesh_split(mesh, part_side_m, &part, &n_part, r->err));
+  vk_status st = VK_OK;
+  if (n_part == 0)
+    st = store_part(r, mesh, name, n_level_max, &first);
+  for (uint32_t i = 0; i < n_part; i++) {
+    if (st == VK_OK)
+      st = store_part(r, &part[i], name, n_level_max, i == 0 ? &first : &index);
+    vk_mesh_free(&part[i]);
+  }
+  free(part);
+  return st == VK_OK ? put_keys(&r->v->mesh, key, first, n_part ? n_part : 1, r->err) : st;
+}
+
+/* *row stays NULL when the file is not there. */
 static vk_status put_file_mesh(const reading *r, const vk_xml_node *geom, const vk_texture_map *map,
-                               uint32_t *index)
+                               const struct key_row **row)
 {
   const char *word = vk_xml_get(geom, "mesh");
   const vk_xml_node *node = word ? asset(r, "mesh", word) : NULL;
@@ -350,7 +385,7 @@ static vk_status put_file_mesh(const reading *r, const vk_xml_node *geom, const 
   map_text(map_key, sizeof map_key, map);
   snprintf(key, sizeof key, "%.1000s %.17g %.17g %.17g %s", file, scale[0], scale[1], scale[2],
            map_key);
-  if (find_key(&r->v->mesh, key, index))
+  if ((*row = find_row(&r->v->mesh, key)) != NULL)
     return VK_OK;
   void *bytes;
   size_t n;
@@ -362,29 +397,31 @@ static vk_status put_file_mesh(const reading *r, const vk_xml_node *geom, const 
   vk_status st = vk_import_mesh(&mesh, file, bytes, n, scale, map, r->err);
   free(bytes);
   if (st == VK_OK)
-    st = store_mesh(r, &mesh, name, key, VK_MESH_LEVELS_MAX, index);
+    st = store_mesh(r, &mesh, name, key, VK_MESH_LEVELS_MAX);
   vk_mesh_free(&mesh);
+  *row = find_row(&r->v->mesh, key);
   return st;
 }
 
 static vk_status put_shape(const reading *r, const vk_xml_node *geom, const char *type,
-                           const vk_texture_map *map, uint32_t *index)
+                           const vk_texture_map *map, const struct key_row **row)
 {
   double size[3] = {0};
   char key[300], map_key[100];
   VK_TRY(get_numbers(r, geom, "size", size, 3));
   map_text(map_key, sizeof map_key, map);
   snprintf(key, sizeof key, "%.40s %g %g %g %s", type, size[0], size[1], size[2], map_key);
-  if (find_key(&r->v->mesh, key, index))
+  if ((*row = find_row(&r->v->mesh, key)) != NULL)
     return VK_OK;
   vk_mesh mesh = {0};
   vk_status st = vk_import_shape(&mesh, type, size, map, r->err);
   const bool is_flat = strcmp(type, "box") == 0 || strcmp(type, "plane") == 0;
   if (st == VK_OK)
-    st = store_mesh(r, &mesh, type, key, is_flat ? 1 : VK_MESH_LEVELS_MAX, index);
+    st = store_mesh(r, &mesh, type, key, is_flat ? 1 : VK_MESH_LEVELS_MAX);
   else
     vk_err_prefix(r->err, "%s line %d", r->xml->name, geom->line);
   vk_mesh_free(&mesh);
+  *row = find_row(&r->v->mesh, key);
   return st;
 }
 
@@ -396,7 +433,8 @@ static vk_status put_geom(const reading *r, const vk_xml_node *geom, const char 
   const char *type = vk_xml_get(geom, "type");
   look_of look;
   double pos[3], quat[4];
-  vk_visuals_geom g = {.mesh = VK_VISUALS_NONE, .flags = flags};
+  vk_visuals_geom g = {.flags = flags};
+  const struct key_row *meshes;
   if (!body)
     return vk_xml_fail(r->err, VK_E_UNSUPPORTED, r->xml, geom,
                        "a visible geom in a body without a name");
@@ -405,10 +443,10 @@ static vk_status put_geom(const reading *r, const vk_xml_node *geom, const char 
     return VK_OK;
   VK_TRY(get_pose(r, geom, pos, quat));
   if (type && strcmp(type, "mesh") == 0)
-    VK_TRY(put_file_mesh(r, geom, &look.map, &g.mesh));
+    VK_TRY(put_file_mesh(r, geom, &look.map, &meshes));
   else
-    VK_TRY(put_shape(r, geom, type ? type : "sphere", &look.map, &g.mesh));
-  if (g.mesh == VK_VISUALS_NONE)
+    VK_TRY(put_shape(r, geom, type ? type : "sphere", &look.map, &meshes));
+  if (!meshes)
     return VK_OK; /* its file is missing */
   VK_TRY(put_material(r, &look.material, &g.material));
   g.body = vk_visuals_put_text(&r->v->builder, body);
@@ -416,7 +454,10 @@ static vk_status put_geom(const reading *r, const vk_xml_node *geom, const char 
     g.pos_m[k] = (float)pos[k];
   for (int k = 0; k < 4; k++)
     g.quat[k] = (float)quat[k];
-  vk_visuals_put_geom(&r->v->builder, &g, 1);
+  for (uint32_t i = 0; i < meshes->n_item; i++) {
+    g.mesh = meshes->item + i;
+    vk_visuals_put_geom(&r->v->builder, &g, 1);
+  }
   return VK_OK;
 }
 

@@ -317,9 +317,10 @@ static size_t simplify_part(uint32_t *out, const part *w, const fine_mesh *f,
     }
     w->index[i] = w->number[v];
   }
+  const size_t n_least = is_whole && n >= 12 ? 36 : 3; /* at most what there is */
   const float scale = meshopt_simplifyScale(w->p[0], n_vertex, sizeof *w->p);
   const size_t n_out = meshopt_simplify(out, w->index, 3 * n, w->p[0], n_vertex, sizeof *w->p,
-                                        is_whole ? 36 : 3, scale > 0 ? (float)(off_m / scale) : 0,
+                                        n_least, scale > 0 ? (float)(off_m / scale) : 0,
                                         is_whole ? 0 : meshopt_SimplifyLockBorder, NULL);
   for (size_t i = 0; i < n_out; i++)
     out[i] = w->vertex[out[i]];
