@@ -321,8 +321,8 @@ static void test_a_flat_face_reflects(void **state)
   for (int n_sample = 1; n_sample <= 4; n_sample += 3) {
     world *w = world_new();
     memset(w->look.headlight_ambient, 0, sizeof w->look.headlight_ambient);
-    vk_visuals_material m[4] = {{.rgba = {0.2f, 0.1f, 0.6f, 1}, .reflectance = 0.5f},
-                                {.rgba = {0.2f, 0.1f, 0.6f, 1}},
+    vk_visuals_material m[4] = {{.rgba = {0.2f, 0.1f, 0.4f, 1}, .reflectance = 0.5f},
+                                {.rgba = {0.2f, 0.1f, 0.4f, 1}},
                                 {.rgba = {0.8f, 0.4f, 1, 1}},
                                 {.rgba = {0.4f, 0.2f, 0.5f, 1}}};
     for (int i = 0; i < 4; i++) {
@@ -358,7 +358,7 @@ static void test_a_flat_face_reflects(void **state)
     int n_floor = 0, n_shown = 0;
     for (int i = 0; i < SIDE * SIDE; i++) {
       const uint8_t *p = plain_floor + 3 * i;
-      bool is_floor = p[0] == 51 && p[1] == 26 && p[2] == 153;
+      bool is_floor = p[0] == 51 && p[1] == 26 && p[2] == 102;
       n_floor += is_floor;
       n_shown += is_floor && below[3 * i];
       for (int k = 0; k < 3 && (is_floor || !below[3 * i]); k++)
