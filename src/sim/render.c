@@ -108,6 +108,9 @@ static bool take_scene(vk_canvas *c, const canvas_size *s)
          c->pose && c->stage_item && c->item && c->mirror_item;
 }
 
+/* Triangles of all items of a view: far above any scene, and hits are counted in 31 bits. */
+static const size_t n_triangle_max = 1 << 26;
+
 static size_t larger(size_t a, size_t b)
 {
   return a > b ? a : b;
@@ -124,6 +127,9 @@ static vk_status make_room(vk_renderer *r, const canvas_size *need, vk_err *err)
                       .n_triangle = larger(need->n_triangle, s->n_triangle),
                       .n_item = larger(need->n_item, s->n_item),
                       .n_body = larger(need->n_body, s->n_body)};
+  if (more.n_triangle > n_triangle_max)
+    return vk_fail(err, VK_E_RANGE, "a scene of %zu triangles: at most %zu can be drawn",
+                   more.n_triangle, n_triangle_max);
   *s = (canvas_size){0};
   for (int i = 0; i < r->n_thread; i++)
     if (!take_scene(&r->canvas[i], &more))
@@ -542,6 +548,10 @@ static void draw_view(const vk_renderer *r, const vk_view *view, vk_canvas *canv
                .row_bytes = view->row_bytes ? view->row_bytes : 3 * (size_t)c->width,
                .turn = c->turn};
   vk_draw mirror;
+  if (canvas->stamp > UINT32_MAX / 2) { /* long before it comes round to stamps that are left */
+    memset(canvas->lit_by, 0, r->size.n_vertex * sizeof *canvas->lit_by);
+    canvas->stamp = 0;
+  }
   for (int k = 0; k < 3; k++)
     d.camera[k] = (float)view->camera.p_world[k];
   lens l = lens_of(c, &view->camera);

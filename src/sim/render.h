@@ -81,7 +81,8 @@ VK_NODISCARD vk_status vk_renderer_new(vk_renderer **out, const vk_render_config
                                        vk_pool *pool, vk_err *err);
 void vk_renderer_free(vk_renderer *renderer);
 
-/* Draws n pictures; stats (may be NULL) are summed over them. Errors: VK_E_NOMEM. */
+/* Draws n pictures; stats (may be NULL) are summed over them. Errors: VK_E_NOMEM, VK_E_RANGE
+ * (visuals too large to draw). */
 VK_NODISCARD vk_status vk_render(vk_renderer *renderer, const vk_shot *shot, int n,
                                  vk_render_stats *stats, vk_err *err);
 

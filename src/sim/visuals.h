@@ -169,7 +169,8 @@ _Static_assert(sizeof(vk_visuals_texture) == 24 && sizeof(vk_visuals_material) =
  * user's cache holds them, else stand-ins. pack: stand-ins are built from its collision geometry.
  *
  * Open visuals keep these promises, so that code which draws them needs no checks:
- *   - indices, offsets and counts lie inside their sections; indices of a level inside its vertices
+ *   - indices, offsets and counts lie inside their sections; indices of a level inside its
+ *     vertices, its padding triangles are zero; levels follow each other and share nothing
  *   - floats are finite, quaternions and directions of unit length to 1e-3, radii not negative
  *   - sides of textures are powers of two, n_level leads down to 1 x 1
  * Errors: VK_E_NOTFOUND (with the command that makes them), VK_E_FORMAT, VK_E_VERSION, VK_E_IO,

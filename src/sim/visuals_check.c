@@ -93,19 +93,42 @@ static vk_status check_material(const vk_visuals *v, size_t i, vk_err *err)
   return check_numbers(rest, 4, 0, 1, "material", i, err);
 }
 
+static uint64_t end_of_f32(const vk_visuals_level *l)
+{
+  return l->first_f32 + (uint64_t)VK_STREAM_N * vk_visuals_padded(l->n_vertex);
+}
+
+static uint64_t end_of_index(const vk_visuals_level *l)
+{
+  return l->first_index + 3 * (uint64_t)vk_visuals_padded(l->n_triangle);
+}
+
+/* Whether the padding after n triangles names vertex 0 alone, so that it covers nothing. */
+static bool is_padding_empty(const uint32_t *index, uint32_t n)
+{
+  const uint32_t n_padded = vk_visuals_padded(n);
+  uint32_t any = 0;
+  for (size_t c = 0; c < 3; c++)
+    for (size_t k = n; k < n_padded; k++)
+      any |= index[c * n_padded + k];
+  return any == 0;
+}
+
+/* Arrays of levels follow each other and are not shared, which also bounds the time that checks
+ * and drawing take by the size of the file. */
 static vk_status check_level(const vk_visuals *v, size_t i, vk_err *err)
 {
   const vk_visuals_level *l = &v->level[i];
   if (l->n_vertex == 0 || l->n_triangle == 0 || l->n_vertex > UINT32_MAX / 16 ||
       l->n_triangle > UINT32_MAX / 16)
     BAD("level %zu: %u vertices and %u triangles", i, l->n_vertex, l->n_triangle);
-  uint32_t n_vertex = vk_visuals_padded(l->n_vertex);
-  uint64_t n_f32 = (uint64_t)VK_STREAM_N * n_vertex;
-  uint64_t n_index = 3 * (uint64_t)vk_visuals_padded(l->n_triangle);
+  uint64_t n_f32 = end_of_f32(l) - l->first_f32, n_index = end_of_index(l) - l->first_index;
   VK_TRY(check_range(l->first_f32, n_f32, v->n_f32, "f32", "level", i, err));
   VK_TRY(check_range(l->first_index, n_index, v->n_index, "index", "level", i, err));
   if (l->first_f32 % VK_VERTEX_ALIGN != 0 || l->first_index % VK_VERTEX_ALIGN != 0)
     BAD("level %zu: its arrays do not begin on a multiple of %d", i, VK_VERTEX_ALIGN);
+  if (i > 0 && (l->first_f32 < end_of_f32(&l[-1]) || l->first_index < end_of_index(&l[-1])))
+    BAD("level %zu: its arrays begin before the end of those of the level before it", i);
   VK_TRY(check_numbers(&l->error_m, 1, 0, length_max_m, "error of level", i, err));
   const uint32_t *index = v->index + l->first_index;
   uint32_t most = 0; /* without a branch in the loop: there are millions */
@@ -113,6 +136,8 @@ static vk_status check_level(const vk_visuals *v, size_t i, vk_err *err)
     most = index[k] > most ? index[k] : most;
   if (most >= l->n_vertex)
     BAD("level %zu: a triangle names vertex %u of %u", i, most, l->n_vertex);
+  if (!is_padding_empty(index, l->n_triangle))
+    BAD("level %zu: its padding is not zero", i);
   return VK_OK;
 }
 

@@ -199,6 +199,10 @@ static void test_broken_promises_are_refused(void **state)
   REFUSED(b.f32[5] = INFINITY, "not finite");
   REFUSED(b.level[0].first_f32 += 16 * 1000, "section f32");
   REFUSED(b.level[1].first_index = 1, "multiple of 16");
+  REFUSED(b.level[1].first_index = 0, "before the end");
+  REFUSED(b.level[1].first_f32 = 0, "before the end");
+  REFUSED(b.index[1] = 2, "padding");
+  REFUSED(b.index[2 * 16 + 15] = 1, "padding");
   REFUSED(b.level[1].n_triangle = 0, "0 triangles");
   REFUSED(b.mesh[0].n_level = 9, "9 levels");
   REFUSED(b.mesh[0].n_level = 3, "section level");
