@@ -56,6 +56,7 @@ enum { NAMES_MAX = 1 << 20, TEXT_MAX = 1 << 24 };
   X(H5Sclose)                                                                                      \
   X(H5Sget_simple_extent_ndims)                                                                    \
   X(H5Sget_simple_extent_dims)                                                                     \
+  X(H5Sget_simple_extent_npoints)                                                                  \
   X(H5Tcopy)                                                                                       \
   X(H5Tclose)                                                                                      \
   X(H5Tset_size)                                                                                   \
@@ -484,7 +485,8 @@ static vk_status describe(vk_h5 *f, const item *it, vk_array *a, vk_err *err)
   hsize_t dims[VK_NPY_DIM_MAX];
   if (a->n_dim > 0 && f->lib.H5Sget_simple_extent_dims(it->space, dims, NULL) < 0)
     return fail_h5(f, VK_E_FORMAT, "read the shape of", name, err);
-  a->n_item = 1;
+  /* An empty dataspace has no dimensions, as a scalar's, and no item either. */
+  a->n_item = a->n_dim == 0 && f->lib.H5Sget_simple_extent_npoints(it->space) == 0 ? 0 : 1;
   for (int d = 0; d < a->n_dim; d++) {
     if (dims[d] > INT64_MAX / 16 || (dims[d] && a->n_item > INT64_MAX / 16 / (int64_t)dims[d]))
       return vk_fail(err, VK_E_SHAPE, "%s: %s has more items than can be", f->path, name);

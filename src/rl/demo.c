@@ -58,10 +58,11 @@ void vk_demo_free(vk_demo *d)
 
 static vk_status check_finite(const char *name, const double *value, int n_row, int n, vk_err *err)
 {
-  for (int i = 0; i < n_row * n; i++)
-    if (!isfinite(value[i]))
-      return vk_fail(err, VK_E_RANGE, "%s[%d][%d] is %g, expected a finite number", name, i / n,
-                     i % n, value[i]);
+  for (int row = 0; row < n_row; row++, value += n)
+    for (int i = 0; i < n; i++)
+      if (!isfinite(value[i]))
+        return vk_fail(err, VK_E_RANGE, "%s[%d][%d] is %g, expected a finite number", name, row, i,
+                       value[i]);
   return VK_OK;
 }
 
@@ -105,11 +106,13 @@ vk_status vk_demo_check(const vk_demo *d, vk_err *err)
   VK_TRY(check_finite("proprio", d->proprio, d->n_obs, VK_N_PROPRIO, err));
   if (d->picture_state)
     VK_TRY(check_finite("picture_state", d->picture_state, d->n_obs, d->n_picture_state, err));
-  for (int t = 1; t < d->n_state_row; t++)
-    if (!(d->state[t * d->n_state] > d->state[(t - 1) * d->n_state]))
+  for (int t = 1; t < d->n_state_row; t++) {
+    const double *now = d->state + (size_t)t * (size_t)d->n_state, *before = now - d->n_state;
+    if (!(now[0] > before[0]))
       return vk_fail(err, VK_E_FORMAT,
                      "states: time does not increase from row %d (%g s) to row %d (%g s)", t - 1,
-                     d->state[(t - 1) * d->n_state], t, d->state[t * d->n_state]);
+                     before[0], t, now[0]);
+  }
   for (int i = 0; i < d->n_obs; i++) {
     const double *q = d->proprio + VK_N_PROPRIO * i + 3;
     double norm = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]);

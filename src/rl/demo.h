@@ -14,7 +14,12 @@
 #include "rl/start.h"
 #include "sim/env_batch.h"
 
-enum { VK_DEMO_N_VIEW = 2, VK_DEMO_STEPS_MAX = 100000, VK_DEMO_PX = 128 };
+enum {
+  VK_DEMO_N_VIEW = 2,
+  VK_DEMO_STEPS_MAX = 100000,
+  VK_DEMO_STATE_MAX = 4096, /* numbers of a state; LIBERO's have 45 to 123 */
+  VK_DEMO_PX = 128
+};
 
 /* The cameras of the two views, as the model names them. */
 extern const char *const vk_demo_camera[VK_DEMO_N_VIEW];
@@ -130,8 +135,9 @@ int vk_demo_number(const vk_demo_file *file, int i);
 VK_NODISCARD vk_status vk_demo_read(vk_demo_file *file, int i, bool has_pictures, vk_demo *out,
                                     vk_err *err);
 
-/* is_in [vk_demo_count] out: what mask/FILTER lists. Errors: VK_E_NOTFOUND (no such filter, with
- * those that there are), VK_E_FORMAT (it lists what is not there). */
+/* is_in [vk_demo_count] out: what mask/FILTER lists; of a store, its "success" or "failure".
+ * Errors: VK_E_NOTFOUND (no such filter, with those that there are), VK_E_FORMAT (it lists what is
+ * not there). */
 VK_NODISCARD vk_status vk_demo_mask(vk_demo_file *file, const char *filter, bool *is_in,
                                     vk_err *err);
 

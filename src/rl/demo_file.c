@@ -73,8 +73,11 @@ vk_status vk_demo_find_task(const vk_demo_info *info, const char *path, const vk
       return VK_OK;
     }
   }
-  return vk_fail(err, VK_E_NOTFOUND, "%s: is of task %s%s%s, which the scene pack %s lacks", path,
-                 info->suite, info->suite[0] ? "/" : "", name, pack->path);
+  return vk_fail(
+      err, VK_E_NOTFOUND,
+      "%s: is of task %s%s%s, which the scene pack %s lacks; where it is one of its tasks, "
+      "--task of vlakit demos says which",
+      path, info->suite, info->suite[0] ? "/" : "", name, pack->path);
 }
 
 /* ---- reading ---- */
@@ -142,13 +145,14 @@ vk_status vk_demo_read(vk_demo_file *f, int i, bool has_pictures, vk_demo *out, 
   if (st == VK_OK)
     return VK_OK;
   vk_demo_free(out);
-  return vk_err_prefix(err, "%s: demo_%d", f->path, f->number[i]);
+  /* What the library could not do names the file and "data/demo_N" by itself. */
+  return err && strncmp(err->text, f->path, strlen(f->path)) == 0
+             ? st
+             : vk_err_prefix(err, "%s: demo_%d", f->path, f->number[i]);
 }
 
 vk_status vk_demo_mask(vk_demo_file *f, const char *filter, bool *is_in, vk_err *err)
 {
-  if (!f->def->mask)
-    return vk_fail(err, VK_E_NOTFOUND, "%s: a store has no filters", f->path);
   return f->def->mask(f->state, filter, f->number, f->n, is_in, err);
 }
 

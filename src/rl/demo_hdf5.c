@@ -54,7 +54,7 @@ static vk_status read_json_attr(hdf5_reader *r, const char *path, const char *at
   snprintf(what, sizeof what, "attribute %s of %s", attr, path);
   vk_status st = vk_json_parse(out, text, strlen(text), what, err);
   free(text);
-  return st;
+  return st == VK_OK ? st : vk_err_prefix(err, "%s", r->path);
 }
 
 /* Text of an attribute that must be there, whole or cut to n bytes. */
@@ -67,6 +67,24 @@ static vk_status read_data_text(hdf5_reader *r, const char *attr, char *out, siz
   return VK_OK;
 }
 
+static int64_t int_of_signed(const vk_array *a)
+{
+  return a->item_size == 8   ? *(const int64_t *)a->data
+         : a->item_size == 4 ? *(const int32_t *)a->data
+         : a->item_size == 2 ? *(const int16_t *)a->data
+                             : *(const int8_t *)a->data;
+}
+
+/* -1: more than an int64_t holds. */
+static int64_t int_of_unsigned(const vk_array *a)
+{
+  uint64_t value = a->item_size == 8   ? *(const uint64_t *)a->data
+                   : a->item_size == 4 ? *(const uint32_t *)a->data
+                   : a->item_size == 2 ? *(const uint16_t *)a->data
+                                       : *(const uint8_t *)a->data;
+  return value <= INT64_MAX ? (int64_t)value : -1;
+}
+
 static vk_status read_data_int(hdf5_reader *r, const char *path, const char *attr, int64_t *out,
                                vk_err *err)
 {
@@ -77,10 +95,7 @@ static vk_status read_data_int(hdf5_reader *r, const char *path, const char *att
     st = vk_fail(err, VK_E_FORMAT, "%s: attribute %s of %s is not one whole number", r->path, attr,
                  path);
   else
-    *out = a.item_size == 8   ? *(const int64_t *)a.data
-           : a.item_size == 4 ? *(const int32_t *)a.data
-           : a.item_size == 2 ? *(const int16_t *)a.data
-                              : *(const int8_t *)a.data;
+    *out = a.kind == 'u' ? int_of_unsigned(&a) : int_of_signed(&a);
   vk_array_free(&a);
   return st;
 }
@@ -275,7 +290,7 @@ static vk_status open_hdf5(void **state, const char *path, vk_demo_info *info, i
     vk_array a;
     snprintf(view, sizeof view, "data/demo_%d/%s", (*number)[i], view_name[0]);
     if (vk_h5_kind_of(r->h5, view) == VK_H5_DATASET &&
-        vk_h5_describe(r->h5, view, NULL, &a, err) == VK_OK && a.n_dim == 4)
+        vk_h5_describe(r->h5, view, NULL, &a, NULL) == VK_OK && a.n_dim == 4)
       info->px = (int)(a.shape[1] <= PX_MAX ? a.shape[1] : 0);
   }
   return VK_OK;
@@ -431,6 +446,9 @@ static vk_status read_sizes(part *p, const vk_demo_info *info, bool has_pictures
   p->n_step = (int)actions[0];
   int64_t states[2] = {p->n_step, -1};
   VK_TRY(check_dataset(p, "states", 'f', 2, states, err));
+  if (states[1] > VK_DEMO_STATE_MAX)
+    return vk_fail(err, VK_E_SHAPE, "states has %lld columns, expected at most %d",
+                   (long long)states[1], VK_DEMO_STATE_MAX);
   snprintf(path, sizeof path, "%s/obs", p->group);
   if (vk_h5_kind_of(p->r->h5, path) != VK_H5_GROUP)
     return vk_fail(err, VK_E_NOTFOUND, "obs is missing");

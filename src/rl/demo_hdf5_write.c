@@ -290,6 +290,11 @@ static vk_status check_complete(const vk_demo_info *info, const vk_demo *d, int 
   if (info->px > 0 && d->px != info->px)
     return vk_fail(err, VK_E_MISMATCH, "demo_%d: pictures of %d px, expected %d px", d->number,
                    d->px, info->px);
+  if (info->layout == VK_DEMO_REGENERATED && !d->success)
+    return vk_fail(err, VK_E_MISMATCH,
+                   "demo_%d: failed, and files of OpenVLA hold successes only, as they cannot mark "
+                   "others; convert with --mask success",
+                   d->number);
   if (info->layout == VK_DEMO_PUBLISHED && !d->model_xml)
     return vk_fail(err, VK_E_MISMATCH, "demo_%d: its model is not known", d->number);
   return VK_OK;

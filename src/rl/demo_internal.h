@@ -14,7 +14,6 @@ typedef struct vk_demo_reader_def {
   void (*close)(void *state);
   vk_status (*read)(void *state, const vk_demo_info *info, int number, bool has_pictures,
                     vk_demo *out, vk_err *err);
-  /* NULL: the format has no filters */
   vk_status (*mask)(void *state, const char *filter, const int *number, int n, bool *is_in,
                     vk_err *err);
 } vk_demo_reader_def;

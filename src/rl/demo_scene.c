@@ -30,12 +30,15 @@ static const char *find_body(const char *xml, const char *name, const char **end
 {
   char key[VK_PACK_NAME_MAX + 20];
   snprintf(key, sizeof key, " name=\"%s_main\"", name);
-  for (const char *at = xml; (at = strstr(at, "<body")); at++) {
-    const char *close = strchr(at, '>'), *found = strstr(at, key);
-    if (!close || !found || found > close)
+  /* From the name to its tag, so that a text is read once however many bodies it has. */
+  for (const char *found = xml; (found = strstr(found, key)); found++) {
+    const char *close = strchr(found, '>'), *tag = found;
+    while (tag > xml && *tag != '<' && *tag != '>')
+      tag--;
+    if (!close || strncmp(tag, "<body", 5) != 0)
       continue;
     *end = close[-1] == '/' ? close - 1 : close;
-    return at;
+    return tag;
   }
   return NULL;
 }

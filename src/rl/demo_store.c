@@ -207,6 +207,10 @@ static vk_status find_arrays(const store *s, int number, int64_t n_step, vk_demo
   d->n_state = (int)states[1];
   d->n_obs = (int)obs[0];
   d->n_picture_state = a->picture_state ? (int)pictures[1] : 0;
+  if (states[1] > VK_DEMO_STATE_MAX || (a->picture_state && pictures[1] > VK_DEMO_STATE_MAX))
+    return vk_fail(err, VK_E_SHAPE,
+                   "states of %lld and picture states of %lld, expected at most %d",
+                   (long long)states[1], (long long)pictures[1], VK_DEMO_STATE_MAX);
   if (states[0] != n_step && states[0] != n_step + 1)
     return vk_fail(err, VK_E_SHAPE, "states has %lld rows, expected %lld, one more than actions",
                    (long long)states[0], (long long)n_step + 1);
@@ -249,8 +253,26 @@ static vk_status read_store(void *state, const vk_demo_info *info, int number, b
   return vk_demo_origin_parse(d, o, "meta", err);
 }
 
+/* The filters that an HDF5 file of the same demonstrations has. */
+static vk_status mask_store(void *state, const char *filter, const int *number, int n, bool *is_in,
+                            vk_err *err)
+{
+  const store *s = state;
+  bool wants_success = strcmp(filter, "success") == 0;
+  if (!wants_success && strcmp(filter, "failure") != 0)
+    return vk_fail(err, VK_E_NOTFOUND,
+                   "%s: there is no filter '%.60s'; a store has success and failure", s->path,
+                   filter);
+  for (int i = 0; i < n; i++) {
+    bool success;
+    VK_TRY(vk_json_get_bool(find_demo(s, number[i]), "success", &success, s->path, err));
+    is_in[i] = success == wants_success;
+  }
+  return VK_OK;
+}
+
 const vk_demo_reader_def vk_demo_store_reader = {
-    .open = open_store, .close = close_store, .read = read_store};
+    .open = open_store, .close = close_store, .read = read_store, .mask = mask_store};
 
 /* ---- writing ---- */
 

@@ -236,6 +236,72 @@ static void test_masks(void **state)
   vk_demo_free(&b);
 }
 
+/* A store has the same filters; OpenVLA's layout cannot tell failures from successes. */
+static void test_failures(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  char version[40];
+  vk_demo a, b;
+  vk_demo_file *f;
+  bool is_in[2];
+  const vk_demo_info store = info_of(VK_DEMO_STORE, VK_OBS_FIXED, 0);
+  const vk_demo_info openvla = info_of(VK_DEMO_REGENERATED, VK_OBS_FIXED, 0);
+  make_demo(&a, 1, 0);
+  make_demo(&b, 2, 0);
+  a.success = false;
+  a.reward[T - 1] = 0;
+  vk_assert_ok(write_demos(in_dir("f.npz"), &store, &a, &b, &err), &err);
+  vk_assert_ok(vk_demo_open(&f, in_dir("f.npz"), &err), &err);
+  vk_assert_ok(vk_demo_mask(f, "success", is_in, &err), &err);
+  assert_true(!is_in[0] && is_in[1]);
+  vk_assert_ok(vk_demo_mask(f, "failure", is_in, &err), &err);
+  assert_true(is_in[0] && !is_in[1]);
+  vk_assert_fails(vk_demo_mask(f, "train", is_in, &err), VK_E_NOTFOUND);
+  vk_assert_says(&err, "a store has success and failure");
+  vk_demo_close(f);
+  if (vk_h5_version(version, sizeof version, NULL) == VK_OK) {
+    vk_assert_fails(write_demos(in_dir("f.hdf5"), &openvla, &a, &b, &err), VK_E_MISMATCH);
+    vk_assert_says(&err, "demo_0: failed");
+    assert_false(vk_fs_is_file(in_dir("f.hdf5")));
+  }
+  vk_demo_free(&a);
+  vk_demo_free(&b);
+}
+
+/* The tag that holds a name is found, and a text of very many bodies is read in one go. */
+static void test_fixtures_of_text(void **state)
+{
+  enum { N_BODY = 400000 };
+  vk_err err = VK_ERR_INIT;
+  vk_scene *scene;
+  bool is_known;
+  vk_demo d;
+  make_demo(&d, 1, 0);
+  free(d.picture_state);
+  d.picture_state = NULL;
+  vk_assert_ok(vk_scene_new(&scene, &pack, task_index("libero_goal/3"), NULL, &err), &err);
+  double pose[7 * 8];
+  assert_true(scene->n_fixture >= 1 && scene->n_fixture <= 8);
+  char *text = malloc(8 * N_BODY + 8000), *at = text;
+  at += sprintf(at, "<mujoco><geom name=\"%s_main\" pos=\"9 9 9\"/>",
+                scene->instance[scene->n_object].name);
+  for (int i = 0; i < N_BODY; i++)
+    at = stpcpy(at, "<body>");
+  for (int i = 0; i < scene->n_fixture; i++)
+    at += sprintf(at, "<body pos=\"%d 2 3\" name=\"%s_main\">", i,
+                  scene->instance[scene->n_object + i].name);
+  free(d.model_xml);
+  d.model_xml = text;
+  vk_assert_ok(vk_demo_fixtures(&d, scene, pose, &is_known, &err), &err);
+  assert_true(is_known);
+  for (int i = 0; i < scene->n_fixture; i++) {
+    vk_assert_same_bits(pose[7 * i], i);
+    vk_assert_same_bits(pose[7 * i + 2], 3);
+  }
+  vk_scene_free(scene);
+  vk_demo_free(&d);
+}
+
 /* ---- rules ---- */
 
 static void expect_rule(vk_demo *d, const char *says)
@@ -546,6 +612,8 @@ int main(void)
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_store_comes_back),
                                      cmocka_unit_test(test_hdf5_comes_back),
                                      cmocka_unit_test(test_masks),
+                                     cmocka_unit_test(test_failures),
+                                     cmocka_unit_test(test_fixtures_of_text),
                                      cmocka_unit_test(test_rules),
                                      cmocka_unit_test(test_full_disk),
                                      cmocka_unit_test(test_align),

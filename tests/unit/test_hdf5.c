@@ -145,6 +145,33 @@ static void test_truncated(void **state)
   free(whole);
 }
 
+/* An attribute without a value (h5py.Empty) holds no item, as its bytes are not there. */
+static void test_empty_dataspace(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  const unsigned char scalar[16] = {1,    0,   0,   0,   0,   0,   0,   0,
+                                    0xfd, 255, 255, 255, 255, 255, 255, 255};
+  char *whole;
+  size_t n, at = 0;
+  vk_h5 *f;
+  vk_array a;
+  write_file(in_dir("w.hdf5"));
+  vk_assert_ok(vk_fs_read(&whole, &n, in_dir("w.hdf5"), 1 << 20, NULL), NULL);
+  while (at + sizeof scalar < n && memcmp(whole + at, scalar, sizeof scalar) != 0)
+    at++;
+  assert_true(at + sizeof scalar < n);
+  memcpy(whole + at, "\2\0\0\2", 4); /* a dataspace of version 2, of the kind "null" */
+  vk_assert_ok(vk_fs_write(in_dir("null.hdf5"), whole, n, &err), &err);
+  free(whole);
+  vk_assert_ok(vk_h5_open(&f, in_dir("null.hdf5"), &err), &err);
+  vk_assert_ok(vk_h5_describe(f, "data", "count", &a, &err), &err);
+  assert_true(a.kind == 'i' && a.n_dim == 0 && a.n_item == 0);
+  vk_assert_ok(vk_h5_read(f, "data", "count", 48, &a, &err), &err);
+  assert_int_equal(a.n_item, 0);
+  vk_array_free(&a);
+  vk_h5_close(f);
+}
+
 /* What was there stays, and nothing is left behind. */
 static void test_full_disk(void **state)
 {
@@ -177,8 +204,8 @@ int main(void)
   if (vk_h5_version(version, sizeof version, NULL) != VK_OK)
     return VK_TEST_SKIP;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_comes_back), cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_same_bytes), cmocka_unit_test(test_truncated),
-      cmocka_unit_test(test_full_disk)};
+      cmocka_unit_test(test_comes_back),      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_same_bytes),      cmocka_unit_test(test_truncated),
+      cmocka_unit_test(test_empty_dataspace), cmocka_unit_test(test_full_disk)};
   return cmocka_run_group_tests(tests, make_temp_dir, remove_temp_dir);
 }
