@@ -456,9 +456,10 @@ static vk_status print_dry_run(session *s, vk_err *err)
   double per_step = p->layout == VK_DEMO_STORE
                         ? store_bytes_per_step
                         : hdf5_bytes_per_step + VK_DEMO_N_VIEW * 3.0 * p->px * p->px;
-  double bytes = n_step * per_step,
-         wall_s = (n_step + 1.0 * n_episode * p->protocol->n_dummy) * probe.step_s / n_thread +
-                  n_episode * probe.reset_s / n_thread;
+  double bytes = n_step * per_step;
+  double wall_s = ((n_step + 1.0 * n_episode * p->protocol->n_dummy) * probe.step_s +
+                   n_episode * probe.reset_s + n_step * pictures_s) /
+                  n_thread;
   double memory = (double)vk_sys_resident_bytes() + 2.0 * (double)probe.bytes * n_thread;
   if (s->call->common->json) {
     cJSON *o = cJSON_CreateObject();

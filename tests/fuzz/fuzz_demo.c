@@ -62,15 +62,15 @@ static void use(const vk_demo *d)
   VK_ASSERT(d->n_step > 0 && d->n_obs > 0 && d->n_state_row >= d->n_step);
   volatile double sum = 0;
   for (int i = 0; i < d->n_step * VK_N_ACTION; i++)
-    sum += d->action[i] + d->executed[i];
+    sum = sum + d->action[i] + d->executed[i];
   for (int i = 0; i < d->n_state_row * d->n_state; i++)
-    sum += d->state[i];
+    sum = sum + d->state[i];
   for (int i = 0; i < d->n_obs * VK_N_PROPRIO; i++)
-    sum += d->proprio[i];
+    sum = sum + d->proprio[i];
   for (int i = 0; i < d->n_obs * d->n_picture_state; i++)
-    sum += d->picture_state[i];
+    sum = sum + d->picture_state[i];
   for (int t = 0; t < d->n_step; t++)
-    sum += d->reward[t] + d->done[t];
+    sum = sum + d->reward[t] + d->done[t];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
