@@ -253,7 +253,8 @@ vk_status vk_file_mesh_frame(const void *bytes, size_t n, const char *file, cons
   snprintf(name, sizeof name, "m%.5s", dot ? dot : "");
   snprintf(mjcf, sizeof mjcf,
            "<mujoco><asset><mesh name=\"m\" file=\"%s\" scale=\"%.17g %.17g %.17g\"/></asset>"
-           "<worldbody><geom type=\"mesh\" mesh=\"m\"/></worldbody></mujoco>",
+           "<worldbody><geom type=\"mesh\" mesh=\"m\" contype=\"0\" conaffinity=\"0\"/>"
+           "</worldbody></mujoco>",
            name, scale[0], scale[1], scale[2]);
   mjVFS *vfs = NULL;
   frame_call call = {0};

@@ -39,6 +39,7 @@ VK_NODISCARD vk_status vk_file_mesh_draw(vk_mesh *out, const vk_file_mesh *mesh,
                                          const double scale[3], vk_err *err);
 
 /* Where MuJoCo puts the frame of a mesh: p_file = R(quat) p_mesh + pos.
+ *   bytes      of a file that was read without an error
  *   file       for its ending: .stl .msh .obj
  *   half_size  out, of the box about its vertices in that frame
  * Errors: VK_E_FORMAT (MuJoCo's message), VK_E_NOMEM. */

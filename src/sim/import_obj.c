@@ -84,7 +84,7 @@ static bool take_number(reader *r, float *out)
   }
   double v = (double)digits;
   const int rest = abs(scale) % 16;
-  for (int i = 0; i < abs(scale) / 16 && v != 0 && v < 1e30; i++)
+  for (int i = 0; i < abs(scale) / 16 && v != 0; i++)
     v = scale < 0 ? v / 1e16 : v * 1e16;
   v = scale < 0 ? v / ten[rest] : v * ten[rest];
   *out = (float)(is_negative ? -v : v);
