@@ -34,6 +34,7 @@ int vk_stage_items(const vk_stage *stage, const double *state, vk_pose *pose, vk
 void vk_stage_camera(const vk_stage *stage, const vk_pose *pose, int i_camera,
                      vk_render_camera *camera);
 
+/* The arena of the stage, its lights and its clip planes. */
 const vk_visuals_look *vk_stage_look(const vk_stage *stage);
 
 #endif

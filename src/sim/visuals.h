@@ -118,7 +118,8 @@ typedef struct vk_visuals_look {
   uint32_t geom, n_geom;
   uint32_t light, n_light;
   uint32_t sky; /* cube texture, looked up by the direction in the world (z up), or NONE: black */
-  float headlight_ambient[3], headlight_diffuse[3], headlight_specular[3]; /* along the camera's view */
+  float headlight_ambient[3], headlight_diffuse[3],
+      headlight_specular[3]; /* along the camera's view */
   float znear_m, zfar_m;
   uint32_t zero;
 } vk_visuals_look;

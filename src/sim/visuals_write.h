@@ -19,6 +19,7 @@ typedef struct vk_visuals_builder {
   bool failed;
 } vk_visuals_builder;
 
+/* Frees the sections; b is as good as new then. */
 void vk_visuals_builder_fini(vk_visuals_builder *b);
 
 /* Appends n items (NULL: zeros) to a section and returns the index of the first. */
