@@ -304,13 +304,17 @@ static void print_file(const file_row *f, bool is_check)
            f->info.language[0] ? f->info.language : "no instruction");
     printf("  %d demonstrations, %d successes, %lld steps (%lld without motion), states of %d\n",
            f->n, f->n_success, (long long)f->n_step, (long long)f->n_noop, f->n_state);
-    if (f->info.layout == VK_DEMO_STORE)
+    if (f->info.layout == VK_DEMO_STORE) {
       printf("  no pictures, all observations\n");
-    else
-      printf("  pictures of %d px%s%s, obs[t] %s actions[t]%s\n", f->info.px,
-             f->info.visuals[0] ? ", visuals " : "", f->info.visuals,
-             f->info.align == VK_OBS_FIXED ? "before" : "after",
+    } else {
+      if (f->info.px > 0)
+        printf("  pictures of %d px%s%s, ", f->info.px, f->info.visuals[0] ? ", visuals " : "",
+               f->info.visuals);
+      else
+        printf("  no pictures, ");
+      printf("obs[t] %s actions[t]%s\n", f->info.align == VK_OBS_FIXED ? "before" : "after",
              f->info.is_align_stated ? "" : " (as the layout has it)");
+    }
   }
   if (is_check && f->n > 0 && !f->error.text[0])
     printf("  replayed: %d of %d reach the goal, %d with the recorded states bit for bit\n",

@@ -111,6 +111,16 @@ json 'all(m["noise"] == 0.1 for m in d["files"][0]["demos"])'
 expect 0 demos check -q noise.npz --json
 json 'd["files"][0]["n_exact"] == 2 and d["files"][0]["n_replay_success"] == 2'
 
+# What fails is left out, or kept with a mark.
+expect 1 collect -q --suite libero_goal/8 --episodes 1 --tries 2 --noise 1 --out failed.npz --catalog one.db
+says 'no episode of 2 succeeded; nothing was written'
+check 'no file' [ ! -e failed.npz ]
+expect 0 collect -q --suite libero_goal/8 --episodes 1 --tries 2 --noise 1 --keep-failures \
+  --out failed.npz --catalog one.db --json
+json 'd["n_success"] == 0 and d["n_demo"] == 2 and d["n_episode"] == 2 and d["n_short"] == 1'
+expect 0 demos check -q failed.npz --json
+json 'd["files"][0]["n_success"] == 0 and d["files"][0]["n_exact"] == 2 and d["files"][0]["ok"]'
+
 # Several suites, a file a task.
 expect 0 collect -q --suite $suite,libero_spatial/0 --episodes 1 --out many --catalog one.db --json
 json 'len(d["files"]) == 2 and len(d["per_task"]) == 2 and d["n_short"] == 0'
