@@ -27,9 +27,25 @@ static void clear_map(vk_mesh *mesh, uint32_t first)
     memset(mesh->vertex[i].t, 0, sizeof mesh->vertex[i].t);
 }
 
+/* What visuals may hold. Also what coarser levels are computed from must be finite. */
+static vk_status check_vertices(const vk_mesh *mesh, uint32_t first, const char *what, vk_err *err)
+{
+  for (uint32_t i = first; i < mesh->n_vertex; i++) {
+    const vk_vertex *v = &mesh->vertex[i];
+    for (int k = 0; k < 3; k++)
+      if (!(fabsf(v->p[k]) <= 1e6f && fabsf(v->t[k]) <= 1e6f))
+        return vk_fail(err, VK_E_RANGE,
+                       "%.200s: a vertex at %g m with the texture coordinate %g, expected both "
+                       "within 1e6: mend its size, scale or texrepeat",
+                       what, (double)v->p[k], (double)v->t[k]);
+  }
+  return VK_OK;
+}
+
 /* ---- shapes --------------------------------------------------------------------------------- */
 
-/* Half sizes of a box about a shape; false for a type that is not known or needs a size. */
+/* Half sizes of a box about a shape; false for a type that is not known or needs a size, of at most
+ * 1e6. */
 static bool find_half(const char *type, const double size[3], double half[3])
 {
   static const struct {
@@ -41,7 +57,7 @@ static bool find_half(const char *type, const double size[3], double half[3])
     if (strcmp(known[i].type, type) != 0)
       continue;
     for (int k = 0; k < known[i].n; k++)
-      if (!(size[k] > 0))
+      if (!(size[k] > 0 && size[k] <= 1e6))
         return false;
     for (int k = 0; k < 3; k++)
       half[k] = size[known[i].from[k]];
@@ -100,7 +116,7 @@ vk_status vk_import_shape(vk_mesh *out, const char *type, const double size[3],
         u[k] *= half[k];
     map_point(v->t, u, repeat, is_cube);
   }
-  return VK_OK;
+  return check_vertices(out, first, type, err);
 }
 
 /* ---- meshes --------------------------------------------------------------------------------- */
@@ -169,6 +185,6 @@ vk_status vk_import_mesh(vk_mesh *out, const char *file, const void *bytes, size
   if (map->kind == VK_MAP_NONE)
     clear_map(out, first);
   else if (!has_coordinates)
-    return map_mesh(out, first, file, bytes, n, scale, map, err);
-  return VK_OK;
+    VK_TRY(map_mesh(out, first, file, bytes, n, scale, map, err));
+  return check_vertices(out, first, file, err);
 }

@@ -13,14 +13,15 @@ typedef struct vk_texture_map {
 } vk_texture_map;
 
 /* A shape of MJCF by its type ("box"), appended. size: as in MJCF, missing numbers 0.
- * Errors: VK_E_UNSUPPORTED (another type, or without a size), VK_E_NOMEM. */
+ * Errors: VK_E_UNSUPPORTED (another type, or without a size), VK_E_RANGE (a coordinate above 1e6),
+ * VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_import_shape(vk_mesh *out, const char *type, const double size[3],
                                        const vk_texture_map *map, vk_err *err);
 
 /* The mesh of a file (.msh, .obj, .stl), appended. Coordinates of the file are used for a 2D
  * texture; without them and for a cube they come from the position in MuJoCo's frame of the mesh.
  *   file  its name, for errors and for its ending
- * Errors: VK_E_FORMAT, VK_E_UNSUPPORTED, VK_E_NOMEM. */
+ * Errors: VK_E_FORMAT, VK_E_UNSUPPORTED, VK_E_RANGE, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_import_mesh(vk_mesh *out, const char *file, const void *bytes, size_t n,
                                       const double scale[3], const vk_texture_map *map,
                                       vk_err *err);

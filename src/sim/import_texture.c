@@ -39,7 +39,7 @@ static void gradient(uint8_t *out, const double rgb1[3], const double rgb2[3], d
   double alpha = 0.5 * (1 + at / sqrt(1 + at * at) * sqrt(2));
   alpha = fmin(fmax(alpha, 0), 1);
   for (int k = 0; k < 3; k++)
-    out[k] = (uint8_t)(255 * (alpha * rgb1[k] + (1 - alpha) * rgb2[k]));
+    out[k] = (uint8_t)(255 * fmin(fmax(alpha * rgb1[k] + (1 - alpha) * rgb2[k], 0), 1));
 }
 
 vk_status vk_import_sky(vk_visuals_builder *b, const char *name, const double rgb1[3],

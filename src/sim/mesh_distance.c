@@ -12,7 +12,7 @@ typedef struct cells {
   const vk_mesh *mesh;
 } cells;
 
-enum { CELLS_SIDE_MAX = 128 };
+enum { CELLS_SIDE_MAX = 128, CELLS_OF_TRIANGLE_MAX = 64 /* on average */ };
 
 static double dot(const double a[3], const double b[3])
 {
@@ -119,6 +119,28 @@ static void size_cells(cells *c)
     c->n[k] = (int)fmin(floor((hi[k] - c->lo[k]) / c->side) + 1, CELLS_SIDE_MAX + 1);
 }
 
+static uint64_t count_items(const cells *c)
+{
+  uint64_t n = 0;
+  for (uint32_t i = 0; i < c->mesh->n_triangle; i++) {
+    int lo[3], hi[3];
+    triangle_cells(c, i, lo, hi);
+    n += (uint64_t)(hi[0] - lo[0] + 1) * (uint64_t)(hi[1] - lo[1] + 1) *
+         (uint64_t)(hi[2] - lo[2] + 1);
+  }
+  return n;
+}
+
+/* Larger cells, where long triangles would lie in too many. */
+static void limit_items(cells *c)
+{
+  while (count_items(c) > CELLS_OF_TRIANGLE_MAX * (uint64_t)c->mesh->n_triangle) {
+    c->side *= 2;
+    for (int k = 0; k < 3; k++)
+      c->n[k] = (c->n[k] + 1) / 2;
+  }
+}
+
 static void cells_free(cells *c)
 {
   free(c->first);
@@ -129,6 +151,7 @@ static bool cells_make(cells *c, const vk_mesh *mesh)
 {
   *c = (cells){.mesh = mesh};
   size_cells(c);
+  limit_items(c);
   const size_t n = (size_t)c->n[0] * (size_t)c->n[1] * (size_t)c->n[2];
   c->first = calloc(n + 2, sizeof *c->first);
   if (!c->first)

@@ -377,16 +377,19 @@ static bool unit(double a[3])
   return l > 1e-9;
 }
 
-/* A smooth line through n points of dim numbers (Catmull and Rom): `n_between` steps from one to
- * the next. out has room for VK_STANDIN_POINTS_MAX. */
-static int smooth_line(double *out, const double *point, int n, int dim, int n_between)
+/* A smooth line through n points of dim numbers (Catmull and Rom): "smooth" steps from one to the
+ * next. out has room for VK_STANDIN_POINTS_MAX. */
+static vk_status smooth_line(double *out, int *n_out, const double *point, int n, int dim,
+                             const cJSON *o, const char *what, vk_err *err)
 {
-  int m = 0;
+  int m = 0, n_between = 1;
+  VK_TRY(vk_standin_count(o, "smooth", 1, 16, &n_between, what, err));
+  if ((n - 1) * n_between + 1 > VK_STANDIN_POINTS_MAX)
+    return vk_fail(err, VK_E_RANGE, "%s: %d points with \"smooth\" %d are %d, at most %d can be",
+                   what, n, n_between, (n - 1) * n_between + 1, VK_STANDIN_POINTS_MAX);
   for (int i = 0; i + 1 < n; i++)
     for (int j = 0; j < n_between || (i + 2 == n && j == n_between); j++) {
       const double t = (double)j / n_between;
-      if (m == VK_STANDIN_POINTS_MAX)
-        return m;
       for (int k = 0; k < dim; k++) {
         const double b = point[i * dim + k], c = point[(i + 1) * dim + k];
         const double a = i > 0 ? point[(i - 1) * dim + k] : 2 * b - c;
@@ -396,7 +399,8 @@ static int smooth_line(double *out, const double *point, int n, int dim, int n_b
       }
       m++;
     }
-  return m;
+  *n_out = m;
+  return VK_OK;
 }
 
 static vk_status add_ring(vk_mesh *mesh, const tube *t, int i, int n_side, double v, vk_err *err)
@@ -473,14 +477,13 @@ static vk_status shape_tube(vk_standin_solid *solid, const cJSON *o, const char 
 {
   tube t = {.what = what, .n_side = 8, .radius_m = {0.005, 0.005}, .taper = 1, .up = {0, 0, 1}};
   double point[VK_STANDIN_POINTS_MAX][3];
-  int n = 0, n_between = 1;
+  int n = 0;
   VK_TRY(vk_standin_points(o, "path", 3, 2, point[0], &n, what, err));
   VK_TRY(vk_standin_numbers(o, "radius", 2, 1e-5, 10, t.radius_m, what, err));
   VK_TRY(vk_standin_number(o, "taper", 0.01, 10, &t.taper, what, err));
   VK_TRY(vk_standin_numbers(o, "up", 3, -1, 1, t.up, what, err));
   VK_TRY(vk_standin_count(o, "sides", 3, 32, &t.n_side, what, err));
-  VK_TRY(vk_standin_count(o, "smooth", 1, 16, &n_between, what, err));
-  t.n = smooth_line(t.point[0], point[0], n, 3, n_between);
+  VK_TRY(smooth_line(t.point[0], &t.n, point[0], n, 3, o, what, err));
   for (int k = 1; k < VK_STANDIN_LEVELS; k++)
     solid->error_m[k] =
         fmaxf(solid->error_m[k], (float)(fmax(t.radius_m[0], t.radius_m[1]) * 0.25 * k));
@@ -516,12 +519,11 @@ static vk_status read_lathe(const cJSON *o, vk_standin_lathe *l, const char *wha
 static vk_status shape_lathe(vk_standin_solid *solid, const cJSON *o, const char *what, vk_err *err)
 {
   double point[VK_STANDIN_POINTS_MAX][2], fine[VK_STANDIN_POINTS_MAX][2];
-  int n = 0, n_between = 1;
+  int n = 0;
   vk_standin_lathe l = {.profile = fine[0], .n_side = 24, .tile = {1, 1}};
   VK_TRY(vk_standin_points(o, "profile", 2, 2, point[0], &n, what, err));
-  VK_TRY(vk_standin_count(o, "smooth", 1, 16, &n_between, what, err));
   VK_TRY(read_lathe(o, &l, what, err));
-  l.n_point = smooth_line(fine[0], point[0], n, 2, n_between);
+  VK_TRY(smooth_line(fine[0], &l.n_point, point[0], n, 2, o, what, err));
   return vk_standin_add_lathe(solid, &l, err);
 }
 

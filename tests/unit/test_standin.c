@@ -288,6 +288,7 @@ static void colours_are_as_named(void **state)
 #define HEAD(textures, materials, classes, looks, robots)                                          \
   "{\"version\": 1, \"textures\": {" textures "}, \"materials\": {" materials                      \
   "}, \"classes\": {" classes "}, \"looks\": {" looks "}, \"robots\": {" robots "}}"
+#define FOUR_POINTS  "[0, 0], [1, 0], [1, 1], [0, 1], "
 #define BOWL(shapes) HEAD("", "\"m\": {}", "\"white_bowl\": {\"shapes\": [" shapes "]}", "", "")
 
 /* Nothing described: collision geometry, so that a new object is at least visible. */
@@ -380,6 +381,9 @@ static void wrong_data_is_refused(void **state)
        {"\"profile\"", "2 to"}},
       {BOWL("{\"shape\": \"lathe\", \"profile\": [[0, 0], [1]], \"material\": \"m\"}"),
        {"\"profile\"", "2 numbers"}},
+      {BOWL("{\"shape\": \"lathe\", \"smooth\": 16, \"material\": \"m\", \"profile\": [" FOUR_POINTS
+                FOUR_POINTS FOUR_POINTS FOUR_POINTS "[0, 2]]}"),
+       {"shapes[0]", "257, at most 256"}},
       {BOWL("{\"shape\": \"prism\", \"points\": [[0, 0], [0, 1], [1, 0]], \"half\": 1, "
             "\"material\": \"m\"}"),
        {"\"points\"", "counterclockwise"}},
