@@ -114,6 +114,18 @@ static void refuses_what_it_cannot_draw(void **state)
   vk_assert_says(&err, "scale 1 -1 1");
   vk_assert_fails(vk_import_mesh(&m, "a.stl", "", 0, (double[3]){1, 1, 1}, &none, &err),
                   VK_E_FORMAT);
+  /* what would not be finite in floats, or too large for visuals */
+  static const char triangle[] = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n";
+  vk_assert_fails(vk_import_shape(&m, "box", (double[3]){1, 1e300, 1}, &none, &err),
+                  VK_E_UNSUPPORTED);
+  vk_assert_fails(vk_import_mesh(&m, "a.obj", triangle, sizeof triangle - 1,
+                                 (double[3]){1, 1e300, 1}, &none, &err),
+                  VK_E_RANGE);
+  vk_assert_says(&err, "a.obj: a vertex at inf m");
+  vk_assert_fails(vk_import_shape(&m, "box", (double[3]){1, 1, 1},
+                                  &(vk_texture_map){VK_MAP_2D, false, {1e9, 1}}, &err),
+                  VK_E_RANGE);
+  vk_assert_says(&err, "texrepeat");
   vk_mesh_free(&m);
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/rng.h"
 #include "sim/mesh_distance.h"
 #include "sim/mesh_split.h"
 #include "test.h"
@@ -83,6 +84,42 @@ static void measures_distances(void **state)
   m.n_triangle = 1; /* the first: (0, 0), (0.05, 0), (0.05, 0.05) */
   vk_assert_ok(vk_mesh_distances(&m, point, 1, got, &err), &err);
   vk_assert_close(got[0], 0.45 * sqrt(2), 1e-6, 0);
+  vk_mesh_free(&m);
+}
+
+/* Triangles whose own boxes fill the whole mesh's lie in larger cells: nothing else changes. */
+static void measures_distances_of_long_triangles(void **state)
+{
+  enum { N = 400, N_POINT = 16 };
+  vk_mesh m = {0};
+  vk_err err = VK_ERR_INIT;
+  vk_mt19937 rng;
+  float point[N_POINT][3], want[N_POINT], got[N_POINT];
+  vk_mt19937_seed(&rng, 1);
+  for (uint32_t i = 0; i < N; i++) {
+    for (int c = 0; c < 3; c++) {
+      vk_vertex v = {{0}, {0, 0, 1}, {0}};
+      for (int k = 0; k < 3; k++)
+        v.p[k] = (float)((c > 1) + vk_mt19937_uniform(&rng, -0.05, 0.05));
+      vk_assert_ok(vk_mesh_add_vertex(&m, &v, &err), &err);
+    }
+    vk_assert_ok(vk_mesh_add_triangle(&m, 3 * i, 3 * i + 1, 3 * i + 2, &err), &err);
+  }
+  for (int i = 0; i < N_POINT; i++) {
+    want[i] = HUGE_VALF;
+    for (int k = 0; k < 3; k++)
+      point[i][k] = (float)vk_mt19937_uniform(&rng, -0.5, 1.5);
+  }
+  for (uint32_t i = 0; i < N; i++) { /* each alone */
+    vk_mesh one = {
+        .n_vertex = 3 * N, .n_triangle = 1, .vertex = m.vertex, .index = m.index + 3 * i};
+    vk_assert_ok(vk_mesh_distances(&one, (const float(*)[3])point, N_POINT, got, &err), &err);
+    for (int k = 0; k < N_POINT; k++)
+      want[k] = fminf(want[k], got[k]);
+  }
+  vk_assert_ok(vk_mesh_distances(&m, (const float(*)[3])point, N_POINT, got, &err), &err);
+  for (int k = 0; k < N_POINT; k++)
+    assert_true(got[k] == want[k]);
   vk_mesh_free(&m);
 }
 
@@ -215,9 +252,13 @@ static void splits(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(welds),        cmocka_unit_test(measures_distances),
-      cmocka_unit_test(simplifies),   cmocka_unit_test(takes_means_of_normals),
-      cmocka_unit_test(makes_levels), cmocka_unit_test(divides_what_is_flat),
+      cmocka_unit_test(welds),
+      cmocka_unit_test(measures_distances),
+      cmocka_unit_test(measures_distances_of_long_triangles),
+      cmocka_unit_test(simplifies),
+      cmocka_unit_test(takes_means_of_normals),
+      cmocka_unit_test(makes_levels),
+      cmocka_unit_test(divides_what_is_flat),
       cmocka_unit_test(splits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
