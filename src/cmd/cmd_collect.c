@@ -17,7 +17,9 @@ typedef struct collect_args {
   const char *suite, *rows, *out, *format, *align, *visuals, *resume;
   int64_t n_episode, n_try, px;
   double noise;
-  bool keep_failures, has_pictures, by_task, is_n_try_given;
+  bool keep_failures, has_pictures, by_task;
+  bool is_n_episode_given, is_rows_given, is_n_try_given, is_noise_given, is_px_given,
+      is_align_given;
 } collect_args;
 
 enum { EPISODES_MAX = 10000, TRIES_MAX = 100000, FEW_TASKS = 10, N_PROBE_STEP = 10 };
@@ -34,24 +36,25 @@ static const collect_args defaults = {
 static const vk_opt opts[] = {
     VK_OPT_STR(ARGS, "suite", suite, "SUITE",
                "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
-    VK_OPT_I64(ARGS, "episodes", n_episode, 1, EPISODES_MAX, "N", NULL,
-               "successful demonstrations a task"),
-    VK_OPT_CHOICE(ARGS, "rows", rows, "eval|sampled", vk_start_rows_names,
-                  "first states: the init rows, or new ones of seeded resets"),
+    VK_OPT_I64_GIVEN(ARGS, "episodes", n_episode, is_n_episode_given, 1, EPISODES_MAX, "N", NULL,
+                     "successful demonstrations a task"),
+    VK_OPT_CHOICE_GIVEN(ARGS, "rows", rows, is_rows_given, "eval|sampled", vk_start_rows_names,
+                        "first states: the init rows, or new ones of seeded resets"),
     VK_OPT_I64_GIVEN(ARGS, "tries", n_try, is_n_try_given, 1, TRIES_MAX, "N", NULL,
                      "episodes a task at most (default: 2 x episodes + 10; the init rows end)"),
-    VK_OPT_F64(ARGS, "noise", noise, 0, 1, "SIGMA", NULL,
-               "add N(0, SIGMA) to the arm's commands, keep the clean ones as labels"),
+    VK_OPT_F64_GIVEN(ARGS, "noise", noise, is_noise_given, 0, 1, "SIGMA", NULL,
+                     "add N(0, SIGMA) to the arm's commands, keep the clean ones as labels"),
     VK_OPT_FLAG(ARGS, "keep-failures", keep_failures, "keep failed episodes too, marked"),
     VK_OPT_FLAG(ARGS, "pictures", has_pictures, "with the pictures of both cameras (hdf5)"),
-    VK_OPT_I64(ARGS, "size", px, VK_RENDER_SIDE_MIN, VK_RENDER_SIDE_MAX, "N", "pixels",
-               "side of the pictures; LIBERO's have 128"),
+    VK_OPT_I64_GIVEN(ARGS, "size", px, is_px_given, VK_RENDER_SIDE_MIN, VK_RENDER_SIDE_MAX, "N",
+                     "pixels", "side of the pictures; LIBERO's have 128"),
     VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
                "what things look like (default: original when imported, else stand-in)"),
     VK_OPT_CHOICE(ARGS, "format", format, "store|hdf5", format_names,
                   "default: by the ending of --out; hdf5 with --pictures, else store"),
-    VK_OPT_CHOICE(ARGS, "obs-align", align, "fixed|as-published", vk_obs_align_names,
-                  "hdf5: obs[t] before actions[t], or after it as in LIBERO's own files"),
+    VK_OPT_CHOICE_GIVEN(ARGS, "obs-align", align, is_align_given, "fixed|as-published",
+                        vk_obs_align_names,
+                        "hdf5: obs[t] before actions[t], or after it as in LIBERO's own files"),
     VK_OPT_STR(ARGS, "out", out, "PATH", "folder to write to, or for one task the file"),
     VK_OPT_FLAG(ARGS, "per-task", by_task, "print a line a task, also when there are many"),
     VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
@@ -117,10 +120,14 @@ static vk_status choose_format(plan *p, const collect_args *a, vk_err *err)
     return vk_fail(err, VK_E_USAGE,
                    "--pictures: a store holds none, it can always be converted to hdf5 with them "
                    "(vlakit demos convert); leave it out, or take --format hdf5");
+  if (!a->has_pictures && (a->is_px_given || a->visuals))
+    return vk_fail(err, VK_E_USAGE, "--%s is for --pictures", a->is_px_given ? "size" : "visuals");
+  if (is_hdf5 ? ends_in(a->out, ".npz") : is_hdf5_path(a->out))
+    return vk_fail(err, VK_E_USAGE,
+                   "--out %s does not fit --format %s: stores end in .npz, hdf5 in .hdf5", a->out,
+                   is_hdf5 ? "hdf5" : "store");
   p->align =
       strcmp(a->align, vk_obs_align_names[VK_OBS_FIXED]) == 0 ? VK_OBS_FIXED : VK_OBS_AS_PUBLISHED;
-  if (a->visuals && !a->has_pictures)
-    return vk_fail(err, VK_E_USAGE, "--visuals is for --pictures");
   if (!is_hdf5 && p->align != VK_OBS_FIXED)
     return vk_fail(err, VK_E_USAGE,
                    "--obs-align: a store holds all observations; it is chosen "
@@ -184,7 +191,8 @@ static vk_status plan_from_record(session *s, const collect_args *a, vk_err *err
     return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not of collect", a->resume,
                    vk_report_text(r, "command"));
   if (a->suite || a->out || a->format || a->visuals || s->call->common->seed_given ||
-      a->is_n_try_given || a->has_pictures || a->keep_failures)
+      a->is_n_episode_given || a->is_rows_given || a->is_n_try_given || a->is_noise_given ||
+      a->is_px_given || a->is_align_given || a->has_pictures || a->keep_failures)
     return vk_fail(err, VK_E_USAGE,
                    "--resume goes on as run %s was started; give it alone, or start a new run",
                    a->resume);
@@ -402,6 +410,7 @@ static vk_collect_config collect_config(session *s, const char *cache_dir)
                              .align = p->align,
                              .px = p->px,
                              .visuals = &s->visuals,
+                             .is_resumed = s->earlier.head != NULL,
                              .stage_dir = s->stage_dir,
                              .put = put_result,
                              .arg = s};
@@ -436,17 +445,48 @@ static vk_status time_pictures(session *s, double *out_s, vk_err *err)
   return st;
 }
 
-static vk_status print_dry_run(session *s, vk_err *err)
+/* What an episode of the first task takes, and the memory of all: environments, and the pictures of
+ * one demonstration at a time. */
+static vk_status estimate(session *s, int n_step, vk_eval_probe *probe, double *memory, vk_err *err)
 {
   const plan *p = &s->plan;
-  char cache[VK_FS_PATH_MAX], time[32];
+  char cache[VK_FS_PATH_MAX];
   vk_collect_config config = collect_config(s, vk_model_cache_dir(cache));
   const vk_eval_episode first = {p->i_task[0], 0};
-  vk_eval_probe probe;
   config.eval.episode = &first;
   config.eval.n_episode = 1;
   config.eval.progress = NULL;
-  VK_TRY(vk_eval_probe_run(&config.eval, N_PROBE_STEP, &probe, err));
+  VK_TRY(vk_eval_probe_run(&config.eval, n_step, probe, err));
+  int n_step_max = 0;
+  for (uint32_t i = 0; i < p->n_task; i++) {
+    int n =
+        vk_protocol_n_step(p->protocol, vk_pack_suite_of(&s->pack, &s->pack.task[p->i_task[i]]));
+    n_step_max = n > n_step_max ? n : n_step_max;
+  }
+  *memory = (double)vk_sys_resident_bytes() +
+            2.0 * (double)probe->bytes * vk_pool_n_thread(s->pool) +
+            3.0 * VK_DEMO_N_VIEW * p->px * p->px * (n_step_max + 1);
+  return VK_OK;
+}
+
+/* What is about to start, on stderr. What the first episode cannot do shows there. */
+static void announce(session *s)
+{
+  vk_eval_probe probe;
+  double memory;
+  if (estimate(s, 0, &probe, &memory, NULL) == VK_OK)
+    vk_log_line(&s->log, "collect %s: %d demonstrations of %u tasks, %d threads, about %.0f MB",
+                s->run.id, (int)s->plan.n_task * s->plan.n_want, s->plan.n_task,
+                vk_pool_n_thread(s->pool), memory / 1e6);
+}
+
+static vk_status print_dry_run(session *s, vk_err *err)
+{
+  const plan *p = &s->plan;
+  char time[32];
+  vk_eval_probe probe;
+  double memory;
+  VK_TRY(estimate(s, N_PROBE_STEP, &probe, &memory, err));
   int n_thread = vk_pool_n_thread(s->pool), n_episode = (int)p->n_task * p->n_want;
   double n_step = 0, pictures_s;
   VK_TRY(time_pictures(s, &pictures_s, err));
@@ -460,7 +500,6 @@ static vk_status print_dry_run(session *s, vk_err *err)
   double wall_s = ((n_step + 1.0 * n_episode * p->protocol->n_dummy) * probe.step_s +
                    n_episode * probe.reset_s + n_step * pictures_s) /
                   n_thread;
-  double memory = (double)vk_sys_resident_bytes() + 2.0 * (double)probe.bytes * n_thread;
   if (s->call->common->json) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "dry_run", true);
@@ -623,6 +662,8 @@ static vk_status run_session(session *s, vk_err *err)
   if (snprintf(s->stage_dir, sizeof s->stage_dir, "%s.part-%s", s->plan.out, s->run.id) >=
       VK_FS_PATH_MAX - VK_PACK_TASK_ID_SIZE - 32)
     return vk_fail(err, VK_E_RANGE, "--out: %.100s... is too long", s->plan.out);
+  if (!common->quiet)
+    announce(s);
   char cache[VK_FS_PATH_MAX];
   vk_collect_config config = collect_config(s, vk_model_cache_dir(cache));
   vk_eval_stats stats = {0};

@@ -16,7 +16,7 @@
 typedef struct demos_args {
   const char *task, *mask, *format, *align, *visuals, *out;
   int64_t px;
-  bool has_pictures, drop_noops, from_state, is_px_given;
+  bool has_pictures, drop_noops, from_state, is_px_given, is_align_given;
 } demos_args;
 
 static const char *const format_names[] = {"store", "hdf5", "openvla", NULL};
@@ -26,7 +26,8 @@ static const demos_args defaults = {.align = "fixed", .px = VK_DEMO_PX};
 #define ARGS demos_args
 static const vk_opt opts[] = {
     VK_OPT_STR(ARGS, "task", task, "TASK", "the files' task, where they do not tell it"),
-    VK_OPT_STR(ARGS, "mask", mask, "FILTER", "convert only what mask/FILTER of hdf5 lists"),
+    VK_OPT_STR(ARGS, "mask", mask, "FILTER",
+               "convert only what mask/FILTER lists; stores: success, failure"),
     VK_OPT_FLAG(ARGS, "from-state", from_state,
                 "check: begin in states[0] with a new controller, as LIBERO's scripts do"),
     VK_OPT_CHOICE(ARGS, "format", format, "store|hdf5|openvla", format_names,
@@ -36,8 +37,9 @@ static const vk_opt opts[] = {
                      "pixels", "side of the pictures (openvla: 256)"),
     VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
                "render anew with them (default for what has no pictures: as vlakit render)"),
-    VK_OPT_CHOICE(ARGS, "obs-align", align, "fixed|as-published", vk_obs_align_names,
-                  "convert: obs[t] before actions[t], or after it as in LIBERO's own files"),
+    VK_OPT_CHOICE_GIVEN(ARGS, "obs-align", align, is_align_given, "fixed|as-published",
+                        vk_obs_align_names,
+                        "convert: obs[t] before actions[t], or after it as in LIBERO's own files"),
     VK_OPT_FLAG(ARGS, "drop-noops", drop_noops,
                 "convert without steps that move nothing, as OpenVLA's script does"),
     VK_OPT_STR(ARGS, "out", out, "PATH", "convert: the file, or the folder for several"),
@@ -295,6 +297,17 @@ static cJSON *file_json(const file_row *f, bool is_check)
   return o;
 }
 
+static void print_pictures(const vk_demo_info *info)
+{
+  if (info->px > 0)
+    printf("  pictures of %d px%s%s, ", info->px, info->visuals[0] ? ", visuals " : "",
+           info->visuals);
+  else
+    printf("  no pictures, ");
+  printf("obs[t] %s actions[t]%s\n", info->align == VK_OBS_FIXED ? "before" : "after",
+         info->is_align_stated ? "" : " (as the layout has it)");
+}
+
 static void print_file(const file_row *f, bool is_check)
 {
   printf("%s\n", f->path);
@@ -304,17 +317,10 @@ static void print_file(const file_row *f, bool is_check)
            f->info.language[0] ? f->info.language : "no instruction");
     printf("  %d demonstrations, %d successes, %lld steps (%lld without motion), states of %d\n",
            f->n, f->n_success, (long long)f->n_step, (long long)f->n_noop, f->n_state);
-    if (f->info.layout == VK_DEMO_STORE) {
+    if (f->info.layout == VK_DEMO_STORE)
       printf("  no pictures, all observations\n");
-    } else {
-      if (f->info.px > 0)
-        printf("  pictures of %d px%s%s, ", f->info.px, f->info.visuals[0] ? ", visuals " : "",
-               f->info.visuals);
-      else
-        printf("  no pictures, ");
-      printf("obs[t] %s actions[t]%s\n", f->info.align == VK_OBS_FIXED ? "before" : "after",
-             f->info.is_align_stated ? "" : " (as the layout has it)");
-    }
+    else
+      print_pictures(&f->info);
   }
   if (is_check && f->n > 0 && !f->error.text[0])
     printf("  replayed: %d of %d reach the goal, %d with the recorded states bit for bit\n",
@@ -389,9 +395,44 @@ static bool is_file_path(const char *path)
   return ends_in(path, ".npz") || ends_in(path, ".hdf5") || ends_in(path, ".h5");
 }
 
-static vk_status choose_layout(const demos_args *a, vk_demo_convert_config *c, vk_err *err)
+/* An option that would change nothing is refused. */
+static vk_status check_options(const demos_args *a, const char *action, vk_err *err)
+{
+  bool is_convert = strcmp(action, "convert") == 0;
+  const struct {
+    const char *name;
+    bool is_given;
+  } of_convert[] = {{"mask", a->mask},
+                    {"format", a->format},
+                    {"pictures", a->has_pictures},
+                    {"size", a->is_px_given},
+                    {"visuals", a->visuals},
+                    {"obs-align", a->is_align_given},
+                    {"drop-noops", a->drop_noops},
+                    {"out", a->out}};
+  for (size_t i = 0; i < VK_COUNT(of_convert); i++)
+    if (of_convert[i].is_given && !is_convert)
+      return vk_fail(err, VK_E_USAGE, "--%s is for vlakit demos convert, not for %s",
+                     of_convert[i].name, action);
+  if (a->from_state && strcmp(action, "check") != 0)
+    return vk_fail(err, VK_E_USAGE, "--from-state is for vlakit demos check, not for %s", action);
+  if (!a->has_pictures && (a->is_px_given || a->visuals))
+    return vk_fail(err, VK_E_USAGE, "--%s is for --pictures", a->is_px_given ? "size" : "visuals");
+  return VK_OK;
+}
+
+static vk_status choose_layout(const demos_args *a, int n, vk_demo_convert_config *c, vk_err *err)
 {
   const char *format = a->format ? a->format : ends_in(a->out, ".npz") ? "store" : "hdf5";
+  if (is_file_path(a->out) && n > 1)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "--out %s is the name of a file, and of %d files each becomes one: name a folder", a->out,
+        n);
+  if (is_file_path(a->out) && ends_in(a->out, ".npz") != (strcmp(format, "store") == 0))
+    return vk_fail(err, VK_E_USAGE,
+                   "--out %s does not fit --format %s: stores end in .npz, the others in .hdf5",
+                   a->out, format);
   c->layout = strcmp(format, "store") == 0  ? VK_DEMO_STORE
               : strcmp(format, "hdf5") == 0 ? VK_DEMO_PUBLISHED
                                             : VK_DEMO_REGENERATED;
@@ -420,6 +461,7 @@ static vk_status out_path(const job *j, const char *from, const vk_demo_convert_
     snprintf(name, sizeof name, "%.*s.%s", dot ? (int)(dot - base) : (int)strlen(base), base,
              c->layout == VK_DEMO_STORE ? "npz" : "hdf5");
     VK_TRY(vk_fs_make_dirs(to, err));
+    vk_fs_remove_leftovers(to);
     VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, to, name, err));
   }
   if (access(out, F_OK) == 0)
@@ -428,13 +470,28 @@ static vk_status out_path(const job *j, const char *from, const vk_demo_convert_
   return VK_OK;
 }
 
+/* Where each file goes, before the first is converted. */
+static vk_status out_paths(const job *j, const char *const *path, int n,
+                           const vk_demo_convert_config *c, char (*out)[VK_FS_PATH_MAX],
+                           vk_err *err)
+{
+  for (int i = 0; i < n; i++) {
+    VK_TRY(out_path(j, path[i], c, n, out[i], err));
+    for (int k = 0; k < i; k++)
+      if (strcmp(out[i], out[k]) == 0)
+        return vk_fail(err, VK_E_USAGE, "--out: %s and %s would both become %s", path[k], path[i],
+                       out[i]);
+  }
+  return VK_OK;
+}
+
 static void count_one(void *arg)
 {
   vk_progress_add(arg, 1);
 }
 
-static vk_status print_converted(const job *j, cJSON *files, const char *from, const char *to,
-                                 const vk_demo_convert_stats *s)
+static void print_converted(const job *j, cJSON *files, const char *from, const char *to,
+                            const vk_demo_convert_stats *s)
 {
   if (!j->call->common->json) {
     printf("%s -> %s: %d demonstrations, %lld steps, %.2f MB", from, to, s->n_demo,
@@ -442,7 +499,7 @@ static vk_status print_converted(const job *j, cJSON *files, const char *from, c
     if (j->args->drop_noops)
       printf(", %lld steps without motion left out", (long long)s->n_noop);
     printf("\n");
-    return VK_OK;
+    return;
   }
   cJSON *o = cJSON_CreateObject();
   cJSON_AddStringToObject(o, "file", from);
@@ -454,22 +511,25 @@ static vk_status print_converted(const job *j, cJSON *files, const char *from, c
   cJSON_AddNumberToObject(o, "n_repeated", s->n_repeated);
   cJSON_AddNumberToObject(o, "bytes", (double)s->n_byte);
   cJSON_AddItemToArray(files, o);
-  return VK_OK;
 }
 
 static vk_status convert_files(job *j, vk_demo_convert_config *c, const char *const *path, int n,
                                cJSON *files, vk_err *err)
 {
-  for (int i = 0; i < n; i++) {
-    char to[VK_FS_PATH_MAX];
+  char(*to)[VK_FS_PATH_MAX] = calloc((size_t)n, sizeof *to);
+  if (!to)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d files", n);
+  vk_status st = out_paths(j, path, n, c, to, err);
+  for (int i = 0; i < n && st == VK_OK; i++) {
     vk_demo_convert_stats stats;
-    VK_TRY(out_path(j, path[i], c, n, to, err));
-    vk_status st = vk_demo_convert(c, path[i], to, &stats, err);
-    if (st != VK_OK)
-      return strstr(err->text, path[i]) ? st : vk_err_prefix(err, "%s", path[i]);
-    VK_TRY(print_converted(j, files, path[i], to, &stats));
+    st = vk_demo_convert(c, path[i], to[i], &stats, err);
+    if (st == VK_OK)
+      print_converted(j, files, path[i], to[i], &stats);
+    else if (!strstr(err->text, path[i]))
+      vk_err_prefix(err, "%s", path[i]);
   }
-  return VK_OK;
+  free(to);
+  return st;
 }
 
 static vk_status convert(job *j, const char *const *path, int n, vk_err *err)
@@ -488,7 +548,7 @@ static vk_status convert(job *j, const char *const *path, int n, vk_err *err)
                               .arg = &j->progress};
   if (!a->out)
     return vk_fail(err, VK_E_USAGE, "convert needs --out, a file or for several a folder");
-  VK_TRY(choose_layout(a, &c, err));
+  VK_TRY(choose_layout(a, n, &c, err));
   VK_TRY(vk_demo_can_write(c.layout, err));
   if (c.px > 0) {
     c.is_default_visuals = !a->visuals;
@@ -517,6 +577,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     return vk_opt_fail_name(err, "action", action, action_names);
   if (call->n_positional < 2)
     return vk_fail(err, VK_E_USAGE, "%s needs a FILE of demonstrations", action);
+  VK_TRY(check_options(call->args, action, err));
   job j = {.args = call->args, .call = call, .is_check = strcmp(action, "check") == 0};
   vk_log_init(&j.log, stderr);
   vk_status st = vk_pack_open(&j.pack, call->common->pack, err);

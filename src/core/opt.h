@@ -69,6 +69,12 @@ typedef struct vk_opt {
     VK_OPT_KIND_F64, name, 0, VK_OPT_MEMBER_(type, member, double), VK_OPT_NO_GIVEN, lo, hi,       \
         metavar, unit, NULL, help                                                                  \
   }
+/* As VK_OPT_F64, and sets the bool member `given` when the user typed it. */
+#define VK_OPT_F64_GIVEN(type, name, member, given, lo, hi, metavar, unit, help)                   \
+  {                                                                                                \
+    VK_OPT_KIND_F64, name, 0, VK_OPT_MEMBER_(type, member, double),                                \
+        VK_OPT_MEMBER_(type, given, bool), lo, hi, metavar, unit, NULL, help                       \
+  }
 #define VK_OPT_STR(type, name, member, metavar, help)                                              \
   {                                                                                                \
     VK_OPT_KIND_STR, name, 0, VK_OPT_MEMBER_(type, member, const char *), VK_OPT_NO_GIVEN, 0, 0,   \
@@ -78,6 +84,12 @@ typedef struct vk_opt {
   {                                                                                                \
     VK_OPT_KIND_STR, name, 0, VK_OPT_MEMBER_(type, member, const char *), VK_OPT_NO_GIVEN, 0, 0,   \
         metavar, NULL, choices, help                                                               \
+  }
+/* As VK_OPT_CHOICE, and sets the bool member `given` when the user typed it. */
+#define VK_OPT_CHOICE_GIVEN(type, name, member, given, metavar, choices, help)                     \
+  {                                                                                                \
+    VK_OPT_KIND_STR, name, 0, VK_OPT_MEMBER_(type, member, const char *),                          \
+        VK_OPT_MEMBER_(type, given, bool), 0, 0, metavar, NULL, choices, help                      \
   }
 #define VK_OPT_LIST(type, name, member, metavar, help)                                             \
   {                                                                                                \

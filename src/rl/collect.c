@@ -303,6 +303,22 @@ static void remove_stage(const collect *g, const vk_collect_task *t)
   }
 }
 
+/* The place of the task's file: without what a killed process left half-written there, and not
+ * taken by another process since this one began. */
+static vk_status check_free(const collect *g, const vk_collect_task *t, vk_err *err)
+{
+  char dir[VK_FS_PATH_MAX];
+  const char *slash = strrchr(t->path, '/');
+  snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - t->path) : 1, slash ? t->path : ".");
+  vk_fs_remove_leftovers(dir[0] ? dir : "/");
+  if (g->c->is_resumed || access(t->path, F_OK) != 0)
+    return VK_OK;
+  return vk_fail(err, VK_E_MISMATCH,
+                 "%s has appeared since this run began: what was collected waits in %s; move that "
+                 "file away first",
+                 t->path, g->c->stage_dir);
+}
+
 /* The file, then the mark that says so, then the demonstrations that it holds go. */
 static vk_status write_file(const collect *g, vk_collect_task *t, vk_err *err)
 {
@@ -312,7 +328,9 @@ static vk_status write_file(const collect *g, vk_collect_task *t, vk_err *err)
   if (!which)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory to write it", t->path);
   int n = pick(g, t, n_try, which);
-  vk_status st = n > 0 ? open_job(g, t, &job, err) : VK_OK;
+  vk_status st = n > 0 ? check_free(g, t, err) : VK_OK;
+  if (st == VK_OK && n > 0)
+    st = open_job(g, t, &job, err);
   for (int i = 0; i < n && st == VK_OK; i++)
     st = add_try(g, t, which[i], &job, err);
   if (st == VK_OK && n > 0) {
@@ -376,6 +394,7 @@ vk_status vk_collect(const vk_collect_config *config, vk_collect_task *task, int
     return vk_fail(err, VK_E_NOMEM, "no memory for %d slots", g.n_slot);
   pthread_mutex_init(&g.mutex, NULL);
   vk_status st = vk_fs_make_dirs(config->stage_dir, err);
+  vk_fs_remove_leftovers(config->stage_dir);
   for (int i = 0; i < n_task && st == VK_OK; i++) {
     check_written(&g, &task[i]);
     if (!task[i].is_written)

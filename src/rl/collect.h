@@ -41,13 +41,15 @@ typedef struct vk_collect_config {
   vk_obs_align align;
   int px;                    /* of pictures, 0: none */
   const vk_visuals *visuals; /* with px */
+  bool is_resumed;           /* a file that is there may be what an earlier session wrote */
   const char *stage_dir;     /* where demonstrations wait; removed when all is written */
   vk_eval_result_fn *put;    /* of each try that is not recorded yet; one call at a time */
   void *arg;
 } vk_collect_config;
 
 /* Runs what is missing and writes the files. stats (may be NULL) is filled in any case.
- * Errors: VK_E_INTERRUPTED, put's own, VK_E_IO (what was written stays), VK_E_NOMEM. */
+ * Errors: VK_E_INTERRUPTED, put's own, VK_E_IO (what was written stays), VK_E_MISMATCH (a task's
+ * file has appeared meanwhile), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_collect(const vk_collect_config *config, vk_collect_task *task,
                                   int n_task, vk_eval_stats *stats, vk_err *err);
 

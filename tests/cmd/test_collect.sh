@@ -32,6 +32,12 @@ says '--visuals is for --pictures'
 expect 2 collect --suite $suite --out d --format hdf
 says 'hdf5'
 expect 2 collect --suite $suite --out d --rows held-out
+expect 2 collect --suite $suite --out d --size 64
+says '--size is for --pictures'
+expect 2 collect --suite $suite --out d.hdf5 --format store
+says '--out d.hdf5 does not fit --format store'
+expect 2 collect --suite $suite --out d.npz --format hdf5
+says '--out d.npz does not fit --format hdf5'
 expect 1 collect --resume aaaaaaaa
 says 'catalog'
 check 'nothing was written' [ ! -e d ]
@@ -73,13 +79,19 @@ kill -9 $pid
 wait $pid 2>"$T/wait"
 check 'it was not done' [ "$(field kill.db 'r["state"], r["n_episode"] < 4')" = 'interrupted True' ]
 check 'there is no file' [ ! -e "kill/$file" ]
-expect 2 collect --resume "$run" --catalog kill.db --out other
-says '--resume goes on as run'
+for more in '--out other' '--episodes 5' '--rows eval' '--noise 0' '--size 64' '--obs-align fixed'; do
+  # shellcheck disable=SC2086 # two words
+  expect 2 collect --resume "$run" --catalog kill.db $more
+  says '--resume goes on as run'
+done
+: >"$(ls -d kill.part*)/.libero_goal-7-000003.npz.$pid-0.tmp" # as if killed while writing
+: >"kill/libero_goal/.x.npz.$pid-0.tmp"
 rm -f "$(find kill.part* -name '*.npz' | head -1)" # what is lost is made again
 expect 0 collect -q --resume "$run" --catalog kill.db --json
 json 'd["n_success"] == 4 and d["run"] == "'"$run"'"'
 check 'the same bytes' cmp "one/$file" "kill/$file"
 check 'nothing waits any more' [ -z "$(find . -name '*.part*')" ]
+check 'nothing is left over' [ -z "$(find kill -name '.*')" ]
 expect 2 collect --resume "$run" --catalog kill.db
 says 'is done, its demonstrations are in'
 
@@ -91,6 +103,19 @@ kill -INT $pid
 wait $pid
 check 'exit code 130' [ $? = 130 ]
 check 'how to go on' grep -q 'go on with vlakit collect --resume' stop.err
+
+# Another process takes the place of the file meanwhile: it stays, and so does what was collected.
+"$VLAKIT" collect -q --suite $suite --episodes 4 --out both.npz --threads 1 --catalog both.db >both.out 2>both.err &
+pid=$!
+check 'a first try' wait_for both.db 'r["n_episode"] >= 1'
+echo mine >both.npz
+wait $pid
+check 'exit code' [ $? = 1 ]
+check 'what is in the way' grep -q 'both.npz has appeared since this run began' both.err
+check 'it stays' [ "$(cat both.npz)" = mine ]
+rm both.npz
+expect 0 collect -q --resume "$(field both.db 'r["run"]')" --catalog both.db
+check 'the same bytes' cmp "one/$file" both.npz
 
 # A full disk: a sentence, what was written stays, --resume goes on.
 (ulimit -f 60 && "$VLAKIT" collect -q --suite $suite --episodes 4 --out full.npz --threads 1 \

@@ -30,6 +30,27 @@ check 'a picture' [ -s r.png ]
 expect 2 render --demo s.npz --demo-index 9 --out r.png
 says 'has no demo_9'
 
+# What would change nothing, or cannot be, is refused before anything is done.
+expect 2 demos info s.npz --mask success
+says '--mask is for vlakit demos convert, not for info'
+expect 2 demos check s.npz --obs-align fixed
+says '--obs-align is for vlakit demos convert, not for check'
+expect 2 demos convert s.npz --from-state --out x.npz
+says '--from-state is for vlakit demos check, not for convert'
+expect 2 demos convert s.npz --size 64 --out x.hdf5
+says '--size is for --pictures'
+expect 2 demos convert s.npz --format store --out x.hdf5
+says '--out x.hdf5 does not fit --format store'
+expect 2 demos convert s.npz s.npz --out x.npz
+says 'of 2 files each becomes one'
+expect 2 demos convert s.npz s.npz --format store --out both
+says 's.npz and s.npz would both become both/s.npz'
+check 'nothing was written' [ -z "$(find both x.npz x.hdf5 -type f 2>/dev/null)" ]
+expect 0 demos convert s.npz --mask success --out successes.npz
+check 'all are successes' [ "$("$VLAKIT" demos info successes.npz | grep -c '2 demonstrations, 2 successes')" = 1 ]
+expect 1 demos convert s.npz --mask train --out x.npz
+says 'a store has success and failure'
+
 # Every cut of a store, and a changed byte, is refused.
 for n in 100 5000 20000; do
   head -c $n s.npz >cut.npz
