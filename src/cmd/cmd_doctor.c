@@ -17,6 +17,7 @@
 #include "core/video.h"
 #include "sim/mujoco_compat.h"
 #include "sim/pack.h"
+#include "sim/visuals.h"
 
 enum { TEXT_MAX = 512, PATH_SIZE = VK_FS_PATH_MAX };
 
@@ -91,6 +92,25 @@ static void look_at_pack(check *c, const vk_common_args *common)
     snprintf(c->found, TEXT_MAX, "%s", err.text);
   }
   snprintf(c->fix, TEXT_MAX, "sh tools/get-assets.sh, or name another file with --pack");
+}
+
+static void look_at_visuals(check *c, const vk_common_args *common)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_visuals visuals;
+  const vk_status st = vk_visuals_open(&visuals, "original", NULL, &err);
+  c->ok = st == VK_OK;
+  if (c->ok) {
+    snprintf(c->found, TEXT_MAX, "the original ones, %.300s: %zu meshes, %zu textures, hash %.12s",
+             visuals.path, visuals.n_mesh, visuals.n_texture, visuals.hash);
+    vk_visuals_close(&visuals);
+  } else if (st == VK_E_NOTFOUND) {
+    snprintf(c->found, TEXT_MAX,
+             "no original ones in the user's cache; pictures show stand-ins of our own");
+  } else {
+    snprintf(c->found, TEXT_MAX, "%s", err.text);
+  }
+  snprintf(c->fix, TEXT_MAX, "sh tools/get-assets.sh");
 }
 
 /* The nearest folder above path that exists. */
@@ -215,10 +235,10 @@ static void look_at_cuda(check *c, const vk_common_args *common)
 static const check_def defs[] = {
     {"mujoco", true, look_at_mujoco},   {"cpu", true, look_at_cpu},
     {"threads", true, look_at_threads}, {"memory", true, look_at_memory},
-    {"pack", true, look_at_pack},       {"catalog", true, look_at_catalog},
-    {"disk", true, look_at_disk},       {"curl", false, look_at_curl},
-    {"film", false, look_at_film},      {"hdf5", false, look_at_hdf5},
-    {"cuda", false, look_at_cuda},
+    {"pack", true, look_at_pack},       {"visuals", false, look_at_visuals},
+    {"catalog", true, look_at_catalog}, {"disk", true, look_at_disk},
+    {"curl", false, look_at_curl},      {"film", false, look_at_film},
+    {"hdf5", false, look_at_hdf5},      {"cuda", false, look_at_cuda},
 };
 
 static vk_status print_json(const check *checks, int n, vk_err *err)

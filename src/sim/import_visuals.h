@@ -27,7 +27,8 @@ VK_NODISCARD vk_status vk_import_visuals_model(vk_import_visuals *v, const vk_xm
                                                const vk_xml_node *body, const char *name,
                                                vk_err *err);
 
-/* A problem: its arena (geoms and lights of <worldbody>, sky), then bodies that are put in. */
+/* A problem: its arena (geoms and lights of <worldbody>, sky), then the bodies that are put in,
+ * before anything else. */
 VK_NODISCARD vk_status vk_import_visuals_arena(vk_import_visuals *v, const vk_xml *xml,
                                                const vk_xml_node *world, const char *name,
                                                vk_err *err);

@@ -1,7 +1,7 @@
 # What doctor finds, what it advises, and its exit code.
 . "${0%/*}/lib.sh"
 
-all='mujoco cpu threads memory pack catalog disk curl film hdf5 cuda'
+all='mujoco cpu threads memory pack visuals catalog disk curl film hdf5 cuda'
 "$VLAKIT" doctor --json >"$T/out" 2>"$T/err"
 code=$?
 json "[c['name'] for c in d['checks']] == '$all'.split()"
@@ -17,6 +17,13 @@ says 'what eval needs is missing: pack'
 expect 1 doctor --pack missing.pack
 prints 'FAIL  pack'
 prints 'fix: sh tools/get-assets.sh'
+
+XDG_CACHE_HOME=$T/none expect 1 doctor --pack missing.pack
+prints 'note  visuals  no original ones'
+mkdir -p bad/vlakit && echo damaged >bad/vlakit/libero.visuals
+XDG_CACHE_HOME=$T/bad expect 1 doctor --pack missing.pack
+prints 'note  visuals  '
+prints libero.visuals
 
 head -c 3000 /dev/urandom >damaged.pack
 expect 1 doctor --pack damaged.pack

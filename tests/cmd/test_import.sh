@@ -3,12 +3,19 @@
 . "${0%/*}/lib.sh"
 
 python3 - <<'PY'
-import json, os, struct, zipfile
+import json, os, struct, zipfile, zlib
 def put(path, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     open(path, "w").write(text)
 sites = "".join(f"<site name='{n}' pos='.1 .1 .1'/>" for n in ("horizontal_radius_site", "bottom_site", "top_site"))
-put("site/assets/room.xml", "<mujoco><worldbody><body name='table'/></worldbody></mujoco>")
+put("site/assets/room.xml", "<mujoco><asset><texture name='wood' type='2d' file='no_such.png'/>"
+    "<material name='wood' texture='wood'/></asset><worldbody><geom type='box' size='1 1 1' group='1' material='wood'"
+    " contype='0' conaffinity='0'/><body name='table'/></worldbody></mujoco>")
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+os.makedirs("site/pictures")
+open("site/pictures/wood.png", "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0))
+    + chunk(b"IDAT", zlib.compress(b"\0ab\0cd")) + chunk(b"IEND", b""))
 put("site/assets/cup.xml", "<mujoco><worldbody><body><body name='object'>"
     "<geom group='0' size='.1'/></body>" + sites + "</body></worldbody></mujoco>")
 put("site/bot/arm.xml", "<mujoco><worldbody><body name='base'/></worldbody></mujoco>")
@@ -29,12 +36,13 @@ with zipfile.ZipFile("part.whl", "w", zipfile.ZIP_DEFLATED) as z:
         for name in names:
             z.write(os.path.join(folder, name))
 json.dump({
-    "distributions": [{"begins": ["assets/"], "name": "assets 1"}, {"begins": ["bot/"], "name": "robot 2"}],
+    "distributions": [{"begins": ["assets/"], "name": "assets 1"}, {"begins": ["bot/"], "name": "robot 2"},
+                      {"begins": ["pictures/"], "name": "pictures 3"}],
     "suites": [{"name": "mine", "bddl": "bddl", "init": "init", "tasks": ["lift_it"]}],
     "problems": [{"name": "room", "xml": "assets/room.xml", "robot": "arm", "robot_pos": [0, 0, 0],
                   "arena_name": "table", "arena_category": "table", "zone_body": "table", "workspace_offset": [0, 0, 0],
                   "fixture_z_offset": 0, "object_z_offset": 0, "zone_offset": [0, 0, 0], "zone_half_height": 0.1,
-                  "shrink": False, "change": [], "cameras": []}],
+                  "shrink": False, "change": [], "cameras": [], "textures": {"wood": "pictures/wood.png"}}],
     "robots": [{"name": "arm", "xml": "bot/arm.xml", "prefix": "robot0_", "attach": []}],
     "classes": [{"name": "cup", "kind": "object", "xml": "assets/cup.xml", "rotation": [["x", 0, 1]]}],
 }, open("facts.json", "w"))
@@ -42,10 +50,27 @@ PY
 
 expect 0 import libero --facts facts.json --from site --out a.pack
 prints 'a.pack: 1 tasks, 0 collision meshes'
+prints 'cache/vlakit/libero.visuals: 1 meshes of 192 triangles, 1 textures'
 expect 0 import libero --facts facts.json --from part.whl --physics-only --out b.pack --json
 json "set(d) >= {'bytes', 'hash', 'meshes', 'missing', 'pack', 'tasks', 'textures', 'triangles', 'visuals'}"
 json "d['pack'] == 'b.pack' and d['tasks'] == 1 and d['missing'] == [] and len(d['hash']) == 64"
 check 'a folder and a wheel give the same bytes' cmp a.pack b.pack
+json "d['visuals'] is None and d['meshes'] == 0"
+cp cache/vlakit/libero.visuals a.visuals
+expect 0 import libero --facts facts.json --from part.whl --out b.pack --out-visuals b.visuals --json
+json "d['visuals'] == 'b.visuals' and d['meshes'] == 1 and d['triangles'] == 192 and d['textures'] == 1"
+check 'a folder and a wheel give the same visuals' cmp a.visuals b.visuals
+cp -r site nopic && rm nopic/pictures/wood.png
+expect 0 import libero --facts facts.json --from nopic --out b.pack --out-visuals c.visuals --json
+json "d['visuals'] is None and d['missing'] == ['pictures 3'] and d['pack'] == 'b.pack'"
+expect 0 import libero --facts facts.json --from nopic --out b.pack --out-visuals c.visuals
+prints 'no visuals: the paths given to --from lack meshes or textures of pictures 3'
+check 'the pack is the same without' cmp a.pack b.pack
+check 'no visuals are written' test ! -e c.visuals
+: >nopic/pictures/wood.png
+expect 1 import libero --facts facts.json --from nopic --out b.pack
+says 'pictures/wood.png'
+expect 0 import libero --facts facts.json --from nopic --out b.pack --physics-only
 expect 0 tasks --pack a.pack --task mine/0
 prints 'lift it'
 expect 0 import libero --facts facts.json --from site

