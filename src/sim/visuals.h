@@ -117,7 +117,7 @@ typedef struct vk_visuals_look {
   uint32_t name; /* that of the problem in the scene pack */
   uint32_t geom, n_geom;
   uint32_t light, n_light;
-  uint32_t sky; /* cube texture, looked up by the direction in the world (z up), or NONE: black */
+  uint32_t sky; /* cube texture, looked up by the direction in the world, or NONE: black */
   float headlight_ambient[3], headlight_diffuse[3],
       headlight_specular[3]; /* along the camera's view */
   float znear_m, zfar_m;

@@ -122,7 +122,7 @@ static void imports_a_world(void **state)
   vk_assert_same_bits(m->specular, 0.25f);
   vk_assert_same_bits(m->rgba[0], 1.0f);
   assert_int_equal(m->texture, out.material[g[2].material].texture); /* the same bytes */
-  assert_int_equal(out.n_texture, 2);                                /* and the sky */
+  assert_int_equal(out.n_texture, 3); /* for arenas, for classes, and the sky */
   assert_int_equal(out.texture[look->sky].kind, VK_TEXTURE_CUBE);
   m = out.material + g[3].material;
   vk_assert_same_bits(m->rgba[3], 1.0f);
