@@ -188,10 +188,13 @@ vk_status vk_renderer_new(vk_renderer **out, const vk_render_config *config, vk_
     c->depth = take(n, sizeof *c->depth, false);
     c->id = take(n, sizeof *c->id, false);
     c->colour = take(n, sizeof *c->colour, false);
+    c->far = take(n / VK_BLOCK, sizeof *c->far, false);
+    c->mirror_far = take(n / VK_BLOCK, sizeof *c->far, false);
     c->mirror_depth = take(n, sizeof *c->depth, false);
     c->mirror_id = take(n, sizeof *c->id, false);
     c->mirror_colour = take(n, sizeof *c->colour, false);
-    ok = c->depth && c->id && c->colour && c->mirror_depth && c->mirror_id && c->mirror_colour;
+    ok = c->depth && c->id && c->colour && c->far && c->mirror_depth && c->mirror_id &&
+         c->mirror_colour && c->mirror_far;
   }
   if (!ok) {
     vk_renderer_free(r);
@@ -212,6 +215,8 @@ void vk_renderer_free(vk_renderer *renderer)
     free(c->depth);
     free(c->id);
     free(c->colour);
+    free(c->far);
+    free(c->mirror_far);
     free(c->mirror_depth);
     free(c->mirror_id);
     free(c->mirror_colour);
@@ -357,6 +362,7 @@ static bool plan_item(const vk_draw *d, const lens *l, float error_px, const vk_
     return false;
   double near_m = fmax(vk_v3_norm(c) - radius, 0);
   to->distance = (float)(vk_v3_norm(c) - radius);
+  to->depth = (float)c[2];
   const vk_visuals_level *level = choose_level(v, m, (double)error_px * near_m / l->focal_px);
   to->n_vertex = level->n_vertex;
   to->n_triangle = level->n_triangle;
@@ -377,17 +383,22 @@ static bool is_opaque(const vk_draw_item *item)
   return !(item->material->rgba[3] < VK_OPAQUE);
 }
 
-/* Opaque items in their order, then the others from near to far. */
+/* Whether a is drawn before b: opaque items from near to far by their centres, as what is hidden
+ * costs less when it comes later; then the others by their nearest points, as MuJoCo sorts them. */
+static bool is_before(const vk_draw_item *a, const vk_draw_item *b)
+{
+  if (is_opaque(a) != is_opaque(b))
+    return is_opaque(a);
+  return is_opaque(a) ? a->depth < b->depth : a->distance < b->distance;
+}
+
 static void order_items(vk_draw *d, vk_draw_item *item)
 {
   for (int i = 1; i < d->n_item; i++) {
     vk_draw_item moved = item[i];
     int k = i;
-    for (; k > 0 && !is_opaque(&item[k - 1]); k--) {
-      if (!is_opaque(&moved) && !(moved.distance < item[k - 1].distance))
-        break;
+    for (; k > 0 && is_before(&moved, &item[k - 1]); k--)
       item[k] = item[k - 1];
-    }
     item[k] = moved;
   }
   d->n_opaque = 0;

@@ -18,13 +18,13 @@ static inline vi mix(vi a, vi b, float alpha)
   return to_int(to_float(a) * (1 - alpha) + to_float(b) * alpha + 0.5f);
 }
 
-static inline bool blend_block(void *arg, size_t block, vi inside, vf z, int bx, int by)
+static inline vi blend_block(void *arg, size_t block, vi inside, vf z, int bx, int by)
 {
   const veil *v = arg;
   const vk_draw *d = v->d;
   vi seen = inside & (z >= load(d->canvas->depth + block * VK_LANES));
   if (!bits_of(seen))
-    return false;
+    return seen;
   vf x, y;
   centres_of(v->g, bx, by, &x, &y);
   uint32_t *to = d->canvas->colour + block * VK_LANES;
@@ -33,7 +33,7 @@ static inline bool blend_block(void *arg, size_t block, vi inside, vf z, int bx,
   for (int k = 0; k < 24; k += 8)
     out |= mix(old >> k & 0xff, new >> k & 0xff, v->alpha) << k;
   store_i(to, select_i(seen, out, old));
-  return true;
+  return seen;
 }
 
 static void blend_item(vk_draw *d, const vk_grid *g, const vk_draw_item *item)
@@ -42,7 +42,7 @@ static void blend_item(vk_draw *d, const vk_grid *g, const vk_draw_item *item)
   v.alpha = v.alpha > 0 ? (v.alpha < 1 ? v.alpha : 1) : 0;
   for (int i = item->hit; i < item->hit + item->n_hit; i++) {
     v.record = splat_i((int32_t)d->canvas->record_of[i]);
-    cover_hit(d, g, item, &d->canvas->hit[i], blend_block, &v);
+    cover_hit(d, g, item, &d->canvas->hit[i], blend_block, blend_block, &v);
   }
 }
 
@@ -111,6 +111,7 @@ static void clear(vk_draw *d, const vk_grid *g)
     size_t n, at = row_of(d, g, by, &n);
     memset(c->depth + at, 0, n * sizeof *c->depth);
     memset(c->id + at, 0, n * sizeof *c->id);
+    memset(c->far + at / VK_LANES, 0, n / VK_LANES * sizeof *c->far);
   }
 }
 
@@ -177,6 +178,7 @@ static void reflect(vk_draw *d, vk_draw *mirror)
   reflected.depth = c->mirror_depth;
   reflected.id = c->mirror_id;
   reflected.colour = c->mirror_colour;
+  reflected.far = c->mirror_far;
   reflected.item = c->mirror_item;
   mirror->canvas = &reflected;
   draw_opaque(mirror, &g);

@@ -159,23 +159,30 @@ static inline bool pick(const vk_grid *g, const octet *o, int i, vk_setup *s)
 }
 
 typedef struct nearest {
-  float *depth;
+  float *depth, *far;
   uint32_t *id;
   int32_t hit;
 } nearest;
 
-static inline bool keep_nearest(void *arg, size_t block, vi inside, vf z, int bx, int by)
+static inline vi keep_nearest(void *arg, size_t block, vi inside, vf z, int bx, int by)
 {
   const nearest *n = arg;
   float *depth = n->depth + block * VK_LANES;
   uint32_t *id = n->id + block * VK_LANES;
   vf old = load(depth);
   vi wins = inside & (z >= old);
-  if (!bits_of(wins))
-    return false;
   store(depth, select_f(wins, z, old));
   store_i(id, select_i(wins, splat_i(n->hit), load_i(id)));
-  return true;
+  return wins;
+}
+
+/* The same, and finds out how far the farthest sample of the block is now. */
+static inline vi keep_nearest_far(void *arg, size_t block, vi inside, vf z, int bx, int by)
+{
+  const nearest *n = arg;
+  vi wins = keep_nearest(arg, block, inside, z, bx, by);
+  n->far[block] = least_of(load(n->depth + block * VK_LANES));
+  return wins;
 }
 
 static inline void fill_hit(vk_hit *h, const octet *o, int lane, const vk_draw_item *item,
@@ -195,7 +202,7 @@ static inline void fill_hit(vk_hit *h, const octet *o, int lane, const vk_draw_i
 void VK_KERNEL(vk_cover_item)(vk_draw *d, const vk_grid *g, vk_draw_item *item, bool is_opaque)
 {
   vk_canvas *c = d->canvas;
-  nearest n = {.depth = c->depth, .id = c->id};
+  nearest n = {.depth = c->depth, .far = c->far, .id = c->id};
   transform(d, item);
   item->hit = d->n_hit;
   for (size_t i = 0; i < item->n_triangle; i += VK_LANES) {
@@ -208,10 +215,11 @@ void VK_KERNEL(vk_cover_item)(vk_draw *d, const vk_grid *g, vk_draw_item *item, 
       n.hit = d->n_hit;
       if (o.clip >> lane & 1 || !is_opaque) {
         fill_hit(hit, &o, lane, item, i + (size_t)lane);
-        is_seen = !is_opaque || cover_hit(d, g, item, hit, keep_nearest, &n);
+        is_seen = !is_opaque || cover_hit(d, g, item, hit, keep_nearest, keep_nearest_far, &n);
       } else {
         vk_setup s;
-        is_seen = pick(g, &o, lane, &s) && cover_setup(g, &s, keep_nearest, &n);
+        is_seen =
+            pick(g, &o, lane, &s) && cover_setup(g, &s, c->far, keep_nearest, keep_nearest_far, &n);
         if (is_seen)
           fill_hit(hit, &o, lane, item, i + (size_t)lane);
       }

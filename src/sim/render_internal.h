@@ -51,6 +51,7 @@ typedef struct vk_draw_item {
   float above[4];     /* in a mirror: of it, how far it is above the mirror's plane */
   float R_world[9], p_world[3];
   float distance; /* of its sphere from the camera: order of transparent items */
+  float depth;    /* of its sphere's centre: order of opaque items */
   int source;     /* its number in the view */
   int hit, n_hit; /* of its triangles, after covering */
 } vk_draw_item;
@@ -100,7 +101,9 @@ typedef struct vk_canvas {
   float *depth;             /* 1 / depth of the nearest, 0: sky; of each sample, in blocks */
   uint32_t *id;             /* hit of each sample */
   uint32_t *colour;         /* red in the lowest byte, of each sample */
+  float *far;               /* 1 / depth of the farthest sample of each block, or less */
   float *mirror_depth;      /* the same for what is reflected */
+  float *mirror_far;
   uint32_t *mirror_id, *mirror_colour;
   vk_draw_item *mirror_item;
   vk_pose *pose;

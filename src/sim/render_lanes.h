@@ -97,6 +97,14 @@ static inline vf max_f(vf a, vf b)
 #endif
 }
 
+static inline float least_of(vf x)
+{
+  x = min_f(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));
+  x = min_f(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));
+  x = min_f(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6));
+  return x[0];
+}
+
 static inline vi min_i(vi a, vi b)
 {
   return select_i(a < b, a, b);

@@ -118,9 +118,10 @@ static inline vk_edges edges_of(const int32_t x[3], const int32_t y[3])
 
 /* ---- its blocks ----------------------------------------------------------------------------- */
 
-/* A visitor gets a block, its column and row, the lanes that are covered (some) and 1 / depth
- * there. It says whether it used any. */
-typedef bool vk_visit_fn(void *arg, size_t block, vi inside, vf z, int bx, int by);
+/* A visitor gets a block, its column and row, the lanes that are covered (perhaps none) and
+ * 1 / depth there. It returns the lanes that it used. No branch asks whether there are any: it
+ * would be mispredicted more often than what it saves. */
+typedef vi vk_visit_fn(void *arg, size_t block, vi inside, vf z, int bx, int by);
 
 /* 1 / depth: at the picture's corner, its change by a block, what lanes add, its range. */
 typedef struct vk_depths {
@@ -140,110 +141,149 @@ static inline vk_depths depths_of(const vk_grid *g, const vk_setup *s)
 }
 
 /* Shows a block to the visitor. */
-VK_INLINE bool visit_block(const vk_grid *g, const vk_depths *d, int bx, int by, vi inside,
-                           vk_visit_fn visit, void *arg)
+VK_INLINE vi visit_block(const vk_grid *g, const vk_depths *d, int bx, int by, vi inside,
+                         vk_visit_fn visit, void *arg)
 {
   vf z = d->lane + (d->corner + ((float)bx * d->dx + (float)by * d->dy));
   z = min_f(max_f(z, d->lo), d->hi);
   return visit(arg, (size_t)by * (size_t)g->n_block_x + (size_t)bx, inside, z, bx, by);
 }
 
-/* Sides of at most VK_SMALL: 32 bits are enough. */
-VK_INLINE bool cover_small(const vk_grid *g, const vk_edges *e, const vk_depths *d,
-                           const int box[4], vk_visit_fn visit, void *arg)
+/* Of few blocks all are visited. Sides are at most VK_SMALL: 32 bits are enough. */
+VK_INLINE bool cover_few(const vk_grid *g, const vk_edges *e, const vk_depths *d, const int box[4],
+                         vk_visit_fn visit, void *arg)
 {
-  vi at[3], row[3];
+  vi at[3], row[3], any = splat_i(0);
   int corner_x = box[0] * g->block_w * 256, corner_y = box[2] * g->block_h * 256;
   for (int k = 0; k < 3; k++)
     row[k] = (load_i(g->lane_x) + (corner_x - e->x[k])) * e->a[k] +
              (load_i(g->lane_y) + (corner_y - e->y[k])) * e->b[k] + e->bias[k];
-  bool any = false;
   for (int by = box[2]; by <= box[3]; by++) {
     for (int k = 0; k < 3; k++)
       at[k] = row[k];
     for (int bx = box[0]; bx <= box[1]; bx++) {
-      vi outside = at[0] | at[1] | at[2];
-      if (bits_of(outside) != 0xff)
-        any |= visit_block(g, d, bx, by, outside >= 0, visit, arg);
+      any |= visit_block(g, d, bx, by, (at[0] | at[1] | at[2]) >= 0, visit, arg);
       for (int k = 0; k < 3; k++)
         at[k] += e->a[k] * (g->block_w * 256);
     }
     for (int k = 0; k < 3; k++)
       row[k] += e->b[k] * (g->block_h * 256);
   }
-  return any;
+  return bits_of(any) != 0;
 }
 
-typedef struct vk_wide_edge {
-  vl lane[2];          /* what lanes add to e at the block's corner */
-  int64_t lo, hi;      /* the least and most of it */
-  int64_t row, dx, dy; /* e at the corner, and from a block to the next */
-} vk_wide_edge;
-
-static inline vk_wide_edge wide_edge(const vk_grid *g, const vk_edges *e, int k, const int box[4])
+/* First and last block of eight rows of blocks from `row` on that a triangle can reach. In float:
+ * a little too much, never too little. */
+static inline void spans_of(const vk_grid *g, const vk_edges *e, const int box[4], int row,
+                            int32_t first[VK_LANES], int32_t last[VK_LANES])
 {
-  vk_wide_edge w;
-  int64_t a = e->a[k], b = e->b[k], lane[VK_LANES];
-  w.lo = INT64_MAX;
-  w.hi = INT64_MIN;
-  for (int i = 0; i < VK_LANES; i++) {
-    lane[i] = a * g->lane_x[i] + b * g->lane_y[i];
-    w.lo = lane[i] < w.lo ? lane[i] : w.lo;
-    w.hi = lane[i] > w.hi ? lane[i] : w.hi;
+  const vi rows = (vi){0, 1, 2, 3, 4, 5, 6, 7} + row;
+  vf bottom = to_float(rows * (g->block_h * 256) + g->first);
+  vf top = bottom + (float)((g->block_h - 1) * 256 + g->last - g->first);
+  vf lo = splat(1e9f), hi = splat(-1e9f);
+  for (int k = 0; k < 3; k++) {
+    float x = (float)e->x[k], y = (float)e->y[k], dx = (float)e->b[k], dy = (float)-e->a[k];
+    float y0 = dy < 0 ? y + dy : y, y1 = dy < 0 ? y : y + dy, slope = dy != 0 ? dx / dy : 0;
+    vi meets = (bottom <= splat(y1)) & (top >= splat(y0));
+    vf a = x + (clamp_f(bottom, y0, y1) - y) * slope, b = x + (clamp_f(top, y0, y1) - y) * slope;
+    lo = select_f(meets, min_f(lo, min_f(a, b)), lo);
+    hi = select_f(meets, max_f(hi, max_f(a, b)), hi);
   }
-  memcpy(w.lane, lane, sizeof lane);
-  w.dx = a * (g->block_w * 256);
-  w.dy = b * (g->block_h * 256);
-  w.row = a * ((int64_t)box[0] * g->block_w * 256 - e->x[k]) +
-          b * ((int64_t)box[2] * g->block_h * 256 - e->y[k]) + e->bias[k];
+  const float margin = 16, size = (float)(g->block_w * 256);
+  vf from = (lo - (margin + (float)((g->block_w - 1) * 256 + g->last))) / size;
+  vf to = (hi + (margin - (float)g->first)) / size;
+  store_i(first, max_i(0 - floor_i(0 - from), splat_i(box[0])));
+  store_i(last, min_i(floor_i(to), splat_i(box[1])));
+}
+
+/* Edges over a block when 32 bits are not enough. */
+typedef struct vk_wide_edges {
+  vl lane[3][2]; /* what lanes add to e at the block's corner */
+} vk_wide_edges;
+
+static inline vk_wide_edges wide_edges(const vk_grid *g, const vk_edges *e)
+{
+  vk_wide_edges w;
+  for (int k = 0; k < 3; k++) {
+    int64_t lane[VK_LANES];
+    for (int i = 0; i < VK_LANES; i++)
+      lane[i] = (int64_t)e->a[k] * g->lane_x[i] + (int64_t)e->b[k] * g->lane_y[i];
+    memcpy(w.lane[k], lane, sizeof lane);
+  }
   return w;
 }
 
-/* Of any size: 64 bits, where a block is not all in or all out. */
-VK_INLINE bool cover_large(const vk_grid *g, const vk_edges *e, const vk_depths *d,
-                           const int box[4], vk_visit_fn visit, void *arg)
+static inline vi wide_inside(const vk_grid *g, const vk_edges *e, const vk_wide_edges *w, int bx,
+                             int by)
 {
-  vk_wide_edge w[3];
-  for (int k = 0; k < 3; k++)
-    w[k] = wide_edge(g, e, k, box);
-  bool any = false;
-  for (int by = box[2]; by <= box[3]; by++) {
-    int64_t at[3] = {w[0].row, w[1].row, w[2].row};
-    for (int bx = box[0]; bx <= box[1]; bx++) {
-      if (((at[0] + w[0].hi) | (at[1] + w[1].hi) | (at[2] + w[2].hi)) >= 0) {
-        vi inside = splat_i(-1);
-        if (((at[0] + w[0].lo) | (at[1] + w[1].lo) | (at[2] + w[2].lo)) < 0) {
-          vl lo = (w[0].lane[0] + at[0]) | (w[1].lane[0] + at[1]) | (w[2].lane[0] + at[2]);
-          vl hi = (w[0].lane[1] + at[0]) | (w[1].lane[1] + at[1]) | (w[2].lane[1] + at[2]);
-          inside = __builtin_shufflevector((vi)lo, (vi)hi, 1, 3, 5, 7, 9, 11, 13, 15) >= 0;
-        }
-        if (bits_of(inside))
-          any |= visit_block(g, d, bx, by, inside, visit, arg);
-      }
-      for (int k = 0; k < 3; k++)
-        at[k] += w[k].dx;
-    }
-    for (int k = 0; k < 3; k++)
-      w[k].row += w[k].dy;
+  vl lo = {0}, hi = {0};
+  for (int k = 0; k < 3; k++) {
+    int64_t at = (int64_t)e->a[k] * (bx * g->block_w * 256 - e->x[k]) +
+                 (int64_t)e->b[k] * (by * g->block_h * 256 - e->y[k]) + e->bias[k];
+    lo |= w->lane[k][0] + at;
+    hi |= w->lane[k][1] + at;
   }
-  return any;
+  return __builtin_shufflevector((vi)lo, (vi)hi, 1, 3, 5, 7, 9, 11, 13, 15) >= 0;
 }
 
-/* Visits the blocks of a triangle. */
-VK_INLINE bool cover_setup(const vk_grid *g, const vk_setup *s, vk_visit_fn visit, void *arg)
+/* Of many blocks those are visited that the triangle can reach and where it is not farther than all
+ * that is there. far: 1 / depth of the farthest sample of each block, or less. */
+VK_INLINE bool cover_many(const vk_grid *g, const vk_edges *e, const vk_depths *d,
+                          const vk_setup *s, const int box[4], const float *far, vk_visit_fn visit,
+                          void *arg)
+{
+  bool is_wide = max3(s->x) - min3(s->x) > VK_SMALL || max3(s->y) - min3(s->y) > VK_SMALL;
+  int32_t first[VK_LANES], last[VK_LANES];
+  vk_wide_edges w;
+  vi lane[3], any = splat_i(0);
+  if (is_wide)
+    w = wide_edges(g, e);
+  else
+    for (int k = 0; k < 3; k++)
+      lane[k] = load_i(g->lane_x) * e->a[k] + load_i(g->lane_y) * e->b[k] + e->bias[k];
+  for (int by = box[2]; by <= box[3]; by++) {
+    int r = (by - box[2]) % VK_LANES;
+    if (r == 0)
+      spans_of(g, e, box, by, first, last);
+    for (int bx = first[r]; bx <= last[r]; bx++) {
+      vi inside;
+      if (s->hi < far[by * g->n_block_x + bx])
+        continue;
+      if (is_wide) {
+        inside = wide_inside(g, e, &w, bx, by);
+      } else {
+        vi outside = splat_i(0);
+        for (int k = 0; k < 3; k++)
+          outside |= lane[k] + (e->a[k] * (bx * g->block_w * 256 - e->x[k]) +
+                                e->b[k] * (by * g->block_h * 256 - e->y[k]));
+        inside = outside >= 0;
+      }
+      any |= visit_block(g, d, bx, by, inside, visit, arg);
+    }
+  }
+  return bits_of(any) != 0;
+}
+
+/* Boxes of more blocks have so many empty ones that it is worth to look for those. */
+enum { VK_FEW_BLOCKS = 8 };
+
+/* Visits the blocks of a triangle. visit_many: the visitor where there are many. */
+VK_INLINE bool cover_setup(const vk_grid *g, const vk_setup *s, const float *far, vk_visit_fn visit,
+                           vk_visit_fn visit_many, void *arg)
 {
   const int box[4] = {s->px0 >> g->shift_x, s->px1 >> g->shift_x, s->py0 >> g->shift_y,
                       s->py1 >> g->shift_y};
   vk_depths d = depths_of(g, s);
   vk_edges e = edges_of(s->x, s->y);
-  if (max3(s->x) - min3(s->x) <= VK_SMALL && max3(s->y) - min3(s->y) <= VK_SMALL)
-    return cover_small(g, &e, &d, box, visit, arg);
-  return cover_large(g, &e, &d, box, visit, arg);
+  if ((box[1] - box[0] + 1) * (box[3] - box[2] + 1) <= VK_FEW_BLOCKS &&
+      max3(s->x) - min3(s->x) <= VK_SMALL && max3(s->y) - min3(s->y) <= VK_SMALL)
+    return cover_few(g, &e, &d, box, visit, arg);
+  return cover_many(g, &e, &d, s, box, far, visit_many, arg);
 }
 
 /* Visits the blocks of an item's hit, clipped or not. */
 VK_INLINE bool cover_hit(const vk_draw *d, const vk_grid *g, const vk_draw_item *item,
-                         const vk_hit *hit, vk_visit_fn visit, void *arg)
+                         const vk_hit *hit, vk_visit_fn visit, vk_visit_fn visit_many, void *arg)
 {
   vk_screen_vertex c[VK_CLIP_MAX];
   vk_setup s;
@@ -258,7 +298,7 @@ VK_INLINE bool cover_hit(const vk_draw *d, const vk_grid *g, const vk_draw_item 
     const int32_t x[3] = {c[0].x, c[i - 1].x, c[i].x}, y[3] = {c[0].y, c[i - 1].y, c[i].y};
     const float iw[3] = {c[0].iw, c[i - 1].iw, c[i].iw};
     if (set_up_one(g, x, y, iw, &s))
-      any |= cover_setup(g, &s, visit, arg);
+      any |= cover_setup(g, &s, d->canvas->far, visit, visit_many, arg);
   }
   return any;
 }
