@@ -9,7 +9,7 @@
 #include "sim/visuals_check.h"
 
 const vk_section_kind vk_visuals_kind = {
-    .noun = "visuals",
+    .noun = "visuals file",
     .magic = VK_VISUALS_MAGIC,
     .mark = "VLAVIS",
     .remake = "`vlakit import libero`",
