@@ -141,8 +141,8 @@ static void imports_a_world(void **state)
   vk_assert_same_bits(l->specular[0], 0.3f);
   vk_assert_same_bits(l->cutoff_deg, 45.0f);
   assert_int_equal(l[1].is_directional, 1);
-  vk_assert_close(look->zfar_m, 50 * 26, 0, 1e-6); /* a ball of 13 about the walls */
-  vk_assert_close(look->znear_m, 0.026, 0, 1e-6);
+  vk_assert_close(look->zfar_m, 50 * 29, 0, 1e-6); /* balls of 13 about two walls, 3 apart in z */
+  vk_assert_close(look->znear_m, 0.029, 0, 1e-6);
   vk_visuals_close(&out);
 }
 
