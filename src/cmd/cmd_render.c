@@ -1,4 +1,5 @@
 /* cmd_render.c - vlakit render --task T --out FILE.png: pictures of tasks. */
+#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -87,14 +88,19 @@ static vk_status parse_rows(job *j, vk_err *err)
   j->n_picture = 1;
   if (!a->rows)
     return VK_OK;
-  int first, last, end = 0;
-  if (sscanf(a->rows, "%d-%d%n", &first, &last, &end) != 2 || a->rows[end] != '\0' || first < 0 ||
-      last < first || last - first >= ROWS_MAX)
+  long first, last;
+  char *end = NULL;
+  errno = 0;
+  first = strtol(a->rows, &end, 10);
+  bool is_range = end > a->rows && *end == '-' && end[1] >= '0' && end[1] <= '9';
+  last = is_range ? strtol(end + 1, &end, 10) : 0;
+  if (!is_range || *end != '\0' || errno != 0 || first < 0 || last < first || last > INT_MAX ||
+      last - first >= ROWS_MAX)
     return vk_fail(err, VK_E_USAGE,
                    "--rows %s: expected two rows of the task such as 0-49, at most %d of them",
                    a->rows, ROWS_MAX);
-  j->first_row = first;
-  j->n_picture = last - first + 1;
+  j->first_row = (int)first;
+  j->n_picture = (int)(last - first) + 1;
   return VK_OK;
 }
 

@@ -43,10 +43,11 @@ static vk_status start_sampled(vk_env *env, const vk_start *start, double *state
 static vk_status start_row(vk_env *env, const vk_start *start, double *state, vk_err *err)
 {
   const vk_scene *scene = vk_env_scene(env);
+  /* first, because a row that is not there may be the two thousand millionth */
+  VK_TRY(vk_pack_init_row(scene->pack, scene->task, (uint32_t)start->row, state, err));
   vk_env_seed(env, start->seed);
   VK_TRY(vk_env_skip_resets(env, start->row / start->protocol->n_parallel, err));
   VK_TRY(vk_env_reset(env, err));
-  VK_TRY(vk_pack_init_row(scene->pack, scene->task, (uint32_t)start->row, state, err));
   return vk_env_set_state(env, state, scene->n_state, err);
 }
 

@@ -60,6 +60,9 @@ expect 2 render --pack "$PACK" --task libero_goal/0 --camera agentveiw --out x.p
 says 'did you mean agentview'
 expect 2 render --pack "$PACK" --task libero_goal/0 --rows 9-3 --out x.png
 says '--rows 9-3'
+expect 2 render --pack "$PACK" --task libero_goal/0 --rows 99999999999-99999999999 --out x.png
+expect 1 render --pack "$PACK" --task libero_goal/0 --row 2000000000 --out x.png
+says 'row 2000000000'
 expect 2 render --pack "$PACK" --task libero_goal/0 --rows 1-2 --row 4 --out x.png
 expect 2 render --pack "$PACK" --task libero_goal/0 --samples 2 --out x.png
 expect 2 render --pack "$PACK" --task libero_goal/0 --size 5000 --out x.png
