@@ -52,24 +52,24 @@ static vk_status read_facts(cJSON **facts, const char *path, vk_err *err)
   return vk_json_read(facts, path, err);
 }
 
-static vk_status make_cache_dir(char dir[VK_FS_PATH_MAX], vk_err *err)
-{
-  VK_TRY(vk_fs_cache_dir(dir, err));
-  return vk_fs_make_dirs(dir, err);
-}
-
-static vk_status default_out(char out[VK_FS_PATH_MAX], vk_err *err)
+/* Where files are to be written, which is tried now: reading takes long. given: by an option, or
+ * NULL: in the user's cache. */
+static vk_status find_out(char path[VK_FS_PATH_MAX], const char *given, bool is_visuals,
+                          vk_err *err)
 {
   char dir[VK_FS_PATH_MAX];
-  VK_TRY(make_cache_dir(dir, err));
-  return vk_fs_join(out, VK_FS_PATH_MAX, dir, "libero.pack", err);
-}
-
-static vk_status default_out_visuals(char out[VK_FS_PATH_MAX], vk_err *err)
-{
-  char dir[VK_FS_PATH_MAX];
-  VK_TRY(make_cache_dir(dir, err));
-  return vk_visuals_cache_path(out, err);
+  vk_fs_writer w;
+  if (given) {
+    VK_TRY(vk_fs_join(path, VK_FS_PATH_MAX, "", given, err));
+  } else {
+    VK_TRY(vk_fs_cache_dir(dir, err));
+    VK_TRY(vk_fs_make_dirs(dir, err));
+    VK_TRY(is_visuals ? vk_visuals_cache_path(path, err)
+                      : vk_fs_join(path, VK_FS_PATH_MAX, dir, "libero.pack", err));
+  }
+  VK_TRY(vk_fs_writer_open(&w, path, err));
+  vk_fs_writer_abort(&w);
+  return VK_OK;
 }
 
 static vk_status fail_missing(const cJSON *missing, vk_err *err)
@@ -97,44 +97,54 @@ static vk_status add_source(vk_source *source, const char *word, vk_log *log, vk
   return vk_source_add(source, path, err);
 }
 
-/* Writes the visuals, unless files for them are missing. */
-static vk_status write_visuals(const vk_import_visuals *v, const import_args *args,
-                               import_result *r, vk_err *err)
+static vk_status write_visuals(const vk_visuals_builder *b, const char *path, const void *bytes,
+                               size_t n, import_result *r, vk_err *err)
 {
-  const vk_visuals_builder *b = vk_import_visuals_builder(v);
-  char path[VK_FS_PATH_MAX];
-  void *bytes;
-  size_t n;
-  if (cJSON_GetArraySize(r->missing) > 0)
-    return VK_OK;
-  if (args->out_visuals)
-    VK_TRY(vk_fs_join(path, sizeof path, "", args->out_visuals, err));
-  else
-    VK_TRY(default_out_visuals(path, err));
-  VK_TRY(vk_visuals_build(b, &bytes, &n, err));
-  vk_status st = vk_fs_write(path, bytes, n, err);
-  if (st == VK_OK) {
-    vk_sha256_hex((const char *)bytes + VK_SECTION_HEAD, n - VK_SECTION_HEAD, r->hash_visuals);
-    snprintf(r->out_visuals, sizeof r->out_visuals, "%s", path);
-    r->n_byte_visuals = n;
-    r->n_mesh_visuals = b->n_mesh;
-    r->n_texture = b->n_texture;
-    for (size_t i = 0; i < b->n_mesh; i++)
-      r->n_triangle += b->level[b->mesh[i].level].n_triangle;
-    for (size_t i = 0; i < b->n_level; i++)
-      r->n_triangle_all += b->level[i].n_triangle;
-  }
+  VK_TRY(vk_fs_write(path, bytes, n, err));
+  vk_sha256_hex((const char *)bytes + VK_SECTION_HEAD, n - VK_SECTION_HEAD, r->hash_visuals);
+  snprintf(r->out_visuals, sizeof r->out_visuals, "%s", path);
+  r->n_byte_visuals = n;
+  r->n_mesh_visuals = b->n_mesh;
+  r->n_texture = b->n_texture;
+  for (size_t i = 0; i < b->n_mesh; i++)
+    r->n_triangle += b->level[b->mesh[i].level].n_triangle;
+  for (size_t i = 0; i < b->n_level; i++)
+    r->n_triangle_all += b->level[i].n_triangle;
+  return VK_OK;
+}
+
+/* Makes all before it writes any: what fails leaves the files of an earlier import as they are.
+ * Visuals are not written when files for them are missing. */
+static vk_status write_all(const vk_pack_builder *pack, const vk_import_visuals *visuals,
+                           const char *path_visuals, import_result *r, vk_err *err)
+{
+  const bool has_visuals = visuals && cJSON_GetArraySize(r->missing) == 0;
+  void *bytes = NULL, *bytes_visuals = NULL;
+  size_t n_visuals = 0;
+  vk_status st = VK_OK;
+  VK_TRY_DONE(vk_pack_build(pack, &bytes, &r->n_byte, r->hash, err));
+  if (has_visuals)
+    VK_TRY_DONE(
+        vk_visuals_build(vk_import_visuals_builder(visuals), &bytes_visuals, &n_visuals, err));
+  r->n_task = pack->n_task;
+  r->n_mesh = pack->n_mesh;
+  VK_TRY_DONE(vk_fs_write(r->out, bytes, r->n_byte, err));
+  if (has_visuals)
+    st = write_visuals(vk_import_visuals_builder(visuals), path_visuals, bytes_visuals, n_visuals,
+                       r, err);
+done:
   free(bytes);
+  free(bytes_visuals);
   return st;
 }
 
 static vk_status import_libero(const import_args *args, vk_log *log, import_result *r, vk_err *err)
 {
+  char path_visuals[VK_FS_PATH_MAX];
   vk_pack_builder pack = {0};
   vk_source *source = NULL;
   vk_import_visuals *visuals = NULL;
   cJSON *facts = NULL;
-  void *bytes = NULL;
   vk_status st = VK_OK;
   VK_TRY_DONE(read_facts(&facts, args->facts, err));
   VK_TRY_DONE(vk_source_new(&source, err));
@@ -145,21 +155,14 @@ static vk_status import_libero(const import_args *args, vk_log *log, import_resu
     st = fail_missing(r->missing, err);
     goto done;
   }
-  if (!args->physics_only)
+  VK_TRY_DONE(find_out(r->out, args->out, false, err));
+  if (!args->physics_only) {
+    VK_TRY_DONE(find_out(path_visuals, args->out_visuals, true, err));
     VK_TRY_DONE(vk_import_visuals_new(&visuals, source, err));
+  }
   VK_TRY_DONE(vk_import_libero(&pack, visuals, source, facts, r->missing, err));
-  VK_TRY_DONE(vk_pack_build(&pack, &bytes, &r->n_byte, r->hash, err));
-  r->n_task = pack.n_task;
-  r->n_mesh = pack.n_mesh;
-  if (args->out)
-    VK_TRY_DONE(vk_fs_join(r->out, sizeof r->out, "", args->out, err));
-  else
-    VK_TRY_DONE(default_out(r->out, err));
-  VK_TRY_DONE(vk_fs_write(r->out, bytes, r->n_byte, err));
-  if (visuals)
-    st = write_visuals(visuals, args, r, err);
+  st = write_all(&pack, visuals, path_visuals, r, err);
 done:
-  free(bytes);
   vk_pack_builder_fini(&pack);
   vk_import_visuals_free(visuals);
   vk_source_free(source);
@@ -219,6 +222,11 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     return vk_fail(err, VK_E_USAGE,
                    "nothing to import: name wheels or folders with --from PATH... "
                    "(tools/get-assets.sh downloads them)");
+  if (args->physics_only && args->out_visuals)
+    return vk_fail(err, VK_E_USAGE,
+                   "--out-visuals %s: with --physics-only no visuals are made, leave out one of "
+                   "the two",
+                   args->out_visuals);
   import_result r = {0};
   vk_log log;
   vk_log_init(&log, stderr);

@@ -96,6 +96,11 @@ expect 1 import libero --facts facts.json --from nowhere
 says nowhere
 expect 1 import libero --facts facts.json --from site --out nowhere/a.pack
 says nowhere
+expect 1 import libero --facts facts.json --from site --out c.pack --out-visuals nowhere/c.visuals
+says 'nowhere/c.visuals: cannot write: the folder nowhere does not exist'
+expect 2 import libero --facts facts.json --from site --physics-only --out c.pack --out-visuals c.visuals
+says 'no visuals are made'
+check 'no pack without its visuals' test ! -e c.pack
 head -c 700 part.whl >cut.whl
 expect 1 import libero --facts facts.json --from cut.whl
 says cut.whl
