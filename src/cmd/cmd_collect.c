@@ -342,9 +342,6 @@ static vk_status begin_record(session *s, vk_err *err)
 /* Demonstrations of one run must come from the same things. */
 static vk_status check_resumable(const session *s, vk_err *err)
 {
-  char visuals[120] = "none";
-  if (s->plan.px > 0)
-    snprintf(visuals, sizeof visuals, "%s %s", s->visuals.name, s->visuals.hash);
   const struct {
     const char *key, *now, *what;
   } same[] = {
@@ -352,7 +349,7 @@ static vk_status check_resumable(const session *s, vk_err *err)
       {"policy_hash", s->policy.hash, "the expert"},
       {"protocol_hash", s->protocol_hash, "the protocol"},
       {"mujoco", mj_versionString(), "MuJoCo's version"},
-      {"visuals", visuals, "the visuals"},
+      {"visuals_hash", s->plan.px > 0 ? s->visuals.hash : "", "the visuals"},
   };
   for (size_t i = 0; i < VK_COUNT(same); i++)
     if (strcmp(vk_report_text(&s->earlier, same[i].key), same[i].now) != 0)

@@ -18,6 +18,8 @@ wait_for() { # wait_for CATALOG PYTHON: up to two minutes, until it is true
   done
 }
 
+"$VLAKIT" doctor --json >doctor.json 2>/dev/null
+
 # What is refused.
 expect 2 collect
 says '--suite and --out are needed'
@@ -123,6 +125,19 @@ check 'the same bytes' cmp "one/$file" both.npz
 check 'exit code of a full disk' [ $? = 1 ]
 check 'one sentence' [ "$(wc -l <err)" = 1 ]
 check 'no half file' [ ! -e full.npz ]
+
+# The same while the file with pictures is written, which this one is too large for.
+if grep -q '"hdf5","ok":true' doctor.json; then
+  (ulimit -f 20000 && "$VLAKIT" collect -q --suite $suite --episodes 2 --pictures --visuals stand-in \
+    --out full.hdf5 --catalog "$T/full_hdf5.db") >out 2>err
+  check 'exit code of a full disk' [ $? = 1 ]
+  check 'what could not be written' grep -q 'full.hdf5: cannot write data/demo_' err
+  check 'no half file' [ ! -e full.hdf5 ]
+  check 'the demonstrations wait' [ "$(find full.hdf5.part* -name '*.npz' | wc -l)" = 2 ]
+  expect 0 collect -q --resume "$(field full_hdf5.db 'r["run"]')" --catalog full_hdf5.db --json
+  json 'd["n_success"] == 2 and d["bytes"] > 10e6'
+  check 'nothing waits any more' [ -z "$(find . -name 'full.hdf5.part*')" ]
+fi
 
 # Noise: other commands than the labels, the same for every number of threads.
 expect 0 collect -q --suite $suite --episodes 2 --noise 0.1 --rows sampled --seed 3 --out noise.npz \
