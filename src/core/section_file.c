@@ -42,16 +42,19 @@ static vk_status check_head(const vk_section_kind *kind, const unsigned char *b,
     return vk_fail(err, VK_E_FORMAT, "%s %s: %zu bytes and %u sections, expected %u", kind->noun,
                    what, n, n_section, kind->n_section);
   if (read_u64(b + 16) != n || read_u64(b + 24) != 0)
-    return vk_fail(err, VK_E_FORMAT, "%s %s: %zu bytes, but its header says %llu", kind->noun, what,
-                   n, (unsigned long long)read_u64(b + 16));
+    return vk_fail(err, VK_E_FORMAT,
+                   "%s %s has the wrong length: %zu bytes, but its header says %llu: make it "
+                   "again with %s",
+                   kind->noun, what, n, (unsigned long long)read_u64(b + 16), kind->remake);
   vk_sha256_hex(b + VK_SECTION_HEAD, n - VK_SECTION_HEAD, hash);
   char stored[65];
   for (int i = 0; i < 32; i++)
     snprintf(stored + 2 * i, 3, "%02x", b[32 + i]);
   if (memcmp(stored, hash, 65) != 0)
     return vk_fail(err, VK_E_FORMAT,
-                   "%s %s is damaged: its SHA-256 is %.12s..., its header says %.12s...",
-                   kind->noun, what, hash, stored);
+                   "%s %s is damaged: its SHA-256 is %.12s..., its header says %.12s...: make it "
+                   "again with %s",
+                   kind->noun, what, hash, stored, kind->remake);
   return VK_OK;
 }
 

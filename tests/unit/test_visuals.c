@@ -238,6 +238,7 @@ static void test_other_files_are_refused(void **state)
   vk_assert_ok(vk_fs_write(path, bytes, n / 2, &err), &err);
   assert_int_equal(vk_visuals_open(&v, path, NULL, &err), VK_E_FORMAT);
   assert_non_null(strstr(err.text, "its header says"));
+  assert_non_null(strstr(err.text, "make it again with `vlakit import libero`"));
   bytes[8] = 9;
   vk_assert_ok(vk_fs_write(path, bytes, n, &err), &err);
   assert_int_equal(vk_visuals_open(&v, path, NULL, &err), VK_E_VERSION);
