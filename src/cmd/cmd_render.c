@@ -301,6 +301,10 @@ static vk_status find_task(job *j, uint32_t *i_task, vk_err *err)
   if (n != 1)
     return vk_fail(err, VK_E_USAGE, "--task %s names %u tasks, expected one such as %s/0",
                    j->args->task, n, vk_pack_suite_of(&j->pack, &j->pack.task[*i_task]));
+  uint32_t n_row = j->pack.task[*i_task].n_row, last = (uint32_t)(j->first_row + j->n_picture - 1);
+  if (!j->args->state && last >= n_row)
+    return vk_fail(err, VK_E_USAGE, "--%s: task %s has init rows 0 to %u, row %u asked for",
+                   j->args->rows ? "rows" : "row", j->args->task, n_row - 1, last);
   return VK_OK;
 }
 

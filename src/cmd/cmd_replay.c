@@ -64,7 +64,7 @@ static vk_status replay_file(const replay_job *job, int i, vk_err *err)
     *err = item->error;
   VK_TRY(item->status);
   if (item->demo.n_step > 0) {
-    st = vk_replay_demo(&job->result[i], item, job->pack, job->isa, err);
+    st = vk_replay_demo(&job->result[i], item, job->pack, job->isa, job->args->each_step, err);
     return st == VK_OK ? st : vk_err_prefix(err, "%s: demo_%d", item->file, item->demo.number);
   }
   st = vk_npz_read(&rec, job->item[i].file, max_file_bytes, err);
@@ -338,6 +338,12 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   VK_TRY_DONE(vk_pack_open(&pack, call->common->pack, err));
   VK_TRY_DONE(
       vk_replay_items_new(&job.item, &job.n, call->positional, call->n_positional, &pack, err));
+  for (int i = 0; i < job.n && args->pictures; i++)
+    if (job.item[i].demo.n_step > 0)
+      VK_TRY_DONE(vk_fail(err, VK_E_USAGE,
+                          "--pictures compares with recordings of the benchmark, and %s holds "
+                          "demonstrations: `vlakit demos convert --pictures` draws those",
+                          job.item[i].file));
   job.result = calloc((size_t)job.n, sizeof *job.result);
   job.pictures = calloc((size_t)job.n, sizeof *job.pictures);
   job.status = calloc((size_t)job.n, sizeof *job.status);

@@ -86,8 +86,19 @@ void vk_replay_items_free(vk_replay_item *item, int n)
   free(item);
 }
 
+static vk_status replay_steps(vk_replay *out, const vk_replay_item *item, vk_env *env, vk_err *err)
+{
+  vk_demo_steps steps;
+  VK_TRY(vk_demo_replay_steps(&steps, &item->demo, &item->info, env, err));
+  out->has_each_step = true;
+  out->max_abs_each_step = steps.max_abs_qpos;
+  out->share_each_step_1e9 = steps.n_step ? (double)steps.n_close / steps.n_step : NAN;
+  out->n_each_step_success_differs = steps.n_success_differs;
+  return VK_OK;
+}
+
 vk_status vk_replay_demo(vk_replay *out, const vk_replay_item *item, const vk_pack *pack,
-                         vk_isa isa, vk_err *err)
+                         vk_isa isa, bool each_step, vk_err *err)
 {
   char cache[VK_FS_PATH_MAX];
   vk_scene *scene = NULL;
@@ -112,6 +123,8 @@ vk_status vk_replay_demo(vk_replay *out, const vk_replay_item *item, const vk_pa
     out->first_step_over_1e6 = r.first_step_over_1e6;
     out->n_success_differs = r.success != item->demo.success;
   }
+  if (st == VK_OK && each_step)
+    st = replay_steps(out, item, env, err);
   vk_env_free(env);
   vk_scene_free(scene);
   return st;

@@ -25,8 +25,8 @@ VK_NODISCARD vk_status vk_replay_items_new(vk_replay_item **item, int *n, const 
 void vk_replay_items_free(vk_replay_item *item, int n);
 
 /* Replays a demonstration; what a recording says beyond it stays NaN and 0. Errors: the
- * simulator's. */
+ * simulator's. each_step: also every step alone */
 VK_NODISCARD vk_status vk_replay_demo(vk_replay *out, const vk_replay_item *item,
-                                      const vk_pack *pack, vk_isa isa, vk_err *err);
+                                      const vk_pack *pack, vk_isa isa, bool each_step, vk_err *err);
 
 #endif

@@ -30,6 +30,12 @@ vk_status vk_demo_task_of_file(const vk_demo_file *file, const char *path, const
   free(list);
   if (st == VK_OK && n != 1)
     st = vk_fail(err, VK_E_USAGE, "--task %s names %u tasks, expected one", word, n);
+  const vk_demo_info *info = vk_demo_info_get(file);
+  uint32_t i_told;
+  if (st == VK_OK && info->name[0] && vk_demo_find_task(info, path, pack, &i_told, NULL) == VK_OK &&
+      i_told != *i_task)
+    st = vk_fail(err, VK_E_MISMATCH, "--task %s: %s says that it is of %s/%s; leave --task out",
+                 word, path, info->suite, info->name);
   return st;
 }
 

@@ -37,7 +37,7 @@ VK_NODISCARD vk_status vk_demo_convert(const vk_demo_convert_config *config, con
                                        const char *to, vk_demo_convert_stats *stats, vk_err *err);
 
 /* The index of the task that a file is of; word NULL: as the file tells, or a task named by it.
- * Errors: VK_E_NOTFOUND, VK_E_USAGE. */
+ * Errors: VK_E_NOTFOUND, VK_E_USAGE, VK_E_MISMATCH (the file tells another). */
 VK_NODISCARD vk_status vk_demo_task_of_file(const vk_demo_file *file, const char *path,
                                             const char *word, const vk_pack *pack, uint32_t *i_task,
                                             vk_err *err);

@@ -76,8 +76,11 @@ static vk_status begin_state(vk_env *env, const vk_demo *d, const vk_demo_info *
   bool is_regenerated = info->layout == VK_DEMO_REGENERATED, is_known;
   VK_TRY(vk_protocol_find(&protocol, "oft", err));
   vk_env_seed(env, protocol->seed);
-  if (is_regenerated) /* the script makes one reset a demonstration */
-    VK_TRY(vk_env_skip_resets(env, d->number, err));
+  /* The script makes one reset a demonstration. */
+  for (int i = 0; i < d->number && is_regenerated; i++) {
+    VK_TRY(vk_signal_check(err));
+    VK_TRY(vk_env_skip_resets(env, 1, err));
+  }
   VK_TRY(vk_env_reset(env, err));
   double *pose = malloc(sizeof *pose * 7 * ((size_t)scene->n_fixture + 1));
   if (!pose)
@@ -93,19 +96,27 @@ static vk_status begin_state(vk_env *env, const vk_demo *d, const vk_demo_info *
   return st;
 }
 
+/* Largest difference of a qpos from a recorded state. state  [n_state] out: the present one */
+static double qpos_error(const vk_env *env, const vk_demo *d, int row, double *state)
+{
+  const double *want = d->state + (size_t)row * (size_t)d->n_state;
+  double worst = 0;
+  vk_env_get_state(env, state);
+  for (int i = 1; i <= vk_env_scene(env)->model->nq; i++) {
+    double e = fabs(state[i] - want[i]);
+    worst = isnan(e) ? INFINITY : fmax(worst, e);
+  }
+  return worst;
+}
+
 /* Compares the present state with a recorded one. */
 static void compare(vk_demo_replay *out, const vk_env *env, const vk_demo *d, int row, double *work)
 {
   if (row >= d->n_state_row)
     return;
   const double *want = d->state + (size_t)row * (size_t)d->n_state;
-  vk_env_get_state(env, work);
+  double worst = qpos_error(env, d, row, work);
   out->n_differ += memcmp(work, want, sizeof *work * (size_t)d->n_state) != 0;
-  double worst = 0;
-  for (int i = 1; i <= vk_env_scene(env)->model->nq; i++) {
-    double e = fabs(work[i] - want[i]);
-    worst = isnan(e) ? INFINITY : fmax(worst, e);
-  }
   out->max_abs_qpos = fmax(out->max_abs_qpos, worst);
   if (row <= 10)
     out->max_abs_qpos_10 = out->max_abs_qpos;
@@ -141,6 +152,38 @@ vk_status vk_demo_replay_run(vk_demo_replay *out, const vk_demo *d, const vk_dem
       out->success_step = t;
     out->success = out->success || step.success;
     compare(out, env, d, t + 1, work);
+  }
+  free(work);
+  return st;
+}
+
+vk_status vk_demo_replay_steps(vk_demo_steps *out, const vk_demo *d, const vk_demo_info *info,
+                               vk_env *env, vk_err *err)
+{
+  double worst = 0;
+  *out = (vk_demo_steps){0};
+  VK_TRY(vk_demo_fits_scene(d, vk_env_scene(env), err));
+  VK_TRY(d->is_origin_known ? begin_origin(env, &d->origin, err) : begin_state(env, d, info, err));
+  double *work = malloc(sizeof *work * (size_t)d->n_state);
+  if (!work)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a state");
+  vk_status st = VK_OK;
+  for (int t = 0; t < d->n_step && st == VK_OK; t++) {
+    vk_step step;
+    if (t > 0)
+      vk_env_put_state(env, d->state + (size_t)t * (size_t)d->n_state);
+    st = vk_signal_check(err);
+    if (st == VK_OK)
+      st = vk_env_step(env, d->executed + VK_N_ACTION * t, &step, err);
+    if (st != VK_OK)
+      break;
+    out->n_success_differs += step.success != (d->reward[t] != 0);
+    if (t + 1 == d->n_state_row)
+      break;
+    worst = qpos_error(env, d, t + 1, work);
+    out->max_abs_qpos = fmax(out->max_abs_qpos, worst);
+    out->n_close += worst < 1e-9;
+    out->n_step++;
   }
   free(work);
   return st;

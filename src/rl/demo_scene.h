@@ -57,6 +57,20 @@ VK_NODISCARD vk_status vk_demo_replay_run(vk_demo_replay *out, const vk_demo *de
                                           const vk_demo_info *info, vk_env *env, bool from_state,
                                           vk_err *err);
 
+/* How each step does alone. */
+typedef struct vk_demo_steps {
+  int n_step;            /* compared: the last only where the state after it was recorded */
+  int n_close;           /* within 1e-9 of it */
+  double max_abs_qpos;   /* m and rad */
+  int n_success_differs; /* of all steps */
+} vk_demo_steps;
+
+/* Plays every step from the recorded state before it; the controller's goal, the gripper's command
+ * and the warm start are carried on, as they are no part of a state. Begins as vk_demo_replay_run.
+ * Errors: the environment's. */
+VK_NODISCARD vk_status vk_demo_replay_steps(vk_demo_steps *out, const vk_demo *demo,
+                                            const vk_demo_info *info, vk_env *env, vk_err *err);
+
 /* The same episode recorded anew: a demonstration with all that a store holds, of one that lacks
  * it. Errors: VK_E_MISMATCH (its origin is not known, or it comes out otherwise), the
  * environment's. */

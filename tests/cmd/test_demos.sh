@@ -23,6 +23,12 @@ json 'd["files"][0]["task"] == "libero_goal/7" and d["files"][0]["errors"] == []
 expect 0 demos check -q s.npz --json
 json 'd["files"][0]["n_exact"] == 2 and d["files"][0]["n_replay_success"] == 2'
 json 'all(m["from"] == "origin" and m["max_abs_qpos"] == 0 for m in d["files"][0]["demos"])'
+expect 0 replay -q s.npz --each-step --json
+json 'all(f["share_each_step_1e9"] == 1 and f["each_step_success_match"] for f in d["files"])'
+expect 2 replay -q s.npz --pictures
+says 's.npz holds demonstrations'
+expect 1 demos check s.npz --task libero_goal/8
+says 's.npz says that it is of libero_goal/'
 expect 0 replay -q s.npz --json
 json '[f["demo"] for f in d["files"]] == [0, 1] and all(f["success_match"] for f in d["files"])'
 expect 0 render --demo s.npz --demo-index 1 --step 3 --size 64 --visuals stand-in --out r.png

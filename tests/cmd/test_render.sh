@@ -61,8 +61,10 @@ says 'did you mean agentview'
 expect 2 render --pack "$PACK" --task libero_goal/0 --rows 9-3 --out x.png
 says '--rows 9-3'
 expect 2 render --pack "$PACK" --task libero_goal/0 --rows 99999999999-99999999999 --out x.png
-expect 1 render --pack "$PACK" --task libero_goal/0 --row 2000000000 --out x.png
+expect 2 render --pack "$PACK" --task libero_goal/0 --row 2000000000 --out x.png
 says 'row 2000000000'
+expect 2 render --pack "$PACK" --task libero_goal/0 --rows 0-500 --out x.png
+says '--rows: task libero_goal/0 has init rows 0 to'
 expect 2 render --pack "$PACK" --task libero_goal/0 --rows 1-2 --row 4 --out x.png
 expect 2 render --pack "$PACK" --task libero_goal/0 --samples 2 --out x.png
 expect 2 render --pack "$PACK" --task libero_goal/0 --size 5000 --out x.png
@@ -70,7 +72,7 @@ expect 2 render --pack "$PACK" --task libero_goal/0 --visuals standin --out x.pn
 says 'stand-in'
 expect 1 render --pack "$PACK" --task libero_goal/0 --visuals original --out x.png
 says 'get-assets.sh'
-expect 1 render --pack "$PACK" --task libero_goal/0 --row 50 --out x.png
+expect 2 render --pack "$PACK" --task libero_goal/0 --row 50 --out x.png
 says 'row 50'
 : >empty.visuals
 expect 1 render --pack "$PACK" --task libero_goal/0 --visuals empty.visuals --out x.png
