@@ -27,10 +27,6 @@ void vk_mesh_free(vk_mesh *mesh);
 VK_NODISCARD vk_status vk_mesh_add_vertex(vk_mesh *mesh, const vk_vertex *vertex, vk_err *err);
 VK_NODISCARD vk_status vk_mesh_add_triangle(vk_mesh *mesh, uint32_t a, uint32_t b, uint32_t c,
                                             vk_err *err);
-/* other, turned and moved: p -> R p + pos (quat wxyz), with texture coordinates as they are. */
-VK_NODISCARD vk_status vk_mesh_append(vk_mesh *mesh, const vk_mesh *other, const float pos_m[3],
-                                      const float quat[4], vk_err *err);
-
 /* The shapes of MJCF, appended, with the subdivisions of MuJoCo's renderer: its light is computed
  * at vertices. half_size as in MJCF. Texture coordinates are the position divided by half_size
  * (what maps a cube texture once onto the shape): whoever maps otherwise replaces them. A plane's
