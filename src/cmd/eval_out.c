@@ -1,7 +1,9 @@
 #include "cmd/eval_out.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/report_html.h"
@@ -19,6 +21,14 @@ vk_status vk_eval_out_path(char path[VK_FS_PATH_MAX], const char *dir, vk_err *e
   return st;
 }
 
+static vk_status fail_used(const char *dir, const char *name, vk_err *err)
+{
+  return vk_fail(err, VK_E_MISMATCH,
+                 "--out: %s holds the results of another run (%s is there); name another "
+                 "folder, or go on with that run by --resume",
+                 dir, name);
+}
+
 /* A new run does not mix its files with another's. */
 static vk_status check_unused(const char *dir, vk_err *err)
 {
@@ -27,11 +37,19 @@ static vk_status check_unused(const char *dir, vk_err *err)
   for (size_t i = 0; i < VK_COUNT(names); i++) {
     VK_TRY(vk_fs_join(path, sizeof path, dir, names[i], err));
     if (vk_fs_is_file(path) || vk_fs_is_dir(path))
-      return vk_fail(err, VK_E_MISMATCH,
-                     "--out: %s holds the results of another run (%s is there); name another "
-                     "folder, or go on with that run by --resume",
-                     dir, names[i]);
+      return fail_used(dir, names[i], err);
   }
+  return VK_OK;
+}
+
+/* Makes the folder for pictures, which of two runs that begin at once only one can. */
+static vk_status claim(vk_eval_out *out, bool is_resumed, vk_err *err)
+{
+  char path[VK_FS_PATH_MAX];
+  VK_TRY(vk_fs_join(path, sizeof path, out->dir, "frames", err));
+  if (mkdir(path, 0777) != 0 && !(is_resumed && errno == EEXIST))
+    return errno == EEXIST ? fail_used(out->dir, "frames", err) : vk_fs_fail(err, path, "make");
+  out->is_claimed = true;
   return VK_OK;
 }
 
@@ -47,6 +65,7 @@ vk_status vk_eval_out_open(vk_eval_out *out, const char *dir, bool is_resumed,
   if (st != VK_OK)
     return vk_err_prefix(err, "--out");
   VK_TRY(vk_eval_out_path(out->dir, dir, err));
+  VK_TRY(claim(out, is_resumed, err));
   vk_fs_remove_leftovers(out->dir);
   if (!film->visuals)
     return VK_OK;
@@ -58,7 +77,10 @@ vk_status vk_eval_out_open(vk_eval_out *out, const char *dir, bool is_resumed,
 
 void vk_eval_out_close(vk_eval_out *out)
 {
+  char path[VK_FS_PATH_MAX];
   vk_film_free(out->film);
+  if (out->is_claimed && vk_fs_join(path, sizeof path, out->dir, "frames", NULL) == VK_OK)
+    rmdir(path); /* when it stayed empty */
   memset(out, 0, sizeof *out);
 }
 

@@ -9,6 +9,7 @@
 
 typedef struct vk_eval_out {
   char dir[VK_FS_PATH_MAX]; /* absolute */
+  bool is_claimed;          /* its folder for pictures is ours, to be removed when it stays empty */
   vk_film *film;            /* NULL: no pictures are made */
 } vk_eval_out;
 

@@ -99,6 +99,18 @@ check 'pictures' [ "$(find plain/frames -name '*.png' | wc -l)" = 8 ]
 expect 1 eval -q --suite $suite --policy zero --episodes 1 --out plain
 says 'holds the results of another run'
 
+# Of two runs that begin at once in a folder, one is refused.
+"$VLAKIT" eval -q --suite $suite --policy random --episodes 1 --out twice --threads 1 >one.out 2>one.err &
+pid=$!
+"$VLAKIT" eval -q --suite $suite --policy random --episodes 1 --out twice --threads 1 >two.out 2>two.err
+codes=$?
+wait $pid
+codes=$((codes * 10 + $?))
+check "one of two is refused: $codes" [ $((codes == 1 || codes == 10)) = 1 ]
+check 'with the reason' grep -q 'twice holds the results of another run' one.err two.err
+expect 0 eval -q --suite libero_goal/7 --policy expert --episodes 1 --out good --threads 1
+check 'no failures, no folder of pictures' [ ! -e good/frames ]
+
 # One row of each task; the same episode as in a whole run.
 expect 0 eval -q --suite libero_goal/1 --policy random --episodes 2 --json --out two
 cp out two.json
