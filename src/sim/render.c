@@ -108,8 +108,8 @@ static bool take_scene(vk_canvas *c, const canvas_size *s)
          c->pose && c->stage_item && c->item && c->mirror_item;
 }
 
-/* Triangles of all items of a view: far above any scene, and hits are counted in 31 bits. */
-static const size_t n_triangle_max = 1 << 26;
+/* Of a view: far above any scene. Hits are counted in 31 bits; items are sorted by insertion. */
+static const size_t n_triangle_max = 1 << 26, n_item_max = 1 << 14;
 
 static size_t larger(size_t a, size_t b)
 {
@@ -127,9 +127,10 @@ static vk_status make_room(vk_renderer *r, const canvas_size *need, vk_err *err)
                       .n_triangle = larger(need->n_triangle, s->n_triangle),
                       .n_item = larger(need->n_item, s->n_item),
                       .n_body = larger(need->n_body, s->n_body)};
-  if (more.n_triangle > n_triangle_max)
-    return vk_fail(err, VK_E_RANGE, "a scene of %zu triangles: at most %zu can be drawn",
-                   more.n_triangle, n_triangle_max);
+  if (more.n_triangle > n_triangle_max || more.n_item > n_item_max)
+    return vk_fail(err, VK_E_RANGE,
+                   "a scene of %zu meshes of %zu triangles: at most %zu of %zu can be drawn",
+                   more.n_item, more.n_triangle, n_item_max, n_triangle_max);
   *s = (canvas_size){0};
   for (int i = 0; i < r->n_thread; i++)
     if (!take_scene(&r->canvas[i], &more))

@@ -439,6 +439,38 @@ static void test_what_cannot_be_drawn_is_refused(void **state)
   vk_renderer_free(NULL);
 }
 
+/* Visuals that are right may still name so much that counters or time would not do. */
+static void test_too_much_to_draw_is_refused(void **state)
+{
+  enum { N = (1 << 14) + 1, N_SIDE = 46 };
+  vk_err err = VK_ERR_INIT;
+  vk_renderer *r;
+  world *w = world_new();
+  vk_render_item *item = calloc(N, sizeof *item);
+  uint8_t p[16 * 16 * 3];
+  uint32_t net = add_net(w, N_SIDE, 1);
+  add_item(w, net, add_material(w, 1, 1, 1, 1));
+  world_build(w);
+  vk_render_config c = config_of(16);
+  assert_non_null(item);
+  for (int i = 0; i < N; i++)
+    item[i] = w->item[0];
+  w->view.item = item;
+  w->view.pixel = p;
+  vk_assert_ok(vk_renderer_new(&r, &c, pool, &err), &err);
+  w->view.n_item = N; /* too many items */
+  assert_int_equal(vk_render_view(r, &w->view, NULL, &err), VK_E_RANGE);
+  assert_non_null(strstr(err.text, "16385 meshes"));
+  w->view.n_item = N - 1; /* of 2 * 46 * 46 triangles each */
+  assert_int_equal(vk_render_view(r, &w->view, NULL, &err), VK_E_RANGE);
+  assert_non_null(strstr(err.text, "69337088 triangles"));
+  w->view.n_item = 1;
+  vk_assert_ok(vk_render_view(r, &w->view, NULL, &err), &err);
+  vk_renderer_free(r);
+  world_free(w);
+  free(item);
+}
+
 /* ---- scenes --------------------------------------------------------------------------------- */
 
 /* A batch of both cameras' pictures has the same bits on one thread and on two, and those of each
@@ -524,6 +556,7 @@ int main(void)
       cmocka_unit_test(test_turns),
       cmocka_unit_test(test_coarser_levels_are_taken_far_away),
       cmocka_unit_test(test_what_cannot_be_drawn_is_refused),
+      cmocka_unit_test(test_too_much_to_draw_is_refused),
       cmocka_unit_test(test_batches_do_not_depend_on_threads),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
