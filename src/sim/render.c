@@ -500,17 +500,22 @@ static vk_render_camera reflect_camera(const vk_render_camera *camera, const pla
   return c;
 }
 
-/* Of a planned item in a mirror: how far points are above its plane. */
-static void set_above(vk_draw_item *item, const plane *p)
+/* Of a planned item in a mirror: how far points are above its plane. False: all of it is below. */
+static bool set_above(vk_draw_item *item, const vk_render_item *source, const vk_visuals *v,
+                      const plane *p)
 {
-  double above = -p->at;
+  const vk_visuals_mesh *m = &v->mesh[source->mesh];
+  double above = -p->at, centre = 0;
   for (int k = 0; k < 3; k++) {
+    double slope = 0;
+    for (int r = 0; r < 3; r++)
+      slope += p->n[r] * (double)item->R_world[3 * r + k];
     above += p->n[k] * (double)item->p_world[k];
-    item->above[k] =
-        (float)(p->n[0] * (double)item->R_world[k] + p->n[1] * (double)item->R_world[3 + k] +
-                p->n[2] * (double)item->R_world[6 + k]);
+    centre += slope * (double)m->centre_m[k];
+    item->above[k] = (float)slope;
   }
   item->above[3] = (float)above;
+  return above + centre + (double)m->radius_m > 0;
 }
 
 /* Plans what d's item d->mirror, item i of the view, reflects. False: nothing. */
@@ -531,8 +536,13 @@ static bool plan_mirror(vk_draw *d, const vk_render_config *c, const vk_view *vi
     mirror->camera[k] = (float)camera.p_world[k];
   lens l = lens_of(c, &camera);
   plan_items(mirror, &l, c->level_error_px, view, i);
-  for (int k = 0; k < mirror->n_item; k++)
-    set_above(&d->canvas->mirror_item[k], &p);
+  vk_draw_item *kept = d->canvas->mirror_item;
+  int n = 0;
+  for (int k = 0; k < mirror->n_opaque; k++) {
+    kept[n] = kept[k];
+    n += set_above(&kept[n], &view->item[kept[n].source], view->visuals, &p);
+  }
+  mirror->n_item = mirror->n_opaque = n;
   return true;
 }
 
