@@ -12,7 +12,7 @@ const vk_render_config vk_render_defaults = {.width = 256,
                                              .n_sample = 1,
                                              .turn = VK_TURN_UPRIGHT,
                                              .isa = VK_ISA_SCALAR,
-                                             .level_error_px = 0.25f};
+                                             .level_error_px = 0.1f};
 
 /* Alpha from which MuJoCo takes a geom for opaque. */
 #define VK_OPAQUE 0.995f
