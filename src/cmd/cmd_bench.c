@@ -12,7 +12,7 @@
 static const bench_args defaults = {.suite = "libero130", .n_step = 100, .n_rep = 3, .n_sample = 4};
 static const vk_opt opts[] = {
     VK_OPT_I64(bench_args, "pictures", picture_every, 1, 1000, "N", "steps",
-               "env: also with two views of 128 pixels of every N-th step (default: none)"),
+               "env: also with two views of 128 pixels of every N-th step; 0: not"),
     VK_OPT_I64(bench_args, "samples", n_sample, 1, 4, "1|4", NULL,
                "env: samples a pixel of those; the benchmark's have 4"),
     VK_OPT_I64(bench_args, "reps", n_rep, 1, 100, "N", NULL, "repetitions; the median counts"),

@@ -611,7 +611,20 @@ const vk_cmd vk_cmd_demos = {
         "costs the first step of each demonstration where nothing was observed before it. What "
         "pictures show is simulated anew where the file tells how its episodes began; otherwise "
         "pictures are of the recorded states. OpenVLA's script simulates what is left when it "
-        "drops steps without motion, --drop-noops leaves the others as they were recorded.",
+        "drops steps without motion, --drop-noops leaves the others as they were recorded.\n\n"
+        "Pictures in HDF5 have their bottom row first (macros_image_convention opengl), as in "
+        "LIBERO's files; pixels[::-1] is upright.\n\n"
+        "A store is a NumPy archive: numpy.load(FILE)[\"demo_0/actions\"]. With T steps it has\n"
+        "  meta                  JSON of the task and of each demonstration\n"
+        "  demo_N/actions        T x 7, what a policy should answer\n"
+        "  demo_N/executed       T x 7, what was executed, where noise was added\n"
+        "  demo_N/states         T + 1 x S, [time, qpos, qvel] before each step and at the end\n"
+        "  demo_N/proprio        T + 1 x 16, as observed: eef position 3 (m), its quaternion xyzw\n"
+        "                        4, fingers 2 (m), joints 7 (rad)\n"
+        "  demo_N/picture_state  T + 1 x P, what pictures of those observations show: qpos,\n"
+        "                        pose of each fixture 7, whether the stove burns 1\n"
+        "  demo_N/rewards        T, 1 at the step that succeeded\n"
+        "Row t of what was observed is what the policy sees when it answers action t.",
     .examples =
         "  vlakit demos info demos/*/*.npz\n"
         "  vlakit demos check bowl_demo.hdf5\n"

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cmd/cmd.h"
+#include "core/canvas.h"
 #include "core/image.h"
 #include "core/json.h"
 #include "core/npy.h"
@@ -40,8 +42,8 @@ static const vk_opt opts[] = {
     VK_OPT_I64(render_args, "demo-index", i_demo, 0, INT_MAX, "N", NULL, "which: demo_N"),
     VK_OPT_I64(render_args, "step", i_step, 0, INT_MAX, "N", NULL,
                "what was observed before its step N"),
-    VK_OPT_STR(render_args, "camera", camera, "CAMERA",
-               "camera of the scene, or both: agentview and eye in hand side by side"),
+    VK_OPT_STR(render_args, "camera", camera, "agentview|wrist|both|CAMERA",
+               "camera of the scene; wrist is robot0_eye_in_hand, both draws the two side by side"),
     VK_OPT_I64(render_args, "size", size, VK_RENDER_SIDE_MIN, VK_RENDER_SIDE_MAX, "N", "pixels",
                "side of a square picture"),
     VK_OPT_I64(render_args, "samples", n_sample, 1, 4, "1|4", NULL,
@@ -110,6 +112,10 @@ static vk_status check_args(const render_args *a, vk_err *err)
     return vk_fail(err, VK_E_USAGE, "--task is missing: `vlakit tasks` lists them");
   if (!a->out)
     return vk_fail(err, VK_E_USAGE, "--out FILE.png is missing");
+  size_t n = strlen(a->out);
+  if (strncmp(a->out, "/dev/", 5) != 0 && (n < 4 || strcasecmp(a->out + n - 4, ".png") != 0))
+    return vk_fail(err, VK_E_USAGE, "--out %s: pictures are written as .png, give such a name",
+                   a->out);
   if (a->n_sample != 1 && a->n_sample != 4)
     return vk_fail(err, VK_E_USAGE, "--samples %d: expected 1 or 4", (int)a->n_sample);
   if (a->has_row + (a->rows != NULL) + (a->state != NULL) + (a->demo != NULL) > 1)
@@ -235,6 +241,21 @@ static int n_column(int n, int n_view)
   return columns < n ? columns : n;
 }
 
+/* Writes the row into the corner of each picture of a sheet. */
+static void number_rows(job *j, int columns)
+{
+  vk_image sheet = {.width = j->width, .height = j->height, .n_channel = 3, .pixel = j->pixel};
+  const vk_font *font = &vk_fonts[0];
+  for (int i = 0; i < j->n_picture; i++) {
+    char text[16];
+    int n = snprintf(text, sizeof text, "%d", j->first_row + i);
+    int x = i % columns * j->n_view * (int)j->args->size, y = i / columns * (int)j->args->size;
+    vk_canvas_fill(&sheet, x, y, vk_canvas_text_width(font, text, (size_t)n) + 6, font->height_px,
+                   (vk_colour){0, 0, 0});
+    vk_canvas_text(&sheet, x + 3, y, font, (vk_colour){255, 255, 255}, text, (size_t)n);
+  }
+}
+
 static vk_status draw(job *j, vk_err *err)
 {
   int size = (int)j->args->size, n_shot = j->n_picture * j->n_view;
@@ -273,6 +294,8 @@ static vk_status draw(job *j, vk_err *err)
   double start_s = vk_sys_monotonic_s();
   VK_TRY_DONE(vk_render(renderer, shot, n_shot, NULL, err));
   j->ms = (vk_sys_monotonic_s() - start_s) * 1000 / n_shot;
+  if (j->args->rows)
+    number_rows(j, columns);
 done:
   vk_renderer_free(renderer);
   free(shot);
@@ -283,9 +306,12 @@ static vk_status find_cameras(job *j, vk_err *err)
 {
   bool is_both = strcmp(j->args->camera, "both") == 0;
   j->n_view = is_both ? VIEWS_MAX : 1;
-  for (int i = 0; i < j->n_view; i++)
-    VK_TRY(vk_stage_find_camera(j->stage, is_both ? both_views[i] : j->args->camera, &j->camera[i],
-                                err));
+  for (int i = 0; i < j->n_view; i++) {
+    const char *name = j->args->camera;
+    if (is_both || strcmp(name, "wrist") == 0)
+      name = both_views[is_both ? i : 1];
+    VK_TRY(vk_stage_find_camera(j->stage, name, &j->camera[i], err));
+  }
   return VK_OK;
 }
 
@@ -397,12 +423,14 @@ done:
 const vk_cmd vk_cmd_render = {
     .name = "render",
     .summary = "draw a task: one picture, both cameras, or a sheet of init rows",
-    .synopsis = "--task T [--row K | --rows A-B | --state FILE] --out FILE.png [options]",
+    .synopsis = "--task T [--row K | --rows A-B | --state FILE] --out FILE.png [options] |\n"
+                "--demo FILE [--demo-index N] [--step N] --out FILE.png [options]",
     .description =
         "Draws a task as the benchmark's cameras see it, upright, without display or GPU.\n\n"
         "An init row is shown after the protocol's reset and waiting steps: what a policy sees "
         "first. --wait 0 shows the row itself, in which objects hang in the air. --rows draws a "
-        "contact sheet, row by row from the upper left.\n\n"
+        "contact sheet, line by line from the upper left, with the row's number in the corner.\n\n"
+        "Every scene has the cameras agentview, robot0_eye_in_hand, frontview and galleryview.\n\n"
         "--state takes one float64 array in a .npy file: a state of the simulator (its fixtures "
         "then stand where the first reset with the seed puts them), or a picture state as "
         "demonstrations store it.\n\n"
@@ -410,7 +438,8 @@ const vk_cmd vk_cmd_render = {
         "`vlakit import libero` has read them, else stand-ins that come with the program.",
     .examples = "  vlakit render --task libero_goal/0 --out goal.png\n"
                 "  vlakit render --task libero_10/3 --rows 0-49 --size 128 --out rows.png\n"
-                "  vlakit render --task libero_object/1 --camera both --row 7 --out both.png\n",
+                "  vlakit render --task libero_object/1 --camera both --row 7 --out both.png\n"
+                "  vlakit render --demo stove.npz --demo-index 2 --step 40 --out step.png\n",
     .opts = opts,
     .args_size = sizeof(render_args),
     .args_default = &defaults,

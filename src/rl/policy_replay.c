@@ -57,6 +57,11 @@ static int64_t n_dummy_of(const vk_npz *npz)
 static vk_status read_actions(replay_policy *p, const vk_npz *npz, const char *path, vk_err *err)
 {
   const vk_array *a = find_actions(npz);
+  if (!a && vk_npz_find(npz, "meta"))
+    return vk_fail(err, VK_E_FORMAT,
+                   "policy replay: %s holds demonstrations, each with a start of its own: `vlakit "
+                   "demos check` replays them, this policy plays one array of actions",
+                   path);
   if (!a)
     return vk_fail(
         err, VK_E_NOTFOUND,

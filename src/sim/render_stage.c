@@ -147,8 +147,13 @@ vk_status vk_stage_find_camera(const vk_stage *stage, const char *name, int *i_c
       names[n++] = found;
   }
   const char *near = vk_opt_nearest(name, names);
-  vk_status st = vk_fail(err, VK_E_USAGE, "%s has no camera \"%s\": did you mean %s?",
-                         stage->scene->id, name, near ? near : "agentview");
+  char list[400] = "";
+  for (int i = 0, at = 0; i < n && at < (int)sizeof list; i++)
+    at += snprintf(list + at, sizeof list - (size_t)at, "%s%s", i ? ", " : "", names[i]);
+  vk_status st = near ? vk_fail(err, VK_E_USAGE, "%s has no camera \"%s\": did you mean %s?",
+                                stage->scene->id, name, near)
+                      : vk_fail(err, VK_E_USAGE, "%s has no camera \"%s\"; it has %s",
+                                stage->scene->id, name, list);
   free(names);
   return st;
 }

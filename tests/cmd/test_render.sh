@@ -58,6 +58,10 @@ expect 2 render --pack "$PACK" --task libero_gaol/0 --out x.png
 says 'did you mean libero_goal'
 expect 2 render --pack "$PACK" --task libero_goal/0 --camera agentveiw --out x.png
 says 'did you mean agentview'
+expect 2 render --pack "$PACK" --task libero_goal/0 --camera list --out x.png
+says robot0_eye_in_hand
+expect 2 render --pack "$PACK" --task libero_goal/0 --out x.jpg
+says '.png'
 expect 2 render --pack "$PACK" --task libero_goal/0 --rows 9-3 --out x.png
 says '--rows 9-3'
 expect 2 render --pack "$PACK" --task libero_goal/0 --rows 99999999999-99999999999 --out x.png
