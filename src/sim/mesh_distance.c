@@ -19,10 +19,10 @@ static double dot(const double a[3], const double b[3])
   return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
-/* Square of the distance of p from a triangle. Source: C. Ericson, Real-Time Collision Detection
+/* Source: C. Ericson, Real-Time Collision Detection
  * (2005), 5.1.5. */
-static double triangle_distance2(const double p[3], const float *fa, const float *fb,
-                                 const float *fc)
+double vk_mesh_nearest(const double p[3], const float *fa, const float *fb, const float *fc,
+                       double weight[3])
 {
   double ab[3], ac[3], ap[3], bp[3], cp[3], d[3];
   for (int k = 0; k < 3; k++) {
@@ -53,6 +53,9 @@ static double triangle_distance2(const double p[3], const float *fa, const float
   }
   for (int k = 0; k < 3; k++)
     d[k] = ap[k] - v * ab[k] - w * ac[k];
+  weight[0] = 1 - v - w;
+  weight[1] = v;
+  weight[2] = w;
   return dot(d, d);
 }
 
@@ -171,15 +174,22 @@ static bool cells_make(cells *c, const vk_mesh *mesh)
 
 /* ---- the nearest triangle ------------------------------------------------------------------- */
 
-static double search_cell(const cells *c, const double p[3], int x, int y, int z, double best2)
+typedef struct nearest {
+  double distance2;
+  uint32_t triangle;
+} nearest;
+
+static void search_cell(const cells *c, const double p[3], int x, int y, int z, nearest *best)
 {
   const size_t i = cell_index(c, x, y, z);
   for (uint32_t k = c->first[i]; k < c->first[i + 1]; k++) {
     const uint32_t *t = c->mesh->index + 3 * (size_t)c->item[k];
     const vk_vertex *v = c->mesh->vertex;
-    best2 = fmin(best2, triangle_distance2(p, v[t[0]].p, v[t[1]].p, v[t[2]].p));
+    double weight[3];
+    const double d2 = vk_mesh_nearest(p, v[t[0]].p, v[t[1]].p, v[t[2]].p, weight);
+    if (d2 < best->distance2)
+      *best = (nearest){d2, c->item[k]};
   }
-  return best2;
 }
 
 /* How far p is from the outside of the cells within r of its own; they hold all that is nearer. */
@@ -197,26 +207,26 @@ static double reach_of(const cells *c, const double p[3], const int at[3], int r
 }
 
 /* Shell after shell of cells about the point's own, until the next cannot be nearer. */
-static double nearest2(const cells *c, const double p[3])
+static nearest find_nearest(const cells *c, const double p[3])
 {
   const int at[3] = {cell_of(c, p[0], 0), cell_of(c, p[1], 1), cell_of(c, p[2], 2)};
-  double best2 = HUGE_VAL;
+  nearest best = {HUGE_VAL, 0};
   for (int r = 0;; r++) {
     for (int z = at[2] - r; z <= at[2] + r; z++)
       for (int y = at[1] - r; y <= at[1] + r; y++) {
         const bool is_side = abs(y - at[1]) == r || abs(z - at[2]) == r;
         for (int x = at[0] - r; x <= at[0] + r; x += is_side || r == 0 ? 1 : 2 * r)
           if (x >= 0 && y >= 0 && z >= 0 && x < c->n[0] && y < c->n[1] && z < c->n[2])
-            best2 = search_cell(c, p, x, y, z, best2);
+            search_cell(c, p, x, y, z, &best);
       }
     const double reach = reach_of(c, p, at, r);
-    if (reach == HUGE_VAL || (reach > 0 && best2 <= reach * reach))
-      return best2;
+    if (reach == HUGE_VAL || (reach > 0 && best.distance2 <= reach * reach))
+      return best;
   }
 }
 
 vk_status vk_mesh_distances(const vk_mesh *to, const float (*point)[3], uint32_t n,
-                            float *distance_m, vk_err *err)
+                            float *distance_m, uint32_t *triangle, vk_err *err)
 {
   cells c;
   VK_ASSERT(to->n_triangle > 0);
@@ -226,7 +236,10 @@ vk_status vk_mesh_distances(const vk_mesh *to, const float (*point)[3], uint32_t
   }
   for (uint32_t i = 0; i < n; i++) {
     const double p[3] = {point[i][0], point[i][1], point[i][2]};
-    distance_m[i] = (float)sqrt(nearest2(&c, p));
+    const nearest found = find_nearest(&c, p);
+    distance_m[i] = (float)sqrt(found.distance2);
+    if (triangle)
+      triangle[i] = found.triangle;
   }
   cells_free(&c);
   return VK_OK;

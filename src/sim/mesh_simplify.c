@@ -70,6 +70,12 @@ vk_status vk_mesh_weld(vk_mesh *mesh, vk_err *err)
 /* Normals that differ by less belong to one smooth surface: 30 degrees. */
 static const double cos_smooth = 0.8660254;
 
+/* Up to here all that light shows of a surface is there, sharp edges above all. */
+static const double finest_off_m = 0.1e-3;
+
+/* A fine normal belongs to a coarse triangle when it is not further from its own: 37 degrees. */
+static const double cos_smooth_face = 0.8;
+
 /* Of the distances of the fine surface, by area, so many are not above the error: what is left are
  * slivers and bits that fall off, which no picture shows. */
 static const double error_share = 0.99;
@@ -255,7 +261,8 @@ static int compare_sample(const void *a, const void *b)
   return p->distance_m < q->distance_m ? -1 : p->distance_m > q->distance_m;
 }
 
-static vk_status measure(const fine_mesh *f, const vk_mesh *coarse, double *error_m, vk_err *err)
+static vk_status measure(const fine_mesh *f, const vk_mesh *coarse, double *error_m,
+                         uint32_t *nearest, vk_err *err)
 {
   float *distance = malloc(f->n_place * sizeof *distance);
   sample *s = malloc(f->n_place * sizeof *s);
@@ -264,7 +271,8 @@ static vk_status measure(const fine_mesh *f, const vk_mesh *coarse, double *erro
   if (!distance || !s)
     st = vk_fail(err, VK_E_NOMEM, "no memory to measure %u places", f->n_place);
   if (st == VK_OK)
-    st = vk_mesh_distances(coarse, (const float(*)[3])f->place_p, f->n_place, distance, err);
+    st = vk_mesh_distances(coarse, (const float(*)[3])f->place_p, f->n_place, distance, nearest,
+                           err);
   for (uint32_t i = 0; st == VK_OK && i < f->n_place; i++) {
     s[i] = (sample){distance[i], f->place_area_m2[i]};
     area += s[i].area_m2;
@@ -281,6 +289,56 @@ static vk_status measure(const fine_mesh *f, const vk_mesh *coarse, double *erro
   free(s);
   return st;
 }
+
+/* ---- the light of a coarser mesh ------------------------------------------------------------ */
+
+/* Adds the fine normals of a place to the corners of the coarse triangle t that is nearest to it.
+ */
+static void spread_normals(double (*sum)[3], const fine_mesh *f, uint32_t place,
+                           const vk_mesh *coarse, const uint32_t *t, const uint32_t *group)
+{
+  const double p[3] = {f->place_p[place][0], f->place_p[place][1], f->place_p[place][2]};
+  const float *a = coarse->vertex[t[0]].p, *b = coarse->vertex[t[1]].p, *c = coarse->vertex[t[2]].p;
+  double weight[3], face[3];
+  vk_mesh_nearest(p, a, b, c, weight);
+  unit_normal(face, a, b, c);
+  for (uint32_t i = f->first[place]; i < f->first[place + 1]; i++)
+    for (int k = 0; k < 9 && dot_f(face, f->corner[i].n) >= cos_smooth_face; k++)
+      sum[group[t[k / 3]]][k % 3] +=
+          weight[k / 3] * (double)f->corner[i].weight * f->corner[i].n[k % 3];
+}
+
+/* Gives the vertices the mean of the fine normals about them, so that bumps which the coarse mesh
+ * lacks do not show at some vertices and miss at others. Vertices that differ in their texture
+ * alone stay equal. nearest: triangle of coarse for each place. */
+static vk_status average_normals(const fine_mesh *f, vk_mesh *coarse, const uint32_t *nearest,
+                                 vk_err *err)
+{
+  const struct meshopt_Stream both[] = {
+      {coarse->vertex[0].p, sizeof coarse->vertex[0].p, sizeof *coarse->vertex},
+      {coarse->vertex[0].n, sizeof coarse->vertex[0].n, sizeof *coarse->vertex}};
+  uint32_t *group = malloc(coarse->n_vertex * sizeof *group);
+  double(*sum)[3] = calloc(coarse->n_vertex, sizeof *sum);
+  vk_status st = VK_OK;
+  if (!group || !sum)
+    st = vk_fail(err, VK_E_NOMEM, "no memory for the normals of %u vertices", coarse->n_vertex);
+  if (st == VK_OK) {
+    meshopt_generateVertexRemapMulti(group, coarse->index, 3 * (size_t)coarse->n_triangle,
+                                     coarse->n_vertex, both, 2);
+    for (uint32_t i = 0; i < f->n_place; i++)
+      spread_normals(sum, f, i, coarse, coarse->index + 3 * (size_t)nearest[i], group);
+  }
+  for (uint32_t i = 0; st == VK_OK && i < coarse->n_vertex; i++) {
+    const double *n = sum[group[i]], length = sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
+    for (int k = 0; k < 3 && length > 0; k++)
+      coarse->vertex[i].n[k] = (float)(n[k] / length);
+  }
+  free(group);
+  free(sum);
+  return st;
+}
+
+/* ---- simplifying in cells ------------------------------------------------------------------- */
 
 /* A triangle and the cell of space that it lies in. */
 typedef struct cell_triangle {
@@ -405,8 +463,14 @@ static vk_status simplify(vk_mesh *out, const fine_mesh *f, double off_m, double
   if (st == VK_OK)
     st = add_triangles(out, f, index, 3 * n, err);
   free(index);
-  if (st == VK_OK && out->n_triangle > 0)
-    st = measure(f, out, error_m, err);
+  if (st == VK_OK && out->n_triangle > 0) {
+    uint32_t *nearest = malloc(f->n_place * sizeof *nearest);
+    st = nearest ? measure(f, out, error_m, nearest, err)
+                 : vk_fail(err, VK_E_NOMEM, "no memory to measure %u places", f->n_place);
+    if (st == VK_OK && off_m > finest_off_m)
+      st = average_normals(f, out, nearest, err);
+    free(nearest);
+  }
   if (st != VK_OK)
     vk_mesh_free(out);
   return st;

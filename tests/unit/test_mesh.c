@@ -78,11 +78,11 @@ static void measures_distances(void **state)
   const double want[] = {0, 0.25, 4, 5, 1e-4, sqrt(3), 0.125, 0};
   float got[VK_COUNT(want)];
   vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_mesh_distances(&m, point, VK_COUNT(want), got, &err), &err);
+  vk_assert_ok(vk_mesh_distances(&m, point, VK_COUNT(want), got, NULL, &err), &err);
   for (size_t i = 0; i < VK_COUNT(want); i++)
     vk_assert_close(got[i], want[i], 1e-6, 1e-6);
   m.n_triangle = 1; /* the first: (0, 0), (0.05, 0), (0.05, 0.05) */
-  vk_assert_ok(vk_mesh_distances(&m, point, 1, got, &err), &err);
+  vk_assert_ok(vk_mesh_distances(&m, point, 1, got, NULL, &err), &err);
   vk_assert_close(got[0], 0.45 * sqrt(2), 1e-6, 0);
   vk_mesh_free(&m);
 }
@@ -113,11 +113,11 @@ static void measures_distances_of_long_triangles(void **state)
   for (uint32_t i = 0; i < N; i++) { /* each alone */
     vk_mesh one = {
         .n_vertex = 3 * N, .n_triangle = 1, .vertex = m.vertex, .index = m.index + 3 * i};
-    vk_assert_ok(vk_mesh_distances(&one, (const float(*)[3])point, N_POINT, got, &err), &err);
+    vk_assert_ok(vk_mesh_distances(&one, (const float(*)[3])point, N_POINT, got, NULL, &err), &err);
     for (int k = 0; k < N_POINT; k++)
       want[k] = fminf(want[k], got[k]);
   }
-  vk_assert_ok(vk_mesh_distances(&m, (const float(*)[3])point, N_POINT, got, &err), &err);
+  vk_assert_ok(vk_mesh_distances(&m, (const float(*)[3])point, N_POINT, got, NULL, &err), &err);
   for (int k = 0; k < N_POINT; k++)
     assert_true(got[k] == want[k]);
   vk_mesh_free(&m);
@@ -137,7 +137,7 @@ static void simplifies(void **state)
     for (uint32_t i = 0; i < out.n_vertex; i++) { /* corners of the sheet's own, normals, too */
       const vk_vertex *v = &out.vertex[i];
       vk_assert_close(v->p[0] * v->p[0] + v->p[2] * v->p[2], 0.0625, 1e-6, 0);
-      vk_assert_close(v->n[0], v->p[0] / 0.25, 1e-3, 0);
+      vk_assert_close(v->n[0], v->p[0] / 0.25, off > 1e-4 ? 0.2 : 1e-3, 0); /* a mean about it */
       vk_assert_close(v->t[1], v->p[1], 1e-6, 0);
     }
     n = out.n_triangle;
