@@ -140,13 +140,23 @@ static vk_status get_numbers(const reading *r, const vk_xml_node *node, const ch
   return VK_OK;
 }
 
+/* The same, each in [lo, hi]. */
+static vk_status get_numbers_in(const reading *r, const vk_xml_node *node, const char *key,
+                                double *value, int n, double lo, double hi)
+{
+  VK_TRY(get_numbers(r, node, key, value, n));
+  for (int k = 0; k < n && vk_xml_get(node, key); k++)
+    if (!(value[k] >= lo && value[k] <= hi))
+      return vk_xml_fail(r->err, VK_E_RANGE, r->xml, node, "%s=\"%.60s\", expected %g to %g", key,
+                         vk_xml_get(node, key), lo, hi);
+  return VK_OK;
+}
+
 static vk_status get_fraction(const reading *r, const vk_xml_node *node, const char *key,
                               float *value)
 {
   double v = *value;
-  VK_TRY(get_numbers(r, node, key, &v, 1));
-  if (!(v >= 0 && v <= 1))
-    return vk_xml_fail(r->err, VK_E_RANGE, r->xml, node, "%s=\"%g\", expected 0 to 1", key, v);
+  VK_TRY(get_numbers_in(r, node, key, &v, 1, 0, 1));
   *value = (float)v;
   return VK_OK;
 }
@@ -505,7 +515,7 @@ static vk_status get_color(const reading *r, const vk_xml_node *node, const char
                            double missing)
 {
   double v[3] = {missing, missing, missing};
-  VK_TRY(get_numbers(r, node, key, v, 3));
+  VK_TRY(get_numbers_in(r, node, key, v, 3, 0, 10));
   for (int k = 0; k < 3; k++)
     out[k] = (float)v[k];
   return VK_OK;
@@ -520,9 +530,9 @@ static vk_status put_light(const reading *r, const vk_xml_node *node)
     return VK_OK;
   VK_TRY(get_numbers(r, node, "pos", pos, 3));
   VK_TRY(get_numbers(r, node, "dir", dir, 3));
-  VK_TRY(get_numbers(r, node, "attenuation", attenuation, 3));
-  VK_TRY(get_numbers(r, node, "cutoff", &cutoff, 1));
-  VK_TRY(get_numbers(r, node, "exponent", &exponent, 1));
+  VK_TRY(get_numbers_in(r, node, "attenuation", attenuation, 3, 0, 1000));
+  VK_TRY(get_numbers_in(r, node, "cutoff", &cutoff, 1, 0, 180));
+  VK_TRY(get_numbers_in(r, node, "exponent", &exponent, 1, 0, 128));
   VK_TRY(get_color(r, node, "ambient", light.ambient, 0));
   VK_TRY(get_color(r, node, "diffuse", light.diffuse, 0.7));
   VK_TRY(get_color(r, node, "specular", light.specular, 0.3));

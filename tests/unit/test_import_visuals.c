@@ -171,6 +171,8 @@ static void refuses_what_it_cannot_draw(void **state)
       {"material='m2'", "material='cube'", VK_E_UNSUPPORTED, "roof.obj: has coordinates for a 2D"},
       {"mesh='roof'", "mesh='what'", VK_E_UNSUPPORTED, "mesh what: a visible mesh needs a file"},
       {"shininess='1'", "shininess='1.5'", VK_E_RANGE, "shininess=\"1.5\", expected 0 to 1"},
+      {"cutoff='30'", "cutoff='200'", VK_E_RANGE, "cutoff=\"200\", expected 0 to 180"},
+      {"diffuse='.8 .8 .8'", "diffuse='.8 -1'", VK_E_RANGE, "diffuse=\".8 -1\", expected 0 to 10"},
       {"euler='0 0 1.5707963267948966'", "zaxis='1 0 0'", VK_E_UNSUPPORTED, "not by zaxis"},
       {"size='3 4 12'", "size='3 x 12'", VK_E_FORMAT, "size=\"3 x 12\", expected 1 to 3 numbers"},
       {"size='3 4 12'", "size='3 4'", VK_E_UNSUPPORTED, "w.xml line 1: a geom of type \"box\""},
