@@ -137,7 +137,10 @@ static void simplifies(void **state)
     for (uint32_t i = 0; i < out.n_vertex; i++) { /* corners of the sheet's own, normals, too */
       const vk_vertex *v = &out.vertex[i];
       vk_assert_close(v->p[0] * v->p[0] + v->p[2] * v->p[2], 0.0625, 1e-6, 0);
-      vk_assert_close(v->n[0], v->p[0] / 0.25, off > 1e-4 ? 0.2 : 1e-3, 0); /* a mean about it */
+      /* a mean of those about it, which at the border are on one side */
+      vk_assert_close(v->n[0], v->p[0] / 0.25, off > 1e-4 ? 0.3 : 1e-3, 0);
+      if (off < 2e-3 && v->t[0] > 0 && v->t[0] < 1)
+        vk_assert_close(v->n[0], v->p[0] / 0.25, 0.05, 0);
       vk_assert_close(v->t[1], v->p[1], 1e-6, 0);
     }
     n = out.n_triangle;
