@@ -461,12 +461,12 @@ static vk_status out_path(const job *j, const char *from, const vk_demo_convert_
     snprintf(name, sizeof name, "%.*s.%s", dot ? (int)(dot - base) : (int)strlen(base), base,
              c->layout == VK_DEMO_STORE ? "npz" : "hdf5");
     VK_TRY(vk_fs_make_dirs(to, err));
-    vk_fs_remove_leftovers(to);
     VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, to, name, err));
   }
   if (access(out, F_OK) == 0)
     return vk_fail(err, VK_E_USAGE, "--out: %s is there already; take another path, or remove it",
                    out);
+  vk_fs_remove_leftovers_of(out);
   return VK_OK;
 }
 

@@ -381,10 +381,9 @@ const vk_cmd vk_cmd_replay = {
         "from the recorded state before it, as an episode's end is chaotic), from both cameras, "
         "and prints the peak signal-to-noise ratio against the benchmark's own. A picture without "
         "anti-aliasing (--samples 1) is about 31 dB from one with it.\n\n"
-        "Files of demonstrations (vlakit collect, LIBERO's .hdf5) are replayed one by one, from "
-        "where "
-        "their episodes began when they tell it, else from their first state: `vlakit demos` says "
-        "more of them.\n\n"
+        "Files of demonstrations (vlakit collect, LIBERO's .hdf5) are replayed one by one, with "
+        "--each-step too: from where their episodes began when they tell it, else from their first "
+        "state. `vlakit demos` says more of them.\n\n"
         "A file that cannot be replayed is listed with the reason, the others are replayed, and "
         "the exit code is 1.",
     .examples = "  vlakit replay libero_goal_00.npz\n  vlakit replay --each-step *.npz --json\n"

@@ -353,7 +353,16 @@ static long pid_of_temp(const char *name)
   return pid > 0 && *end == '-' && strspn(end + 1, "0123456789") == strlen(end + 1) - 4 ? pid : 0;
 }
 
-void vk_fs_remove_leftovers(const char *dir)
+/* Whether a name of open_temp is prefix and then the process; "" is the prefix of all. */
+static bool is_temp_of(const char *name, const char *prefix)
+{
+  size_t n = strlen(prefix);
+  return n == 0 ||
+         (strncmp(name, prefix, n) == 0 && n + strcspn(name + n, ".") + 4 == strlen(name));
+}
+
+/* prefix: of the names that are meant, ".NAME." */
+static void remove_leftovers(const char *dir, const char *prefix)
 {
   DIR *d = opendir(dir);
   if (!d)
@@ -361,11 +370,25 @@ void vk_fs_remove_leftovers(const char *dir)
   for (struct dirent *e; (e = readdir(d));) {
     char path[VK_FS_PATH_MAX];
     long pid = pid_of_temp(e->d_name);
-    if (pid && kill((pid_t)pid, 0) != 0 && errno == ESRCH &&
+    if (pid && is_temp_of(e->d_name, prefix) && kill((pid_t)pid, 0) != 0 && errno == ESRCH &&
         vk_fs_join(path, sizeof path, dir, e->d_name, NULL) == VK_OK)
       unlink(path);
   }
   closedir(d);
+}
+
+void vk_fs_remove_leftovers(const char *dir)
+{
+  remove_leftovers(dir, "");
+}
+
+void vk_fs_remove_leftovers_of(const char *path)
+{
+  char dir[VK_FS_PATH_MAX], prefix[300];
+  const char *slash = strrchr(path, '/');
+  parent_of(dir, path);
+  snprintf(prefix, sizeof prefix, ".%.200s.", slash ? slash + 1 : path); /* as open_temp */
+  remove_leftovers(dir, prefix);
 }
 
 vk_status vk_fs_write(const char *path, const void *bytes, size_t n, vk_err *err)

@@ -83,6 +83,8 @@ void vk_fs_writer_abort(vk_fs_writer *w);
 /* Removes from a folder what writers in processes that are no longer running (killed, say) left; a
  * folder that is not there is fine. Names of this process are kept. */
 void vk_fs_remove_leftovers(const char *dir);
+/* The same for the writers of one file, in a folder where others write theirs. */
+void vk_fs_remove_leftovers_of(const char *path);
 
 /* All in one: the file's content becomes n bytes. */
 VK_NODISCARD vk_status vk_fs_write(const char *path, const void *bytes, size_t n, vk_err *err);

@@ -307,10 +307,7 @@ static void remove_stage(const collect *g, const vk_collect_task *t)
  * taken by another process since this one began. */
 static vk_status check_free(const collect *g, const vk_collect_task *t, vk_err *err)
 {
-  char dir[VK_FS_PATH_MAX];
-  const char *slash = strrchr(t->path, '/');
-  snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - t->path) : 1, slash ? t->path : ".");
-  vk_fs_remove_leftovers(dir[0] ? dir : "/");
+  vk_fs_remove_leftovers_of(t->path);
   if (g->c->is_resumed || access(t->path, F_OK) != 0)
     return VK_OK;
   return vk_fail(err, VK_E_MISMATCH,

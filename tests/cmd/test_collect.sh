@@ -87,7 +87,7 @@ for more in '--out other' '--episodes 5' '--rows eval' '--noise 0' '--size 64' '
   says '--resume goes on as run'
 done
 : >"$(ls -d kill.part*)/.libero_goal-7-000003.npz.$pid-0.tmp" # as if killed while writing
-: >"kill/libero_goal/.x.npz.$pid-0.tmp"
+: >"kill/libero_goal/.${file##*/}.$pid-0.tmp"
 rm -f "$(find kill.part* -name '*.npz' | head -1)" # what is lost is made again
 expect 0 collect -q --resume "$run" --catalog kill.db --json
 json 'd["n_success"] == 4 and d["run"] == "'"$run"'"'

@@ -321,6 +321,11 @@ static void removes_leftovers(void **state)
   vk_assert_ok(vk_fs_write(in_dir("left/.x.tmp"), "x", 1, NULL), NULL);
   vk_assert_ok(vk_fs_write(in_dir("left/.1-0.tmp.mp4"), "x", 1, NULL), NULL);
   vk_assert_ok(vk_fs_writer_open(&w, in_dir("left/mine"), NULL), NULL);
+  vk_fs_remove_leftovers_of(in_dir("left/film"));
+  assert_int_equal(n_entry(in_dir("left")), 6);
+  vk_fs_remove_leftovers_of(in_dir("left/film.mp4"));
+  assert_int_equal(n_entry(in_dir("left")), 5);
+  vk_assert_ok(vk_fs_write(in_dir(name[0]), "x", 1, NULL), NULL);
   vk_fs_remove_leftovers(in_dir("left"));
   vk_fs_remove_leftovers(in_dir("left/none"));
   assert_int_equal(n_entry(in_dir("left")), 5);
