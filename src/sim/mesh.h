@@ -44,9 +44,9 @@ VK_NODISCARD vk_status vk_mesh_add_capsule(vk_mesh *mesh, float radius_m, float 
 VK_NODISCARD vk_status vk_mesh_weld(vk_mesh *mesh, vk_err *err);
 
 /* A coarser mesh (by meshoptimizer), welded. Borders and seams of the texture stay. Corners get the
- * mean of the normals about their vertex that go together with their triangle's.
+ * mean of the normals about them that go together with their triangle's.
  *   off_m    in: about how far its surface may be off
- *   error_m  out: how far vertices of `mesh` are from its surface, at most
+ *   error_m  out: how far 99 % of the surface of `mesh` are from its own, at most
  * Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_mesh_simplify(vk_mesh *out, const vk_mesh *mesh, double off_m,
                                         double *error_m, vk_err *err);

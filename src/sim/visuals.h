@@ -71,7 +71,7 @@ typedef struct vk_visuals_material {
 typedef struct vk_visuals_level {
   uint32_t n_vertex, n_triangle; /* without padding, at least 1 */
   uint32_t first_f32, first_index;
-  float error_m; /* how far its surface is from that of level 0, at most */
+  float error_m; /* how far 99 % of the whole mesh's surface are from this one, at most */
   uint32_t zero;
 } vk_visuals_level;
 
