@@ -494,8 +494,8 @@ static void print_converted(const job *j, cJSON *files, const char *from, const 
                             const vk_demo_convert_stats *s)
 {
   if (!j->call->common->json) {
-    printf("%s -> %s: %d demonstrations, %lld steps, %.2f MB", from, to, s->n_demo,
-           (long long)s->n_step, (double)s->n_byte / 1e6);
+    printf("%s -> %s: %d demonstration%s, %lld steps, %.2f MB", from, to, s->n_demo,
+           s->n_demo == 1 ? "" : "s", (long long)s->n_step, (double)s->n_byte / 1e6);
     if (j->args->drop_noops)
       printf(", %lld steps without motion left out", (long long)s->n_noop);
     printf("\n");

@@ -53,10 +53,10 @@ vk_status vk_visuals_open_bytes(vk_visuals *visuals, void *bytes, size_t n, cons
   return open_sections(visuals, bytes, n, what, err);
 }
 
-static vk_status open_file(vk_visuals *v, const char *path, vk_err *err)
+static vk_status open_file(vk_visuals *v, const char *path, const char *name, vk_err *err)
 {
   memset(v, 0, sizeof *v);
-  v->name = "original";
+  v->name = name;
   VK_TRY(vk_fs_map_open(&v->map, path, err));
   return open_sections(v, v->map.bytes, v->map.n, path, err);
 }
@@ -80,8 +80,8 @@ vk_status vk_visuals_open(vk_visuals *visuals, const char *word, const vk_pack *
                    "there are no original visuals in the cache: make them with "
                    "tools/get-assets.sh (`vlakit import libero`), or use --visuals stand-in");
   if (!word || strcmp(word, "original") == 0)
-    return open_file(visuals, path, err);
-  vk_status st = open_file(visuals, word, err);
+    return open_file(visuals, path, "original", err);
+  vk_status st = open_file(visuals, word, "file", err);
   if (st == VK_E_NOTFOUND)
     return vk_fail(err, VK_E_USAGE,
                    "there are no visuals \"%s\", expected stand-in, original or a file made by "

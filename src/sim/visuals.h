@@ -155,7 +155,7 @@ typedef struct vk_visuals {
 #undef X
   char hash[65];             /* SHA-256 of the content in hex */
   char path[VK_FS_PATH_MAX]; /* where they were found, or "stand-in" */
-  const char *name;          /* "original", "stand-in" */
+  const char *name;          /* "original", "stand-in", "file" */
   vk_fs_map map;             /* of a file, or */
   void *bytes;               /* owned memory */
 } vk_visuals;
