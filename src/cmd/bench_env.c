@@ -9,6 +9,7 @@
 #include "core/sys.h"
 #include "sim/env_batch.h"
 #include "sim/render.h"
+#include "sim/visuals_choose.h"
 
 enum { N_FURTHER_ENV = 4, N_RESET = 9, N_THREAD_STEP = 20, N_THREAD_TURN = 4 };
 
@@ -98,7 +99,7 @@ static vk_status measure_pictures(bench *b, const char *name, vk_env *env, const
     st = vk_fail(err, VK_E_NOMEM, "no memory for pictures");
     goto done;
   }
-  VK_TRY_DONE(vk_visuals_open(&visuals, b->args->visuals, &b->pack, err));
+  VK_TRY_DONE(vk_visuals_choose(&visuals, b->args->visuals, &b->pack, err));
   VK_TRY_DONE(vk_stage_new(&stage, scene, &visuals, err));
   VK_TRY_DONE(vk_pool_new(&pool, 1, err));
   VK_TRY_DONE(vk_renderer_new(&v.renderer, &config, pool, err));

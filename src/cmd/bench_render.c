@@ -7,6 +7,7 @@
 #include "core/signal.h"
 #include "core/sys.h"
 #include "sim/render.h"
+#include "sim/visuals_choose.h"
 
 enum { N_SHOT = 16, SIDE_MAX = 256, N_TURN = 4 };
 
@@ -129,7 +130,7 @@ static vk_status measure_all(render_bench *r, vk_err *err)
 static vk_status bench_task(bench *b, const char *suite, uint32_t i_task, vk_err *err)
 {
   render_bench r = {.b = b, .suite = suite};
-  vk_status st = vk_visuals_open(&r.visuals, b->args->visuals, &b->pack, err);
+  vk_status st = vk_visuals_choose(&r.visuals, b->args->visuals, &b->pack, err);
   if (st != VK_OK)
     return st;
   VK_TRY_DONE(vk_scene_new(&r.scene, &b->pack, i_task, b->cache_dir, err));

@@ -12,6 +12,7 @@
 #include "rl/collect.h"
 #include "sim/model_cache.h"
 #include "sim/picture.h"
+#include "sim/visuals_choose.h"
 
 typedef struct collect_args {
   const char *suite, *rows, *out, *format, *align, *visuals, *resume;
@@ -707,7 +708,7 @@ static vk_status prepare(session *s, vk_err *err)
   s->n_success = s->earlier.all.n_success;
   VK_TRY(plan_tasks(s, err));
   if (s->plan.px > 0)
-    VK_TRY(vk_visuals_open(&s->visuals, s->plan.visuals_word, &s->pack, err));
+    VK_TRY(vk_visuals_choose(&s->visuals, s->plan.visuals_word, &s->pack, err));
   if (s->plan.layout != VK_DEMO_STORE)
     VK_TRY(vk_demo_can_write(s->plan.layout, err));
   VK_TRY(vk_pool_new(&s->pool, (int)common->n_thread, err));

@@ -12,6 +12,7 @@
 #include "core/thread.h"
 #include "rl/demo_convert.h"
 #include "sim/model_cache.h"
+#include "sim/visuals_choose.h"
 
 typedef struct demos_args {
   const char *task, *mask, *format, *align, *visuals, *out;
@@ -552,7 +553,7 @@ static vk_status convert(job *j, const char *const *path, int n, vk_err *err)
   VK_TRY(vk_demo_can_write(c.layout, err));
   if (c.px > 0) {
     c.is_default_visuals = !a->visuals;
-    VK_TRY(vk_visuals_open(&visuals, a->visuals, &j->pack, err));
+    VK_TRY(vk_visuals_choose(&visuals, a->visuals, &j->pack, err));
     c.visuals = &visuals;
   }
   cJSON *top = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(top, "files");

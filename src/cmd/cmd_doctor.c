@@ -17,7 +17,7 @@
 #include "core/video.h"
 #include "sim/mujoco_compat.h"
 #include "sim/pack.h"
-#include "sim/visuals.h"
+#include "sim/visuals_choose.h"
 
 enum { TEXT_MAX = 512, PATH_SIZE = VK_FS_PATH_MAX };
 
@@ -98,7 +98,7 @@ static void look_at_visuals(check *c, const vk_common_args *common)
 {
   vk_err err = VK_ERR_INIT;
   vk_visuals visuals;
-  const vk_status st = vk_visuals_open(&visuals, "original", NULL, &err);
+  const vk_status st = vk_visuals_choose(&visuals, "original", NULL, &err);
   c->ok = st == VK_OK || st == VK_E_NOTFOUND;
   if (st == VK_OK) {
     snprintf(c->found, TEXT_MAX, "the original ones, %.300s: %zu meshes, %zu textures, hash %.12s",

@@ -11,6 +11,7 @@
 #include "core/sys.h"
 #include "rl/evaluate.h"
 #include "sim/model_cache.h"
+#include "sim/visuals_choose.h"
 
 typedef struct eval_args {
   const char *suite, *policy, *protocol, *resume, *film, *out, *visuals;
@@ -228,7 +229,7 @@ static vk_status plan_pictures(session *s, vk_err *err)
     return vk_fail(err, VK_E_USAGE,
                    "--visuals: no pictures are made, as policy %s sees none and there is no --out",
                    p->policy_word);
-  return p->has_visuals ? vk_visuals_open(&p->visuals, p->visuals_word, &p->pack, err) : VK_OK;
+  return p->has_visuals ? vk_visuals_choose(&p->visuals, p->visuals_word, &p->pack, err) : VK_OK;
 }
 
 /* Opens the pack and lays out tasks and episodes, task by task. */

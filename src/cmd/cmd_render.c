@@ -18,6 +18,7 @@
 #include "rl/start.h"
 #include "sim/model_cache.h"
 #include "sim/render.h"
+#include "sim/visuals_choose.h"
 
 enum { VIEWS_MAX = 2, ROWS_MAX = 1000 };
 static const char *const both_views[VIEWS_MAX] = {"agentview", "robot0_eye_in_hand"};
@@ -344,7 +345,7 @@ static vk_status open_task(job *j, const vk_common_args *common, vk_err *err)
   VK_TRY(vk_pack_open(&j->pack, common->pack, err));
   VK_TRY(j->args->demo ? open_demo(j, &i_task, err) : find_task(j, &i_task, err));
   VK_TRY(vk_scene_new(&j->scene, &j->pack, i_task, vk_model_cache_dir(cache), err));
-  VK_TRY(vk_visuals_open(&j->visuals, j->args->visuals, &j->pack, err));
+  VK_TRY(vk_visuals_choose(&j->visuals, j->args->visuals, &j->pack, err));
   VK_TRY(vk_stage_new(&j->stage, j->scene, &j->visuals, err));
   return find_cameras(j, err);
 }

@@ -11,6 +11,7 @@
 #include "core/signal.h"
 #include "core/thread.h"
 #include "sim/replay_pictures.h"
+#include "sim/visuals_choose.h"
 
 typedef struct replay_args {
   bool each_step, pictures;
@@ -351,7 +352,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   if (!job.result || !job.pictures || !job.status || !job.error)
     VK_TRY_DONE(vk_fail(err, VK_E_NOMEM, "no memory for %d recordings", job.n));
   if (job.visuals)
-    VK_TRY_DONE(vk_visuals_open(&visuals, args->visuals, &pack, err));
+    VK_TRY_DONE(vk_visuals_choose(&visuals, args->visuals, &pack, err));
   st = replay_all(&job, call->common, err);
 done:
   vk_replay_items_free(job.item, job.n);

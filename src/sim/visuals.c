@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/standin.h"
 #include "sim/visuals_check.h"
 
 const vk_section_kind vk_visuals_kind = {
@@ -53,7 +52,7 @@ vk_status vk_visuals_open_bytes(vk_visuals *visuals, void *bytes, size_t n, cons
   return open_sections(visuals, bytes, n, what, err);
 }
 
-static vk_status open_file(vk_visuals *v, const char *path, const char *name, vk_err *err)
+vk_status vk_visuals_open_file(vk_visuals *v, const char *path, const char *name, vk_err *err)
 {
   memset(v, 0, sizeof *v);
   v->name = name;
@@ -66,28 +65,6 @@ vk_status vk_visuals_cache_path(char path[VK_FS_PATH_MAX], vk_err *err)
   char dir[VK_FS_PATH_MAX];
   VK_TRY(vk_fs_cache_dir(dir, err));
   return vk_fs_join(path, VK_FS_PATH_MAX, dir, "libero.visuals", err);
-}
-
-vk_status vk_visuals_open(vk_visuals *visuals, const char *word, const vk_pack *pack, vk_err *err)
-{
-  char path[VK_FS_PATH_MAX];
-  memset(visuals, 0, sizeof *visuals);
-  bool is_cached = vk_visuals_cache_path(path, NULL) == VK_OK && vk_fs_is_file(path);
-  if ((!word && !is_cached) || (word && strcmp(word, "stand-in") == 0))
-    return vk_standin_build(visuals, pack, err);
-  if (word && strcmp(word, "original") == 0 && !is_cached)
-    return vk_fail(err, VK_E_NOTFOUND,
-                   "there are no original visuals in the cache: make them with "
-                   "tools/get-assets.sh (`vlakit import libero`), or use --visuals stand-in");
-  if (!word || strcmp(word, "original") == 0)
-    return open_file(visuals, path, "original", err);
-  vk_status st = open_file(visuals, word, "file", err);
-  if (st == VK_E_NOTFOUND)
-    return vk_fail(err, VK_E_USAGE,
-                   "there are no visuals \"%s\", expected stand-in, original or a file made by "
-                   "`vlakit import libero`",
-                   word);
-  return st;
 }
 
 void vk_visuals_close(vk_visuals *visuals)

@@ -166,18 +166,16 @@ _Static_assert(sizeof(vk_visuals_texture) == 24 && sizeof(vk_visuals_material) =
                    sizeof(vk_visuals_light) == 84 && sizeof(vk_visuals_look) == 72,
                "items of visuals have no padding");
 
-/* What --visuals may name: "stand-in", "original", or a file. NULL: the original ones when the
- * user's cache holds them, else stand-ins. pack: stand-ins are built from its collision geometry.
+/* Opens a file. path, name: as in vk_visuals; name must outlive it.
  *
  * Open visuals keep these promises, so that code which draws them needs no checks:
  *   - indices, offsets and counts lie inside their sections; indices of a level inside its
  *     vertices, its padding triangles are zero; levels follow each other and share nothing
  *   - floats are finite, quaternions and directions of unit length to 1e-3, radii not negative
  *   - sides of textures are powers of two, n_level leads down to 1 x 1
- * Errors: VK_E_NOTFOUND (with the command that makes them), VK_E_FORMAT, VK_E_VERSION, VK_E_IO,
- * VK_E_NOMEM. */
-VK_NODISCARD vk_status vk_visuals_open(vk_visuals *visuals, const char *word, const vk_pack *pack,
-                                       vk_err *err);
+ * Errors: VK_E_NOTFOUND, VK_E_FORMAT, VK_E_VERSION, VK_E_IO, VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_visuals_open_file(vk_visuals *visuals, const char *path, const char *name,
+                                            vk_err *err);
 void vk_visuals_close(vk_visuals *visuals);
 
 /* From bytes (aligned_alloc'd; owned also when this fails). name: as in vk_visuals. */

@@ -1,4 +1,4 @@
-/* visuals_check.h - checks what vk_visuals_open promises. Test: tests/unit/test_visuals.c,
+/* visuals_check.h - checks what vk_visuals_open_file promises. Test: tests/unit/test_visuals.c,
  * tests/fuzz/fuzz_visuals.c */
 #ifndef VK_SIM_VISUALS_CHECK_H
 #define VK_SIM_VISUALS_CHECK_H

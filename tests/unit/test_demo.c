@@ -9,6 +9,7 @@
 #include "core/rng.h"
 #include "rl/demo_convert.h"
 #include "sim/picture.h"
+#include "sim/visuals_choose.h"
 
 static vk_pack pack;
 
@@ -484,7 +485,7 @@ static void check_live(const char *word, vk_start_rows rows)
   config.turn = VK_TURN_GL;
   vk_assert_ok(vk_scene_new(&scene, &pack, i_task, NULL, &err), &err);
   vk_assert_ok(vk_env_new(&env, scene, &err), &err);
-  vk_assert_ok(vk_visuals_open(&visuals, "stand-in", &pack, &err), &err);
+  vk_assert_ok(vk_visuals_choose(&visuals, "stand-in", &pack, &err), &err);
   vk_assert_ok(vk_stage_new(&stage, scene, &visuals, &err), &err);
   vk_assert_ok(vk_pool_new(&pool, 2, &err), &err);
   vk_assert_ok(vk_renderer_new(&renderer, &config, pool, &err), &err);

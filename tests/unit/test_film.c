@@ -7,6 +7,7 @@
 #include "core/image.h"
 #include "core/video.h"
 #include "rl/film.h"
+#include "sim/visuals_choose.h"
 
 enum { N_STEP = 3 };
 
@@ -27,7 +28,7 @@ static int open_pack(void **state)
   char version[100];
   has_films = vk_video_version(version, sizeof version, NULL) == VK_OK;
   if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK &&
-      vk_visuals_open(&visuals, "stand-in", &pack, &err) == VK_OK)
+      vk_visuals_choose(&visuals, "stand-in", &pack, &err) == VK_OK)
     return make_temp_dir(state);
   print_error("%s\n", err.text);
   return -1;

@@ -1,6 +1,7 @@
 /* The renderer: against a reference in double precision, by hand where pixels are known, and the
  * same bits on every path. */
 #include "sim/render.h"
+#include "sim/visuals_choose.h"
 
 #include "core/cpu.h"
 #include "render_reference.h"
@@ -490,7 +491,7 @@ static void test_batches_do_not_depend_on_threads(void **state)
   vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
   vk_assert_ok(vk_pack_find_tasks(&pack, "libero_object/0", task, &n_task, &err), &err);
   vk_assert_ok(vk_scene_new(&scene, &pack, task[0], NULL, &err), &err);
-  vk_assert_ok(vk_visuals_open(&visuals, "stand-in", &pack, &err), &err);
+  vk_assert_ok(vk_visuals_choose(&visuals, "stand-in", &pack, &err), &err);
   vk_assert_ok(vk_stage_new(&stage, scene, &visuals, &err), &err);
   vk_assert_ok(vk_pool_new(&pair, 2, &err), &err);
   size_t n = (size_t)vk_picture_n_state(scene);

@@ -1,5 +1,5 @@
 /* Visuals: what is built is read back; mipmaps are means; files that lie are refused. */
-#include "sim/visuals.h"
+#include "sim/visuals_choose.h"
 
 #include <stdlib.h>
 
@@ -230,22 +230,22 @@ static void test_other_files_are_refused(void **state)
   vk_err err = VK_ERR_INIT;
   vk_visuals v;
   const char *path = in_dir("x.visuals");
-  assert_int_equal(vk_visuals_open(&v, path, NULL, &err), VK_E_USAGE);
+  assert_int_equal(vk_visuals_choose(&v, path, NULL, &err), VK_E_USAGE);
   vk_assert_ok(vk_fs_write(path, "", 0, &err), &err);
-  assert_int_equal(vk_visuals_open(&v, path, NULL, &err), VK_E_FORMAT);
+  assert_int_equal(vk_visuals_choose(&v, path, NULL, &err), VK_E_FORMAT);
   size_t n;
   uint8_t *bytes = build(&n);
   vk_assert_ok(vk_fs_write(path, bytes, n / 2, &err), &err);
-  assert_int_equal(vk_visuals_open(&v, path, NULL, &err), VK_E_FORMAT);
+  assert_int_equal(vk_visuals_choose(&v, path, NULL, &err), VK_E_FORMAT);
   assert_non_null(strstr(err.text, "its header says"));
   assert_non_null(strstr(err.text, "make it again with `vlakit import libero`"));
   bytes[8] = 9;
   vk_assert_ok(vk_fs_write(path, bytes, n, &err), &err);
-  assert_int_equal(vk_visuals_open(&v, path, NULL, &err), VK_E_VERSION);
+  assert_int_equal(vk_visuals_choose(&v, path, NULL, &err), VK_E_VERSION);
   assert_non_null(strstr(err.text, "vlakit import libero"));
   bytes[8] = VK_VISUALS_VERSION;
   vk_assert_ok(vk_fs_write(path, bytes, n, &err), &err);
-  vk_assert_ok(vk_visuals_open(&v, path, NULL, &err), &err);
+  vk_assert_ok(vk_visuals_choose(&v, path, NULL, &err), &err);
   vk_visuals_close(&v);
   free(bytes);
 }

@@ -1,0 +1,15 @@
+/* visuals_choose.h - the visuals that a word of the command line names.
+ * Test: tests/unit/test_visuals.c, tests/cmd/test_render.sh */
+#ifndef VK_SIM_VISUALS_CHOOSE_H
+#define VK_SIM_VISUALS_CHOOSE_H
+
+#include "sim/visuals.h"
+
+/* What --visuals may name: "stand-in", "original", or a file. NULL: the original ones when the
+ * user's cache holds them, else stand-ins. pack: stand-ins are built from its collision geometry.
+ * Errors: VK_E_NOTFOUND (with the command that makes them), VK_E_USAGE (no such file), and those of
+ * vk_visuals_open_file and vk_standin_build. */
+VK_NODISCARD vk_status vk_visuals_choose(vk_visuals *visuals, const char *word, const vk_pack *pack,
+                                         vk_err *err);
+
+#endif
