@@ -1,4 +1,4 @@
-/* cmd_bench.c - vlakit bench NAME|all: how fast this machine runs the parts of the program. */
+/* cmd_bench.c - vlakit bench: how fast this machine runs the parts of the program. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static const vk_opt opts[] = {
     VK_OPT_STR(bench_args, "suite", suite, "SUITE",
                "the suites whose first tasks are run: one, or a comma list"),
     VK_OPT_STR(
-        bench_args, "visuals", visuals, "NAME|FILE",
+        bench_args, "visuals", visuals, "stand-in|original|FILE",
         "what is drawn: original, stand-in, or a file (default: the original where they are at "
         "hand)"),
     VK_OPT_END,
@@ -168,7 +168,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_bench = {
     .name = "bench",
     .summary = "measure how fast this machine runs the parts of the program",
-    .synopsis = "NAME|all [options]",
+    .synopsis = "env|render|all [options]",
     .description =
         "Runs benchmarks in the process and prints one number a line: a name, a value and its "
         "unit.\n\n"

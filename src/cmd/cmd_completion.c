@@ -30,7 +30,7 @@ enum { WORDS_MAX = 512 };
 typedef enum slot_kind { SLOT_ANY, SLOT_WORDS, SLOT_KIND, SLOT_FILE, SLOT_DIR } slot_kind;
 typedef struct slot {
   slot_kind kind;
-  char words[WORDS_MAX]; /* WORDS: separated by blanks; KIND: the kind */
+  char words[WORDS_MAX]; /* WORDS: separated by blanks; FILE: those besides; KIND: the kind */
 } slot;
 
 static void add_word(slot *s, const char *word, size_t n)
@@ -44,14 +44,14 @@ static bool is_metavar(const char *part, size_t n, const char *metavar)
   return strlen(metavar) == n && strncmp(part, metavar, n) == 0;
 }
 
-/* Reads a metavar such as "FILE", "SUITE", "all|none|N". */
+/* Reads a metavar such as "FILE", "SUITE", "all|none|N", "stand-in|original|FILE". */
 static slot slot_of_metavar(const char *metavar)
 {
   slot s = {.kind = SLOT_ANY};
   for (const char *part = metavar; part && *part;) {
     size_t n = strcspn(part, "|");
     if (strcspn(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZ.") >= n) {
-      s.kind = SLOT_WORDS;
+      s.kind = s.kind == SLOT_FILE ? SLOT_FILE : SLOT_WORDS;
       add_word(&s, part, n);
     } else if (is_metavar(part, n, "FILE") || is_metavar(part, n, "PACK") ||
                is_metavar(part, n, "PATH")) {
@@ -90,26 +90,38 @@ static slot slot_of_option(const vk_opt *opt)
   return s;
 }
 
-/* What the synopsis lets stand after the command besides options: "[COMMAND] [options]". */
-static slot slot_of_positional(const vk_cmd *cmd)
+/* What the synopsis lets stand after the command besides options, first or (is_more) after that:
+ * "[COMMAND] [options]", "info|check|convert FILE...". The last is for all that follow. */
+static slot slot_of_positional(const vk_cmd *cmd, bool is_more)
 {
+  slot s = {.kind = SLOT_ANY};
   const char *word = cmd->synopsis;
   bool is_value = false;
-  while (*word) {
+  int n_wanted = cmd->n_positional_max == 0 ? 0 : cmd->n_positional_max == 1 || !is_more ? 1 : 2;
+  while (*word && n_wanted) {
     word += strspn(word, " [");
     size_t n = strcspn(word, " ");
     char part[WORDS_MAX];
     snprintf(part, sizeof part, "%.*s", (int)n, word);
     part[strcspn(part, ".]")] = '\0';
-    if (part[0] == '-')
+    if (strcmp(part, "|") == 0 && s.kind != SLOT_ANY)
+      break;
+    if (part[0] == '-') {
       is_value = strcspn(word, "]") >= n; /* "--suite S" and not "[--all]" */
-    else if (is_value || strcmp(part, "options") == 0)
+    } else if (is_value || strcmp(part, "options") == 0 || strcmp(part, "|") == 0) {
       is_value = false;
-    else if (part[0])
-      return slot_of_metavar(part);
+    } else if (part[0]) {
+      s = slot_of_metavar(part);
+      n_wanted--;
+    }
     word += n;
   }
-  return (slot){.kind = SLOT_ANY};
+  return s;
+}
+
+static bool is_same_slot(const slot *a, const slot *b)
+{
+  return a->kind == b->kind && strcmp(a->words, b->words) == 0;
 }
 
 /* Prints text with a backslash before each of the given characters, and single quotes as the
@@ -138,7 +150,8 @@ static void bash_reply(FILE *out, const slot *s)
             s->words);
     break;
   case SLOT_FILE:
-    fputs("compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$cur\"))", out);
+    fprintf(out, "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -W '%s' -- \"$cur\"))",
+            s->words);
     break;
   case SLOT_DIR:
     fputs("compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$cur\"))", out);
@@ -229,10 +242,15 @@ static void print_bash(FILE *out)
         "  case $cmd in\n",
         out);
   for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
-    slot s = slot_of_positional(*cmd);
-    if ((*cmd)->n_positional_max == 0 || s.kind == SLOT_ANY)
+    slot s = slot_of_positional(*cmd, false), more = slot_of_positional(*cmd, true);
+    if (s.kind == SLOT_ANY)
       continue;
     fprintf(out, "    %s) ", (*cmd)->name);
+    if (!is_same_slot(&s, &more)) {
+      fputs("(( COMP_CWORD > 2 )) && { ", out);
+      bash_reply(out, &more);
+      fputs("; return; }; ", out);
+    }
     bash_reply(out, &s);
     fputs(" ;;\n", out);
   }
@@ -249,10 +267,13 @@ static void zsh_action(FILE *out, const slot *s)
     fprintf(out, "(%s)", s->words);
     break;
   case SLOT_KIND:
-    fprintf(out, "_vlakit_words %s", s->words);
+    fprintf(out, " _vlakit_words %s", s->words); /* the blank: called with these words alone */
     break;
   case SLOT_FILE:
-    fputs("_files", out);
+    if (s->words[0])
+      fprintf(out, " _vlakit_or_files %s", s->words);
+    else
+      fputs("_files", out);
     break;
   case SLOT_DIR:
     fputs("_files -/", out);
@@ -294,6 +315,7 @@ static void print_zsh(FILE *out)
         "  words_=(${(f)\"$(vlakit completion --words $1 2>/dev/null)\"})\n"
         "  compadd -a words_\n"
         "}\n"
+        "_vlakit_or_files() { compadd -- $@; _files }\n"
         "_vlakit() {\n"
         "  local curcontext=$curcontext state line\n"
         "  local -a commands\n"
@@ -321,10 +343,12 @@ static void print_zsh(FILE *out)
     for (int i = 0; i < n_group; i++)
       for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
         zsh_option(out, opt);
-    slot s = slot_of_positional(*cmd);
+    slot s = slot_of_positional(*cmd, false), more = slot_of_positional(*cmd, true);
     if ((*cmd)->n_positional_max != 0) {
-      fputs("        '*:argument:", out);
+      fputs("        '1:argument:", out);
       zsh_action(out, &s);
+      fputs("' '*:argument:", out);
+      zsh_action(out, &more);
       fputs("'", out);
     }
     fputs("\n      ;;\n", out);
@@ -345,6 +369,8 @@ static void fish_arguments(FILE *out, const slot *s)
     break;
   case SLOT_FILE:
     fputs(" -r -F", out);
+    if (s->words[0])
+      fprintf(out, " -a '%s'", s->words);
     break;
   case SLOT_DIR:
     fputs(" -x -a '(__fish_complete_directories)'", out);
@@ -393,12 +419,15 @@ static void print_fish(FILE *out)
     for (int i = 0; i < n_group; i++)
       for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
         fish_option(out, condition, opt);
-    slot s = slot_of_positional(*cmd);
-    if ((*cmd)->n_positional_max == 0 || s.kind == SLOT_ANY)
-      continue;
-    fprintf(out, "complete -c vlakit -n '%s'", condition);
-    fish_arguments(out, &s);
-    fputc('\n', out);
+    for (int is_more = 0; is_more < 2; is_more++) {
+      slot s = slot_of_positional(*cmd, is_more);
+      if (s.kind == SLOT_ANY)
+        continue;
+      fprintf(out, "complete -c vlakit -n '%s; and test (count (commandline -opc)) %s 2'",
+              condition, is_more ? "-gt" : "-eq");
+      fish_arguments(out, &s);
+      fputc('\n', out);
+    }
   }
 }
 

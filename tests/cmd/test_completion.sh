@@ -45,6 +45,17 @@ if command -v bash >/dev/null; then
     offers libero130 vlakit tasks --suite ''
     offers libero_goal/9 vlakit tasks --task libero_goal/
   fi
+  for cmd in bench collect demos eval render replay; do
+    offers original vlakit $cmd --visuals ''
+    offers some_file vlakit $cmd --visuals some
+  done
+  offers env vlakit bench ''
+  offers all vlakit bench ''
+  offers convert vlakit demos ''
+  offers some_file vlakit demos info some
+  offers some_file vlakit demos info some_file ''
+  offers some_file vlakit replay some
+  offers failures vlakit eval --film ''
   offers cuda vlakit help --device ''
   offers some_file vlakit help --pack some
 fi
@@ -60,5 +71,10 @@ if command -v fish >/dev/null; then
   fish_offers help 'vlakit help '
   fish_offers --isa 'vlakit help --i'
   fish_offers avx2 'vlakit help --isa '
+  touch "$T/fish_file"
+  fish_offers original 'vlakit render --visuals '
+  fish_offers fish_file 'vlakit render --visuals '
+  fish_offers convert 'vlakit demos '
+  fish_offers fish_file 'vlakit demos info '
 fi
 finish
