@@ -45,8 +45,8 @@ uint32_t vk_visuals_put_picture(vk_visuals_builder *b, const char *name, const v
 uint32_t vk_visuals_put_cube(vk_visuals_builder *b, const char *name, const vk_image face[6],
                              int side_max);
 
-/* The file's bytes (aligned_alloc'd, *n of them), checked as vk_visuals_open_bytes checks them. Errors:
- * VK_E_NOMEM, VK_E_RANGE (too many items), VK_E_FORMAT (an item breaks a promise). */
+/* The file's bytes (aligned_alloc'd, *n of them), checked as vk_visuals_open_bytes checks them.
+ * Errors: VK_E_NOMEM, VK_E_RANGE (too many items), VK_E_FORMAT (an item breaks a promise). */
 VK_NODISCARD vk_status vk_visuals_build(const vk_visuals_builder *b, void **bytes, size_t *n,
                                         vk_err *err);
 
