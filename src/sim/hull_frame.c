@@ -29,37 +29,17 @@ static int find_vertex(const mjModel *m, int i, const double pos[3], const doubl
   return best;
 }
 
-typedef struct whole_call {
-  const mjVFS *vfs;
-  mjModel *model;
-  char message[300];
-} whole_call;
-
-static void compile_whole(void *arg)
-{
-  whole_call *c = arg;
-  c->model = mj_loadXML("whole.xml", c->vfs, c->message, sizeof c->message);
-  mj_freeLastXML();
-}
-
 vk_status vk_hull_frame_take(vk_pack_hull_frame *frame, float *framed, const float *hull,
                              size_t n_vertex, const void *stl, size_t n_stl, vk_err *err)
 {
   static const char mjcf[] = "<mujoco><asset><mesh name=\"m\" file=\"whole.stl\"/></asset>"
                              "<worldbody><geom type=\"mesh\" mesh=\"m\"/></worldbody></mujoco>";
   mjVFS *vfs = NULL;
-  whole_call call = {0};
+  mjModel *m = NULL;
   vk_status st = VK_OK;
   VK_TRY_DONE(vk_vfs_new(&vfs, err));
-  VK_TRY_DONE(vk_vfs_add(vfs, "whole.xml", mjcf, sizeof mjcf - 1, err));
   VK_TRY_DONE(vk_vfs_add(vfs, "whole.stl", stl, n_stl, err));
-  call.vfs = vfs;
-  VK_TRY_DONE(vk_mujoco_try(compile_whole, &call, err));
-  if (!call.model) {
-    st = vk_fail(err, VK_E_FORMAT, "MuJoCo refuses the mesh: %s", call.message);
-    goto done;
-  }
-  const mjModel *m = call.model;
+  VK_TRY_DONE(vk_mujoco_compile(&m, mjcf, vfs, err));
   memcpy(frame->pos_m, m->geom_pos, sizeof frame->pos_m);
   memcpy(frame->quat, m->geom_quat, sizeof frame->quat);
   memcpy(frame->half_size_m, m->geom_size, sizeof frame->half_size_m);
@@ -73,8 +53,8 @@ vk_status vk_hull_frame_take(vk_pack_hull_frame *frame, float *framed, const flo
     memcpy(framed + 3 * i, m->mesh_vert + 3 * k, 3 * sizeof *framed);
   }
 done:
-  if (call.model)
-    mj_deleteModel(call.model);
+  if (m)
+    mj_deleteModel(m);
   vk_vfs_free(vfs);
   return st;
 }

@@ -152,7 +152,8 @@ static void normalize(float *v)
     v[k] = length > (float)mjMINVAL ? v[k] / length : (float)(k == 2);
 }
 
-/* Unit normals of the vertices, [n_vertex, 3]; malloc'd. */
+/* Unit normals of the vertices as the file has them, before any scale, as MuJoCo makes them;
+ * [n_vertex, 3]; malloc'd. */
 static float *make_normals(const vk_file_mesh *m)
 {
   size_t n = 3 * (size_t)m->n_vertex;
@@ -232,19 +233,6 @@ done:
 
 /* ---- MuJoCo's frame ------------------------------------------------------------------------- */
 
-typedef struct frame_call {
-  const mjVFS *vfs;
-  mjModel *model;
-  char message[300];
-} frame_call;
-
-static void compile_frame(void *arg)
-{
-  frame_call *c = arg;
-  c->model = mj_loadXML("frame.xml", c->vfs, c->message, sizeof c->message);
-  mj_freeLastXML();
-}
-
 vk_status vk_file_mesh_frame(const void *bytes, size_t n, const char *file, const double scale[3],
                              double pos[3], double quat[4], double half_size[3], vk_err *err)
 {
@@ -257,24 +245,22 @@ vk_status vk_file_mesh_frame(const void *bytes, size_t n, const char *file, cons
            "</worldbody></mujoco>",
            name, scale[0], scale[1], scale[2]);
   mjVFS *vfs = NULL;
-  frame_call call = {0};
+  mjModel *model = NULL;
   vk_status st = VK_OK;
   VK_TRY_DONE(vk_mujoco_check(err));
   VK_TRY_DONE(vk_vfs_new(&vfs, err));
-  VK_TRY_DONE(vk_vfs_add(vfs, "frame.xml", mjcf, strlen(mjcf), err));
   VK_TRY_DONE(vk_vfs_add(vfs, name, bytes, n, err));
-  call.vfs = vfs;
-  VK_TRY_DONE(vk_mujoco_try(compile_frame, &call, err));
-  if (!call.model) {
-    st = vk_fail(err, VK_E_FORMAT, "%s: MuJoCo refuses the mesh: %s", file, call.message);
+  st = vk_mujoco_compile(&model, mjcf, vfs, err);
+  if (st != VK_OK) {
+    vk_err_prefix(err, "%s", file);
     goto done;
   }
-  mju_copy3(pos, call.model->geom_pos);
-  mju_copy4(quat, call.model->geom_quat);
-  mju_copy3(half_size, call.model->geom_size);
+  mju_copy3(pos, model->geom_pos);
+  mju_copy4(quat, model->geom_quat);
+  mju_copy3(half_size, model->geom_size);
 done:
-  if (call.model)
-    mj_deleteModel(call.model);
+  if (model)
+    mj_deleteModel(model);
   vk_vfs_free(vfs);
   return st;
 }

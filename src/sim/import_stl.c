@@ -99,20 +99,6 @@ static int compare_triangle(const void *a, const void *b)
   return 0;
 }
 
-typedef struct hull_call {
-  const char *mjcf;
-  mjVFS *vfs;
-  mjModel *model;
-  char message[300];
-} hull_call;
-
-static void compile_hull(void *arg)
-{
-  hull_call *c = arg;
-  c->model = mj_loadXML("hull.xml", c->vfs, c->message, sizeof c->message);
-  mj_freeLastXML();
-}
-
 /* mjModel.mesh_graph: n_vertex, n_face, vert_edgeadr[n_vertex], vert_globalid[n_vertex],
  * edge_localid[n_vertex + 3 n_face], face_globalid[3 n_face] (MuJoCo's documentation of mjModel).
  */
@@ -152,8 +138,9 @@ static vk_status take_hull(vk_stl *stl, const mjModel *m, const float *v, size_t
 vk_status vk_stl_reduce_to_hull(vk_stl *stl, bool *is_hull, const char *name, vk_err *err)
 {
   size_t n = 0;
-  hull_call call = {0};
   char *mjcf = NULL;
+  mjVFS *vfs = NULL;
+  mjModel *model = NULL;
   vk_status st = VK_OK;
   float *v = unique_vertices(stl, &n);
   if (!v || !(mjcf = hull_mjcf(v, n))) {
@@ -161,19 +148,16 @@ vk_status vk_stl_reduce_to_hull(vk_stl *stl, bool *is_hull, const char *name, vk
     goto done;
   }
   VK_TRY_DONE(vk_mujoco_check(err));
-  VK_TRY_DONE(vk_vfs_new(&call.vfs, err));
-  VK_TRY_DONE(vk_vfs_add(call.vfs, "hull.xml", mjcf, strlen(mjcf), err));
-  VK_TRY_DONE(vk_mujoco_try(compile_hull, &call, err));
-  if (!call.model) {
-    st = vk_fail(err, VK_E_FORMAT, "%s: MuJoCo made no convex hull of it: %s", name, call.message);
-    goto done;
-  }
-  st = take_hull(stl, call.model, v, n, is_hull, name, err);
+  VK_TRY_DONE(vk_vfs_new(&vfs, err));
+  st = vk_mujoco_compile(&model, mjcf, vfs, err);
+  if (st == VK_OK)
+    st = take_hull(stl, model, v, n, is_hull, name, err);
+  else
+    vk_err_prefix(err, "%s: no convex hull", name);
 done:
-  if (call.model)
-    mj_deleteModel(call.model);
-  if (call.vfs)
-    vk_vfs_free(call.vfs);
+  if (model)
+    mj_deleteModel(model);
+  vk_vfs_free(vfs);
   free(mjcf);
   free(v);
   return st;

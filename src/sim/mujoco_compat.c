@@ -158,3 +158,32 @@ void vk_vfs_free(mjVFS *vfs)
   mj_deleteVFS(vfs);
   free(vfs);
 }
+
+typedef struct compile_call {
+  const mjVFS *vfs;
+  mjModel *model;
+  char message[400];
+} compile_call;
+
+static const char mjcf_name[] = "vlakit-model.xml"; /* not that of a mesh or texture */
+
+static void compile(void *arg)
+{
+  compile_call *c = arg;
+  c->model = mj_loadXML(mjcf_name, c->vfs, c->message, sizeof c->message);
+  mj_freeLastXML();
+}
+
+vk_status vk_mujoco_compile(mjModel **out, const char *mjcf, mjVFS *vfs, vk_err *err)
+{
+  compile_call call = {.vfs = vfs};
+  *out = NULL;
+  VK_TRY(vk_vfs_add(vfs, mjcf_name, mjcf, strlen(mjcf), err));
+  VK_TRY(vk_mujoco_try(compile, &call, err));
+  if (!call.model) {
+    call.message[strcspn(call.message, "\n")] = '\0';
+    return vk_fail(err, VK_E_FORMAT, "MuJoCo refuses it: %s", call.message);
+  }
+  *out = call.model;
+  return VK_OK;
+}

@@ -53,6 +53,11 @@ VK_NODISCARD vk_status vk_vfs_add(mjVFS *vfs, const char *name, const void *byte
                                   vk_err *err);
 void vk_vfs_free(mjVFS *vfs);
 
+/* Compiles a model from the text of an MJCF file.
+ *   vfs  in/out: the files that it names; it is added to them. The caller frees it
+ * Errors: VK_E_FORMAT (MuJoCo refuses it, with its sentence), VK_E_SIM, VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_mujoco_compile(mjModel **out, const char *mjcf, mjVFS *vfs, vk_err *err);
+
 /* "2.2.2" of the number that mj_version() and mjVERSION_HEADER use. */
 void vk_mujoco_version_text(int version, char text[16]);
 

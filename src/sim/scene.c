@@ -11,19 +11,6 @@
 
 /* ---- compiling -------------------------------------------------------------------------------*/
 
-typedef struct compile_call {
-  const mjVFS *vfs;
-  mjModel *model;
-  char message[400];
-} compile_call;
-
-static void compile(void *arg)
-{
-  compile_call *call = arg;
-  call->model = mj_loadXML("scene.xml", call->vfs, call->message, sizeof call->message);
-  mj_freeLastXML();
-}
-
 static vk_status add_meshes(const vk_pack *pack, mjVFS *vfs, vk_err *err)
 {
   for (size_t i = 0; i < pack->n_mesh; i++) {
@@ -42,27 +29,23 @@ static vk_status add_meshes(const vk_pack *pack, mjVFS *vfs, vk_err *err)
 
 vk_status vk_scene_compile(const vk_pack *pack, const char *mjcf, mjModel **out, vk_err *err)
 {
-  *out = NULL;
   mjVFS *vfs = NULL;
-  compile_call call = {NULL, NULL, ""};
+  mjModel *model = NULL;
   vk_status st = VK_OK;
+  *out = NULL;
   VK_TRY_DONE(vk_vfs_new(&vfs, err));
-  VK_TRY_DONE(vk_vfs_add(vfs, "scene.xml", mjcf, strlen(mjcf), err));
   VK_TRY_DONE(add_meshes(pack, vfs, err));
-  call.vfs = vfs;
-  VK_TRY_DONE(vk_mujoco_try(compile, &call, err));
-  if (!call.model) {
-    call.message[strcspn(call.message, "\n")] = '\0';
-    st = vk_fail(err, VK_E_FORMAT, "%s: MuJoCo refuses the composed scene: %s", pack->path,
-                 call.message);
+  st = vk_mujoco_compile(&model, mjcf, vfs, err);
+  if (st != VK_OK) {
+    vk_err_prefix(err, "%s: a composed scene", pack->path);
     goto done;
   }
-  VK_TRY_DONE(vk_hull_frame_restore(call.model, pack, err));
-  vk_model_set_capacity(call.model, VK_SCENE_N_CONTACT, VK_SCENE_N_ROW);
-  *out = call.model;
+  VK_TRY_DONE(vk_hull_frame_restore(model, pack, err));
+  vk_model_set_capacity(model, VK_SCENE_N_CONTACT, VK_SCENE_N_ROW);
+  *out = model;
 done:
-  if (!*out && call.model)
-    mj_deleteModel(call.model);
+  if (!*out && model)
+    mj_deleteModel(model);
   vk_vfs_free(vfs);
   return st;
 }

@@ -313,14 +313,12 @@ static void put_scene(writer *w, int n_body)
 
 static mjModel *compile(const char *text)
 {
-  char message[500] = "";
   vk_err err = VK_ERR_INIT;
   mjVFS *vfs;
+  mjModel *m;
   vk_assert_ok(vk_vfs_new(&vfs, &err), &err);
-  vk_assert_ok(vk_vfs_add(vfs, "scene.xml", text, strlen(text) + 1, &err), &err);
-  mjModel *m = mj_loadXML("scene.xml", vfs, message, sizeof message);
-  if (!m)
-    fail_msg("%s in\n%s", message, text);
+  if (vk_mujoco_compile(&m, text, vfs, &err) != VK_OK)
+    fail_msg("%s in\n%s", err.text, text);
   vk_vfs_free(vfs);
   return m;
 }

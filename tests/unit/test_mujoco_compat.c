@@ -97,12 +97,34 @@ static void files_in_memory(void **state)
   vk_assert_fails(vk_vfs_add(vfs, "b.xml", "", 0, &err), VK_E_RANGE);
   vk_assert_fails(vk_vfs_add(vfs, "a.xml", "<mujoco/>", 9, &err), VK_E_NOMEM);
   vk_assert_says(&err, "a.xml");
-  char message[200] = "";
-  mjModel *m = mj_loadXML("a.xml", vfs, message, sizeof message);
-  assert_non_null(m);
-  mj_deleteModel(m);
   vk_vfs_free(vfs);
   vk_vfs_free(NULL);
+}
+
+static void models_are_compiled(void **state)
+{
+  static const char *const mjcf[] = {
+      "<mujoco><worldbody><geom type='hfield' hfield='h'/></worldbody></mujoco>",
+      "<mujoco><include file='a.xml'/></mujoco>"};
+  vk_err err = VK_ERR_INIT;
+  for (int i = 0; i < 2; i++) {
+    mjVFS *vfs;
+    mjModel *m;
+    vk_assert_ok(vk_vfs_new(&vfs, &err), &err);
+    const char *body = "<mujoco><worldbody><body name='b'/></worldbody></mujoco>";
+    vk_assert_ok(vk_vfs_add(vfs, "a.xml", body, strlen(body), &err), &err);
+    if (i == 0) {
+      vk_assert_fails(vk_mujoco_compile(&m, mjcf[i], vfs, &err), VK_E_FORMAT);
+      vk_assert_says(&err, "MuJoCo refuses it: ");
+      assert_null(strchr(err.text, '\n'));
+      assert_null(m);
+    } else {
+      vk_assert_ok(vk_mujoco_compile(&m, mjcf[i], vfs, &err), &err);
+      assert_int_equal(mj_name2id(m, mjOBJ_BODY, "b"), 1);
+      mj_deleteModel(m);
+    }
+    vk_vfs_free(vfs);
+  }
 }
 
 static int setup(void **state)
@@ -116,6 +138,7 @@ int main(void)
       cmocka_unit_test(other_versions_are_refused), cmocka_unit_test(errors_are_caught),
       cmocka_unit_test(lack_of_room_is_told_apart), cmocka_unit_test(version_is_spelt),
       cmocka_unit_test(warnings_leave_no_file),     cmocka_unit_test(files_in_memory),
+      cmocka_unit_test(models_are_compiled),
   };
   return cmocka_run_group_tests(tests, setup, NULL);
 }
