@@ -157,19 +157,6 @@ static vk_status read_corner(reader *r, uint32_t corner[3])
   return VK_OK;
 }
 
-static double distance2(const reader *r, uint32_t a, uint32_t b)
-{
-  const float *v = r->vertex.item;
-  double s = 0;
-  if (a >= r->vertex.n / 3 || b >= r->vertex.n / 3)
-    return 0;
-  for (size_t k = 0; k < 3; k++) {
-    double d = (double)v[3 * (size_t)a + k] - v[3 * (size_t)b + k];
-    s += d * d;
-  }
-  return s;
-}
-
 static vk_status put_triangle(reader *r, const uint32_t (*c)[3], int i, int j, int k)
 {
   list *to[] = {&r->face, &r->face_texcoord, &r->face_normal};
@@ -191,9 +178,8 @@ static vk_status read_face(reader *r)
   }
   if (n < 3)
     return fail_line(r, "a polygon of three corners or more");
-  int first = n == 4 && distance2(r, c[1][0], c[3][0]) < distance2(r, c[0][0], c[2][0]);
   for (int i = 1; i + 1 < n; i++)
-    VK_TRY(put_triangle(r, (const uint32_t(*)[3])c, first, (first + i) % n, (first + i + 1) % n));
+    VK_TRY(put_triangle(r, (const uint32_t(*)[3])c, 0, i, i + 1));
   return VK_OK;
 }
 

@@ -1,5 +1,5 @@
 /* import_obj.h - meshes from Wavefront OBJ files: lines "v", "vt", "vn" and "f", others are passed
- * over. Polygons become triangles: four corners along the shorter diagonal, more as a fan.
+ * over. Polygons become triangles about their first corner, as MuJoCo 2.3.7 cuts quads.
  * Test: tests/unit/test_import_obj.c, tests/fuzz/fuzz_obj.c */
 #ifndef VK_SIM_IMPORT_OBJ_H
 #define VK_SIM_IMPORT_OBJ_H
