@@ -28,10 +28,10 @@ VK_NODISCARD vk_status vk_file_mesh_check(const vk_file_mesh *mesh, const char *
 /* The triangles of an STL file with equal vertices joined. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_file_mesh_of_stl(vk_file_mesh *mesh, const vk_stl *stl, vk_err *err);
 
-/* What is drawn: vertices and normals scaled; normals made where the file has none (the mean of the
- * triangles about a vertex by area, without those at a large angle to it); corners without texture
- * coordinates that turn away from their vertex's normal take the triangle's own. A vertex each
- * corner, texture coordinates (u, v, 0) or zero.
+/* What is drawn: normals made where the file has none (the mean of the triangles about a vertex by
+ * area, without those at a large angle to it); then vertices and normals scaled, both by the same
+ * numbers, as MuJoCo does; corners without texture coordinates that turn away from their vertex's
+ * normal take the triangle's own. A vertex each corner, texture coordinates (u, v, 0) or zero.
  *   scale  above 0
  * Errors: VK_E_NOMEM. Source: MuJoCo 2.3.7, mjCMesh::MakeNormal, ApplyTransformations,
  * mjr_uploadMesh. */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "sim/mujoco_compat.h"
 #include "test.h"
 
 /* A roof of two squares, of which the second is turned down by an angle about the y axis. */
@@ -70,6 +71,79 @@ static void makes_normals(void **state)
   vk_assert_close(tall[0] / tall[2], n[0] / (1.25 * n[2]), 1e-6, 0);
 }
 
+/* A ball as an STL file. */
+static size_t ball_file(unsigned char **bytes, vk_stl *stl)
+{
+  vk_mesh ball = {0};
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_mesh_add_ellipsoid(&ball, (float[3]){1, 1, 1}, &err), &err);
+  const size_t n = 84 + 50 * (size_t)ball.n_triangle;
+  *bytes = calloc(1, n);
+  memcpy(*bytes + 80, &ball.n_triangle, 4);
+  for (size_t i = 0; i < 3 * (size_t)ball.n_triangle; i++)
+    memcpy(*bytes + 84 + 50 * (i / 3) + 12 + 12 * (i % 3), ball.vertex[ball.index[i]].p, 12);
+  vk_mesh_free(&ball);
+  vk_assert_ok(vk_stl_parse(stl, *bytes, n, "ball.stl", &err), &err);
+  return n;
+}
+
+static int nearest_vertex(const mjModel *m, const double p[3])
+{
+  int best = 0;
+  double least = HUGE_VAL;
+  for (int i = 0; i < m->nmeshvert; i++) {
+    const double v[3] = {m->mesh_vert[3 * i], m->mesh_vert[3 * i + 1], m->mesh_vert[3 * i + 2]};
+    const double d = mju_dist3(v, p);
+    if (d < least) {
+      least = d;
+      best = i;
+    }
+  }
+  vk_assert_close(least, 0, 1e-5, 0);
+  return best;
+}
+
+/* Normals that are made are those of MuJoCo's model, of an unequal scale as well. */
+static void makes_the_normals_of_mujoco(void **state)
+{
+  static const char mjcf[] = "<mujoco><asset><mesh name='m' file='ball.stl' scale='1.5 1 .9'/>"
+                             "</asset><worldbody><geom type='mesh' mesh='m'/></worldbody></mujoco>";
+  unsigned char *bytes;
+  vk_stl stl;
+  vk_file_mesh file;
+  vk_mesh out = {0};
+  mjVFS *vfs;
+  mjModel *m;
+  double R[9];
+  vk_err err = VK_ERR_INIT;
+  size_t n = ball_file(&bytes, &stl);
+  vk_assert_ok(vk_file_mesh_of_stl(&file, &stl, &err), &err);
+  vk_assert_ok(vk_file_mesh_draw(&out, &file, (double[3]){1.5, 1, 0.9}, &err), &err);
+  vk_assert_ok(vk_mujoco_check(&err), &err);
+  vk_assert_ok(vk_vfs_new(&vfs, &err), &err);
+  vk_assert_ok(vk_vfs_add(vfs, "ball.stl", bytes, n, &err), &err);
+  vk_assert_ok(vk_mujoco_compile(&m, mjcf, vfs, &err), &err);
+  mju_quat2Mat(R, m->geom_quat);
+  for (uint32_t i = 0; i < out.n_vertex; i++) {
+    double d[3], p[3], own[3], want[3];
+    for (int k = 0; k < 3; k++)
+      d[k] = out.vertex[i].p[k] - m->geom_pos[k];
+    mju_mulMatTVec(p, R, d, 3, 3);
+    const float *normal = m->mesh_normal + 3 * nearest_vertex(m, p);
+    for (int k = 0; k < 3; k++)
+      own[k] = normal[k];
+    mju_mulMatVec(want, R, own, 3, 3);
+    for (int k = 0; k < 3; k++)
+      vk_assert_close(out.vertex[i].n[k], want[k], 1e-5, 0);
+  }
+  mj_deleteModel(m);
+  vk_vfs_free(vfs);
+  vk_mesh_free(&out);
+  vk_file_mesh_free(&file);
+  vk_stl_free(&stl);
+  free(bytes);
+}
+
 /* Normals of a file with texture coordinates are taken as they are. */
 static void keeps_normals(void **state)
 {
@@ -127,6 +201,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(joins_vertices),
       cmocka_unit_test(makes_normals),
+      cmocka_unit_test(makes_the_normals_of_mujoco),
       cmocka_unit_test(keeps_normals),
       cmocka_unit_test(finds_the_frame),
   };
