@@ -43,18 +43,13 @@ VK_NODISCARD vk_status vk_mesh_add_capsule(vk_mesh *mesh, float radius_m, float 
 /* Joins equal vertices and drops triangles without area and vertices without triangles. */
 VK_NODISCARD vk_status vk_mesh_weld(vk_mesh *mesh, vk_err *err);
 
-/* A coarser mesh (by meshoptimizer), welded. Borders and seams of the texture stay. Corners get the
- * mean of the normals about them that go together with their triangle's.
- *   off_m    in: about how far its surface may be off
- *   error_m  out: how far 99 % of the surface of `mesh` are from its own, at most
- * Errors: VK_E_NOMEM. */
-VK_NODISCARD vk_status vk_mesh_simplify(vk_mesh *out, const vk_mesh *mesh, double off_m,
-                                        double *error_m, vk_err *err);
-
-/* Levels of detail, the finest first, each of at most 0.7 times the triangles of the one before.
- * The mesh itself is left out where a coarser one is near enough for any picture.
- *   mesh   welded, with a triangle at least; it may be level[0] afterwards: then it is left empty
- *   level  out [n_max]
+/* Levels of detail (by meshoptimizer), the finest first, each welded, of at most 0.7 times the
+ * triangles of the one before. Borders and seams of the texture stay. Corners get the mean of the
+ * normals about them that go together with their triangle's. The mesh itself is left out where a
+ * coarser one is near enough for any picture.
+ *   mesh     welded, with a triangle at least; left empty, as it may be level[0] afterwards
+ *   level    out [n_max]
+ *   error_m  out [n_max], how far 99 % of the surface of `mesh` are from the level's, at most
  * Returns their number in n_level. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_mesh_make_levels(vk_mesh *mesh, vk_mesh *level, float *error_m, int n_max,
                                            int *n_level, vk_err *err);

@@ -449,6 +449,7 @@ static bool simplify_parts(uint32_t *out, size_t *n_out, const fine_mesh *f, dou
   return ok;
 }
 
+/* A coarser mesh, about off_m off: how far 99 % of the fine surface are from it is measured. */
 static vk_status simplify(vk_mesh *out, const fine_mesh *f, double off_m, double *error_m,
                           vk_err *err)
 {
@@ -473,20 +474,6 @@ static vk_status simplify(vk_mesh *out, const fine_mesh *f, double off_m, double
   }
   if (st != VK_OK)
     vk_mesh_free(out);
-  return st;
-}
-
-vk_status vk_mesh_simplify(vk_mesh *out, const vk_mesh *mesh, double off_m, double *error_m,
-                           vk_err *err)
-{
-  fine_mesh f;
-  *out = (vk_mesh){0};
-  *error_m = 0;
-  if (mesh->n_triangle == 0)
-    return VK_OK;
-  vk_status st = fine_make(&f, mesh) ? simplify(out, &f, off_m, error_m, err)
-                                     : vk_fail(err, VK_E_NOMEM, "no memory to simplify a mesh");
-  fine_free(&f);
   return st;
 }
 
