@@ -7,7 +7,6 @@
 
 #include "cmd/cmd.h"
 #include "cmd/record.h"
-#include "cmd/report.h"
 #include "core/sys.h"
 #include "rl/collect.h"
 #include "sim/model_cache.h"
@@ -24,7 +23,6 @@ typedef struct collect_args {
 } collect_args;
 
 enum { EPISODES_MAX = 10000, TRIES_MAX = 100000, FEW_TASKS = 10, N_PROBE_STEP = 10 };
-enum { TRACE_SPANS_MAX = 4 << 20 };
 
 /* What a step takes in a file besides its pictures, about: for --dry-run. */
 static const double store_bytes_per_step = 1100, hdf5_bytes_per_step = 1300;
@@ -81,7 +79,7 @@ typedef struct plan {
   char (*task_id)[VK_PACK_TASK_ID_SIZE];
 } plan;
 
-typedef struct session {
+typedef struct job {
   const vk_cmd_call *call;
   plan plan;
   vk_pack pack;
@@ -89,14 +87,11 @@ typedef struct session {
   vk_pool *pool;
   vk_policy policy;
   char protocol_hash[65], stage_dir[VK_FS_PATH_MAX];
-  vk_catalog *catalog;
-  vk_run run;
-  vk_report earlier;
+  vk_record record;
   vk_log log;
   vk_progress progress;
-  vk_trace *trace;
-  int n_done, n_success;
-} session;
+  int n_done, n_success; /* of the whole run */
+} job;
 
 /* ---- the plan ---- */
 
@@ -147,10 +142,10 @@ static vk_status make_absolute(char out[VK_FS_PATH_MAX], const char *path, vk_er
   return VK_OK;
 }
 
-static vk_status plan_from_options(session *s, const collect_args *a, vk_err *err)
+static vk_status plan_from_options(job *j, const collect_args *a, vk_err *err)
 {
-  plan *p = &s->plan;
-  const vk_common_args *common = s->call->common;
+  plan *p = &j->plan;
+  const vk_common_args *common = j->call->common;
   if (!a->suite || !a->out)
     return vk_fail(err, VK_E_USAGE,
                    "--suite and --out are needed, or --resume; for example "
@@ -168,71 +163,63 @@ static vk_status plan_from_options(session *s, const collect_args *a, vk_err *er
   return make_absolute(p->out, a->out, err);
 }
 
-static const char *config_text(const cJSON *config, const char *key)
-{
-  const cJSON *o = cJSON_GetObjectItemCaseSensitive(config, key);
-  return cJSON_IsString(o) ? o->valuestring : NULL;
-}
-
-static double config_number(const cJSON *config, const char *key)
-{
-  const cJSON *o = cJSON_GetObjectItemCaseSensitive(config, key);
-  return cJSON_IsNumber(o) ? o->valuedouble : 0;
-}
-
 /* With --resume the record says what to collect; what is typed as well must not differ. */
-static vk_status plan_from_record(session *s, const collect_args *a, vk_err *err)
+static vk_status plan_from_record(job *j, const collect_args *a, vk_err *err)
 {
-  plan *p = &s->plan;
-  const vk_report *r = &s->earlier;
-  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->head, "config");
-  const char *out = config_text(config, "out"), *rows = config_text(config, "rows");
-  const char *format = config_text(config, "format"), *align = config_text(config, "obs_align");
+  plan *p = &j->plan;
+  const vk_report *r = &j->record.earlier;
+  const vk_record *record = &j->record;
+  const char *out = vk_record_config_text(record, "out");
+  const char *rows = vk_record_config_text(record, "rows");
+  const char *format = vk_record_config_text(record, "format");
+  const char *align = vk_record_config_text(record, "obs_align");
   if (strcmp(vk_report_text(r, "command"), "collect") != 0 || !out || !rows || !format || !align)
     return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not of collect", a->resume,
                    vk_report_text(r, "command"));
-  if (a->suite || a->out || a->format || a->visuals || s->call->common->seed_given ||
+  if (a->suite || a->out || a->format || a->visuals || j->call->common->seed_given ||
       a->is_n_episode_given || a->is_rows_given || a->is_n_try_given || a->is_noise_given ||
       a->is_px_given || a->is_align_given || a->has_pictures || a->keep_failures)
     return vk_fail(err, VK_E_USAGE,
                    "--resume goes on as run %s was started; give it alone, or start a new run",
                    a->resume);
+  if (strcmp(vk_report_text(r, "state"), "done") == 0)
+    return vk_fail(err, VK_E_USAGE, "run %s is done, its demonstrations are in %s", a->resume, out);
   p->suite = vk_report_text(r, "suite");
-  p->visuals_word = config_text(config, "visuals");
+  p->visuals_word = vk_record_config_text(record, "visuals");
   snprintf(p->out, sizeof p->out, "%s", out);
   p->rows = strcmp(rows, "sampled") == 0 ? VK_ROWS_SAMPLED : VK_ROWS_EVAL;
   p->layout = strcmp(format, "hdf5") == 0 ? VK_DEMO_PUBLISHED : VK_DEMO_STORE;
   p->align = strcmp(align, "fixed") == 0 ? VK_OBS_FIXED : VK_OBS_AS_PUBLISHED;
   VK_TRY(vk_protocol_find(&p->protocol, vk_report_text(r, "protocol"), err));
   p->seed = (uint32_t)vk_report_number(r, "seed");
-  p->n_want = (int)config_number(config, "episodes");
-  p->n_try_max = (int)config_number(config, "tries");
-  p->px = (int)config_number(config, "size");
-  p->noise = config_number(config, "noise");
-  p->keep_failures = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(config, "keep_failures"));
+  p->n_want = (int)vk_record_config_number(record, "episodes");
+  p->n_try_max = (int)vk_record_config_number(record, "tries");
+  p->px = (int)vk_record_config_number(record, "size");
+  p->noise = vk_record_config_number(record, "noise");
+  p->keep_failures = vk_record_config_number(record, "keep_failures") != 0;
   return VK_OK;
 }
 
 /* PATH itself for one task and a path that ends as files do, else PATH/SUITE/TASK_demo.hdf5. */
-static char *file_path(const session *s, const vk_pack_task *t)
+static char *file_path(const job *j, const vk_pack_task *t)
 {
-  const plan *p = &s->plan;
+  const plan *p = &j->plan;
   const char *end = p->layout == VK_DEMO_STORE ? "npz" : "hdf5";
   char path[2 * VK_FS_PATH_MAX];
   bool is_file = p->n_task == 1 && (is_hdf5_path(p->out) || ends_in(p->out, ".npz"));
   if (is_file)
     return strdup(p->out);
-  snprintf(path, sizeof path, "%s/%s/%s_demo.%s", p->out, vk_pack_suite_of(&s->pack, t),
-           vk_pack_text(&s->pack, t->name), end);
+  snprintf(path, sizeof path, "%s/%s/%s_demo.%s", p->out, vk_pack_suite_of(&j->pack, t),
+           vk_pack_text(&j->pack, t->name), end);
   return strlen(path) < VK_FS_PATH_MAX ? strdup(path) : NULL;
 }
 
-static vk_status plan_task(session *s, uint32_t i, vk_err *err)
+static vk_status plan_task(job *j, uint32_t i, vk_err *err)
 {
-  plan *p = &s->plan;
+  plan *p = &j->plan;
   vk_collect_task *c = &p->task[i];
-  const vk_pack_task *t = &s->pack.task[p->i_task[i]];
-  vk_pack_task_id(&s->pack, t, p->task_id[i]);
+  const vk_pack_task *t = &j->pack.task[p->i_task[i]];
+  vk_pack_task_id(&j->pack, t, p->task_id[i]);
   c->i_task = p->i_task[i];
   c->n_try_max = p->n_try_max;
   if (p->rows == VK_ROWS_EVAL && (uint32_t)c->n_try_max > t->n_row)
@@ -244,36 +231,36 @@ static vk_status plan_task(session *s, uint32_t i, vk_err *err)
         p->rows == VK_ROWS_EVAL ? " (its init rows; --rows sampled has no end)" : "", p->n_want);
   c->try_state = calloc((size_t)c->n_try_max, sizeof *c->try_state);
   c->is_recorded = calloc((size_t)c->n_try_max, sizeof *c->is_recorded);
-  c->path = file_path(s, t);
+  c->path = file_path(j, t);
   if (!c->try_state || !c->is_recorded || !c->path)
     return vk_fail(err, VK_E_NOMEM, "no memory for task %s (or too long a path)", p->task_id[i]);
-  for (int k = 0; k < s->earlier.n_episode; k++) {
-    const vk_report_episode *e = &s->earlier.episode[k];
+  for (int k = 0; k < j->record.earlier.n_episode; k++) {
+    const vk_report_episode *e = &j->record.earlier.episode[k];
     if (strcmp(e->task, p->task_id[i]) != 0 || e->row < 0 || e->row >= c->n_try_max)
       continue;
     c->is_recorded[e->row] = true;
     c->try_state[e->row] =
         e->success && !e->error && e->n_unstable == 0 ? VK_TRY_SUCCESS : VK_TRY_FAILURE;
   }
-  if (!s->call->common->dry_run && s->earlier.n_episode == 0 && !s->earlier.head &&
+  if (!j->call->common->dry_run && j->record.earlier.n_episode == 0 && !j->record.earlier.head &&
       access(c->path, F_OK) == 0)
     return vk_fail(err, VK_E_USAGE, "--out: %s is there already; take another path, or remove it",
                    c->path);
   return VK_OK;
 }
 
-static vk_status plan_tasks(session *s, vk_err *err)
+static vk_status plan_tasks(job *j, vk_err *err)
 {
-  plan *p = &s->plan;
-  VK_TRY(vk_pack_open(&s->pack, s->call->common->pack, err));
-  p->i_task = calloc(s->pack.n_task + 1, sizeof *p->i_task);
-  p->task_id = calloc(s->pack.n_task + 1, sizeof *p->task_id);
-  p->task = calloc(s->pack.n_task + 1, sizeof *p->task);
+  plan *p = &j->plan;
+  VK_TRY(vk_pack_open(&j->pack, j->call->common->pack, err));
+  p->i_task = calloc(j->pack.n_task + 1, sizeof *p->i_task);
+  p->task_id = calloc(j->pack.n_task + 1, sizeof *p->task_id);
+  p->task = calloc(j->pack.n_task + 1, sizeof *p->task);
   if (!p->i_task || !p->task_id || !p->task)
-    return vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", s->pack.n_task);
-  VK_TRY(vk_pack_find_tasks(&s->pack, p->suite, p->i_task, &p->n_task, err));
+    return vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", j->pack.n_task);
+  VK_TRY(vk_pack_find_tasks(&j->pack, p->suite, p->i_task, &p->n_task, err));
   for (uint32_t i = 0; i < p->n_task; i++)
-    VK_TRY(plan_task(s, i, err));
+    VK_TRY(plan_task(j, i, err));
   return VK_OK;
 }
 
@@ -291,9 +278,9 @@ static void free_plan(plan *p)
 
 /* ---- the record ---- */
 
-static cJSON *config_json(const session *s)
+static cJSON *config_json(const job *j)
 {
-  const plan *p = &s->plan;
+  const plan *p = &j->plan;
   cJSON *o = cJSON_CreateObject();
   cJSON_AddStringToObject(o, "suite", p->suite);
   cJSON_AddStringToObject(o, "policy", "expert");
@@ -310,132 +297,107 @@ static cJSON *config_json(const session *s)
   cJSON_AddStringToObject(o, "obs_align", vk_obs_align_names[p->align]);
   cJSON_AddStringToObject(o, "out", p->out);
   cJSON_AddNumberToObject(o, "seed", p->seed);
-  cJSON_AddNumberToObject(o, "threads", vk_pool_n_thread(s->pool));
-  cJSON_AddStringToObject(o, "isa", vk_isa_name(s->call->isa));
-  cJSON_AddStringToObject(o, "pack", s->pack.path);
+  cJSON_AddNumberToObject(o, "threads", vk_pool_n_thread(j->pool));
+  cJSON_AddStringToObject(o, "isa", vk_isa_name(j->call->isa));
+  cJSON_AddStringToObject(o, "pack", j->pack.path);
   return o;
 }
 
-static vk_status begin_record(session *s, vk_err *err)
+static vk_status begin_record(job *j, vk_err *err)
 {
-  const plan *p = &s->plan;
-  char visuals[120] = "none";
-  if (p->px > 0)
-    snprintf(visuals, sizeof visuals, "%s %s", s->visuals.name, s->visuals.hash);
-  const vk_run_row row = {.pack_hash = s->pack.hash,
-                          .policy_hash = s->policy.hash,
-                          .protocol_hash = s->protocol_hash,
-                          .visuals = visuals,
-                          .n_thread = vk_pool_n_thread(s->pool)};
+  const plan *p = &j->plan;
+  const vk_run_row row = {.command = "collect",
+                          .pack_hash = j->pack.hash,
+                          .policy_hash = j->policy.hash,
+                          .protocol_hash = j->protocol_hash,
+                          .n_thread = vk_pool_n_thread(j->pool)};
   const vk_evaluation_row evaluation = {.suite = p->suite,
                                         .policy = "expert",
                                         .protocol = p->protocol->name,
                                         .rows = vk_start_rows_names[p->rows],
                                         .seed = p->seed,
-                                        .is_seed_given = s->call->common->seed_given,
+                                        .is_seed_given = j->call->common->seed_given,
                                         .n_episode_per_task = p->n_want,
                                         .is_n_episode_given = true,
                                         .n_episode = (int)p->n_task * p->n_want};
-  return vk_record_begin(&s->run, s->catalog, s->call, "collect", config_json(s), &row, &evaluation,
-                         err);
+  return vk_record_begin(&j->record, config_json(j), &row, p->px > 0 ? &j->visuals : NULL,
+                         &evaluation, err);
 }
 
 /* Demonstrations of one run must come from the same things. */
-static vk_status check_resumable(const session *s, vk_err *err)
+static vk_status check_resumable(const job *j, vk_err *err)
 {
-  const struct {
-    const char *key, *now, *what;
-  } same[] = {
-      {"pack_hash", s->pack.hash, "the pack"},
-      {"policy_hash", s->policy.hash, "the expert"},
-      {"protocol_hash", s->protocol_hash, "the protocol"},
+  const vk_record_same same[] = {
+      {"pack_hash", j->pack.hash, "the pack"},
+      {"policy_hash", j->policy.hash, "the expert"},
+      {"protocol_hash", j->protocol_hash, "the protocol"},
       {"mujoco", mj_versionString(), "MuJoCo's version"},
-      {"visuals_hash", s->plan.px > 0 ? s->visuals.hash : "", "the visuals"},
+      {"visuals_hash", j->plan.px > 0 ? j->visuals.hash : "", "the visuals"},
   };
-  for (size_t i = 0; i < VK_COUNT(same); i++)
-    if (strcmp(vk_report_text(&s->earlier, same[i].key), same[i].now) != 0)
-      return vk_fail(err, VK_E_MISMATCH,
-                     "run %s was started with another state of %s (%.30s, now %.30s); start a new "
-                     "run",
-                     vk_report_text(&s->earlier, "run"), same[i].what,
-                     vk_report_text(&s->earlier, same[i].key), same[i].now);
-  return VK_OK;
+  return vk_record_check_same(&j->record, same, VK_COUNT(same), err);
 }
 
 static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
 {
-  session *s = arg;
-  char id[VK_PACK_TASK_ID_SIZE];
-  vk_pack_task_id(&s->pack, &s->pack.task[r->episode.i_task], id);
-  bool is_scored = r->status == VK_OK;
-  const vk_episode_row row = {.task = id,
-                              .row = r->episode.row,
-                              .seed = s->plan.seed,
-                              .success = r->success,
-                              .steps = r->steps,
-                              .error = is_scored ? NULL : r->error.text,
-                              .state_sha256 = is_scored ? r->state_sha256 : NULL,
-                              .n_unstable = r->n_unstable,
-                              .wall_s = r->wall_s};
-  if (vk_run_put_episode(&s->run, &row, err) != VK_OK)
-    return vk_err_prefix(err, "run %s", s->run.id);
-  s->n_done++;
-  s->n_success += r->success;
-  vk_progress_set_note(&s->progress, "%d tries", s->n_done);
-  vk_progress_set(&s->progress, s->n_success, (int64_t)s->plan.n_task * s->plan.n_want);
+  job *j = arg;
+  VK_TRY(vk_record_put_episode(&j->record, &j->pack, j->plan.seed, r, err));
+  j->n_done++;
+  j->n_success += r->success;
+  vk_progress_set_note(&j->progress, "%d tries", j->n_done);
+  vk_progress_set(&j->progress, j->n_success, (int64_t)j->plan.n_task * j->plan.n_want);
   return VK_OK;
 }
 
 /* ---- running ---- */
 
-static vk_collect_config collect_config(session *s, const char *cache_dir)
+static vk_collect_config collect_config(job *j, const char *cache_dir)
 {
-  const plan *p = &s->plan;
-  return (vk_collect_config){.eval = {.pack = &s->pack,
+  const plan *p = &j->plan;
+  return (vk_collect_config){.eval = {.pack = &j->pack,
                                       .cache_dir = cache_dir,
                                       .protocol = p->protocol,
                                       .seed = p->seed,
                                       .rows = p->rows,
-                                      .policy = &s->policy,
-                                      .pool = s->pool,
-                                      .isa = s->call->isa,
-                                      .progress = &s->progress,
-                                      .trace = s->trace},
+                                      .policy = &j->policy,
+                                      .pool = j->pool,
+                                      .isa = j->call->isa,
+                                      .progress = &j->progress,
+                                      .trace = j->record.trace},
                              .n_want = p->n_want,
                              .noise = p->noise,
                              .keep_failures = p->keep_failures,
                              .layout = p->layout,
                              .align = p->align,
                              .px = p->px,
-                             .visuals = &s->visuals,
-                             .is_resumed = s->earlier.head != NULL,
-                             .stage_dir = s->stage_dir,
+                             .visuals = &j->visuals,
+                             .is_resumed = j->record.earlier.head != NULL,
+                             .stage_dir = j->stage_dir,
                              .put = put_result,
-                             .arg = s};
+                             .arg = j};
 }
 
 /* How long both views of an observation take to render on one thread; 0 without pictures. */
-static vk_status time_pictures(session *s, double *out_s, vk_err *err)
+static vk_status time_pictures(job *j, double *out_s, vk_err *err)
 {
   enum { N_OBS = 4 };
-  const plan *p = &s->plan;
+  const plan *p = &j->plan;
   char cache[VK_FS_PATH_MAX];
   vk_scene *scene = NULL;
   vk_stage *stage = NULL;
   *out_s = 0;
   if (p->px == 0)
     return VK_OK;
-  VK_TRY(vk_scene_new(&scene, &s->pack, p->i_task[0], vk_model_cache_dir(cache), err));
+  VK_TRY(vk_scene_new(&scene, &j->pack, p->i_task[0], vk_model_cache_dir(cache), err));
   vk_demo demo = {.n_obs = N_OBS, .n_picture_state = vk_picture_n_state(scene), .px = p->px};
   vk_status st = vk_demo_alloc(&demo, err);
   for (int i = 0; i < N_OBS && st == VK_OK; i++)
     vk_picture_default(scene, scene->model->qpos0, demo.picture_state + i * demo.n_picture_state);
   if (st == VK_OK)
-    st = vk_stage_new(&stage, scene, &s->visuals, err);
+    st = vk_stage_new(&stage, scene, &j->visuals, err);
   for (int i = 0; i < 2 && st == VK_OK; i++) { /* the first touches memory */
     double start_s = vk_sys_monotonic_s();
-    st = vk_demo_render(&demo, stage, p->px, s->pool, s->call->isa, err);
-    *out_s = (vk_sys_monotonic_s() - start_s) * vk_pool_n_thread(s->pool) / N_OBS;
+    st = vk_demo_render(&demo, stage, p->px, j->pool, j->call->isa, err);
+    *out_s = (vk_sys_monotonic_s() - start_s) * vk_pool_n_thread(j->pool) / N_OBS;
   }
   vk_demo_free(&demo);
   vk_stage_free(stage);
@@ -445,11 +407,11 @@ static vk_status time_pictures(session *s, double *out_s, vk_err *err)
 
 /* What an episode of the first task takes, and the memory of all: environments, and the pictures of
  * one demonstration at a time. */
-static vk_status estimate(session *s, int n_step, vk_eval_probe *probe, double *memory, vk_err *err)
+static vk_status estimate(job *j, int n_step, vk_eval_probe *probe, double *memory, vk_err *err)
 {
-  const plan *p = &s->plan;
+  const plan *p = &j->plan;
   char cache[VK_FS_PATH_MAX];
-  vk_collect_config config = collect_config(s, vk_model_cache_dir(cache));
+  vk_collect_config config = collect_config(j, vk_model_cache_dir(cache));
   const vk_eval_episode first = {p->i_task[0], 0};
   config.eval.episode = &first;
   config.eval.n_episode = 1;
@@ -458,39 +420,39 @@ static vk_status estimate(session *s, int n_step, vk_eval_probe *probe, double *
   int n_step_max = 0;
   for (uint32_t i = 0; i < p->n_task; i++) {
     int n =
-        vk_protocol_n_step(p->protocol, vk_pack_suite_of(&s->pack, &s->pack.task[p->i_task[i]]));
+        vk_protocol_n_step(p->protocol, vk_pack_suite_of(&j->pack, &j->pack.task[p->i_task[i]]));
     n_step_max = n > n_step_max ? n : n_step_max;
   }
   *memory = (double)vk_sys_resident_bytes() +
-            2.0 * (double)probe->bytes * vk_pool_n_thread(s->pool) +
+            2.0 * (double)probe->bytes * vk_pool_n_thread(j->pool) +
             3.0 * VK_DEMO_N_VIEW * p->px * p->px * (n_step_max + 1);
   return VK_OK;
 }
 
 /* What is about to start, on stderr. What the first episode cannot do shows there. */
-static void announce(session *s)
+static void announce(job *j)
 {
   vk_eval_probe probe;
   double memory;
-  if (estimate(s, 0, &probe, &memory, NULL) == VK_OK)
-    vk_log_line(&s->log, "collect %s: %d demonstrations of %u tasks, %d threads, about %.0f MB",
-                s->run.id, (int)s->plan.n_task * s->plan.n_want, s->plan.n_task,
-                vk_pool_n_thread(s->pool), memory / 1e6);
+  if (estimate(j, 0, &probe, &memory, NULL) == VK_OK)
+    vk_log_line(&j->log, "collect %s: %d demonstrations of %u tasks, %d threads, about %.0f MB",
+                j->record.run.id, (int)j->plan.n_task * j->plan.n_want, j->plan.n_task,
+                vk_pool_n_thread(j->pool), memory / 1e6);
 }
 
-static vk_status print_dry_run(session *s, vk_err *err)
+static vk_status print_dry_run(job *j, vk_err *err)
 {
-  const plan *p = &s->plan;
+  const plan *p = &j->plan;
   char time[32];
   vk_eval_probe probe;
   double memory;
-  VK_TRY(estimate(s, N_PROBE_STEP, &probe, &memory, err));
-  int n_thread = vk_pool_n_thread(s->pool), n_episode = (int)p->n_task * p->n_want;
+  VK_TRY(estimate(j, N_PROBE_STEP, &probe, &memory, err));
+  int n_thread = vk_pool_n_thread(j->pool), n_episode = (int)p->n_task * p->n_want;
   double n_step = 0, pictures_s;
-  VK_TRY(time_pictures(s, &pictures_s, err));
+  VK_TRY(time_pictures(j, &pictures_s, err));
   for (uint32_t i = 0; i < p->n_task; i++)
     n_step += p->n_want * vk_protocol_n_step(
-                              p->protocol, vk_pack_suite_of(&s->pack, &s->pack.task[p->i_task[i]]));
+                              p->protocol, vk_pack_suite_of(&j->pack, &j->pack.task[p->i_task[i]]));
   double per_step = p->layout == VK_DEMO_STORE
                         ? store_bytes_per_step
                         : hdf5_bytes_per_step + VK_DEMO_N_VIEW * 3.0 * p->px * p->px;
@@ -498,7 +460,7 @@ static vk_status print_dry_run(session *s, vk_err *err)
   double wall_s = ((n_step + 1.0 * n_episode * p->protocol->n_dummy) * probe.step_s +
                    n_episode * probe.reset_s + n_step * pictures_s) /
                   n_thread;
-  if (s->call->common->json) {
+  if (j->call->common->json) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "dry_run", true);
     cJSON_AddStringToObject(o, "suite", p->suite);
@@ -545,14 +507,13 @@ static void add_sums(sums *a, const vk_collect_task *t, int n_want)
   a->n_byte += t->n_byte;
 }
 
-static vk_status print_json(const session *s, const sums *all, const vk_eval_stats *stats,
-                            vk_err *err)
+static vk_status print_json(const job *j, const sums *all, const vk_eval_stats *stats, vk_err *err)
 {
-  const plan *p = &s->plan;
-  cJSON *o = config_json(s);
-  cJSON_AddStringToObject(o, "run", s->run.id);
-  cJSON_AddStringToObject(o, "pack_hash", s->pack.hash);
-  cJSON_AddStringToObject(o, "policy_hash", s->policy.hash);
+  const plan *p = &j->plan;
+  cJSON *o = config_json(j);
+  cJSON_AddStringToObject(o, "run", j->record.run.id);
+  cJSON_AddStringToObject(o, "pack_hash", j->pack.hash);
+  cJSON_AddStringToObject(o, "policy_hash", j->policy.hash);
   cJSON_AddNumberToObject(o, "n_episode", all->n_tried);
   cJSON_AddNumberToObject(o, "n_demo", all->n_demo);
   cJSON_AddNumberToObject(o, "n_success", all->n_success);
@@ -586,23 +547,23 @@ static void print_sums(const char *name, const sums *a)
          (long long)a->n_step, (double)a->n_byte / 1e6);
 }
 
-static void print_table(const session *s, const sums *all)
+static void print_table(const job *j, const sums *all)
 {
-  const collect_args *args = s->call->args;
-  const plan *p = &s->plan;
+  const collect_args *args = j->call->args;
+  const plan *p = &j->plan;
   printf("%-16s %5s %5s %6s %8s %12s\n", "", "demos", "tries", "files", "steps", "size");
   for (uint32_t i = 0; i < p->n_task && (args->by_task || p->n_task <= FEW_TASKS); i++) {
     sums one = {0};
     add_sums(&one, &p->task[i], p->n_want);
     print_sums(p->task_id[i], &one);
   }
-  for (size_t k = 0; k < s->pack.n_suite; k++) {
+  for (size_t k = 0; k < j->pack.n_suite; k++) {
     sums suite = {0};
     for (uint32_t i = 0; i < p->n_task; i++)
-      if (s->pack.task[p->i_task[i]].suite == k)
+      if (j->pack.task[p->i_task[i]].suite == k)
         add_sums(&suite, &p->task[i], p->n_want);
     if (suite.n_tried > 0)
-      print_sums(vk_pack_text(&s->pack, s->pack.suite[k].name), &suite);
+      print_sums(vk_pack_text(&j->pack, j->pack.suite[k].name), &suite);
   }
   print_sums("all", all);
   for (uint32_t i = 0; i < p->n_task; i++)
@@ -611,19 +572,19 @@ static void print_table(const session *s, const sums *all)
              p->n_want, p->task[i].n_tried);
 }
 
-static vk_status print_result(const session *s, const vk_eval_stats *stats, vk_err *err)
+static vk_status print_result(const job *j, const vk_eval_stats *stats, vk_err *err)
 {
   sums all = {0};
-  for (uint32_t i = 0; i < s->plan.n_task; i++)
-    add_sums(&all, &s->plan.task[i], s->plan.n_want);
-  if (s->call->common->json) {
-    VK_TRY(print_json(s, &all, stats, err));
+  for (uint32_t i = 0; i < j->plan.n_task; i++)
+    add_sums(&all, &j->plan.task[i], j->plan.n_want);
+  if (j->call->common->json) {
+    VK_TRY(print_json(j, &all, stats, err));
   } else {
     char time[32];
-    print_table(s, &all);
+    print_table(j, &all);
     vk_progress_format_time(stats->wall_s, time, sizeof time);
-    printf("run %s, %s on %d threads, in %s\n", s->run.id, time, vk_pool_n_thread(s->pool),
-           s->plan.out);
+    printf("run %s, %s on %d threads, in %s\n", j->record.run.id, time, vk_pool_n_thread(j->pool),
+           j->plan.out);
   }
   return all.n_demo > 0 ? VK_OK
                         : vk_fail(err, VK_E_SIM, "no episode of %d succeeded; nothing was written",
@@ -632,9 +593,9 @@ static vk_status print_result(const session *s, const vk_eval_stats *stats, vk_e
 
 /* ---- the whole ---- */
 
-static vk_status make_folders(const session *s, vk_err *err)
+static vk_status make_folders(const job *j, vk_err *err)
 {
-  const plan *p = &s->plan;
+  const plan *p = &j->plan;
   for (uint32_t i = 0; i < p->n_task; i++) {
     char dir[VK_FS_PATH_MAX];
     snprintf(dir, sizeof dir, "%s", p->task[i].path);
@@ -645,102 +606,72 @@ static vk_status make_folders(const session *s, vk_err *err)
   return VK_OK;
 }
 
-static vk_status run_session(session *s, vk_err *err)
+static vk_status run_job(job *j, vk_err *err)
 {
-  const collect_args *args = s->call->args;
-  const vk_common_args *common = s->call->common;
-  vk_err other = VK_ERR_INIT;
-  if (common->trace)
-    VK_TRY(vk_trace_new(&s->trace, common->trace, TRACE_SPANS_MAX, err));
-  VK_TRY(make_folders(s, err));
-  if (args->resume)
-    VK_TRY(vk_run_resume(&s->run, s->catalog, args->resume, err));
-  else
-    VK_TRY(begin_record(s, err));
-  if (snprintf(s->stage_dir, sizeof s->stage_dir, "%s.part-%s", s->plan.out, s->run.id) >=
+  const collect_args *args = j->call->args;
+  const vk_common_args *common = j->call->common;
+  VK_TRY(vk_record_start(&j->record, err));
+  VK_TRY(make_folders(j, err));
+  VK_TRY(args->resume ? vk_record_go_on(&j->record, err) : begin_record(j, err));
+  if (snprintf(j->stage_dir, sizeof j->stage_dir, "%s.part-%s", j->plan.out, j->record.run.id) >=
       VK_FS_PATH_MAX - VK_PACK_TASK_ID_SIZE - 32)
-    return vk_fail(err, VK_E_RANGE, "--out: %.100s... is too long", s->plan.out);
+    return vk_fail(err, VK_E_RANGE, "--out: %.100s... is too long", j->plan.out);
   if (!common->quiet)
-    announce(s);
+    announce(j);
   char cache[VK_FS_PATH_MAX];
-  vk_collect_config config = collect_config(s, vk_model_cache_dir(cache));
+  vk_collect_config config = collect_config(j, vk_model_cache_dir(cache));
   vk_eval_stats stats = {0};
-  vk_progress_init(&s->progress, common->quiet ? NULL : &s->log, "collect", "demonstrations",
-                   (int64_t)s->plan.n_task * s->plan.n_want, s->n_success);
-  vk_status st = vk_collect(&config, s->plan.task, (int)s->plan.n_task, &stats, err);
-  vk_progress_fini(&s->progress);
-  vk_status end = vk_run_finish(&s->run, st, err, stats.wall_s, &other);
-  if (st == VK_OK && end != VK_OK) {
-    *err = other;
-    st = end;
-  }
+  vk_progress_init(&j->progress, common->quiet ? NULL : &j->log, "collect", "demonstrations",
+                   (int64_t)j->plan.n_task * j->plan.n_want, j->n_success);
+  vk_status st = vk_collect(&config, j->plan.task, (int)j->plan.n_task, &stats, err);
+  vk_progress_fini(&j->progress);
+  st = vk_record_end(&j->record, st, stats.wall_s, err);
   if (st == VK_OK)
-    st = print_result(s, &stats, err);
+    st = print_result(j, &stats, err);
   else if (st == VK_E_INTERRUPTED)
     vk_fail(err, st,
             "interrupted: %d tries are done and kept; go on with vlakit collect --resume %s",
-            s->n_done, s->run.id);
+            j->n_done, j->record.run.id);
   else
-    st = vk_err_prefix(err, "run %s (go on with --resume)", s->run.id);
-  if (s->trace && vk_trace_write(s->trace, &other) != VK_OK && st == VK_OK) {
-    *err = other;
-    st = other.code;
-  }
-  return st;
+    st = vk_err_prefix(err, "run %s (go on with --resume)", j->record.run.id);
+  return vk_record_write_trace(&j->record, st, err);
 }
 
-static vk_status prepare(session *s, vk_err *err)
+static vk_status prepare(job *j, vk_err *err)
 {
-  const collect_args *args = s->call->args;
-  const vk_common_args *common = s->call->common;
-  if (args->resume) {
-    VK_TRY(vk_catalog_open(&s->catalog, common->catalog,
-                           common->dry_run ? VK_CATALOG_READ : VK_CATALOG_WRITE, err));
-    VK_TRY(vk_report_load(&s->earlier, s->catalog, args->resume, 0, NULL, err));
-    VK_TRY(plan_from_record(s, args, err));
-    if (strcmp(vk_report_text(&s->earlier, "state"), "done") == 0)
-      return vk_fail(err, VK_E_USAGE, "run %s is done, its demonstrations are in %s", args->resume,
-                     s->plan.out);
-  } else {
-    VK_TRY(plan_from_options(s, args, err));
-  }
-  s->n_done = s->earlier.n_episode;
-  s->n_success = s->earlier.all.n_success;
-  VK_TRY(plan_tasks(s, err));
-  if (s->plan.px > 0)
-    VK_TRY(vk_visuals_choose(&s->visuals, s->plan.visuals_word, &s->pack, err));
-  if (s->plan.layout != VK_DEMO_STORE)
-    VK_TRY(vk_demo_can_write(s->plan.layout, err));
-  VK_TRY(vk_pool_new(&s->pool, (int)common->n_thread, err));
-  const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(s->pool), .seed = s->plan.seed};
-  VK_TRY(vk_policy_open(&s->policy, "expert", &policy_args, err));
-  vk_protocol_hash(s->plan.protocol, s->plan.seed, s->protocol_hash);
-  return args->resume ? check_resumable(s, err) : VK_OK;
+  const collect_args *args = j->call->args;
+  const vk_common_args *common = j->call->common;
+  VK_TRY(vk_record_open(&j->record, j->call, args->resume, err));
+  VK_TRY(args->resume ? plan_from_record(j, args, err) : plan_from_options(j, args, err));
+  j->n_done = j->record.earlier.n_episode;
+  j->n_success = j->record.earlier.all.n_success;
+  VK_TRY(plan_tasks(j, err));
+  if (j->plan.px > 0)
+    VK_TRY(vk_visuals_choose(&j->visuals, j->plan.visuals_word, &j->pack, err));
+  if (j->plan.layout != VK_DEMO_STORE)
+    VK_TRY(vk_demo_can_write(j->plan.layout, err));
+  VK_TRY(vk_pool_new(&j->pool, (int)common->n_thread, err));
+  const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(j->pool), .seed = j->plan.seed};
+  VK_TRY(vk_policy_open(&j->policy, "expert", &policy_args, err));
+  vk_protocol_hash(j->plan.protocol, j->plan.seed, j->protocol_hash);
+  return args->resume ? check_resumable(j, err) : VK_OK;
 }
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
-  session s = {.call = call};
-  vk_log_init(&s.log, stderr);
-  vk_status st = prepare(&s, err);
-  if (st == VK_OK && call->common->dry_run) {
-    st = print_dry_run(&s, err);
-  } else if (st == VK_OK) {
-    if (!s.catalog)
-      st = vk_catalog_open(&s.catalog, call->common->catalog, VK_CATALOG_WRITE, err);
-    if (st == VK_OK)
-      st = run_session(&s, err);
-  }
-  vk_log_fini(&s.log);
-  if (s.policy.def)
-    vk_policy_close(&s.policy);
-  vk_pool_free(s.pool);
-  vk_visuals_close(&s.visuals);
-  vk_trace_free(s.trace);
-  vk_report_free(&s.earlier);
-  vk_catalog_close(s.catalog);
-  free_plan(&s.plan);
-  vk_pack_close(&s.pack);
+  job j = {.call = call};
+  vk_log_init(&j.log, stderr);
+  vk_status st = prepare(&j, err);
+  if (st == VK_OK)
+    st = call->common->dry_run ? print_dry_run(&j, err) : run_job(&j, err);
+  vk_log_fini(&j.log);
+  if (j.policy.def)
+    vk_policy_close(&j.policy);
+  vk_pool_free(j.pool);
+  vk_visuals_close(&j.visuals);
+  vk_record_close(&j.record);
+  free_plan(&j.plan);
+  vk_pack_close(&j.pack);
   return st;
 }
 

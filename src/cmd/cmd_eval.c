@@ -19,7 +19,7 @@ typedef struct eval_args {
   bool is_n_episode_given, is_row_given, by_task;
 } eval_args;
 
-enum { EPISODES_MAX = 100000, TRACE_SPANS_MAX = 4 << 20, FEW_TASKS = 10, N_PROBE_STEP = 10 };
+enum { EPISODES_MAX = 100000, FEW_TASKS = 10, N_PROBE_STEP = 10 };
 
 /* What drawing takes, measured: a film a thread and FFmpeg's libraries once, or pictures of
  * failures a thread. */
@@ -74,21 +74,18 @@ typedef struct plan {
 } plan;
 
 /* What runs it. */
-typedef struct session {
+typedef struct job {
   const vk_cmd_call *call;
   plan plan;
   vk_pool *pool;
   vk_policy policy;
   char protocol_hash[65];
-  vk_catalog *catalog;
-  vk_run run;
-  vk_report earlier; /* the run as an earlier session left it */
+  vk_record record;
   vk_log log;
   vk_progress progress;
-  vk_trace *trace;
   vk_eval_out out;
-  int n_done, n_scored, n_success; /* earlier sessions included */
-} session;
+  int n_done, n_scored, n_success; /* of the whole run */
+} job;
 
 /* ---- vlakit eval --policy list ---- */
 
@@ -118,20 +115,6 @@ static vk_status list_policies(bool as_json, vk_err *err)
 
 /* ---- the plan ---- */
 
-/* A text of the options that a run was started with, NULL when it has none. */
-static const char *recorded(const vk_report *r, const char *key)
-{
-  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->head, "config");
-  return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, key));
-}
-
-static int recorded_row(const vk_report *r)
-{
-  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->head, "config");
-  const cJSON *row = cJSON_GetObjectItemCaseSensitive(config, "row");
-  return cJSON_IsNumber(row) ? row->valueint : 0;
-}
-
 static bool is_other_dir(const char *typed, const char *dir)
 {
   char path[VK_FS_PATH_MAX];
@@ -139,11 +122,11 @@ static bool is_other_dir(const char *typed, const char *dir)
 }
 
 /* With --resume the record says what to run; what is typed as well must agree with it. */
-static vk_status plan_from_record(session *s, const eval_args *args, vk_err *err)
+static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
 {
-  plan *p = &s->plan;
-  const vk_common_args *common = s->call->common;
-  const vk_report *r = &s->earlier;
+  plan *p = &j->plan;
+  const vk_common_args *common = j->call->common;
+  const vk_report *r = &j->record.earlier;
   if (strcmp(vk_report_text(r, "command"), "eval") != 0)
     return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation", args->resume,
                    vk_report_text(r, "command"));
@@ -152,10 +135,12 @@ static vk_status plan_from_record(session *s, const eval_args *args, vk_err *err
   p->n_per_task = (int)vk_report_number(r, "episodes_per_task");
   p->seed = (uint32_t)vk_report_number(r, "seed");
   VK_TRY(vk_protocol_find(&p->protocol, vk_report_text(r, "protocol"), err));
-  p->first_row = recorded_row(r);
-  p->out = recorded(r, "out");
-  p->film_word = recorded(r, "film") ? recorded(r, "film") : "none";
-  p->visuals_word = recorded(r, "visuals");
+  p->first_row = (int)vk_record_config_number(&j->record, "row");
+  p->out = vk_record_config_text(&j->record, "out");
+  p->film_word = vk_record_config_text(&j->record, "film");
+  if (!p->film_word)
+    p->film_word = "none";
+  p->visuals_word = vk_record_config_text(&j->record, "visuals");
   p->is_out_late = !p->out && args->out;
   const char *differs = NULL;
   if (args->film && strcmp(args->film, p->film_word) != 0)
@@ -186,10 +171,10 @@ static vk_status plan_from_record(session *s, const eval_args *args, vk_err *err
   return VK_OK;
 }
 
-static vk_status plan_from_options(session *s, const eval_args *args, vk_err *err)
+static vk_status plan_from_options(job *j, const eval_args *args, vk_err *err)
 {
-  plan *p = &s->plan;
-  const vk_common_args *common = s->call->common;
+  plan *p = &j->plan;
+  const vk_common_args *common = j->call->common;
   if (!args->suite || !args->policy)
     return vk_fail(err, VK_E_USAGE,
                    "--suite and --policy are needed, or --resume; for example "
@@ -216,10 +201,10 @@ static vk_status plan_from_options(session *s, const eval_args *args, vk_err *er
 }
 
 /* Which pictures will be made, and from what. */
-static vk_status plan_pictures(session *s, vk_err *err)
+static vk_status plan_pictures(job *j, vk_err *err)
 {
-  plan *p = &s->plan;
-  p->sees_pictures = (s->policy.def->needs & VK_POLICY_PICTURES) != 0;
+  plan *p = &j->plan;
+  p->sees_pictures = (j->policy.def->needs & VK_POLICY_PICTURES) != 0;
   VK_TRY(vk_film_parse(&p->film, p->film_word, err));
   if (p->film.kind != VK_FILM_NONE && !p->out)
     return vk_fail(err, VK_E_USAGE, "--film %s needs --out DIR, the folder for the films",
@@ -233,10 +218,10 @@ static vk_status plan_pictures(session *s, vk_err *err)
 }
 
 /* Opens the pack and lays out tasks and episodes, task by task. */
-static vk_status plan_episodes(session *s, vk_err *err)
+static vk_status plan_episodes(job *j, vk_err *err)
 {
-  plan *p = &s->plan;
-  VK_TRY(vk_pack_open(&p->pack, s->call->common->pack, err));
+  plan *p = &j->plan;
+  VK_TRY(vk_pack_open(&p->pack, j->call->common->pack, err));
   p->task = calloc(p->pack.n_task + 1, sizeof *p->task);
   p->task_id = calloc(p->pack.n_task + 1, sizeof *p->task_id);
   if (!p->task || !p->task_id)
@@ -259,8 +244,8 @@ static vk_status plan_episodes(session *s, vk_err *err)
     free(is_done);
     return vk_fail(err, VK_E_NOMEM, "no memory for %d episodes", p->n_total);
   }
-  for (int k = 0; k < s->earlier.n_episode; k++) {
-    const vk_report_episode *e = &s->earlier.episode[k];
+  for (int k = 0; k < j->record.earlier.n_episode; k++) {
+    const vk_report_episode *e = &j->record.earlier.episode[k];
     for (uint32_t i = 0; i < p->n_task; i++)
       if (strcmp(e->task, p->task_id[i]) == 0 && e->row >= p->first_row &&
           e->row < p->first_row + p->n_per_task)
@@ -291,10 +276,10 @@ static void free_plan(plan *p)
 
 /* ---- the record ---- */
 
-static cJSON *config_json(const session *s)
+static cJSON *config_json(const job *j)
 {
-  const plan *p = &s->plan;
-  const vk_common_args *common = s->call->common;
+  const plan *p = &j->plan;
+  const vk_common_args *common = j->call->common;
   cJSON *o = cJSON_CreateObject();
   cJSON_AddStringToObject(o, "suite", p->suite);
   cJSON_AddStringToObject(o, "policy", p->policy_word);
@@ -305,28 +290,25 @@ static cJSON *config_json(const session *s)
   cJSON_AddBoolToObject(o, "policy_sees_pictures", p->sees_pictures);
   cJSON_AddStringToObject(o, "film", p->film_word);
   if (p->out)
-    cJSON_AddStringToObject(o, "out", s->out.dir);
+    cJSON_AddStringToObject(o, "out", j->out.dir);
   if (p->visuals_word)
     cJSON_AddStringToObject(o, "visuals", p->visuals_word);
   cJSON_AddNumberToObject(o, "seed", p->seed);
-  cJSON_AddNumberToObject(o, "threads", vk_pool_n_thread(s->pool));
-  cJSON_AddStringToObject(o, "isa", vk_isa_name(s->call->isa));
+  cJSON_AddNumberToObject(o, "threads", vk_pool_n_thread(j->pool));
+  cJSON_AddStringToObject(o, "isa", vk_isa_name(j->call->isa));
   cJSON_AddStringToObject(o, "device", common->device);
   cJSON_AddStringToObject(o, "pack", p->pack.path);
   return o;
 }
 
-static vk_status begin_record(session *s, vk_err *err)
+static vk_status begin_record(job *j, vk_err *err)
 {
-  const plan *p = &s->plan;
-  char visuals[160] = "none";
-  if (p->has_visuals)
-    snprintf(visuals, sizeof visuals, "%s %s", p->visuals.name, p->visuals.hash);
-  const vk_run_row row = {.pack_hash = p->pack.hash,
-                          .policy_hash = s->policy.hash,
-                          .protocol_hash = s->protocol_hash,
-                          .visuals = visuals,
-                          .n_thread = vk_pool_n_thread(s->pool)};
+  const plan *p = &j->plan;
+  const vk_run_row row = {.command = "eval",
+                          .pack_hash = p->pack.hash,
+                          .policy_hash = j->policy.hash,
+                          .protocol_hash = j->protocol_hash,
+                          .n_thread = vk_pool_n_thread(j->pool)};
   const vk_evaluation_row evaluation = {.suite = p->suite,
                                         .policy = p->policy_word,
                                         .protocol = p->protocol->name,
@@ -336,112 +318,90 @@ static vk_status begin_record(session *s, vk_err *err)
                                         .n_episode_per_task = p->n_per_task,
                                         .is_n_episode_given = p->is_n_episode_given,
                                         .n_episode = p->n_total};
-  return vk_record_begin(&s->run, s->catalog, s->call, "eval", config_json(s), &row, &evaluation,
-                         err);
+  return vk_record_begin(&j->record, config_json(j), &row, p->has_visuals ? &p->visuals : NULL,
+                         &evaluation, err);
 }
 
 /* Episodes of one run must come from the same things. */
-static vk_status check_resumable(const session *s, vk_err *err)
+static vk_status check_resumable(const job *j, vk_err *err)
 {
-  const plan *p = &s->plan;
-  const struct {
-    const char *key, *now, *what;
-  } same[] = {
-      {"pack_hash", s->plan.pack.hash, "the pack"},
-      {"protocol_hash", s->protocol_hash, "the protocol"},
-      {"policy_hash", s->policy.hash, "the policy"},
+  const plan *p = &j->plan;
+  const vk_record_same same[] = {
+      {"pack_hash", p->pack.hash, "the pack"},
+      {"protocol_hash", j->protocol_hash, "the protocol"},
+      {"policy_hash", j->policy.hash, "the policy"},
       {"visuals_hash",
-       p->has_visuals ? p->visuals.hash : vk_report_text(&s->earlier, "visuals_hash"),
+       p->has_visuals ? p->visuals.hash : vk_report_text(&j->record.earlier, "visuals_hash"),
        "the visuals"},
       {"mujoco", mj_versionString(), "MuJoCo's version"},
   };
-  for (size_t i = 0; i < VK_COUNT(same); i++)
-    if (strcmp(vk_report_text(&s->earlier, same[i].key), same[i].now) != 0)
-      return vk_fail(err, VK_E_MISMATCH,
-                     "run %s was started with another state of %s (%.12s, now %.12s); start a new "
-                     "run",
-                     vk_report_text(&s->earlier, "run"), same[i].what,
-                     vk_report_text(&s->earlier, same[i].key), same[i].now);
-  return VK_OK;
+  return vk_record_check_same(&j->record, same, VK_COUNT(same), err);
 }
 
 static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
 {
-  session *s = arg;
-  char id[VK_PACK_TASK_ID_SIZE];
-  vk_pack_task_id(&s->plan.pack, &s->plan.pack.task[r->episode.i_task], id);
-  bool is_scored = r->status == VK_OK;
-  const vk_episode_row row = {.task = id,
-                              .row = r->episode.row,
-                              .seed = s->plan.seed,
-                              .success = r->success,
-                              .steps = r->steps,
-                              .error = is_scored ? NULL : r->error.text,
-                              .state_sha256 = is_scored ? r->state_sha256 : NULL,
-                              .n_unstable = r->n_unstable,
-                              .wall_s = r->wall_s};
-  if (vk_run_put_episode(&s->run, &row, err) != VK_OK)
-    return vk_err_prefix(err, "run %s", s->run.id);
-  s->n_done++;
-  s->n_scored += is_scored;
-  s->n_success += r->success;
-  if (s->n_scored)
-    vk_progress_set_note(&s->progress, "success %.1f %%", 100.0 * s->n_success / s->n_scored);
-  vk_progress_add(&s->progress, 1);
+  job *j = arg;
+  VK_TRY(vk_record_put_episode(&j->record, &j->plan.pack, j->plan.seed, r, err));
+  j->n_done++;
+  j->n_scored += r->status == VK_OK;
+  j->n_success += r->success;
+  if (j->n_scored)
+    vk_progress_set_note(&j->progress, "success %.1f %%", 100.0 * j->n_success / j->n_scored);
+  vk_progress_add(&j->progress, 1);
   return VK_OK;
 }
 
 /* ---- running ---- */
 
-static vk_eval_config eval_config(session *s, const char *cache_dir)
+static vk_eval_config eval_config(job *j, const char *cache_dir)
 {
-  return (vk_eval_config){.pack = &s->plan.pack,
+  return (vk_eval_config){.pack = &j->plan.pack,
                           .cache_dir = cache_dir,
-                          .protocol = s->plan.protocol,
-                          .seed = s->plan.seed,
-                          .policy = &s->policy,
-                          .pool = s->pool,
-                          .isa = s->call->isa,
-                          .n_episode = s->plan.n_episode,
-                          .episode = s->plan.episode,
+                          .protocol = j->plan.protocol,
+                          .seed = j->plan.seed,
+                          .policy = &j->policy,
+                          .pool = j->pool,
+                          .isa = j->call->isa,
+                          .n_episode = j->plan.n_episode,
+                          .episode = j->plan.episode,
                           .put = put_result,
-                          .arg = s,
-                          .watch = s->out.film ? vk_film_watch(s->out.film) : NULL,
-                          .progress = &s->progress,
-                          .trace = s->trace};
+                          .arg = j,
+                          .watch = j->out.film ? vk_film_watch(j->out.film) : NULL,
+                          .progress = &j->progress,
+                          .trace = j->record.trace};
 }
 
 /* Memory that the episodes to do will take, and how long each step and reset does. */
-static vk_status estimate(session *s, int n_step, vk_eval_probe *probe, double *bytes, vk_err *err)
+static vk_status estimate(job *j, int n_step, vk_eval_probe *probe, double *bytes, vk_err *err)
 {
   char cache[VK_FS_PATH_MAX];
-  vk_eval_config config = eval_config(s, vk_model_cache_dir(cache));
+  vk_eval_config config = eval_config(j, vk_model_cache_dir(cache));
   *probe = (vk_eval_probe){0};
-  if (s->plan.n_episode > 0)
+  if (j->plan.n_episode > 0)
     VK_TRY(vk_eval_probe_run(&config, n_step, probe, err));
-  int n_thread = vk_pool_n_thread(s->pool);
-  int n_env = n_thread < s->plan.n_episode ? n_thread : s->plan.n_episode;
+  int n_thread = vk_pool_n_thread(j->pool);
+  int n_env = n_thread < j->plan.n_episode ? n_thread : j->plan.n_episode;
   /* From task to task a thread keeps about as much again of what it had before. */
-  int n_kept = s->plan.n_task > 1 ? 2 : 1;
+  int n_kept = j->plan.n_task > 1 ? 2 : 1;
   *bytes = (double)vk_sys_resident_bytes() + (double)probe->bytes * n_env * n_kept;
-  if (s->plan.film.kind != VK_FILM_NONE)
+  if (j->plan.film.kind != VK_FILM_NONE)
     *bytes += FFMPEG_BYTES + (double)FILM_BYTES * n_env;
-  else if (s->plan.out && s->plan.has_visuals)
+  else if (j->plan.out && j->plan.has_visuals)
     *bytes += (double)FRAME_BYTES * n_env;
   return VK_OK;
 }
 
-static vk_status print_dry_run(session *s, vk_err *err)
+static vk_status print_dry_run(job *j, vk_err *err)
 {
-  const plan *p = &s->plan;
+  const plan *p = &j->plan;
   vk_eval_probe probe;
   double bytes;
-  VK_TRY(estimate(s, N_PROBE_STEP, &probe, &bytes, err));
-  int n_thread = vk_pool_n_thread(s->pool);
+  VK_TRY(estimate(j, N_PROBE_STEP, &probe, &bytes, err));
+  int n_thread = vk_pool_n_thread(j->pool);
   int n_env = n_thread < p->n_episode ? n_thread : p->n_episode;
   double wall_s =
       ((double)p->n_step_max * probe.step_s + p->n_episode * probe.reset_s) / (n_env ? n_env : 1);
-  if (s->call->common->json) {
+  if (j->call->common->json) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "dry_run", true);
     cJSON_AddStringToObject(o, "suite", p->suite);
@@ -473,21 +433,11 @@ static vk_status print_dry_run(session *s, vk_err *err)
   return VK_OK;
 }
 
-/* The first failure counts; *why is the sentence of `next`. */
-static vk_status first_failure(vk_status st, vk_status next, const vk_err *why, vk_err *err)
-{
-  if (st != VK_OK || next == VK_OK)
-    return st;
-  if (err)
-    *err = *why;
-  return next;
-}
-
 /* What repeats an episode, but for its task and row; NULL: no memory. */
-static char *repeat_text(const session *s)
+static char *repeat_text(const job *j)
 {
-  const plan *p = &s->plan;
-  const vk_common_args *common = s->call->common;
+  const plan *p = &j->plan;
+  const vk_common_args *common = j->call->common;
   char *text = NULL;
   size_t n = 0;
   FILE *out = open_memstream(&text, &n);
@@ -510,26 +460,26 @@ static char *repeat_text(const session *s)
 }
 
 /* results.json and report.html; r.head is what --json prints. */
-static vk_status write_out(const session *s, const vk_report *r, vk_err *err)
+static vk_status write_out(const job *j, const vk_report *r, vk_err *err)
 {
-  char *repeat = repeat_text(s);
+  char *repeat = repeat_text(j);
   if (!repeat)
     return vk_fail(err, VK_E_NOMEM, "no memory for the report");
-  vk_status st = vk_eval_out_write(&s->out, r, r->head, &s->plan.pack, repeat, err);
+  vk_status st = vk_eval_out_write(&j->out, r, r->head, &j->plan.pack, repeat, err);
   free(repeat);
   return st;
 }
 
 /* The run so far as one JSON object. */
-static void add_json(const session *s, vk_report *r, double steps_per_s, double episodes_per_s)
+static void add_json(const job *j, vk_report *r, double steps_per_s, double episodes_per_s)
 {
   cJSON *o = r->head;
   cJSON_AddNumberToObject(o, "steps_per_s", steps_per_s);
   cJSON_AddNumberToObject(o, "episodes_per_s", episodes_per_s);
-  if (s->plan.out)
-    cJSON_AddStringToObject(o, "out", s->out.dir);
-  if (s->out.film) {
-    vk_film_stats films = vk_film_get_stats(s->out.film);
+  if (j->plan.out)
+    cJSON_AddStringToObject(o, "out", j->out.dir);
+  if (j->out.film) {
+    vk_film_stats films = vk_film_get_stats(j->out.film);
     cJSON_AddNumberToObject(o, "n_film", films.n_film);
     cJSON_AddNumberToObject(o, "n_film_failed", films.n_failed);
   }
@@ -537,22 +487,22 @@ static void add_json(const session *s, vk_report *r, double steps_per_s, double 
 }
 
 /* Says what is in the folder. */
-static void print_out(const session *s)
+static void print_out(const job *j)
 {
-  if (s->out.film && s->plan.film.kind != VK_FILM_NONE) {
-    int n = vk_film_get_stats(s->out.film).n_film;
-    printf("%s/report.html and %d new film%s\n", s->plan.out, n, n == 1 ? "" : "s");
+  if (j->out.film && j->plan.film.kind != VK_FILM_NONE) {
+    int n = vk_film_get_stats(j->out.film).n_film;
+    printf("%s/report.html and %d new film%s\n", j->plan.out, n, n == 1 ? "" : "s");
   } else {
-    printf("%s/report.html\n", s->plan.out);
+    printf("%s/report.html\n", j->plan.out);
   }
 }
 
 /* That films are missing costs no result, but is no success either. */
-static vk_status check_films(const session *s, vk_err *err)
+static vk_status check_films(const job *j, vk_err *err)
 {
-  if (!s->out.film)
+  if (!j->out.film)
     return VK_OK;
-  vk_film_stats films = vk_film_get_stats(s->out.film);
+  vk_film_stats films = vk_film_get_stats(j->out.film);
   if (films.n_failed == 0)
     return VK_OK;
   return vk_fail(err, films.first.code,
@@ -561,38 +511,38 @@ static vk_status check_films(const session *s, vk_err *err)
 }
 
 /* st: how the evaluation ended; the report is also written of one that was interrupted. */
-static vk_status report_result(session *s, const vk_eval_stats *stats, int n_now, vk_status st,
+static vk_status report_result(job *j, const vk_eval_stats *stats, int n_now, vk_status st,
                                vk_err *err)
 {
-  const eval_args *args = s->call->args;
-  const vk_common_args *common = s->call->common;
+  const eval_args *args = j->call->args;
+  const vk_common_args *common = j->call->common;
   vk_report r;
   vk_err other = VK_ERR_INIT;
-  if (st != VK_OK && !s->plan.out)
+  if (st != VK_OK && !j->plan.out)
     return st;
-  vk_status loaded = vk_report_load(&r, s->catalog, s->run.id, (int)s->plan.n_task,
-                                    (const char(*)[VK_PACK_TASK_ID_SIZE])s->plan.task_id, &other);
+  vk_status loaded = vk_report_load(&r, j->record.catalog, j->record.run.id, (int)j->plan.n_task,
+                                    (const char(*)[VK_PACK_TASK_ID_SIZE])j->plan.task_id, &other);
   if (loaded != VK_OK)
-    return first_failure(st, loaded, &other, err);
+    return vk_first_failure(st, loaded, &other, err);
   double wall_s = stats->wall_s > 0 ? stats->wall_s : 1;
   double steps_per_s = (double)stats->n_step / wall_s, episodes_per_s = n_now / wall_s;
   bool is_ended = st == VK_OK;
   if (is_ended && !common->json) {
     char time[32];
-    vk_report_print(&r, args->by_task || s->plan.n_task <= FEW_TASKS);
+    vk_report_print(&r, args->by_task || j->plan.n_task <= FEW_TASKS);
     vk_progress_format_time(stats->wall_s, time, sizeof time);
     printf("%d episode%s in %s on %d threads: %.2f episodes/s, %.0f control steps/s\n", n_now,
-           n_now == 1 ? "" : "s", time, vk_pool_n_thread(s->pool), episodes_per_s, steps_per_s);
+           n_now == 1 ? "" : "s", time, vk_pool_n_thread(j->pool), episodes_per_s, steps_per_s);
   }
-  add_json(s, &r, steps_per_s, episodes_per_s);
+  add_json(j, &r, steps_per_s, episodes_per_s);
   if (is_ended && common->json)
     st = vk_json_print(r.head, err);
-  if (s->plan.out) {
-    vk_status written = write_out(s, &r, &other);
+  if (j->plan.out) {
+    vk_status written = write_out(j, &r, &other);
     if (written == VK_OK && is_ended && !common->json)
-      print_out(s);
-    st = first_failure(st, written, &other, err);
-    st = first_failure(st, check_films(s, &other), &other, err);
+      print_out(j);
+    st = vk_first_failure(st, written, &other, err);
+    st = vk_first_failure(st, check_films(j, &other), &other, err);
   }
   const char *first = NULL;
   for (int i = 0; i < r.n_episode && !first; i++)
@@ -605,91 +555,82 @@ static vk_status report_result(session *s, const vk_eval_stats *stats, int n_now
 }
 
 /* What is about to start, on stderr. What the first episode cannot do shows there. */
-static void announce(session *s)
+static void announce(job *j)
 {
   vk_eval_probe probe;
   double bytes;
-  if (estimate(s, 0, &probe, &bytes, NULL) == VK_OK)
-    vk_log_line(&s->log, "eval %s: %d episodes, %u tasks, %d threads, about %.0f MB", s->run.id,
-                s->plan.n_episode, s->plan.n_task, vk_pool_n_thread(s->pool), bytes / 1e6);
+  if (estimate(j, 0, &probe, &bytes, NULL) == VK_OK)
+    vk_log_line(&j->log, "eval %s: %d episodes, %u tasks, %d threads, about %.0f MB",
+                j->record.run.id, j->plan.n_episode, j->plan.n_task, vk_pool_n_thread(j->pool),
+                bytes / 1e6);
 }
 
-static vk_status open_out(session *s, vk_err *err)
+static vk_status open_out(job *j, vk_err *err)
 {
-  const plan *p = &s->plan;
-  const eval_args *args = s->call->args;
+  const plan *p = &j->plan;
+  const eval_args *args = j->call->args;
   const vk_film_config config = {.pack = &p->pack,
                                  .protocol = p->protocol,
                                  .visuals = p->is_out_late ? NULL : &p->visuals,
-                                 .isa = s->call->isa,
-                                 .n_slot = vk_eval_n_slot(s->pool),
+                                 .isa = j->call->isa,
+                                 .n_slot = vk_eval_n_slot(j->pool),
                                  .choice = p->film,
-                                 .trace = s->trace};
-  return vk_eval_out_open(&s->out, p->out, args->resume && !p->is_out_late, &config, err);
+                                 .trace = j->record.trace};
+  return vk_eval_out_open(&j->out, p->out, args->resume && !p->is_out_late, &config, err);
 }
 
 /* Opens or takes over the run's record, runs what is left and closes it. */
-static vk_status run_session(session *s, vk_err *err)
+static vk_status run_job(job *j, vk_err *err)
 {
-  const eval_args *args = s->call->args;
-  const vk_common_args *common = s->call->common;
-  bool is_done = args->resume && strcmp(vk_report_text(&s->earlier, "state"), "done") == 0;
-  vk_err other = VK_ERR_INIT;
-  if (common->trace)
-    VK_TRY(vk_trace_new(&s->trace, common->trace, TRACE_SPANS_MAX, err));
-  if (s->plan.out)
-    VK_TRY(open_out(s, err));
+  const eval_args *args = j->call->args;
+  const vk_common_args *common = j->call->common;
+  bool is_done = args->resume && strcmp(vk_report_text(&j->record.earlier, "state"), "done") == 0;
+  VK_TRY(vk_record_start(&j->record, err));
+  if (j->plan.out)
+    VK_TRY(open_out(j, err));
   if (is_done) /* its results are printed again */
-    snprintf(s->run.id, sizeof s->run.id, "%s", args->resume);
+    snprintf(j->record.run.id, sizeof j->record.run.id, "%s", args->resume);
   else if (args->resume)
-    VK_TRY(vk_run_resume(&s->run, s->catalog, args->resume, err));
+    VK_TRY(vk_record_go_on(&j->record, err));
   else
-    VK_TRY(begin_record(s, err));
+    VK_TRY(begin_record(j, err));
   if (!common->quiet)
-    announce(s);
+    announce(j);
   char cache[VK_FS_PATH_MAX];
-  vk_eval_config config = eval_config(s, vk_model_cache_dir(cache));
+  vk_eval_config config = eval_config(j, vk_model_cache_dir(cache));
   vk_eval_stats stats = {0};
-  int n_before = s->n_done;
-  vk_progress_init(&s->progress, common->quiet ? NULL : &s->log, "eval", "episodes",
-                   s->plan.n_total, n_before);
+  int n_before = j->n_done;
+  vk_progress_init(&j->progress, common->quiet ? NULL : &j->log, "eval", "episodes",
+                   j->plan.n_total, n_before);
   vk_status st = vk_evaluate(&config, &stats, err);
-  vk_progress_fini(&s->progress);
+  vk_progress_fini(&j->progress);
   if (!is_done)
-    st = first_failure(st, vk_run_finish(&s->run, st, err, stats.wall_s, &other), &other, err);
-  st = report_result(s, &stats, s->n_done - n_before, st, err);
+    st = vk_record_end(&j->record, st, stats.wall_s, err);
+  st = report_result(j, &stats, j->n_done - n_before, st, err);
   if (st == VK_E_INTERRUPTED)
     vk_fail(err, st,
             "interrupted: %d of %d episodes are in the catalog; go on with vlakit "
             "eval --resume %s",
-            s->n_done, s->plan.n_total, s->run.id);
-  if (s->trace)
-    st = first_failure(st, vk_trace_write(s->trace, &other), &other, err);
-  return st;
+            j->n_done, j->plan.n_total, j->record.run.id);
+  return vk_record_write_trace(&j->record, st, err);
 }
 
-static vk_status prepare(session *s, vk_err *err)
+static vk_status prepare(job *j, vk_err *err)
 {
-  const eval_args *args = s->call->args;
-  const vk_common_args *common = s->call->common;
-  if (args->resume) {
-    VK_TRY(vk_catalog_open(&s->catalog, common->catalog,
-                           common->dry_run ? VK_CATALOG_READ : VK_CATALOG_WRITE, err));
-    VK_TRY(vk_report_load(&s->earlier, s->catalog, args->resume, 0, NULL, err));
-    VK_TRY(plan_from_record(s, args, err));
-  } else {
-    VK_TRY(plan_from_options(s, args, err));
-  }
-  s->n_done = s->earlier.n_episode;
-  s->n_scored = s->earlier.all.n;
-  s->n_success = s->earlier.all.n_success;
-  VK_TRY(plan_episodes(s, err));
-  VK_TRY(vk_pool_new(&s->pool, (int)common->n_thread, err));
-  const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(s->pool), .seed = s->plan.seed};
-  VK_TRY(vk_policy_open(&s->policy, s->plan.policy_word, &policy_args, err));
-  VK_TRY(plan_pictures(s, err));
-  vk_protocol_hash(s->plan.protocol, s->plan.seed, s->protocol_hash);
-  return args->resume ? check_resumable(s, err) : VK_OK;
+  const eval_args *args = j->call->args;
+  const vk_common_args *common = j->call->common;
+  VK_TRY(vk_record_open(&j->record, j->call, args->resume, err));
+  VK_TRY(args->resume ? plan_from_record(j, args, err) : plan_from_options(j, args, err));
+  j->n_done = j->record.earlier.n_episode;
+  j->n_scored = j->record.earlier.all.n;
+  j->n_success = j->record.earlier.all.n_success;
+  VK_TRY(plan_episodes(j, err));
+  VK_TRY(vk_pool_new(&j->pool, (int)common->n_thread, err));
+  const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(j->pool), .seed = j->plan.seed};
+  VK_TRY(vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err));
+  VK_TRY(plan_pictures(j, err));
+  vk_protocol_hash(j->plan.protocol, j->plan.seed, j->protocol_hash);
+  return args->resume ? check_resumable(j, err) : VK_OK;
 }
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)
@@ -698,25 +639,17 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   const vk_common_args *common = call->common;
   if (args->policy && strcmp(args->policy, "list") == 0)
     return list_policies(common->json, err);
-  session s = {.call = call};
-  vk_log_init(&s.log, stderr);
-  vk_status st = prepare(&s, err);
-  if (st == VK_OK && common->dry_run) {
-    st = print_dry_run(&s, err);
-  } else if (st == VK_OK) {
-    if (!s.catalog)
-      st = vk_catalog_open(&s.catalog, common->catalog, VK_CATALOG_WRITE, err);
-    if (st == VK_OK)
-      st = run_session(&s, err);
-  }
-  vk_eval_out_close(&s.out);
-  vk_log_fini(&s.log);
-  vk_policy_close(&s.policy);
-  vk_pool_free(s.pool);
-  vk_trace_free(s.trace);
-  vk_report_free(&s.earlier);
-  vk_catalog_close(s.catalog);
-  free_plan(&s.plan);
+  job j = {.call = call};
+  vk_log_init(&j.log, stderr);
+  vk_status st = prepare(&j, err);
+  if (st == VK_OK)
+    st = common->dry_run ? print_dry_run(&j, err) : run_job(&j, err);
+  vk_eval_out_close(&j.out);
+  vk_log_fini(&j.log);
+  vk_policy_close(&j.policy);
+  vk_pool_free(j.pool);
+  vk_record_close(&j.record);
+  free_plan(&j.plan);
   return st;
 }
 

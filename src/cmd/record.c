@@ -9,6 +9,8 @@
 #include "core/cpu.h"
 #include "core/version.h"
 
+enum { TRACE_SPANS_MAX = 4 << 20 };
+
 void vk_record_print_word(FILE *out, const char *word)
 {
   if (word[0] && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -42,11 +44,69 @@ static char *command_line_text(const vk_cmd_call *call)
   return NULL;
 }
 
-vk_status vk_record_begin(vk_run *run, vk_catalog *catalog, const vk_cmd_call *call,
-                          const char *command, cJSON *config, const vk_run_row *given,
-                          const vk_evaluation_row *evaluation, vk_err *err)
+vk_status vk_record_open(vk_record *r, const vk_cmd_call *call, const char *resume, vk_err *err)
 {
-  char version[64], machine[160], *text = NULL;
+  *r = (vk_record){.call = call};
+  if (!resume)
+    return VK_OK;
+  VK_TRY(vk_catalog_open(&r->catalog, call->common->catalog,
+                         call->common->dry_run ? VK_CATALOG_READ : VK_CATALOG_WRITE, err));
+  return vk_report_load(&r->earlier, r->catalog, resume, 0, NULL, err);
+}
+
+void vk_record_close(vk_record *r)
+{
+  vk_trace_free(r->trace);
+  vk_report_free(&r->earlier);
+  vk_catalog_close(r->catalog);
+  *r = (vk_record){0};
+}
+
+static const cJSON *config_item(const vk_record *r, const char *key)
+{
+  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->earlier.head, "config");
+  return cJSON_GetObjectItemCaseSensitive(config, key);
+}
+
+const char *vk_record_config_text(const vk_record *r, const char *key)
+{
+  return cJSON_GetStringValue(config_item(r, key));
+}
+
+double vk_record_config_number(const vk_record *r, const char *key)
+{
+  const cJSON *item = config_item(r, key);
+  return cJSON_IsNumber(item) ? item->valuedouble : cJSON_IsTrue(item);
+}
+
+vk_status vk_record_check_same(const vk_record *r, const vk_record_same *same, size_t n,
+                               vk_err *err)
+{
+  for (size_t i = 0; i < n; i++) {
+    const char *then = vk_report_text(&r->earlier, same[i].key);
+    if (strcmp(then, same[i].now) != 0)
+      return vk_fail(err, VK_E_MISMATCH,
+                     "run %s was started with another state of %s (%.12s, now %.12s); start a new "
+                     "run",
+                     vk_report_text(&r->earlier, "run"), same[i].what, then, same[i].now);
+  }
+  return VK_OK;
+}
+
+vk_status vk_record_start(vk_record *r, vk_err *err)
+{
+  const vk_common_args *common = r->call->common;
+  if (!r->catalog)
+    VK_TRY(vk_catalog_open(&r->catalog, common->catalog, VK_CATALOG_WRITE, err));
+  return common->trace ? vk_trace_new(&r->trace, common->trace, TRACE_SPANS_MAX, err) : VK_OK;
+}
+
+/* Adds the row of a new run; what is the same for all commands is filled in. */
+static vk_status add_row(vk_record *r, const char *config, const vk_run_row *given,
+                         const vk_visuals *visuals, const vk_evaluation_row *evaluation,
+                         vk_err *err)
+{
+  char version[64], machine[160], pictures[160] = "none";
   vk_cpu cpu;
   vk_cpu_detect(&cpu);
   snprintf(version, sizeof version, "%s (%s)", vk_version(), vk_version_commit());
@@ -54,22 +114,79 @@ vk_status vk_record_begin(vk_run *run, vk_catalog *catalog, const vk_cmd_call *c
   snprintf(machine, sizeof machine, "%s, %d processors, %.0f GB",
            cpu.name[0] ? cpu.name : "unknown processor", vk_cpu_count(),
            (double)page * (double)n_page / 1e9);
-  char *line = command_line_text(call);
-  vk_status st = vk_json_text(&text, config, err);
-  cJSON_Delete(config);
-  if (st == VK_OK && !line)
-    st = vk_fail(err, VK_E_NOMEM, "no memory for the run's record");
+  if (visuals)
+    snprintf(pictures, sizeof pictures, "%s %s", visuals->name, visuals->hash);
+  char *line = command_line_text(r->call);
+  if (!line)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the run's record");
   vk_run_row row = *given;
-  row.command = command;
   row.command_line = line;
-  row.config = text;
+  row.config = config;
   row.version = version;
   row.mujoco = mj_versionString();
-  row.isa = vk_isa_name(call->isa);
+  row.isa = vk_isa_name(r->call->isa);
   row.machine = machine;
-  if (st == VK_OK)
-    st = vk_run_begin(run, catalog, &row, evaluation, err);
-  cJSON_free(text);
+  row.visuals = pictures;
+  vk_status st = vk_run_begin(&r->run, r->catalog, &row, evaluation, err);
   free(line);
   return st;
+}
+
+vk_status vk_record_begin(vk_record *r, cJSON *config, const vk_run_row *row,
+                          const vk_visuals *visuals, const vk_evaluation_row *evaluation,
+                          vk_err *err)
+{
+  char *text = NULL;
+  vk_status st = vk_json_text(&text, config, err);
+  cJSON_Delete(config);
+  if (st == VK_OK)
+    st = add_row(r, text, row, visuals, evaluation, err);
+  cJSON_free(text);
+  return st;
+}
+
+vk_status vk_record_go_on(vk_record *r, vk_err *err)
+{
+  return vk_run_resume(&r->run, r->catalog, vk_report_text(&r->earlier, "run"), err);
+}
+
+vk_status vk_record_put_episode(vk_record *r, const vk_pack *pack, uint32_t seed,
+                                const vk_eval_result *result, vk_err *err)
+{
+  char id[VK_PACK_TASK_ID_SIZE];
+  vk_pack_task_id(pack, &pack->task[result->episode.i_task], id);
+  bool is_scored = result->status == VK_OK;
+  const vk_episode_row row = {.task = id,
+                              .row = result->episode.row,
+                              .seed = seed,
+                              .success = result->success,
+                              .steps = result->steps,
+                              .error = is_scored ? NULL : result->error.text,
+                              .state_sha256 = is_scored ? result->state_sha256 : NULL,
+                              .n_unstable = result->n_unstable,
+                              .wall_s = result->wall_s};
+  vk_status st = vk_run_put_episode(&r->run, &row, err);
+  return st == VK_OK ? st : vk_err_prefix(err, "run %s", r->run.id);
+}
+
+vk_status vk_first_failure(vk_status st, vk_status next, const vk_err *why, vk_err *err)
+{
+  if (st != VK_OK || next == VK_OK)
+    return st;
+  if (err)
+    *err = *why;
+  return next;
+}
+
+vk_status vk_record_end(vk_record *r, vk_status st, double wall_s, vk_err *err)
+{
+  vk_err other = VK_ERR_INIT;
+  vk_status ended = vk_run_finish(&r->run, st, err, wall_s, &other);
+  return vk_first_failure(st, ended, &other, err);
+}
+
+vk_status vk_record_write_trace(const vk_record *r, vk_status st, vk_err *err)
+{
+  vk_err other = VK_ERR_INIT;
+  return r->trace ? vk_first_failure(st, vk_trace_write(r->trace, &other), &other, err) : st;
 }

@@ -125,7 +125,7 @@ VK_NODISCARD vk_status vk_run_begin(vk_run *run, vk_catalog *catalog, const vk_r
 VK_NODISCARD vk_status vk_run_resume(vk_run *run, vk_catalog *catalog, const char *id, vk_err *err);
 
 /* Ends the row. result VK_OK: done; VK_E_INTERRUPTED: interrupted; else failed, with the sentence
- * of why (may be NULL). wall_s is added to what earlier sessions took. */
+ * of why (may be NULL). wall_s is added to what earlier parts of the run took. */
 VK_NODISCARD vk_status vk_run_finish(vk_run *run, vk_status result, const vk_err *why,
                                      double wall_s, vk_err *err);
 

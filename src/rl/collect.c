@@ -175,7 +175,7 @@ static int n_needed(const collect *g, const vk_collect_task *t)
   }
 }
 
-/* What an earlier session recorded but whose demonstration is not there is tried once more. */
+/* What is recorded but whose demonstration is not there is tried once more. */
 static void check_stage(const collect *g, vk_collect_task *t)
 {
   for (int k = 0; k < t->n_try_max; k++) {
@@ -349,7 +349,7 @@ static vk_status write_file(const collect *g, vk_collect_task *t, vk_err *err)
   return VK_OK;
 }
 
-/* Whether an earlier session has written the task's file. */
+/* Whether an earlier part of the run has written the task's file. */
 static void check_written(const collect *g, vk_collect_task *t)
 {
   char mark[VK_FS_PATH_MAX], *text = NULL;

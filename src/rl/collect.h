@@ -23,7 +23,7 @@ typedef struct vk_collect_task {
   uint32_t i_task;
   int n_try_max;
   const char *path; /* of its file */
-  /* in: what earlier sessions have recorded; out: now */
+  /* in: what is recorded of an earlier part of the run; out: now */
   vk_try_state *try_state; /* [n_try_max] */
   bool *is_recorded;       /* [n_try_max] put was called for it, now or earlier */
   bool is_written;         /* out: the file is there */
@@ -41,7 +41,7 @@ typedef struct vk_collect_config {
   vk_obs_align align;
   int px;                    /* of pictures, 0: none */
   const vk_visuals *visuals; /* with px */
-  bool is_resumed;           /* a file that is there may be what an earlier session wrote */
+  bool is_resumed;           /* a file that is there may be an earlier part of the run's */
   const char *stage_dir;     /* where demonstrations wait; removed when all is written */
   vk_eval_result_fn *put;    /* of each try that is not recorded yet; one call at a time */
   void *arg;
