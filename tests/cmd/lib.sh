@@ -75,6 +75,23 @@ import json, sys
 print(*(c["command"] for c in json.load(sys.stdin)["commands"]))'
 }
 
+# A run in the background, which these two look at through its catalog.
+field() { # field CATALOG PYTHON: an expression over the catalog's last run r
+  "$VLAKIT" runs --catalog "$1" --json 2>"$T/field" | python3 -c "
+import json, sys
+r = json.load(sys.stdin)['runs'][-1]
+print($2)" 2>"$T/field"
+}
+
+wait_for() { # wait_for CATALOG PYTHON: up to two minutes, until it is true
+  i=0
+  until [ "$(field "$1" "$2")" = True ]; do
+    i=$((i + 1))
+    [ $i -lt 1200 ] || return 1
+    sleep 0.1
+  done
+}
+
 finish() {
   echo "$n_check checks, $n_fail failed"
   [ "$n_fail" = 0 ]

@@ -3,20 +3,6 @@
 . "${0%/*}/lib.sh"
 
 suite=libero_goal/7 # short episodes
-field() { # field CATALOG PYTHON: an expression over the catalog's only run r
-  "$VLAKIT" runs --catalog "$1" --json 2>"$T/field" | python3 -c "
-import json, sys
-r = json.load(sys.stdin)['runs'][-1]
-print($2)" 2>"$T/field"
-}
-wait_for() { # wait_for CATALOG PYTHON: up to two minutes, until it is true
-  i=0
-  until [ "$(field "$1" "$2")" = True ]; do
-    i=$((i + 1))
-    [ $i -lt 1200 ] || return 1
-    sleep 0.1
-  done
-}
 
 "$VLAKIT" doctor --json >doctor.json 2>/dev/null
 

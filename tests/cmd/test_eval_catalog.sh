@@ -11,20 +11,6 @@ with open("nan.npy", "wb") as f: # an episode of it ends at its first step, as a
     f.write(struct.pack("<7d", *[float("nan")] * 7))
 PY
 
-field() { # field CATALOG PYTHON: an expression over the catalog's only run r
-  "$VLAKIT" runs --catalog "$1" --json 2>"$T/field" | python3 -c "
-import json, sys
-r = json.load(sys.stdin)['runs'][-1]
-print($2)" 2>"$T/field"
-}
-wait_for() { # wait_for CATALOG PYTHON: up to a minute, until it is true
-  i=0
-  until [ "$(field "$1" "$2")" = True ]; do
-    i=$((i + 1))
-    [ $i -lt 600 ] || return 1
-    sleep 0.1
-  done
-}
 episodes() { # the episodes of a JSON result
   python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["episodes"])' "$1"
 }
