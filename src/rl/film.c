@@ -1,9 +1,9 @@
 #include "rl/film.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/canvas.h"
 #include "core/opt.h"
@@ -38,12 +38,21 @@ typedef struct slot {
   vk_image canvas;
 } slot;
 
+/* Failures of a task that have a picture: those of its lowest rows, whatever ended first. */
+typedef struct kept {
+  int n;
+  struct {
+    int row;
+    const char *outcome;
+  } of[VK_FILM_FRAMES_PER_TASK];
+} kept;
+
 struct vk_film {
   vk_film_config config;
   vk_eval_watch watch;
-  slot *slot;          /* [n_slot] */
-  atomic_int *n_frame; /* [n_task] pictures made, or begun, of each task */
+  slot *slot; /* [n_slot] */
   pthread_mutex_t mutex;
+  kept *kept; /* [n_task]; guarded by the mutex, like what follows */
   vk_film_stats stats;
 };
 
@@ -89,6 +98,71 @@ vk_status vk_film_path(char out[VK_FS_PATH_MAX], vk_film_kind kind, const char *
   if (n < 0 || n >= VK_FS_PATH_MAX)
     return vk_fail(err, VK_E_RANGE, "%.60s...: too long for the name of a file", task_id);
   return VK_OK;
+}
+
+/* The same with the folder. */
+static vk_status path_of(const vk_film *f, vk_film_kind kind, uint32_t i_task, int row,
+                         const char *outcome, char path[VK_FS_PATH_MAX], vk_err *err)
+{
+  char id[VK_PACK_TASK_ID_SIZE], name[VK_FS_PATH_MAX];
+  vk_pack_task_id(f->config.pack, &f->config.pack->task[i_task], id);
+  VK_TRY(vk_film_path(name, kind, id, row, outcome, err));
+  return vk_fs_join(path, VK_FS_PATH_MAX, f->config.dir, name, err);
+}
+
+/* ---- which failures have a picture ---- */
+
+static void remove_picture(const vk_film *f, uint32_t i_task, int row, const char *outcome)
+{
+  char path[VK_FS_PATH_MAX];
+  if (path_of(f, VK_FILM_PNG, i_task, row, outcome, path, NULL) == VK_OK)
+    unlink(path);
+}
+
+static bool is_kept(const kept *k, int row)
+{
+  for (int i = 0; i < k->n; i++)
+    if (k->of[i].row == row)
+      return true;
+  return false;
+}
+
+/* Whether the failure of this row is to have a picture; that of a higher row may have to go. */
+static bool keep_failure(vk_film *f, uint32_t i_task, int row, const char *outcome)
+{
+  kept *k = &f->kept[i_task];
+  int highest = 0;
+  if (is_kept(k, row)) /* made once before its run was interrupted */
+    return true;
+  for (int i = 1; i < k->n; i++)
+    highest = k->of[i].row > k->of[highest].row ? i : highest;
+  if (k->n < VK_FILM_FRAMES_PER_TASK)
+    highest = k->n++;
+  else if (row > k->of[highest].row)
+    return false;
+  else
+    remove_picture(f, i_task, k->of[highest].row, k->of[highest].outcome);
+  k->of[highest].row = row;
+  k->of[highest].outcome = outcome;
+  return true;
+}
+
+/* What an earlier part of the run has left; one that was killed may have left too much. */
+static void find_kept(vk_film *f, uint32_t i_task)
+{
+  static const char *const outcome[] = {"failure", "error"};
+  char path[VK_FS_PATH_MAX];
+  const vk_pack_task *task = &f->config.pack->task[i_task];
+  if (path_of(f, VK_FILM_PNG, i_task, 0, outcome[0], path, NULL) != VK_OK)
+    return;
+  *strrchr(path, '/') = '\0';
+  if (!vk_fs_is_dir(path)) /* a new run's: no look at 50 rows */
+    return;
+  for (int row = 0; row < (int)task->n_row; row++)
+    for (size_t i = 0; i < VK_COUNT(outcome); i++)
+      if (path_of(f, VK_FILM_PNG, i_task, row, outcome[i], path, NULL) == VK_OK &&
+          vk_fs_is_file(path) && !keep_failure(f, i_task, row, outcome[i]))
+        unlink(path);
 }
 
 /* ---- recording ---- */
@@ -186,9 +260,9 @@ static vk_status need_renderer(const vk_film *f, slot *s, vk_renderer **renderer
 static vk_status file_path(const scenario *c, vk_film_kind kind, char path[VK_FS_PATH_MAX],
                            vk_err *err)
 {
-  char name[VK_FS_PATH_MAX], dir[VK_FS_PATH_MAX];
-  VK_TRY(vk_film_path(name, kind, c->id, c->result->episode.row, c->outcome, err));
-  VK_TRY(vk_fs_join(path, VK_FS_PATH_MAX, c->f->config.dir, name, err));
+  char dir[VK_FS_PATH_MAX];
+  VK_TRY(path_of(c->f, kind, c->result->episode.i_task, c->result->episode.row, c->outcome, path,
+                 err));
   snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') - path), path);
   return vk_fs_make_dirs(dir, err);
 }
@@ -336,14 +410,16 @@ static vk_status on_end(void *arg, int i_slot, const vk_eval_result *r, vk_err *
   if (!s->is_recording || s->n_row == 0)
     return VK_OK;
   s->is_recording = false;
-  bool with_frames =
-      is_failure && atomic_fetch_add(&f->n_frame[r->episode.i_task], 1) < VK_FILM_FRAMES_PER_TASK;
+  const char *outcome = vk_film_outcome(is_error, r->success);
+  pthread_mutex_lock(&f->mutex);
+  bool with_frames = is_failure && keep_failure(f, r->episode.i_task, r->episode.row, outcome);
+  pthread_mutex_unlock(&f->mutex);
   if (!with_film && !with_frames)
     return VK_OK;
   scenario c = {.f = f,
                 .s = s,
                 .result = r,
-                .outcome = vk_film_outcome(is_error, r->success),
+                .outcome = outcome,
                 .colour = is_error     ? yellow
                           : r->success ? green
                                        : red,
@@ -354,13 +430,12 @@ static vk_status on_end(void *arg, int i_slot, const vk_eval_result *r, vk_err *
   vk_trace_arg(&span, "n_step", s->n_row - 1);
   vk_status st = draw(&c, with_film, with_frames, &why);
   vk_trace_end(&span);
-  if (st != VK_OK) {
+  if (st != VK_OK)
     note_failure(f, &why);
-    return VK_OK;
-  }
   pthread_mutex_lock(&f->mutex);
-  f->stats.n_film += with_film;
-  f->stats.n_frame += with_frames;
+  f->stats.n_film += st == VK_OK && with_film;
+  if (with_frames && !is_kept(&f->kept[r->episode.i_task], r->episode.row))
+    remove_picture(f, r->episode.i_task, r->episode.row, outcome); /* a lower row has come */
   pthread_mutex_unlock(&f->mutex);
   return VK_OK;
 }
@@ -393,13 +468,15 @@ vk_status vk_film_new(vk_film **out, const vk_film_config *config, vk_err *err)
   if (f) {
     f->config = *config;
     f->slot = calloc((size_t)config->n_slot, sizeof *f->slot);
-    f->n_frame = calloc(config->pack->n_task, sizeof *f->n_frame);
+    f->kept = calloc(config->pack->n_task, sizeof *f->kept);
     pthread_mutex_init(&f->mutex, NULL);
   }
-  if (!f || !f->slot || !f->n_frame) {
+  if (!f || !f->slot || !f->kept) {
     vk_film_free(f);
     return vk_fail(err, VK_E_NOMEM, "no memory for the films of %d slots", config->n_slot);
   }
+  for (uint32_t i = 0; i < config->pack->n_task; i++)
+    find_kept(f, i);
   f->watch = (vk_eval_watch){.arg = f, .begin = on_begin, .after_step = on_step, .end = on_end};
   *out = f;
   return VK_OK;
@@ -418,7 +495,7 @@ void vk_film_free(vk_film *f)
     free(s->row);
   }
   free(f->slot);
-  free(f->n_frame);
+  free(f->kept);
   pthread_mutex_destroy(&f->mutex);
   free(f);
 }

@@ -20,7 +20,7 @@
 
 enum {
   VK_FILM_FPS = 20,            /* control steps a second */
-  VK_FILM_FRAMES_PER_TASK = 4, /* pictures of failures; more would fill disks */
+  VK_FILM_FRAMES_PER_TASK = 4, /* pictures, of the failures of the lowest rows */
   VK_FILM_FRAME_SIDE = 160     /* pixels; a picture of a failure is two of them wide */
 };
 
@@ -55,9 +55,9 @@ void vk_film_free(vk_film *film);
 const vk_eval_watch *vk_film_watch(vk_film *film);
 
 typedef struct vk_film_stats {
-  int n_film, n_frame; /* files written */
-  int n_failed;        /* episodes whose film or picture could not be made */
-  vk_err first;        /* why, of the first */
+  int n_film;   /* files written */
+  int n_failed; /* episodes whose film or picture could not be made */
+  vk_err first; /* why, of the first */
 } vk_film_stats;
 
 /* When no episode is running. */
