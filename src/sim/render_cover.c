@@ -64,21 +64,23 @@ typedef struct octet {
 } octet;
 
 /* Of those with at most 2 x 2 pixels in reach: whether one's centre is inside. dx, dy: the edges.
- */
+ * Other lanes say nothing; their numbers may be too large, so all are unsigned. */
 static inline vi covers_few(const octet *o, const vi dx[3], const vi dy[3])
 {
-  vi e[3], ax[3], by[3], any = splat_i(0), has_x = o->px1 > o->px0, has_y = o->py1 > o->py0;
+  vu e[3], ax[3], by[3];
+  vi any = splat_i(0), has_x = o->px1 > o->px0, has_y = o->py1 > o->py0;
   for (int k = 0; k < 3; k++) { /* as edges_of */
     vi a = 0 - dy[k], b = dx[k];
     vi bias = ~((a > 0) | ((a == 0) & (b < 0)));
-    e[k] = (o->px0 * 256 + 128 - o->x[k]) * a + (o->py0 * 256 + 128 - o->y[k]) * b + bias;
-    ax[k] = e[k] + a * 256;
-    by[k] = b * 256;
+    e[k] = (vu)(o->px0 * 256 + 128 - o->x[k]) * (vu)a + (vu)(o->py0 * 256 + 128 - o->y[k]) * (vu)b +
+           (vu)bias;
+    ax[k] = e[k] + (vu)a * 256;
+    by[k] = (vu)b * 256;
   }
-  any |= (e[0] | e[1] | e[2]) >= 0;
-  any |= ((ax[0] | ax[1] | ax[2]) >= 0) & has_x;
-  any |= (((e[0] + by[0]) | (e[1] + by[1]) | (e[2] + by[2])) >= 0) & has_y;
-  any |= (((ax[0] + by[0]) | (ax[1] + by[1]) | (ax[2] + by[2])) >= 0) & has_x & has_y;
+  any |= (vi)(e[0] | e[1] | e[2]) >= 0;
+  any |= ((vi)(ax[0] | ax[1] | ax[2]) >= 0) & has_x;
+  any |= ((vi)((e[0] + by[0]) | (e[1] + by[1]) | (e[2] + by[2])) >= 0) & has_y;
+  any |= ((vi)((ax[0] + by[0]) | (ax[1] + by[1]) | (ax[2] + by[2])) >= 0) & has_x & has_y;
   return any;
 }
 
