@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/signal.h"
 #include "sim/picture.h"
 
 vk_status vk_demo_fits_scene(const vk_demo *d, const vk_scene *scene, vk_err *err)
@@ -249,8 +250,14 @@ vk_status vk_demo_render(vk_demo *d, const vk_stage *stage, int px, vk_pool *poo
   }
   if (st == VK_OK)
     st = vk_renderer_new(&renderer, &config, pool, err);
-  if (st == VK_OK)
-    st = vk_render(renderer, shot, (int)n_shot, NULL, err);
+  /* A few pictures a thread at a time: Ctrl-C is heard between them. */
+  size_t n_at_once = 8 * (size_t)vk_pool_n_thread(pool);
+  for (size_t i = 0; i < n_shot && st == VK_OK; i += n_at_once) {
+    size_t n = n_shot - i < n_at_once ? n_shot - i : n_at_once;
+    st = vk_signal_check(err);
+    if (st == VK_OK)
+      st = vk_render(renderer, shot + i, (int)n, NULL, err);
+  }
   vk_renderer_free(renderer);
   free(shot);
   d->px = px;

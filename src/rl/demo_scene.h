@@ -31,7 +31,7 @@ VK_NODISCARD vk_status vk_demo_picture_row(const vk_demo *demo, const vk_scene *
                                            double *state, vk_err *err);
 
 /* Renders both views of every observation, px by px, bottom row first. stage: of the
- * demonstration's scene. Errors: VK_E_NOMEM, the renderer's. */
+ * demonstration's scene. Errors: VK_E_INTERRUPTED, VK_E_NOMEM, the renderer's. */
 VK_NODISCARD vk_status vk_demo_render(vk_demo *demo, const vk_stage *stage, int px, vk_pool *pool,
                                       vk_isa isa, vk_err *err);
 

@@ -122,6 +122,22 @@ says 'does not say of which task it is'
 expect 1 demos convert p.hdf5 --mask train --out m.hdf5
 says 'there is no filter mask/train'
 
+# Ctrl-C is heard between the pictures of a demonstration, and nothing half-written stays.
+expect 0 collect -q --suite $suite --episodes 1 --out one.npz --catalog c.db
+"$VLAKIT" demos convert one.npz --pictures --size 768 --visuals stand-in --threads 1 --out stop.hdf5 -q \
+  >out 2>err &
+pid=$!
+i=0
+until [ -n "$(find . -name '.stop.hdf5*')" ] || [ $i = 1000 ]; do
+  i=$((i + 1))
+  sleep 0.02
+done
+kill -INT $pid
+wait $pid
+check 'exit code 130' [ $? = 130 ]
+check 'one sentence' [ "$(wc -l <err)" = 1 ]
+check 'nothing was written' [ -z "$(find . -name '*stop.hdf5*')" ]
+
 # Cut in the middle of writing.
 for n in 1000 30000 60000; do
   head -c $n h.hdf5 >cut.hdf5
