@@ -197,6 +197,15 @@ static const char *base_name(const char *path)
   return slash ? slash + 1 : path;
 }
 
+/* A difference, "-" where the recording has nothing to compare with. */
+static void print_difference(double value)
+{
+  if (isnan(value))
+    printf("%8s ", "-");
+  else
+    printf("%8.1e ", value);
+}
+
 static void print_table(const replay_job *job)
 {
   printf("%-24s %5s %8s %8s %8s %8s %8s %s\n", "file", "steps", "reset", "@10", "@50", "max",
@@ -214,12 +223,20 @@ static void print_table(const replay_job *job)
                strlen(base_name(item->file)) > 16 ? "..." : "", item->demo.number);
     else
       snprintf(name, sizeof name, "%s", base_name(item->file));
-    printf("%-24s %5d %8.1e %8.1e %8.1e %8.1e %8s ", name, r->n_step, r->reset_max_abs,
-           r->max_abs_qpos_10, r->max_abs_qpos_50, r->max_abs_qpos,
-           r->n_success_differs ? "differs" : "equal");
-    if (r->has_each_step)
+    printf("%-24s %5d ", name, r->n_step);
+    print_difference(r->reset_max_abs);
+    print_difference(r->max_abs_qpos_10);
+    print_difference(r->max_abs_qpos_50);
+    print_difference(r->max_abs_qpos);
+    printf("%8s ", r->n_success_differs ? "differs" : "equal");
+    if (r->has_each_step && isnan(r->share_each_step_1e9))
+      printf("%9s  ", "-");
+    else if (r->has_each_step)
       printf("%9.4f  ", r->share_each_step_1e9);
-    printf("%d/%d\n", r->n_pred - r->n_pred_differs, r->n_pred);
+    if (r->n_pred > 0)
+      printf("%d/%d\n", r->n_pred - r->n_pred_differs, r->n_pred);
+    else
+      printf("-\n");
   }
 }
 

@@ -25,6 +25,8 @@ json 'd["files"][0]["n_exact"] == 2 and d["files"][0]["n_replay_success"] == 2'
 json 'all(m["from"] == "origin" and m["max_abs_qpos"] == 0 for m in d["files"][0]["demos"])'
 expect 0 replay -q s.npz --each-step --json
 json 'all(f["share_each_step_1e9"] == 1 and f["each_step_success_match"] for f in d["files"])'
+expect 0 replay -q s.npz
+check 'nothing where nothing applies' grep -qE '^s.npz demo_1 +[0-9]+ +- .* equal +-$' out
 expect 2 replay -q s.npz --pictures
 says 's.npz holds demonstrations'
 expect 1 demos check s.npz --task libero_goal/8
