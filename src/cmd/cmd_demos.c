@@ -1,4 +1,5 @@
 /* cmd_demos.c - vlakit demos info|check|convert FILE...: files of demonstrations. */
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,7 +310,7 @@ static void print_pictures(const vk_demo_info *info)
          info->is_align_stated ? "" : " (as the layout has it)");
 }
 
-static void print_file(const file_row *f, bool is_check)
+static void print_file(const file_row *f, bool is_check, bool with_errors)
 {
   printf("%s\n", f->path);
   if (f->n > 0) {
@@ -326,6 +327,8 @@ static void print_file(const file_row *f, bool is_check)
   if (is_check && f->n > 0 && !f->error.text[0])
     printf("  replayed: %d of %d reach the goal, %d with the recorded states bit for bit\n",
            f->n_replay_success, f->n, f->n_exact);
+  if (!with_errors)
+    return;
   if (f->error.text[0])
     printf("  error: %s\n", f->error.text);
   for (int i = 0; i < f->n; i++)
@@ -333,16 +336,29 @@ static void print_file(const file_row *f, bool is_check)
       printf("  error: %s\n", f->demo[i].error.text);
 }
 
+/* What is wrong with a file: of itself, then with its demonstrations; counts them. */
+static const vk_err *first_fault(const file_row *f, int *n)
+{
+  const vk_err *first = f->error.text[0] ? &f->error : NULL;
+  *n = first != NULL;
+  for (int i = 0; i < f->n; i++) {
+    const vk_err *error = &f->demo[i].error;
+    *n += error->text[0] != '\0';
+    first = !first && error->text[0] ? error : first;
+  }
+  return first;
+}
+
 static vk_status print_files(const job *j, const file_row *f, int n, vk_err *err)
 {
-  int n_bad = 0;
+  int n_bad = 0, n_fault = 0;
   const vk_err *first = NULL;
   for (int i = 0; i < n; i++) {
-    n_bad += f[i].error.text[0] || f[i].n_bad > 0;
-    if (!first && f[i].error.text[0])
-      first = &f[i].error;
-    for (int k = 0; k < f[i].n && !first; k++)
-      first = f[i].demo[k].error.text[0] ? &f[i].demo[k].error : NULL;
+    int n_of_file;
+    const vk_err *fault = first_fault(&f[i], &n_of_file);
+    n_bad += fault != NULL;
+    n_fault += n_of_file;
+    first = first ? first : fault;
   }
   if (j->call->common->json) {
     cJSON *o = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(o, "files");
@@ -352,14 +368,18 @@ static vk_status print_files(const job *j, const file_row *f, int n, vk_err *err
     cJSON_Delete(o);
     VK_TRY(st);
   } else {
+    /* The only fault of the only file is the command's error, which is printed by itself. */
     for (int i = 0; i < n; i++)
-      print_file(&f[i], j->is_check);
+      if (n > 1 || n_fault != 1 || f[i].n > 0)
+        print_file(&f[i], j->is_check, n > 1 || n_fault > 1);
   }
   if (!first)
     return VK_OK;
-  return n == 1 ? vk_fail(err, first->code, "%s", first->text)
-                : vk_fail(err, first->code, "%d of %d files have faults; the first: %s", n_bad, n,
-                          first->text);
+  if (n > 1)
+    return vk_fail(err, first->code, "%d of %d files have faults; the first: %s", n_bad, n,
+                   first->text);
+  return n_fault > 1 ? vk_fail(err, first->code, "%d faults; the first: %s", n_fault, first->text)
+                     : vk_fail(err, first->code, "%s", first->text);
 }
 
 static vk_status look(job *j, const char *const *path, int n, vk_err *err)
@@ -568,6 +588,25 @@ static vk_status convert(job *j, const char *const *path, int n, vk_err *err)
   return st;
 }
 
+/* A folder is refused with the names of what may be meant. */
+static vk_status check_no_folder(const char *path, vk_err *err)
+{
+  static const char *const below[] = {"*.npz", "*.hdf5", "*/*.npz", "*/*.hdf5"};
+  if (!vk_fs_is_dir(path))
+    return VK_OK;
+  for (size_t i = 0; i < VK_COUNT(below); i++) {
+    char pattern[VK_FS_PATH_MAX];
+    glob_t found;
+    VK_TRY(vk_fs_join(pattern, sizeof pattern, path, below[i], err));
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+      continue;
+    globfree(&found);
+    return vk_fail(err, VK_E_USAGE, "%s is a folder; name its files, as in %s", path, pattern);
+  }
+  return vk_fail(err, VK_E_USAGE, "%s is a folder, and no .npz or .hdf5 is in it or one below it",
+                 path);
+}
+
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
   const char *action = call->positional[0];
@@ -579,6 +618,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   if (call->n_positional < 2)
     return vk_fail(err, VK_E_USAGE, "%s needs a FILE of demonstrations", action);
   VK_TRY(check_options(call->args, action, err));
+  for (int i = 1; i < call->n_positional; i++)
+    VK_TRY(check_no_folder(call->positional[i], err));
   job j = {.args = call->args, .call = call, .is_check = strcmp(action, "check") == 0};
   vk_log_init(&j.log, stderr);
   vk_status st = vk_pack_open(&j.pack, call->common->pack, err);

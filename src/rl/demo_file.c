@@ -91,13 +91,16 @@ vk_status vk_demo_open(vk_demo_file **out, const char *path, vk_err *err)
   size_t n_byte = map.n;
   memcpy(head, map.bytes, n_byte < sizeof head ? n_byte : sizeof head);
   vk_fs_map_close(&map);
+  bool is_store = memcmp(head, "PK", 2) == 0;
   if (n_byte == 0)
     return vk_fail(err, VK_E_FORMAT, "%s: an empty file, expected demonstrations", path);
+  if (!is_store && memcmp(head, "\x89HDF", sizeof head) != 0)
+    return vk_fail(err, VK_E_FORMAT, "%s: neither a store of demonstrations (.npz) nor HDF5", path);
   vk_demo_file *f = calloc(1, sizeof *f);
   if (!f)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory to open it", path);
   snprintf(f->path, sizeof f->path, "%s", path);
-  f->def = memcmp(head, "PK", 2) == 0 ? &vk_demo_store_reader : &vk_demo_hdf5_reader;
+  f->def = is_store ? &vk_demo_store_reader : &vk_demo_hdf5_reader;
   vk_status st = f->def->open(&f->state, path, &f->info, &f->number, &f->n, err);
   if (st == VK_OK && f->n == 0)
     st = vk_fail(err, VK_E_FORMAT, "%s: holds no demonstrations", path);

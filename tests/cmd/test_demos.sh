@@ -14,7 +14,14 @@ expect 1 demos info empty.hdf5
 says 'empty.hdf5: an empty file'
 echo 'no demonstrations, but text' >text.hdf5
 expect 1 demos info text.hdf5
-says 'text.hdf5: not an HDF5 file'
+says 'text.hdf5: neither a store of demonstrations (.npz) nor HDF5'
+silent
+mkdir -p folder/suite
+expect 2 demos info folder
+says 'folder is a folder, and no .npz or .hdf5 is in it'
+: >folder/suite/a.hdf5
+expect 2 demos check folder
+says 'folder is a folder; name its files, as in folder/*/*.hdf5'
 
 expect 0 collect -q --suite $suite --episodes 2 --out s.npz --catalog c.db
 expect 0 demos info s.npz --json
@@ -78,6 +85,11 @@ change("other.npz", lambda e, d: d.replace(b'"task":"', b'"task":"x') if e == "m
 PY
 expect 1 demos info lacks.npz
 says 'lacks.npz: demo_1: states is missing'
+prints '2 demonstrations'
+check 'an error once' [ "$(cat out err | grep -c 'states is missing')" = 1 ]
+expect 1 demos info lacks.npz s.npz
+prints 'error: lacks.npz: demo_1: states is missing'
+says '1 of 2 files have faults; the first: lacks.npz'
 expect 1 demos info nan.npz --json
 says 'nan.npz: demo_0: proprio['
 json 'not d["files"][0]["ok"] and "demo_0" in d["files"][0]["errors"][0]'
