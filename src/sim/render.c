@@ -424,9 +424,16 @@ static void plan_sky(vk_draw *d, const lens *l)
 static void plan_items(vk_draw *d, const lens *l, float error_px, const vk_view *view, int skip)
 {
   vk_draw_item *item = d->is_mirror ? d->canvas->mirror_item : d->canvas->item;
-  for (int i = 0; i < view->n_item; i++)
-    if (i != skip && plan_item(d, l, error_px, &view->item[i], &item[d->n_item]))
-      item[d->n_item++].source = i;
+  int n_hit = 1;
+  for (int i = 0; i < view->n_item; i++) {
+    vk_draw_item *to = &item[d->n_item];
+    if (i == skip || !plan_item(d, l, error_px, &view->item[i], to))
+      continue;
+    to->source = i;
+    to->hit = n_hit;
+    n_hit += (int)to->n_triangle;
+    d->n_item++;
+  }
   order_items(d, item);
 }
 

@@ -130,7 +130,6 @@ static void draw_opaque(vk_draw *d, const vk_grid *g)
 {
   vk_canvas *c = d->canvas;
   clear(d, g);
-  d->n_hit = 1;
   c->record_of[0] = 0;
   for (int i = 0; i < d->n_opaque; i++)
     VK_KERNEL(vk_cover_item)(d, g, &c->item[i], true);

@@ -166,15 +166,18 @@ typedef struct nearest {
   int32_t hit;
 } nearest;
 
+/* Of equal depths the higher number wins, which is the later item in the view, whatever the order
+ * of drawing: what OpenGL does when MuJoCo draws geoms in their order. */
 static inline vi keep_nearest(void *arg, size_t block, vi inside, vf z, int bx, int by)
 {
   const nearest *n = arg;
   float *depth = n->depth + block * VK_LANES;
   uint32_t *id = n->id + block * VK_LANES;
   vf old = load(depth);
-  vi wins = inside & (z >= old);
+  vi old_id = load_i(id), hit = splat_i(n->hit);
+  vi wins = inside & ((z > old) | ((z == old) & (hit > old_id)));
   store(depth, select_f(wins, z, old));
-  store_i(id, select_i(wins, splat_i(n->hit), load_i(id)));
+  store_i(id, select_i(wins, hit, old_id));
   return wins;
 }
 
@@ -206,15 +209,15 @@ void VK_KERNEL(vk_cover_item)(vk_draw *d, const vk_grid *g, vk_draw_item *item, 
   vk_canvas *c = d->canvas;
   nearest n = {.depth = c->depth, .far = c->far, .id = c->id};
   transform(d, item);
-  item->hit = d->n_hit;
+  item->n_hit = 0;
   for (size_t i = 0; i < item->n_triangle; i += VK_LANES) {
     octet o;
     set_up(d, g, item, i, &o);
     for (unsigned bits = o.keep | o.clip; bits; bits &= bits - 1) {
       int lane = __builtin_ctz(bits);
       bool is_seen = true;
-      vk_hit *hit = &c->hit[d->n_hit];
-      n.hit = d->n_hit;
+      n.hit = item->hit + item->n_hit;
+      vk_hit *hit = &c->hit[n.hit];
       if (o.clip >> lane & 1 || !is_opaque) {
         fill_hit(hit, &o, lane, item, i + (size_t)lane);
         is_seen = !is_opaque || cover_hit(d, g, item, hit, keep_nearest, keep_nearest_far, &n);
@@ -226,9 +229,8 @@ void VK_KERNEL(vk_cover_item)(vk_draw *d, const vk_grid *g, vk_draw_item *item, 
           fill_hit(hit, &o, lane, item, i + (size_t)lane);
       }
       c->record_of[n.hit] = 0;
-      d->n_hit += is_seen;
+      item->n_hit += is_seen;
     }
   }
-  item->n_hit = d->n_hit - item->hit;
   d->stats.n_triangle += item->n_triangle;
 }

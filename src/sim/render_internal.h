@@ -53,7 +53,7 @@ typedef struct vk_draw_item {
   float distance; /* of its sphere from the camera: order of transparent items */
   float depth;    /* of its sphere's centre: order of opaque items */
   int source;     /* its number in the view */
-  int hit, n_hit; /* of its triangles, after covering */
+  int hit, n_hit; /* the first of as many as it has triangles, in the view's order; those in use */
 } vk_draw_item;
 
 /* A vertex on the screen. */
@@ -95,7 +95,7 @@ typedef struct vk_canvas {
   float *lit;               /* [, 8] of one item's vertices: 1, red, green, blue, u, v, w, 0 */
   uint32_t *lit_by;         /* the canvas' `stamp` when a vertex of the item is lit */
   uint32_t *wanted;         /* list of vertices to light */
-  vk_hit *hit;              /* of all opaque items; hit 0 is the sky */
+  vk_hit *hit;              /* of all items; hit 0 is the sky */
   uint32_t *record_of;      /* of each hit: 0 not seen, else its record */
   vk_record *record;        /* record 0 is not used, record 1 is the sky */
   float *depth;             /* 1 / depth of the nearest, 0: sky; of each sample, in blocks */
@@ -130,7 +130,7 @@ typedef struct vk_draw {
   float near_m, far_m;
   float sky_base[3], sky_gx[3], sky_gy[3]; /* direction in the world: of the picture's corner, a
                                               pixel to the right, up */
-  int n_hit, n_record;
+  int n_record;
   uint8_t *pixel;
   size_t row_bytes;
   vk_picture_turn turn;

@@ -31,6 +31,43 @@ static void test_rectangles_cover_their_pixels_and_the_nearest_wins(void **state
   world_free(w);
 }
 
+/* Of equal depths the later item in the view, whichever of their centres is nearer. */
+static void test_later_items_win_ties(void **state)
+{
+  for (int n_sample = 1; n_sample <= 4; n_sample += 3)
+    for (int order = 0; order < 2; order++) {
+      world *w = world_new();
+      uint8_t p[16 * 16 * 3];
+      uint32_t red = add_material(w, 1, 0, 0, 1), green = add_material(w, 0, 1, 0, 1);
+      /* in one plane; a second rectangle beside it puts the first mesh's centre farther away */
+      vk_err err = VK_ERR_INIT;
+      vk_mesh near = {0}, far = {0};
+      for (int i = 0; i < 8; i++) {
+        bool right = (i & 3) == 1 || (i & 3) == 2, up = (i & 3) >= 2;
+        vk_vertex v = {{right ? 1 : -1, up ? 1 : -1, i < 4 ? -1 : -8}, {0, 0, 1}, {0}};
+        if (i < 4)
+          vk_assert_ok(vk_mesh_add_vertex(&near, &v, &err), &err);
+        vk_assert_ok(vk_mesh_add_vertex(&far, &v, &err), &err);
+      }
+      for (uint32_t i = 0; i < 8; i += 4)
+        for (uint32_t k = 1; k < 3; k++) {
+          vk_assert_ok(vk_mesh_add_triangle(&far, i, i + k, i + k + 1, &err), &err);
+          if (i == 0)
+            vk_assert_ok(vk_mesh_add_triangle(&near, 0, k, k + 1, &err), &err);
+        }
+      uint32_t mesh[2] = {add_shape(w, &far), add_shape(w, &near)};
+      add_item(w, mesh[order], red);
+      add_item(w, mesh[!order], green);
+      world_build(w);
+      vk_render_config c = config_of(16);
+      c.n_sample = n_sample;
+      draw(w, &c, p);
+      for (int i = 0; i < 256; i++)
+        assert_pixel(p, 16, i % 16, i / 16, 0, 255, 0);
+      world_free(w);
+    }
+}
+
 static void test_pictures_are_those_of_the_reference(void **state)
 {
   static uint8_t p[SIDE * SIDE * 3];
@@ -544,6 +581,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_rectangles_cover_their_pixels_and_the_nearest_wins),
+      cmocka_unit_test(test_later_items_win_ties),
       cmocka_unit_test(test_pictures_are_those_of_the_reference),
       cmocka_unit_test(test_paths_agree),
       cmocka_unit_test(test_neighbours_leave_no_gap_and_overlap_nowhere),
