@@ -467,6 +467,9 @@ static vk_status write_out(const job *j, const vk_report *r, vk_err *err)
     return vk_fail(err, VK_E_NOMEM, "no memory for the report");
   vk_status st = vk_eval_out_write(&j->out, r, r->head, &j->plan.pack, repeat, err);
   free(repeat);
+  if (st != VK_OK)
+    st = vk_err_prefix(err, "all results are kept (vlakit eval --resume %s writes the report)",
+                       j->record.run.id);
   return st;
 }
 

@@ -158,6 +158,10 @@ static vk_status import_libero(const import_args *args, vk_log *log, import_resu
   VK_TRY_DONE(find_out(r->out, args->out, false, err));
   if (!args->physics_only) {
     VK_TRY_DONE(find_out(path_visuals, args->out_visuals, true, err));
+    if (strcmp(path_visuals, r->out) == 0) {
+      st = vk_fail(err, VK_E_USAGE, "--out and --out-visuals are one file, %s: give two", r->out);
+      goto done;
+    }
     VK_TRY_DONE(vk_import_visuals_new(&visuals, source, err));
   }
   VK_TRY_DONE(vk_import_libero(&pack, visuals, source, facts, r->missing, err));

@@ -20,7 +20,7 @@
 #include "sim/render.h"
 #include "sim/visuals_choose.h"
 
-enum { VIEWS_MAX = 2, ROWS_MAX = 1000 };
+enum { VIEWS_MAX = 2, ROWS_MAX = 1000, BATCH = 16 /* pictures between looks at Ctrl-C */ };
 static const char *const both_views[VIEWS_MAX] = {"agentview", "robot0_eye_in_hand"};
 
 typedef struct render_args {
@@ -230,6 +230,9 @@ static vk_status take_demo(job *j, vk_err *err)
     vk_demo_free(&j->demo);
     j->demo = again;
   }
+  if (j->args->i_step > j->demo.n_step)
+    return vk_fail(err, VK_E_USAGE, "--step %d: demo_%d of %s has the observations 0 to %d",
+                   (int)j->args->i_step, j->demo.number, j->args->demo, j->demo.n_step);
   return vk_demo_picture_row(&j->demo, j->scene, (int)j->args->i_step, j->state, err);
 }
 
@@ -296,7 +299,11 @@ static vk_status draw(job *j, vk_err *err)
   config.isa = j->isa;
   VK_TRY_DONE(vk_renderer_new(&renderer, &config, j->pool, err));
   double start_s = vk_sys_monotonic_s();
-  VK_TRY_DONE(vk_render(renderer, shot, n_shot, NULL, err));
+  for (int i = 0; i < n_shot; i += BATCH) {
+    int n = n_shot - i < BATCH ? n_shot - i : BATCH;
+    VK_TRY_DONE(vk_render(renderer, shot + i, n, NULL, err));
+    VK_TRY_DONE(vk_signal_check(err));
+  }
   j->ms = (vk_sys_monotonic_s() - start_s) * 1000 / n_shot;
   if (j->args->rows)
     number_rows(j, columns);
@@ -427,7 +434,7 @@ done:
 const vk_cmd vk_cmd_render = {
     .name = "render",
     .summary = "draw a task: one picture, both cameras, or a sheet of init rows",
-    .synopsis = "--task T [--row K | --rows A-B | --state FILE] --out FILE.png [options] |\n"
+    .synopsis = "--task T [--row K | --rows A-B | --state FILE] --out FILE.png [options] | "
                 "--demo FILE [--demo-index N] [--step N] --out FILE.png [options]",
     .description =
         "Draws a task as the benchmark's cameras see it, upright, without display or GPU.\n\n"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/hash.h"
+#include "core/signal.h"
 #include "sim/import_mjcf.h"
 #include "sim/import_shape.h"
 #include "sim/import_texture.h"
@@ -456,6 +457,7 @@ static vk_status put_geom(const reading *r, const vk_xml_node *geom, const char 
     VK_TRY(put_file_mesh(r, geom, &look.map, &meshes));
   else
     VK_TRY(put_shape(r, geom, type ? type : "sphere", &look.map, &meshes));
+  VK_TRY(vk_signal_check(r->err));
   if (!meshes)
     return VK_OK; /* its file is missing */
   VK_TRY(put_material(r, &look.material, &g.material));

@@ -44,6 +44,8 @@ expect 0 render --demo s.npz --demo-index 1 --step 3 --size 64 --visuals stand-i
 check 'a picture' [ -s r.png ]
 expect 2 render --demo s.npz --demo-index 9 --out r.png
 says 'has no demo_9'
+expect 2 render --demo s.npz --step 9999 --out r.png
+says '--step 9999: demo_0 of s.npz has the observations 0 to '
 
 # What would change nothing, or cannot be, is refused before anything is done.
 expect 2 demos info s.npz --mask success

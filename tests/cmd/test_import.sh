@@ -100,6 +100,8 @@ expect 1 import libero --facts facts.json --from site --out c.pack --out-visuals
 says 'nowhere/c.visuals: cannot write: the folder nowhere does not exist'
 expect 2 import libero --facts facts.json --from site --physics-only --out c.pack --out-visuals c.visuals
 says 'no visuals are made'
+expect 2 import libero --facts facts.json --from site --out c.pack --out-visuals c.pack
+says '--out and --out-visuals are one file, c.pack'
 check 'no pack without its visuals' test ! -e c.pack
 head -c 700 part.whl >cut.whl
 expect 1 import libero --facts facts.json --from cut.whl

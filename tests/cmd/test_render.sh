@@ -84,6 +84,16 @@ says '0 bytes'
 expect 1 render --pack "$PACK" --task libero_goal/0 --out nowhere/x.png
 says nowhere
 check 'nothing half-written is left' test ! -e x.png
+
+# Ctrl-C ends a sheet of seconds at once.
+"$VLAKIT" render --pack "$PACK" --task libero_10/3 --rows 0-49 --size 1024 --out x.png >out 2>err &
+pid=$!
+sleep 0.7
+kill -INT $pid
+wait $pid
+check 'exit code after Ctrl-C' [ $? = 130 ]
+check 'one word about it' [ "$(cat err)" = 'vlakit: render: interrupted' ]
+check 'no picture' test ! -e x.png
 if [ -w /dev/full ]; then
   expect 1 render --pack "$PACK" --task libero_goal/0 --size 32 --out /dev/full
 fi

