@@ -72,6 +72,22 @@ static vk_status resolve_files(vk_xml *xml, const char *end, vk_err *err)
   return VK_OK;
 }
 
+/* Files are put together under one <compiler>, which is not their own. */
+static vk_status check_compiler(const vk_xml *xml, vk_err *err)
+{
+  static const char *const needed[][2] = {
+      {"angle", "radian"}, {"eulerseq", "xyz"}, {"coordinate", "local"}};
+  for (const vk_xml_node *c = xml->root->first; c; c = c->next)
+    for (size_t i = 0; i < VK_COUNT(needed) && strcmp(c->tag, "compiler") == 0; i++) {
+      const char *value = vk_xml_get(c, needed[i][0]);
+      if (value && strcmp(value, needed[i][1]) != 0)
+        return vk_xml_fail(err, VK_E_UNSUPPORTED, xml, c,
+                           "%s=\"%.60s\", expected \"%s\" as all files have it: convert its poses",
+                           needed[i][0], value, needed[i][1]);
+    }
+  return VK_OK;
+}
+
 vk_status vk_mjcf_parse(const void *bytes, size_t n, const char *end, vk_xml **out, vk_err *err)
 {
   vk_xml *xml;
@@ -79,6 +95,8 @@ vk_status vk_mjcf_parse(const void *bytes, size_t n, const char *end, vk_xml **o
   vk_status st = VK_OK;
   if (strcmp(xml->root->tag, "mujoco") != 0)
     st = vk_xml_fail(err, VK_E_FORMAT, xml, xml->root, "no MJCF: expected <mujoco>");
+  else
+    st = check_compiler(xml, err);
   vk_xml_node *defaults = vk_xml_child(xml->root, "default", NULL);
   if (defaults)
     vk_xml_move(defaults, NULL);

@@ -16,7 +16,8 @@
 #include "sim/pack_write.h"
 
 /* Parses a file and writes the attributes of `<default class="C">` into the elements of class C,
- * where those have none of their own.
+ * where those have none of their own. Angles are in radians; a <compiler> that says otherwise (or
+ * has another eulerseq, or coordinates that are not local) is refused.
  *   end  the end of the file's path; the `file` of each mesh and texture becomes such an end too */
 VK_NODISCARD vk_status vk_mjcf_read(const vk_source *source, const char *end, vk_xml **out,
                                     vk_err *err);

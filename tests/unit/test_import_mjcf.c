@@ -116,6 +116,10 @@ static void refuse(const char *from, const char *to, vk_status code, const char 
 static void refuses_what_is_wrong(void **state)
 {
   refuse("<mujoco model=\"thing\">", "<mujoco><bad>", VK_E_FORMAT, "not well-formed");
+  refuse("<mujoco model=\"thing\">", "<mujoco><compiler angle=\"degree\"/>", VK_E_UNSUPPORTED,
+         "<compiler>: angle=\"degree\", expected \"radian\"");
+  refuse("<mujoco model=\"thing\">", "<mujoco><compiler angle=\"radian\" eulerseq=\"XYZ\"/>",
+         VK_E_UNSUPPORTED, "eulerseq=\"XYZ\", expected \"xyz\"");
   refuse("class=\"solid\" type", "class=\"soft\" type", VK_E_FORMAT,
          "line 10: <geom>: there is no <default class=\"soft\">");
   refuse("name=\"object\"", "name=\"main\"", VK_E_FORMAT, "<body name=\"object\">");
