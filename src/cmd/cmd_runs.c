@@ -5,6 +5,12 @@
 #include "cmd/cmd.h"
 #include "cmd/report.h"
 
+/* Whose episodes are tries, of which the successes become demonstrations. */
+static bool is_collect(const char *command)
+{
+  return strcmp(command, "collect") == 0;
+}
+
 /* ---- a list ---- */
 
 static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
@@ -15,9 +21,14 @@ static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation
     printf("%-8s  %-20s  %-11s  %-8s  %s\n", "run", "start", "state", "command", "what");
   printf("%-8s  %-20s  %-11s  %-8s", row->id, row->start_utc, row->state, row->command);
   if (evaluation) {
-    printf("  %s on %s, %s: %d of %d episodes", evaluation->policy, evaluation->suite,
-           evaluation->protocol, sum->n_scored + sum->n_error, evaluation->n_episode);
-    if (sum->n_scored)
+    int n_done = sum->n_scored + sum->n_error;
+    printf("  %s on %s, %s: ", evaluation->policy, evaluation->suite, evaluation->protocol);
+    if (is_collect(row->command))
+      printf("%d of %d demonstrations, %d %s", sum->n_success, evaluation->n_episode, n_done,
+             n_done == 1 ? "try" : "tries");
+    else
+      printf("%d of %d episodes", n_done, evaluation->n_episode);
+    if (sum->n_scored && !is_collect(row->command))
       printf(", success %.1f %%", 100.0 * sum->n_success / sum->n_scored);
     if (sum->n_error)
       printf(", %d error%s", sum->n_error, sum->n_error == 1 ? "" : "s");
@@ -68,7 +79,11 @@ static void show(const vk_report *r)
          vk_report_number(r, "threads"));
   if (!vk_report_text(r, "suite")[0])
     return;
-  printf("%-12s  %d of %.0f\n\n", "episodes", r->n_episode, vk_report_number(r, "n_planned"));
+  if (is_collect(vk_report_text(r, "command")))
+    printf("%-12s  %d of %.0f, in %d %s\n\n", "collected", r->all.n_success,
+           vk_report_number(r, "n_planned"), r->n_episode, r->n_episode == 1 ? "try" : "tries");
+  else
+    printf("%-12s  %d of %.0f\n\n", "episodes", r->n_episode, vk_report_number(r, "n_planned"));
   vk_report_print(r, true);
 }
 

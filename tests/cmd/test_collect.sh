@@ -52,6 +52,10 @@ expect 2 collect -q --suite $suite --episodes 4 --out one
 says "is there already"
 expect 0 runs --catalog one.db --json
 json '[r["command"] for r in d["runs"]] == ["collect"] * 2 and d["runs"][0]["n_success"] == 4'
+expect 0 runs --catalog one.db
+prints 'expert on libero_goal/7, oft: 4 of 4 demonstrations, 4 tries'
+expect 0 runs "$(field one.db 'r["run"]')" --catalog one.db
+prints 'collected     4 of 4, in 4 tries'
 expect 1 eval --resume "$(field one.db 'r["run"]')" --catalog one.db
 says 'is of vlakit collect, not an evaluation'
 
