@@ -130,7 +130,8 @@ static void put_exit_status(FILE *out)
         ".TP\n0\ndone\n"
         ".TP\n1\nfailed; one sentence on standard error says what, where and what was expected\n"
         ".TP\n2\nusage: an unknown command, option, suite, task, policy, protocol or value\n"
-        ".TP\n130, 143\nstopped by Ctrl\\-C or SIGTERM, after what was done had been saved\n",
+        ".TP\n130, 143\nstopped by Ctrl\\-C or SIGTERM, after what was done had been saved\n"
+        ".TP\n141\nwhoever read the results went away before the last of them, as head(1) does\n",
         out);
 }
 

@@ -1,6 +1,5 @@
 #include "core/json.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -421,8 +420,8 @@ vk_status vk_json_print(const cJSON *value, vk_err *err)
 {
   char *text = NULL;
   VK_TRY(vk_json_text(&text, value, err));
-  bool ok = fputs(text, stdout) >= 0 && fputc('\n', stdout) != EOF && fflush(stdout) == 0;
-  int why = errno;
+  fputs(text, stdout);
+  fputc('\n', stdout);
   cJSON_free(text);
-  return ok ? VK_OK : vk_fail(err, VK_E_IO, "standard output: %s", strerror(why));
+  return VK_OK;
 }

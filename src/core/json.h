@@ -39,7 +39,8 @@ VK_NODISCARD vk_status vk_json_get_f64s(const cJSON *object, const char *key, in
  * give the same double again; NaN and infinity become null. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_json_text(char **out, const cJSON *value, vk_err *err);
 
-/* Prints that and a newline to stdout and flushes it. Errors: VK_E_NOMEM, VK_E_IO. */
+/* Prints that and a newline to stdout; as of all output, main says when it could not be written.
+ * Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_json_print(const cJSON *value, vk_err *err);
 
 #endif

@@ -245,12 +245,13 @@ static void prints(void **state)
   assert_non_null(freopen("/dev/full", "w", stdout));
   vk_err full_err = VK_ERR_INIT;
   vk_status full = vk_json_print(tree, &full_err);
+  bool is_lost = fflush(stdout) != 0; /* as main finds out */
   clearerr(stdout);
   dup2(old, STDOUT_FILENO);
   close(old);
   vk_assert_ok(ok, &err);
-  vk_assert_fails(full, VK_E_IO);
-  vk_assert_says(&full_err, "standard output: No space left");
+  vk_assert_ok(full, &full_err);
+  assert_true(is_lost);
   cJSON *again;
   vk_assert_ok(vk_json_read(&again, in_dir("out.json"), &err), &err);
   assert_int_equal(cJSON_GetArraySize(again), 4);
