@@ -319,11 +319,10 @@ static vk_status put_copies(maker *m, const cJSON *o, const listing *l, const ch
 
 static vk_status put_shape(maker *m, const cJSON *o, const listing *l, const char *what)
 {
-  static const char *const keys[] = {"shape", "body",   "material", "at",     "turn",   "flame",
-                                     "also",  "tile",   "repeat",   "half",   "round",  "grid",
-                                     "faces", "points", "path",     "radius", "taper",  "up",
-                                     "sides", "smooth", "profile",  "arc",    "crease", "scale",
-                                     "flat",  "fixed",  "only",     NULL};
+  static const char *const keys[] = {
+      "shape",  "body",    "material", "at",     "turn",  "flame",  "also",  "tile", "repeat",
+      "half",   "grid",    "faces",    "points", "path",  "radius", "taper", "up",   "sides",
+      "smooth", "profile", "arc",      "crease", "scale", "flat",   "fixed", "only", NULL};
   const char *body = l->tree[1] == VK_PACK_NONE ? "main" : "world";
   bool found;
   VK_TRY(vk_json_check_keys(o, keys, what, m->err));
@@ -539,8 +538,7 @@ static vk_status put_view(maker *m, const cJSON *entry, vk_visuals_look *look, c
 
 static vk_status put_look(maker *m, const vk_pack_problem *problem)
 {
-  static const char *const keys[] = {"like",  "swap", "bodies", "shapes",
-                                     "robot", "sky",  "extent", NULL};
+  static const char *const keys[] = {"like", "swap", "bodies", "shapes", "sky", "extent", NULL};
   const char *name = vk_pack_text(m->pack, problem->name);
   const cJSON *entry = vk_standin_member(m->looks, name);
   const vk_pack *pack = m->pack;

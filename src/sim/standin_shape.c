@@ -109,7 +109,7 @@ static vk_status add_point(vk_mesh *mesh, const double p[3], const double n[3], 
 /* ---- boxes ---------------------------------------------------------------------------------- */
 
 typedef struct box {
-  double half[3], round_m, tile[2], repeat_m[2];
+  double half[3], tile[2], repeat_m[2];
   int grid[2];
   unsigned faces; /* bit 2 * axis + (1 for the positive side) */
 } box;
@@ -130,7 +130,7 @@ static vk_status add_face(vk_mesh *mesh, const box *b, int axis, int sign, vk_er
   double rs, ds, n[3] = {0};
   face_axes(axis, sign, &right, &down, &rs, &ds);
   n[axis] = sign;
-  const double hr = b->half[right] - b->round_m, hd = b->half[down] - b->round_m;
+  const double hr = b->half[right], hd = b->half[down];
   const uint32_t first = mesh->n_vertex, row = (uint32_t)b->grid[0] + 1;
   const bool is_long = b->half[right] >= b->half[down];
   for (int j = 0; j <= b->grid[1]; j++)
@@ -159,74 +159,14 @@ static vk_status add_face(vk_mesh *mesh, const box *b, int axis, int sign, vk_er
   return VK_OK;
 }
 
-/* A triangle whose corners are known by their normals' side: turned so that it faces outwards. */
-static vk_status add_outward(vk_mesh *mesh, uint32_t a, uint32_t b, uint32_t c, vk_err *err)
-{
-  const float *p = mesh->vertex[a].p, *q = mesh->vertex[b].p, *r = mesh->vertex[c].p;
-  float s[3] = {0}, n = 0;
-  for (int k = 0; k < 3; k++)
-    s[k] = mesh->vertex[a].n[k] + mesh->vertex[b].n[k] + mesh->vertex[c].n[k];
-  for (int k = 0; k < 3; k++) {
-    const int i = (k + 1) % 3, j = (k + 2) % 3;
-    n += s[k] * ((q[i] - p[i]) * (r[j] - p[j]) - (q[j] - p[j]) * (r[i] - p[i]));
-  }
-  return n >= 0 ? vk_mesh_add_triangle(mesh, a, b, c, err)
-                : vk_mesh_add_triangle(mesh, a, c, b, err);
-}
-
-/* The corner of a face (axis, sign) at the signs of the other axes: box faces of one quad each put
- * them in the order of add_face. */
-static uint32_t corner_of(uint32_t first, int axis, const int sign[3])
-{
-  int right, down;
-  double rs, ds;
-  face_axes(axis, sign[axis], &right, &down, &rs, &ds);
-  const uint32_t face = (uint32_t)(2 * axis + (sign[axis] > 0));
-  return first + 4 * face + (sign[right] * rs > 0) + 2 * (sign[down] * ds > 0);
-}
-
-/* Edges and corners between the faces of a box that was drawn smaller by round_m. */
-static vk_status add_chamfers(vk_mesh *mesh, uint32_t first, vk_err *err)
-{
-  for (int axis = 0; axis < 3; axis++) /* edges along an axis */
-    for (int i = 0; i < 4; i++) {
-      const int a = (axis + 1) % 3, b = (axis + 2) % 3;
-      int low[3], high[3];
-      low[a] = high[a] = i & 1 ? 1 : -1;
-      low[b] = high[b] = i & 2 ? 1 : -1;
-      low[axis] = -1;
-      high[axis] = 1;
-      const uint32_t q[4] = {corner_of(first, a, low), corner_of(first, b, low),
-                             corner_of(first, b, high), corner_of(first, a, high)};
-      VK_TRY(add_outward(mesh, q[0], q[1], q[2], err));
-      VK_TRY(add_outward(mesh, q[0], q[2], q[3], err));
-    }
-  for (int i = 0; i < 8; i++) {
-    const int s[3] = {i & 1 ? 1 : -1, i & 2 ? 1 : -1, i & 4 ? 1 : -1};
-    VK_TRY(add_outward(mesh, corner_of(first, 0, s), corner_of(first, 1, s), corner_of(first, 2, s),
-                       err));
-  }
-  return VK_OK;
-}
-
 static vk_status fill_box(vk_mesh *mesh, int level, const void *how, vk_err *err)
 {
-  box b = *(const box *)how;
-  if (level == VK_STANDIN_LEVELS - 1)
-    b.round_m = 0;
-  const uint32_t first = mesh->n_vertex;
+  const box *b = how;
   for (int axis = 0; axis < 3; axis++)
     for (int sign = -1; sign <= 1; sign += 2)
-      if (b.faces >> (2 * axis + (sign > 0)) & 1)
-        VK_TRY(add_face(mesh, &b, axis, sign, err));
-  return b.round_m > 0 ? add_chamfers(mesh, first, err) : VK_OK;
-}
-
-static vk_status add_box(vk_standin_solid *solid, const box *b, vk_err *err)
-{
-  solid->error_m[VK_STANDIN_LEVELS - 1] =
-      fmaxf(solid->error_m[VK_STANDIN_LEVELS - 1], (float)b->round_m);
-  return fill_levels(solid, fill_box, b, err);
+      if (b->faces >> (2 * axis + (sign > 0)) & 1)
+        VK_TRY(add_face(mesh, b, axis, sign, err));
+  return VK_OK;
 }
 
 vk_status vk_standin_add_box(vk_standin_solid *solid, const double half_m[3],
@@ -236,7 +176,7 @@ vk_status vk_standin_add_box(vk_standin_solid *solid, const double half_m[3],
                  .repeat_m = {repeat_m[0], repeat_m[1]},
                  .grid = {1, 1},
                  .faces = 63};
-  return add_box(solid, &b, err);
+  return fill_levels(solid, fill_box, &b, err);
 }
 
 /* "faces": ["+x", ...] */
@@ -273,19 +213,13 @@ static vk_status shape_box(vk_standin_solid *solid, const cJSON *o, bool is_shee
   double grid[2] = {1, 1};
   VK_TRY(vk_standin_need(o, "half", what, err));
   VK_TRY(vk_standin_numbers(o, "half", is_sheet ? 2 : 3, 1e-5, 100, b.half, what, err));
-  VK_TRY(vk_standin_number(o, "round", 0, 10, &b.round_m, what, err));
   VK_TRY(vk_standin_numbers(o, "grid", 2, 1, 64, grid, what, err));
   VK_TRY(read_mapping(o, b.tile, b.repeat_m, what, err));
   if (!is_sheet)
     VK_TRY(read_faces(o, &b.faces, what, err));
   for (int k = 0; k < 2; k++)
     b.grid[k] = (int)grid[k];
-  const double least = fmin(b.half[0], fmin(b.half[1], b.half[2]));
-  if (b.round_m > 0 && (is_sheet || b.faces != 63 || b.grid[0] > 1 || b.grid[1] > 1))
-    return vk_fail(err, VK_E_FORMAT, "%s: \"round\" needs all faces and no \"grid\"", what);
-  if (b.round_m > 0 && b.round_m > least)
-    return vk_fail(err, VK_E_RANGE, "%s: \"round\" is more than half of the smallest side", what);
-  return add_box(solid, &b, err);
+  return fill_levels(solid, fill_box, &b, err);
 }
 
 /* ---- prisms --------------------------------------------------------------------------------- */

@@ -92,7 +92,7 @@ static void paint(const canvas *c, cover_fn cover, const void *how)
 
 typedef struct step {
   int n, seed, i_across, octaves;
-  double cells[2], range[2], share, warp, at[2], radius[2], ring, slant, gap[2], shift, size[2];
+  double cells[2], range[2], share, warp, radius[2], ring, slant, gap[2], shift, size[2];
   const uint8_t *glyphs; /* [n][5]: columns of letters, 7 bits each */
   lattice lattice[OCTAVES_MAX];
   double blob[N_MAX][4]; /* centre, 1 / radius */
@@ -144,7 +144,7 @@ static double cover_all(const void *how, double s, double t)
 static double cover_disk(const void *how, double s, double t)
 {
   const step *d = how;
-  const double x = (s - d->at[0]) / d->radius[0], y = (t - d->at[1]) / d->radius[1];
+  const double x = (s - 0.5) / d->radius[0], y = (t - 0.5) / d->radius[1];
   const double r2 = x * x + y * y;
   return r2 <= 1 && r2 >= d->ring * d->ring;
 }
@@ -219,12 +219,6 @@ static double cover_blobs(const void *how, double s, double t)
   return 0;
 }
 
-static double cover_ramp(const void *how, double s, double t)
-{
-  const step *d = how;
-  return clamp01(((d->i_across ? t : s) - d->range[0]) / (d->range[1] - d->range[0]));
-}
-
 static double cover_text(const void *how, double s, double t)
 {
   const step *d = how;
@@ -265,18 +259,18 @@ static vk_status set_glyphs(const cJSON *o, uint8_t glyphs[TEXT_MAX][5], step *d
   return VK_OK;
 }
 
-static const char *const step_words[] = {"fill",  "disk",  "stripes", "noise", "grain", "gaps",
-                                         "tiles", "blobs", "ramp",    "text",  NULL};
-static const cover_fn step_cover[] = {cover_all,   cover_disk, cover_stripes, cover_noise,
-                                      cover_grain, cover_gaps, cover_tiles,   cover_blobs,
-                                      cover_ramp,  cover_text};
-enum { STEP_NOISE = 3, STEP_GRAIN = 4, STEP_BLOBS = 7, STEP_TEXT = 9 };
+static const char *const step_words[] = {"fill", "disk",  "stripes", "noise", "grain",
+                                         "gaps", "tiles", "blobs",   "text",  NULL};
+static const cover_fn step_cover[] = {cover_all,   cover_disk,  cover_stripes,
+                                      cover_noise, cover_grain, cover_gaps,
+                                      cover_tiles, cover_blobs, cover_text};
+enum { STEP_NOISE = 3, STEP_GRAIN = 4, STEP_BLOBS = 7, STEP_TEXT = 8 };
 
 static vk_status read_step(const cJSON *o, canvas *c, step *d, vk_err *err)
 {
-  static const char *const keys[] = {"step",    "in",    "rgb",   "alpha", "seed", "n",    "across",
-                                     "octaves", "cells", "range", "share", "warp", "at",   "radius",
-                                     "ring",    "slant", "gap",   "shift", "size", "text", NULL};
+  static const char *const keys[] = {
+      "step",  "in",   "rgb",    "alpha", "seed",  "n",   "across", "octaves", "cells", "range",
+      "share", "warp", "radius", "ring",  "slant", "gap", "shift",  "size",    "text",  NULL};
   static const char *const axes[] = {"u", "v", NULL};
   const char *what = c->what;
   VK_TRY(vk_json_check_keys(o, keys, what, err));
@@ -295,7 +289,6 @@ static vk_status read_step(const cJSON *o, canvas *c, step *d, vk_err *err)
     return vk_fail(err, VK_E_RANGE, "%s: \"range\" must be two different numbers", what);
   VK_TRY(vk_standin_number(o, "share", 0, 1, &d->share, what, err));
   VK_TRY(vk_standin_number(o, "warp", 0, 100, &d->warp, what, err));
-  VK_TRY(vk_standin_numbers(o, "at", 2, -1, 2, d->at, what, err));
   VK_TRY(vk_standin_numbers(o, "radius", 2, 1e-3, 10, d->radius, what, err));
   VK_TRY(vk_standin_number(o, "ring", 0, 1, &d->ring, what, err));
   VK_TRY(vk_standin_number(o, "slant", -10, 10, &d->slant, what, err));
@@ -313,7 +306,6 @@ static vk_status draw_step(vk_image *image, const cJSON *o, const char *what, vk
             .range = {0, 1},
             .share = 0.5,
             .warp = 1,
-            .at = {0.5, 0.5},
             .radius = {0.5, 0.5},
             .gap = {0.05, 0.05},
             .size = {1, 1}};
