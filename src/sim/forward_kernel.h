@@ -12,7 +12,7 @@
 #endif
 
 #include "sim/forward_internal.h"
-#include "sim/kernel_path.h"
+#include "core/kernel_path.h"
 
 /* The members of vk_kernels. */
 bool VK_KERNEL(vk_collide)(vk_forward *f, const mjModel *m, mjData *d);

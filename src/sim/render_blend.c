@@ -1,6 +1,6 @@
 /* render_blend.c - the whole of a picture's drawing, transparent meshes, and samples to pixels.
  * Compiled once a path. */
-#include "sim/kernel_path.h"
+#include "core/kernel_path.h"
 #include "sim/render_kernel.h"
 
 /* ---- transparent --------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* render_cover.c - vertices to the screen, and which triangle is the nearest at each sample.
  * Compiled once a path. */
-#include "sim/kernel_path.h"
+#include "core/kernel_path.h"
 #include "sim/render_kernel.h"
 #include "sim/render_raster.h"
 

@@ -3,7 +3,7 @@
 #ifndef VK_SIM_RENDER_KERNEL_H
 #define VK_SIM_RENDER_KERNEL_H
 
-#include "sim/kernel_path.h"
+#include "core/kernel_path.h"
 #include "sim/render_internal.h"
 #include "sim/render_raster.h"
 

@@ -4,7 +4,7 @@
  * Colour of a vertex: emission, and for each light, times its attenuation and cone,
  *   ambient + diffuse max(n l, 0) + specular max(n h, 0)^shininess (if n l > 0),
  * with l the direction to the light and h between it and the direction to the camera; clamped. */
-#include "sim/kernel_path.h"
+#include "core/kernel_path.h"
 #include "sim/render_kernel.h"
 
 /* Lights and camera in an item's frame. */

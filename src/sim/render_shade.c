@@ -2,7 +2,7 @@
  *
  * Filtering is OpenGL's trilinear one, with weights of 8 bits: of the four texels of a level a
  * colour of 8 bits, of the two levels one of 16. */
-#include "sim/kernel_path.h"
+#include "core/kernel_path.h"
 #include "sim/render_kernel.h"
 
 /* Eight records side by side: their floats, a vector each. */

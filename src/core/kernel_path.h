@@ -1,8 +1,8 @@
-/* kernel_path.h - names in files that are compiled once a path of vk_isa (`sim_kernels` of
+/* kernel_path.h - names in files that are compiled once a path of vk_isa (`sim_kernels`, `nn_kernels` of
  * meson.build): VK_KERNEL(name) is name_scalar, name_avx2, ...; VK_PATH comes from the build.
  * Test: tests/unit/test_forward.c, tests/unit/test_render.c */
-#ifndef VK_SIM_KERNEL_PATH_H
-#define VK_SIM_KERNEL_PATH_H
+#ifndef VK_CORE_KERNEL_PATH_H
+#define VK_CORE_KERNEL_PATH_H
 
 #ifndef VK_PATH
 #define VK_PATH scalar
