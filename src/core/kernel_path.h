@@ -1,5 +1,7 @@
-/* kernel_path.h - names in files that are compiled once a path of vk_isa (`sim_kernels`, `nn_kernels` of
- * meson.build): VK_KERNEL(name) is name_scalar, name_avx2, ...; VK_PATH comes from the build.
+/* kernel_path.h - names in files that are compiled once a path of vk_isa (`sim_kernels` and
+ * `nn_kernels` of meson.build): VK_KERNEL(name) is name_scalar, name_avx2, ...; VK_PATH comes from
+ * the build, and so does VK_PATH_IS_BASE, which is set for one of them: there such a file may also
+ * define what the program has once.
  * Test: tests/unit/test_forward.c, tests/unit/test_render.c */
 #ifndef VK_CORE_KERNEL_PATH_H
 #define VK_CORE_KERNEL_PATH_H

@@ -1,0 +1,2 @@
+/* op_list.h - the ops: VK_OP(NAME) for the vk_op_NAME in op_NAME.c. The only list: the build, the
+ * table of kernels, `vlakit graph ops`, `vlakit bench ops` and the generic tests come from it. */
