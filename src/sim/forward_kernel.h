@@ -11,8 +11,8 @@
 #include <immintrin.h>
 #endif
 
-#include "sim/forward_internal.h"
 #include "core/kernel_path.h"
+#include "sim/forward_internal.h"
 
 /* The members of vk_kernels. */
 bool VK_KERNEL(vk_collide)(vk_forward *f, const mjModel *m, mjData *d);

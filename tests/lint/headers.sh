@@ -46,7 +46,7 @@ $0 == "#ifndef " guard { has_guard = 1 }
 }
 /^[ \t]*$/ { is_covered = 0; next }
 # a declaration: NAME( at file level, and not a macro call
-/^[A-Za-z_]/ && !/^(typedef|struct|enum|union|static|_Static_assert)[ \t(]/ && match($0, /[a-z_0-9]+\(/) && !/^[A-Z_0-9]+\(/ {
+/^[A-Za-z_]/ && !/^(typedef|struct|enum|union|static|VK_INLINE|_Static_assert)[ \t(]/ && match($0, /[a-z_0-9]+\(/) && !/^[A-Z_0-9]+\(/ {
   if (!is_covered && $0 !~ /\/\*.*\*\//)
     bad(file ":" FNR ": no comment at " substr($0, RSTART, RLENGTH - 1))
 }
