@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the first inputs of the fuzz targets for file formats: corpus/{json,npz,png,zip}.
+"""Writes the first inputs of the fuzz targets for file formats: corpus/{json,npz,png,safetensors,zip}.
 
 The files are committed; this is how they were made. Needs nothing but Python.
 """
@@ -131,6 +131,25 @@ def main():
     save("png", "interlaced", png(3, 3, 8, 0, b"\0\1" + b"\0\2" + b"\0\3\4" + b"\0\5\0\6" + b"\0\7\1\2",
                                   interlace=1, extra=chunk(b"gAMA", struct.pack(">I", 45455))))
     save("png", "large", png(9000, 9000, 8, 2, b"\0" * 100))
+
+    for name, (header, n_data) in {
+        "float": (b'{"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}', 8),
+        "bf16": (b'{"a":{"dtype":"BF16","shape":[3],"data_offsets":[0,6]}}  ', 6),
+        "all": (b'{"__metadata__":{"format":"pt"},"h":{"dtype":"F16","shape":[],"data_offsets":[0,2]},'
+                b'"e":{"dtype":"F64","shape":[0,2],"data_offsets":[2,2]},'
+                b'"b":{"dtype":"BOOL","shape":[2],"data_offsets":[10,12]},'
+                b'"d":{"dtype":"F64","shape":[1],"data_offsets":[2,10]}}', 12),
+        "hole": (b'{"a":{"dtype":"I8","shape":[2],"data_offsets":[1,3]}}', 3),
+        "overlap": (b'{"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},'
+                    b'"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}', 3),
+        "huge": (b'{"a":{"dtype":"I64","shape":[4294967296,536870912],"data_offsets":[0,0]}}', 0),
+        "meta": (b'{"__metadata__":{"format":1}}', 0),
+        "empty": (b"{}", 0),
+    }.items():
+        save("safetensors", name, struct.pack("<Q", len(header)) + header + bytes(range(n_data)))
+        save("safetensors", name + "_header", header + bytes(range(n_data)))
+    save("safetensors", "index", b'{"metadata":{"total_size":8},"weight_map":{"a":"model-1.safetensors"}}')
+    save("safetensors", "index_bad", b'{"weight_map":{"a":"../x","b":2}}')
 
 
 main()
