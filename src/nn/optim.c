@@ -1,0 +1,415 @@
+#include "nn/optim.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/safetensors.h"
+#include "nn/optim_internal.h"
+
+/* ---- learning rate ---- */
+
+static bool is_share(double x) /* also false for NaN */
+{
+  return x >= 0 && x <= 1;
+}
+
+vk_status vk_lr_schedule_check(const vk_lr_schedule *s, vk_err *err)
+{
+  if (!(s->lr >= 0 && s->lr < INFINITY))
+    return vk_fail(err, VK_E_RANGE, "learning rate is %g, expected a number from 0", s->lr);
+  if (s->n_warmup < 0)
+    return vk_fail(err, VK_E_RANGE, "warm-up is %lld steps, expected a number from 0",
+                   (long long)s->n_warmup);
+  if (s->kind == VK_LR_CONSTANT)
+    return VK_OK;
+  if (!is_share(s->final_fraction))
+    return vk_fail(err, VK_E_RANGE, "final fraction of the learning rate is %g, expected 0 to 1",
+                   s->final_fraction);
+  if (s->n_step <= s->n_warmup)
+    return vk_fail(err, VK_E_RANGE,
+                   "%lld steps are planned, expected more than the %lld of the warm-up",
+                   (long long)s->n_step, (long long)s->n_warmup);
+  return VK_OK;
+}
+
+double vk_optim_lr(const vk_lr_schedule *s, int64_t i_step)
+{
+  static const double pi = 3.14159265358979323846;
+  if (i_step < s->n_warmup)
+    return s->lr * (double)(i_step + 1) / (double)(s->n_warmup + 1);
+  if (s->kind == VK_LR_CONSTANT)
+    return s->lr;
+  double t = (double)(i_step - s->n_warmup) / (double)(s->n_step - s->n_warmup);
+  t = t < 1 ? t : 1;
+  double left = s->kind == VK_LR_LINEAR ? 1 - t : (1 + cos(pi * t)) / 2;
+  return s->lr * (s->final_fraction + (1 - s->final_fraction) * left);
+}
+
+/* ---- the block and its chunks ---- */
+
+struct vk_optim {
+  vk_arena arena;
+  vk_optim_config config;
+  int n_group, n_span;
+  vk_optim_group *group;
+  vk_optim_span *span;
+  int64_t n_item; /* of the block, up to the last span's end */
+  int64_t n_step; /* done */
+  vk_optim_pass pass;
+  vk_optim_chunk *chunk; /* those of pass, and what else is const there */
+  vk_optim_factor *factor;
+  vk_optim_kernel *norm, *update;
+};
+
+static vk_status check_config(const vk_optim_config *c, vk_err *err)
+{
+  if (!(c->beta1 >= 0 && c->beta1 < 1))
+    return vk_fail(err, VK_E_RANGE, "beta1 is %g, expected 0 to less than 1", c->beta1);
+  if (!(c->beta2 >= 0 && c->beta2 < 1))
+    return vk_fail(err, VK_E_RANGE, "beta2 is %g, expected 0 to less than 1", c->beta2);
+  if (!(c->eps >= 1e-30 && c->eps < INFINITY)) /* a normal number as f32: 0 / 0 must not be */
+    return vk_fail(err, VK_E_RANGE, "eps is %g, expected a number from 1e-30", c->eps);
+  if (!(c->max_norm >= 0 && c->max_norm < INFINITY))
+    return vk_fail(err, VK_E_RANGE, "the gradients' greatest norm is %g, expected a number from 0",
+                   c->max_norm);
+  if (!(c->ema_decay >= 0 && c->ema_decay < 1))
+    return vk_fail(err, VK_E_RANGE, "the average's decay is %g, expected 0 to less than 1",
+                   c->ema_decay);
+  return VK_OK;
+}
+
+static vk_status check_groups(const vk_optim_group *group, int n, vk_err *err)
+{
+  for (int i = 0; i < n; i++) {
+    if (!(group[i].lr_scale >= 0 && group[i].lr_scale < INFINITY))
+      return vk_fail(err, VK_E_RANGE,
+                     "the learning rate of parameter group %d is scaled by %g, expected a number "
+                     "from 0",
+                     i, group[i].lr_scale);
+    if (!(group[i].weight_decay >= 0 && group[i].weight_decay < INFINITY))
+      return vk_fail(err, VK_E_RANGE,
+                     "weight decay of parameter group %d is %g, expected a number from 0", i,
+                     group[i].weight_decay);
+  }
+  return VK_OK;
+}
+
+/* Spans that follow each other in one group become one run, and runs are cut into chunks. With
+ * chunk NULL they are only counted. */
+static int64_t make_chunks(const vk_optim_span *span, int n_span, const vk_optim_group *group,
+                           vk_optim_chunk *chunk)
+{
+  int64_t n_chunk = 0, n_before = 0;
+  for (int i = 0, next; i < n_span; i = next) {
+    int64_t begin = span[i].offset, end = begin + span[i].n;
+    for (next = i + 1;
+         next < n_span && span[next].i_group == span[i].i_group && span[next].offset == end; next++)
+      end += span[next].n;
+    if (group[span[i].i_group].is_frozen)
+      continue;
+    for (; begin < end; begin += VK_OPTIM_CHUNK) {
+      int64_t n = end - begin < VK_OPTIM_CHUNK ? end - begin : VK_OPTIM_CHUNK;
+      if (chunk)
+        chunk[n_chunk] = (vk_optim_chunk){begin, n_before, (int32_t)n, span[i].i_group};
+      n_before += n;
+      n_chunk++;
+    }
+  }
+  return n_chunk;
+}
+
+/* The first chunk from item n_before on. */
+static int64_t find_chunk(const vk_optim_pass *p, int64_t n_before)
+{
+  int64_t lo = 0, hi = p->n_chunk;
+  while (lo < hi) {
+    int64_t mid = lo + (hi - lo) / 2;
+    if (p->chunk[mid].n_before < n_before)
+      lo = mid + 1;
+    else
+      hi = mid;
+  }
+  return lo;
+}
+
+void vk_optim_part(const vk_optim_pass *p, int i_part, int n_part, int64_t *begin, int64_t *end)
+{
+  const vk_optim_chunk *last = p->n_chunk > 0 ? &p->chunk[p->n_chunk - 1] : NULL;
+  double share = last ? (double)(last->n_before + last->n) / n_part : 0;
+  *begin = i_part == 0 ? 0 : find_chunk(p, (int64_t)(share * i_part));
+  *end = i_part == n_part - 1 ? p->n_chunk : find_chunk(p, (int64_t)(share * (i_part + 1)));
+}
+
+static void set_kernels(vk_optim *o)
+{
+  o->norm = vk_optim_run_norm_scalar;
+  o->update = vk_optim_run_update_scalar;
+#if defined(__x86_64__)
+  if (o->config.isa >= VK_ISA_AVX2) {
+    o->norm = vk_optim_run_norm_avx2;
+    o->update = vk_optim_run_update_avx2;
+  }
+  if (o->config.isa >= VK_ISA_AVX512) {
+    o->norm = vk_optim_run_norm_avx512;
+    o->update = vk_optim_run_update_avx512;
+  }
+#endif
+}
+
+/* Bytes that n items take in an arena when each array begins a line. */
+static size_t line(size_t n, size_t size)
+{
+  return (n * size / VK_ARENA_ALIGN + 1) * VK_ARENA_ALIGN;
+}
+
+static vk_status allocate(vk_optim *o, int64_t n_chunk, bool has_ema, vk_err *err)
+{
+  size_t n_float = (size_t)o->n_item, n_c = (size_t)n_chunk, n_g = (size_t)o->n_group;
+  size_t n_s = (size_t)o->n_span, n_block = has_ema ? 3 : 2;
+  size_t size = line(n_c, sizeof *o->chunk) + line(n_c, sizeof(double)) +
+                line(n_g, sizeof *o->factor) + line(n_g, sizeof *o->group) +
+                line(n_s, sizeof *o->span) + n_block * line(n_float, sizeof(float));
+  VK_TRY(vk_arena_init(&o->arena, "the optimiser's state", size, err));
+  vk_optim_pass *p = &o->pass;
+  o->chunk = VK_PUSH_LINE(&o->arena, n_c, vk_optim_chunk, err);
+  p->square = VK_PUSH_LINE(&o->arena, n_c, double, err);
+  o->factor = VK_PUSH_LINE(&o->arena, n_g, vk_optim_factor, err);
+  o->group = VK_PUSH_LINE(&o->arena, n_g, vk_optim_group, err);
+  o->span = VK_PUSH_LINE(&o->arena, n_s, vk_optim_span, err);
+  p->m = VK_PUSH_LINE(&o->arena, n_float, float, err);
+  p->v = VK_PUSH_LINE(&o->arena, n_float, float, err);
+  p->ema = has_ema ? VK_PUSH_LINE(&o->arena, n_float, float, err) : NULL;
+  VK_ASSERT(p->v && (!has_ema || p->ema)); /* its size was counted */
+  return VK_OK;
+}
+
+vk_status vk_optim_new(vk_optim **out, const vk_optim_config *config, const vk_optim_group *group,
+                       int n_group, const vk_optim_span *span, int n_span, float *param,
+                       const float *grad, vk_err *err)
+{
+  *out = NULL;
+  VK_TRY(check_config(config, err));
+  VK_TRY(check_groups(group, n_group, err));
+  int64_t n_item = 0;
+  for (int i = 0; i < n_span; i++) {
+    VK_ASSERT(span[i].offset >= n_item && span[i].n >= 0);
+    VK_ASSERT(span[i].i_group >= 0 && span[i].i_group < n_group);
+    n_item = span[i].offset + span[i].n;
+  }
+  vk_optim *o = calloc(1, sizeof *o);
+  if (!o)
+    return vk_fail(err, VK_E_NOMEM, "no memory for an optimiser");
+  *o = (vk_optim){.config = *config, .n_group = n_group, .n_span = n_span, .n_item = n_item};
+  int64_t n_chunk = make_chunks(span, n_span, group, NULL);
+  vk_status st = allocate(o, n_chunk, config->ema_decay > 0, err);
+  if (st != VK_OK) {
+    vk_optim_free(o);
+    return st;
+  }
+  memcpy(o->group, group, sizeof *group * (size_t)n_group);
+  memcpy(o->span, span, sizeof *span * (size_t)n_span);
+  make_chunks(span, n_span, group, o->chunk);
+  set_kernels(o);
+  vk_optim_pass *p = &o->pass;
+  p->n_chunk = n_chunk;
+  p->chunk = o->chunk;
+  p->factor = o->factor;
+  p->param = param;
+  p->grad = grad;
+  p->max_norm = config->max_norm;
+  p->share1 = (float)(1 - config->beta1);
+  p->beta2 = (float)config->beta2;
+  p->share2 = (float)(1 - config->beta2);
+  p->eps = (float)config->eps;
+  p->ema_share = (float)(1 - config->ema_decay);
+  vk_optim_reset(o);
+  *out = o;
+  return VK_OK;
+}
+
+void vk_optim_free(vk_optim *o)
+{
+  if (!o)
+    return;
+  vk_arena_fini(&o->arena);
+  free(o);
+}
+
+void vk_optim_reset(vk_optim *o)
+{
+  vk_optim_pass *p = &o->pass;
+  o->n_step = 0;
+  for (int64_t i = 0; i < p->n_chunk; i++) {
+    const vk_optim_chunk *c = &p->chunk[i];
+    memset(p->m + c->begin, 0, sizeof *p->m * (size_t)c->n);
+    memset(p->v + c->begin, 0, sizeof *p->v * (size_t)c->n);
+  }
+  if (p->ema && o->n_item > 0)
+    memcpy(p->ema, p->param, sizeof *p->ema * (size_t)o->n_item);
+}
+
+/* ---- a step ---- */
+
+void vk_optim_begin(vk_optim *o, double lr, double grad_scale)
+{
+  VK_ASSERT(lr >= 0 && lr < INFINITY && grad_scale > 0 && grad_scale < INFINITY);
+  double t = (double)(o->n_step + 1);
+  double rest1 = 1 - pow(o->config.beta1, t), rest2 = 1 - pow(o->config.beta2, t);
+  for (int i = 0; i < o->n_group; i++) {
+    double group_lr = lr * o->group[i].lr_scale;
+    o->factor[i] = (vk_optim_factor){.keep = (float)(1 - group_lr * o->group[i].weight_decay),
+                                     .step = (float)(group_lr / rest1)};
+  }
+  o->pass.root = (float)(1 / sqrt(rest2));
+  o->pass.grad_scale = grad_scale;
+}
+
+void vk_optim_norm_part(vk_optim *o, int i_part, int n_part)
+{
+  o->norm(&o->pass, i_part, n_part);
+}
+
+void vk_optim_update_part(vk_optim *o, int i_part, int n_part)
+{
+  o->update(&o->pass, i_part, n_part);
+}
+
+vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err)
+{
+  double norm = vk_optim_norm(&o->pass);
+  if (grad_norm)
+    *grad_norm = norm;
+  if (vk_optim_grad_factor(&o->pass, norm) == 0)
+    return vk_fail(err, VK_E_RANGE,
+                   "the gradients' norm is %g after %lld steps: the parameters were left as they "
+                   "are; a lower learning rate or a longer warm-up may help",
+                   norm, (long long)o->n_step);
+  o->n_step++;
+  return VK_OK;
+}
+
+vk_status vk_optim_step(vk_optim *o, double lr, double grad_scale, double *grad_norm, vk_err *err)
+{
+  vk_optim_begin(o, lr, grad_scale);
+  vk_optim_norm_part(o, 0, 1);
+  vk_optim_update_part(o, 0, 1);
+  return vk_optim_end(o, grad_norm, err);
+}
+
+int64_t vk_optim_n_step(const vk_optim *o)
+{
+  return o->n_step;
+}
+
+const float *vk_optim_ema(const vk_optim *o)
+{
+  return o->pass.ema;
+}
+
+/* ---- the state as a file ---- */
+
+static const char state_kind[] = "vlakit optimiser";
+
+/* The tensors of a state file, one after another in the order of the file. */
+typedef struct state_list {
+  char *names; /* NUL-terminated, one behind the other */
+  vk_safetensors_want *want;
+  int64_t n;
+} state_list;
+
+static void free_list(state_list *list)
+{
+  free(list->names);
+  free(list->want);
+}
+
+static vk_status make_list(state_list *list, const vk_optim *o, vk_err *err)
+{
+  static const char *const kind[] = {"m", "v", "ema"};
+  float *const block[] = {o->pass.m, o->pass.v, o->pass.ema};
+  const int n_block = o->pass.ema ? 3 : 2;
+  size_t n_char = 1;
+  for (int i = 0; i < o->n_span; i++)
+    n_char += 3 * (strlen("ema.") + strlen(o->span[i].name) + 1);
+  *list = (state_list){.names = malloc(n_char),
+                       .want = calloc((size_t)(3 * o->n_span + 1), sizeof *list->want)};
+  if (!list->names || !list->want) {
+    free_list(list);
+    return vk_fail(err, VK_E_NOMEM, "no memory for the names of %d parameters", o->n_span);
+  }
+  char *name = list->names;
+  for (int k = 0; k < n_block; k++)
+    for (int i = 0; i < o->n_span; i++) {
+      const vk_optim_span *span = &o->span[i];
+      if (o->group[span->i_group].is_frozen)
+        continue;
+      list->want[list->n++] = (vk_safetensors_want){
+          .name = name, .n_dim = 1, .shape = {span->n}, .dst = block[k] + span->offset};
+      name += snprintf(name, n_char - (size_t)(name - list->names), "%s.%s", kind[k], span->name);
+      name++;
+    }
+  return VK_OK;
+}
+
+vk_status vk_optim_save(const vk_optim *o, const char *path, vk_err *err)
+{
+  char step[32];
+  state_list list;
+  snprintf(step, sizeof step, "%lld", (long long)o->n_step);
+  const vk_safetensors_pair pair[] = {{"kind", state_kind}, {"step", step}};
+  VK_TRY(make_list(&list, o, err));
+  vk_safetensors_entry *entry = calloc((size_t)list.n + 1, sizeof *entry);
+  vk_status st = VK_OK;
+  if (!entry)
+    st = vk_fail(err, VK_E_NOMEM, "%s: no memory to write it", path);
+  for (int64_t i = 0; i < list.n && entry; i++)
+    entry[i] = (vk_safetensors_entry){.name = list.want[i].name,
+                                      .dtype = VK_SAFETENSORS_F32,
+                                      .n_dim = 1,
+                                      .shape = {list.want[i].shape[0]},
+                                      .data = list.want[i].dst};
+  if (st == VK_OK)
+    st = vk_safetensors_write(path, entry, list.n, pair, VK_COUNT(pair), err);
+  free(entry);
+  free_list(&list);
+  return st;
+}
+
+static vk_status read_step(const vk_safetensors *s, int64_t *n_step, vk_err *err)
+{
+  const char *kind = vk_safetensors_meta(s, "kind"), *step = vk_safetensors_meta(s, "step");
+  if (!kind || strcmp(kind, state_kind) != 0 || !step)
+    return vk_fail(err, VK_E_FORMAT, "%s: not the state of an optimiser", s->path);
+  char *end;
+  errno = 0;
+  long long n = strtoll(step, &end, 10);
+  if (*end || end == step || errno || n < 0)
+    return vk_fail(err, VK_E_FORMAT, "%s: step is \"%.40s\", expected a whole number", s->path,
+                   step);
+  for (int64_t i = 0; i < s->n_tensor; i++) /* a conversion would not give the same bits */
+    if (s->tensor[i].dtype != VK_SAFETENSORS_F32)
+      return vk_fail(err, VK_E_FORMAT, "%s: tensor %.100s is %s, expected F32", s->path,
+                     s->tensor[i].name, vk_safetensors_dtype_name(s->tensor[i].dtype));
+  *n_step = n;
+  return VK_OK;
+}
+
+vk_status vk_optim_load(vk_optim *o, const char *path, vk_err *err)
+{
+  vk_safetensors s;
+  state_list list;
+  int64_t n_step = 0;
+  VK_TRY(vk_safetensors_open(&s, path, err));
+  vk_status st = read_step(&s, &n_step, err);
+  if (st == VK_OK && (st = make_list(&list, o, err)) == VK_OK) {
+    st = vk_safetensors_load(&s, list.want, list.n, err);
+    free_list(&list);
+  }
+  if (st == VK_OK)
+    o->n_step = n_step;
+  vk_safetensors_close(&s);
+  return st;
+}
