@@ -1,0 +1,235 @@
+#include "nn/exec.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/arena.h"
+
+/* A node with all that its kernel needs. */
+typedef struct step {
+  vk_op_run *run;
+  int n_phase, i_node;
+  bool is_once;
+  vk_op_call call;
+  vk_tensor tensor[VK_NODE_IN_MAX + VK_NODE_OUT_MAX];
+} step;
+
+struct vk_exec {
+  const vk_plan *plan;
+  vk_team *team;
+  vk_trace *trace;
+  vk_arena memory;
+  uint8_t *arena, *once, *held;
+  void **data; /* [n_value] */
+  int n_step;
+  step *step; /* those that run, in order */
+  int64_t size[VK_SYM_MAX];
+  bool is_once, is_timed; /* what the team does now */
+  double *node_s;         /* [n_node] */
+};
+
+static size_t round_up(size_t n)
+{
+  return (n + 63) / 64 * 64;
+}
+
+/* Shapes of this run, and where data lies. */
+static void update_steps(vk_exec *x)
+{
+  const vk_graph *g = &x->plan->graph;
+  for (int i = 0; i < x->n_step; i++) {
+    step *s = &x->step[i];
+    const vk_node *n = &g->node[s->i_node];
+    for (int k = 0; k < n->n_in + n->n_out; k++) {
+      vk_id v = k < n->n_in ? n->in[k] : n->out[k - n->n_in];
+      if (v == VK_NONE)
+        continue;
+      s->tensor[k].shape = vk_value_shape(&g->value[v], x->size);
+      s->tensor[k].data = x->data[v];
+    }
+  }
+}
+
+static void add_steps(vk_exec *x)
+{
+  const vk_graph *g = &x->plan->graph;
+  for (int i = 0; i < g->n_node; i++) {
+    const vk_node *n = &g->node[i];
+    if (n->op->flags & VK_OP_VIEW)
+      continue;
+    step *s = &x->step[x->n_step++];
+    *s = (step){.run = vk_op_kernel(n->op, x->plan->target.isa),
+                .n_phase = n->op->n_phase ? n->op->n_phase : 1,
+                .i_node = i,
+                .is_once = x->plan->is_once[i]};
+    s->call = vk_plan_call(x->plan, i, NULL, s->tensor, s->tensor + n->n_in);
+    s->call.n_part = vk_team_n_thread(x->team);
+    s->call.scratch = (s->is_once ? x->once : x->arena) + x->plan->scratch[i];
+  }
+}
+
+static void place_values(vk_exec *x)
+{
+  const vk_graph *g = &x->plan->graph;
+  for (int v = 0; v < g->n_value; v++) {
+    size_t offset = x->plan->place[v].offset;
+    switch (x->plan->place[v].where) {
+    case VK_WHERE_ARENA:
+      x->data[v] = x->arena + offset;
+      break;
+    case VK_WHERE_ONCE:
+      x->data[v] = x->once + offset;
+      break;
+    case VK_WHERE_HELD:
+      x->data[v] = x->held + offset;
+      break;
+    case VK_WHERE_CONST:
+      x->data[v] = (void *)(uintptr_t)g->value[v].data;
+      break;
+    case VK_WHERE_BOUND:
+    case VK_WHERE_NOWHERE:
+      break;
+    }
+  }
+}
+
+vk_status vk_exec_new(vk_exec **out, const vk_plan *plan, vk_team *team, vk_trace *trace,
+                      vk_err *err)
+{
+  const vk_graph *g = &plan->graph;
+  VK_ASSERT(vk_team_n_thread(team) == plan->target.n_thread);
+  *out = NULL;
+  vk_exec *x = calloc(1, sizeof *x);
+  if (!x)
+    return vk_fail(err, VK_E_NOMEM, "%s: no memory for an executor", g->name);
+  *x = (vk_exec){.plan = plan, .team = team, .trace = trace};
+  x->data = calloc((size_t)g->n_value + 1, sizeof *x->data);
+  x->node_s = calloc((size_t)g->n_node + 1, sizeof *x->node_s);
+  x->step = calloc((size_t)g->n_node + 1, sizeof *x->step);
+  size_t n = round_up(plan->arena_bytes) + round_up(plan->once_bytes) + round_up(plan->held_bytes);
+  vk_status st = VK_OK;
+  if (!x->data || !x->step || !x->node_s)
+    st = vk_fail(err, VK_E_NOMEM, "%s: no memory for an executor", g->name);
+  if (st == VK_OK)
+    st = vk_arena_init(&x->memory, g->name, n + 64, err);
+  if (st == VK_OK && !(x->arena = vk_arena_push(&x->memory, n + 64, 1, 64, err)))
+    st = VK_E_NOMEM;
+  if (st != VK_OK) {
+    vk_exec_free(x);
+    return st;
+  }
+  x->once = x->arena + round_up(plan->arena_bytes);
+  x->held = x->once + round_up(plan->once_bytes);
+  memcpy(x->size, g->sym_cap, sizeof x->size);
+  place_values(x);
+  add_steps(x);
+  update_steps(x);
+  *out = x;
+  return VK_OK;
+}
+
+void vk_exec_free(vk_exec *x)
+{
+  if (!x)
+    return;
+  if (x->memory.base)
+    vk_arena_fini(&x->memory);
+  free(x->data);
+  free(x->node_s);
+  free(x->step);
+  free(x);
+}
+
+void vk_exec_bind(vk_exec *x, vk_id value, void *data)
+{
+  const vk_graph *g = &x->plan->graph;
+  VK_ASSERT(value >= 0 && value < g->n_value && (uintptr_t)data % 64 == 0);
+  if (x->plan->place[value].where == VK_WHERE_NOWHERE)
+    return;
+  VK_ASSERT(x->plan->place[value].where == VK_WHERE_BOUND);
+  for (int v = 0; v < g->n_value; v++)
+    if (x->plan->place[v].root == value)
+      x->data[v] = data;
+  update_steps(x);
+}
+
+void *vk_exec_data(const vk_exec *x, vk_id value)
+{
+  VK_ASSERT(value >= 0 && value < x->plan->graph.n_value);
+  return x->data[value];
+}
+
+vk_shape vk_exec_shape(const vk_exec *x, vk_id value)
+{
+  return vk_value_shape(&x->plan->graph.value[value], x->size);
+}
+
+void vk_exec_set_size(vk_exec *x, int sym, int64_t n)
+{
+  const vk_graph *g = &x->plan->graph;
+  VK_ASSERT(sym >= 0 && sym < g->n_sym && n >= 0 && n <= g->sym_cap[sym]);
+  if (x->size[sym] == n)
+    return;
+  x->size[sym] = n;
+  update_steps(x);
+}
+
+static double now_s(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The share of one thread. */
+static void run_steps(void *arg, int i_thread)
+{
+  vk_exec *x = arg;
+  for (int i = 0; i < x->n_step; i++) {
+    const step *s = &x->step[i];
+    if (s->is_once != x->is_once)
+      continue;
+    vk_op_call call = s->call;
+    call.in = s->tensor;
+    call.out = s->tensor + call.n_in;
+    call.i_part = i_thread;
+    bool is_timed = x->is_timed && i_thread == 0;
+    double start_s = is_timed ? now_s() : 0;
+    vk_trace_span span = vk_trace_begin(i_thread == 0 ? x->trace : NULL, "nn",
+                                        x->plan->graph.node[s->i_node].op->name);
+    vk_trace_arg(&span, "i_node", s->i_node);
+    for (call.i_phase = 0; call.i_phase < s->n_phase; call.i_phase++) {
+      s->run(&call);
+      vk_team_barrier(x->team);
+    }
+    vk_trace_end(&span);
+    if (is_timed)
+      x->node_s[s->i_node] = now_s() - start_s;
+  }
+}
+
+void vk_exec_prepare(vk_exec *x)
+{
+  const vk_graph *g = &x->plan->graph;
+  for (int v = 0; v < g->n_value; v++)
+    VK_ASSERT(x->plan->place[v].where != VK_WHERE_BOUND || x->data[v]);
+  x->is_once = true;
+  vk_team_run(x->team, run_steps, x);
+}
+
+void vk_exec_run(vk_exec *x)
+{
+  x->is_once = false;
+  vk_team_run(x->team, run_steps, x);
+}
+
+void vk_exec_time_nodes(vk_exec *x, bool on)
+{
+  x->is_timed = on;
+}
+
+double vk_exec_node_s(const vk_exec *x, int i_node)
+{
+  return x->node_s[i_node];
+}

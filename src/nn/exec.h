@@ -1,0 +1,45 @@
+/* exec.h - runs a plan on a team of threads. Nothing is allocated after vk_exec_new.
+ *
+ *   VK_TRY(vk_exec_new(&x, plan, team, NULL, err));
+ *   vk_exec_bind(x, vk_graph_find(&plan->graph, "head.weight"), w);     every bound value
+ *   vk_exec_prepare(x);                                                 and when parameters changed
+ *   vk_exec_set_size(x, 0, 3);                                          3 of the batch's rows
+ *   memcpy(vk_exec_data(x, image), ...);
+ *   vk_exec_run(x);
+ *
+ * The same plan, inputs and number of threads give the same bits; without a backward pass the
+ * number of threads does not matter either. Test: tests/unit/test_exec.c */
+#ifndef VK_NN_EXEC_H
+#define VK_NN_EXEC_H
+
+#include "core/trace.h"
+#include "nn/plan.h"
+#include "nn/team.h"
+
+typedef struct vk_exec vk_exec;
+
+/* plan, team and trace (NULL: none) must outlive it; the team has the plan's number of threads.
+ * With a trace every node is a slice, named by its op. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_exec_new(vk_exec **out, const vk_plan *plan, vk_team *team,
+                                   vk_trace *trace, vk_err *err);
+void vk_exec_free(vk_exec *x);
+
+/* The caller's memory for a bound value, aligned to 64 bytes; stays bound until bound anew. */
+void vk_exec_bind(vk_exec *x, vk_id value, void *data);
+/* Where an input or output lies; NULL: the value is nowhere (no node uses it). */
+void *vk_exec_data(const vk_exec *x, vk_id value);
+/* Its shape at the sizes set. */
+vk_shape vk_exec_shape(const vk_exec *x, vk_id value);
+
+/* Symbol sym has n rows in the runs that follow, at most its capacity; at first all have that. */
+void vk_exec_set_size(vk_exec *x, int sym, int64_t n);
+
+/* Computes what depends on parameters alone. Every bound value must be bound. */
+void vk_exec_prepare(vk_exec *x);
+void vk_exec_run(vk_exec *x);
+
+/* Seconds of node i in the last run; measured when on (two clock reads a node). */
+void vk_exec_time_nodes(vk_exec *x, bool on);
+double vk_exec_node_s(const vk_exec *x, int i_node);
+
+#endif

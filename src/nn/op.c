@@ -1,0 +1,140 @@
+#include "nn/op.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const vk_op_def *const vk_ops[] = {
+#define VK_OP(name) &vk_op_##name,
+#include "nn/op_list.h"
+#undef VK_OP
+};
+
+#define VK_OP(name)                                                                                \
+  vk_op_run vk_run_##name##_scalar;                                                                \
+  vk_op_run vk_run_##name##_avx2;                                                                  \
+  vk_op_run vk_run_##name##_avx512;
+#include "nn/op_list.h"
+#undef VK_OP
+
+typedef struct op_kernels {
+  vk_op_run *run[VK_ISA_N];
+} op_kernels;
+
+static const op_kernels kernels[] = {
+#if defined(__x86_64__)
+#define VK_OP(name)                                                                                \
+  {{vk_run_##name##_scalar, vk_run_##name##_avx2, vk_run_##name##_avx512, vk_run_##name##_avx512}},
+#else
+#define VK_OP(name)                                                                                \
+  {{vk_run_##name##_scalar, vk_run_##name##_scalar, vk_run_##name##_scalar,                        \
+    vk_run_##name##_scalar}},
+#endif
+#include "nn/op_list.h"
+#undef VK_OP
+};
+
+int vk_op_count(void)
+{
+  return (int)VK_COUNT(vk_ops);
+}
+
+const vk_op_def *vk_op_find(const char *name)
+{
+  for (size_t i = 0; i < VK_COUNT(vk_ops); i++)
+    if (strcmp(vk_ops[i]->name, name) == 0)
+      return vk_ops[i];
+  return NULL;
+}
+
+vk_op_run *vk_op_kernel(const vk_op_def *op, vk_isa isa)
+{
+  for (size_t i = 0; i < VK_COUNT(vk_ops); i++)
+    if (vk_ops[i] == op)
+      return kernels[i].run[isa];
+  VK_ASSERT(!"an op of op_list.h");
+  return NULL;
+}
+
+vk_cost vk_op_cost(const vk_op_def *op, const vk_op_call *c)
+{
+  vk_cost cost = {0};
+  for (int i = 0; i < c->n_in + c->n_out; i++) {
+    const vk_tensor *t = i < c->n_in ? &c->in[i] : &c->out[i - c->n_in];
+    if (t->shape.n_dim || t->data)
+      cost.bytes += (double)vk_shape_n_item(&t->shape) * (double)vk_dtype_size(t->dtype);
+  }
+  if (op->cost)
+    op->cost(c, &cost);
+  return cost;
+}
+
+/* ---- shape rules --------------------------------------------------------------------------- */
+
+vk_status vk_op_fail(const vk_infer *c, vk_err *err, const char *format, ...)
+{
+  char text[256], in[400] = "", shape[VK_SHAPE_TEXT];
+  va_list ap;
+  va_start(ap, format);
+  vsnprintf(text, sizeof text, format, ap);
+  va_end(ap);
+  size_t at = 0;
+  for (int i = 0; i < c->n_in && at < sizeof in - 120; i++)
+    at += (size_t)snprintf(in + at, sizeof in - at, "%s%s%s%s", i ? ", " : "",
+                           c->in[i] ? vk_shape_text(&c->in[i]->shape, shape) : "none",
+                           c->in[i] ? " " : "", c->in[i] ? vk_dtype_name(c->in[i]->dtype) : "");
+  return vk_fail(err, VK_E_SHAPE, "%s%s%s of %s: %s", c->place, c->place[0] ? ": " : "",
+                 c->op->name, in, text);
+}
+
+vk_status vk_op_need(const vk_infer *c, int i, vk_dtype dtype, int n_dim, vk_err *err)
+{
+  const vk_value *v = c->in[i];
+  if (v->dtype != dtype)
+    return vk_op_fail(c, err, "input %d must be %s", i, vk_dtype_name(dtype));
+  if (n_dim && v->shape.n_dim != n_dim)
+    return vk_op_fail(c, err, "input %d must have %d dimensions", i, n_dim);
+  return VK_OK;
+}
+
+void vk_op_same(const vk_infer *c, int i_out, int i_in)
+{
+  c->out[i_out].dtype = c->in[i_in]->dtype;
+  c->out[i_out].shape = c->in[i_in]->shape;
+  c->out[i_out].extent = c->in[i_in]->extent;
+}
+
+/* ---- examples ------------------------------------------------------------------------------ */
+
+int64_t vk_example_int(vk_example *e, int64_t lo, int64_t hi)
+{
+  VK_ASSERT(lo <= hi);
+  return lo + (int64_t)(vk_philox_u64(e->rng) % (uint64_t)(hi - lo + 1));
+}
+
+static void add_in(vk_example *e, vk_example_in in)
+{
+  VK_ASSERT(e->n_in < VK_NODE_IN_MAX);
+  e->in[e->n_in++] = in;
+}
+
+void vk_example_f32(vk_example *e, vk_shape shape)
+{
+  add_in(e, (vk_example_in){.dtype = VK_F32, .shape = shape, .is_used = true});
+}
+
+void vk_example_u8(vk_example *e, vk_shape shape)
+{
+  add_in(e, (vk_example_in){.dtype = VK_U8, .shape = shape, .hi = 256, .is_used = true});
+}
+
+void vk_example_i32(vk_example *e, vk_shape shape, int fill, int64_t hi)
+{
+  add_in(e,
+         (vk_example_in){.dtype = VK_I32, .shape = shape, .fill = fill, .hi = hi, .is_used = true});
+}
+
+void vk_example_none(vk_example *e)
+{
+  add_in(e, (vk_example_in){.is_used = false});
+}

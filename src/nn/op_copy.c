@@ -1,0 +1,55 @@
+/* op_copy.c - y = x, in memory of its own. */
+#include <string.h>
+
+#include "nn/op.h"
+
+VK_OP_RUN(copy)
+{
+  size_t size = vk_dtype_size(c->out[0].dtype);
+  int64_t begin, end;
+  vk_op_part(c, vk_shape_n_item(&c->out[0].shape), 1024, &begin, &end);
+  if (end > begin)
+    memcpy((char *)c->out[0].data + (size_t)begin * size,
+           (const char *)c->in[0].data + (size_t)begin * size, (size_t)(end - begin) * size);
+}
+
+#if VK_PATH_IS_BASE
+
+static vk_status infer(const vk_infer *c, vk_err *err)
+{
+  vk_op_same(c, 0, 0);
+  return VK_OK;
+}
+
+static void ref(const vk_op_call *c)
+{
+  memcpy(c->out[0].data, c->in[0].data,
+         (size_t)vk_shape_n_item(&c->out[0].shape) * vk_dtype_size(c->out[0].dtype));
+}
+
+static void grad(vk_grad *c)
+{
+  c->dx[0] = c->dy[0];
+}
+
+static void example(vk_example *e)
+{
+  vk_example_f32(e, e->is_large ? vk_shape_of(2, 4448, 256)
+                                : vk_shape_of(1, (int)vk_example_int(e, 1, 90)));
+}
+
+const vk_op_def vk_op_copy = {
+    .name = "copy",
+    .help = "y = x",
+    .n_in_min = 1,
+    .n_in_max = 1,
+    .n_out = 1,
+    .flags = VK_OP_EXACT,
+    .tolerance = "exact",
+    .infer = infer,
+    .ref = ref,
+    .grad = grad,
+    .example = example,
+};
+
+#endif

@@ -1,0 +1,178 @@
+/* op_case.h - one random call of an op: inputs in float and in double, guarded memory, for the
+ * tests that walk the list of ops. */
+#ifndef VK_TESTS_OP_CASE_H
+#define VK_TESTS_OP_CASE_H
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/op.h"
+
+enum { GUARD = 256, GUARD_BYTE = 0xA5 };
+
+typedef struct op_case {
+  const vk_op_def *op;
+  vk_example example;
+  vk_philox rng;
+  vk_graph graph; /* the one node */
+  int n_in, n_out;
+  vk_tensor in[VK_NODE_IN_MAX], out[VK_NODE_OUT_MAX];     /* float */
+  vk_tensor in64[VK_NODE_IN_MAX], out64[VK_NODE_OUT_MAX]; /* double where the other is float */
+  int n_block;
+  void *block[64]; /* all memory, to be freed */
+} op_case;
+
+/* Memory with guard bytes before and after. */
+static void *guarded(op_case *t, size_t n)
+{
+  size_t all = (n + 2 * GUARD + 63) / 64 * 64;
+  uint8_t *p = aligned_alloc(64, all);
+  assert_non_null(p);
+  memset(p, GUARD_BYTE, all);
+  assert_true(t->n_block < (int)VK_COUNT(t->block));
+  t->block[t->n_block++] = p;
+  return p + GUARD;
+}
+
+static void check_guard(const void *data, size_t n, const char *what)
+{
+  const uint8_t *p = data;
+  for (size_t i = 0; i < GUARD; i++)
+    if (p[-1 - (ptrdiff_t)i] != GUARD_BYTE || p[n + i] != GUARD_BYTE) {
+      print_error("%s: wrote outside, %zu bytes away\n", what, i + 1);
+      fail();
+    }
+}
+
+static size_t bytes_of(const vk_tensor *t)
+{
+  return (size_t)vk_shape_n_item(&t->shape) * vk_dtype_size(t->dtype);
+}
+
+/* Rising from 0 to hi, with n + 1 entries; segments of at least lo. */
+static void fill_segments(op_case *t, int32_t *x, int64_t n, const vk_example_in *in)
+{
+  for (int64_t i = 0; i < n; i++)
+    x[i] = i == 0 ? 0
+           : i == n - 1
+               ? (int32_t)in->hi
+               : (int32_t)vk_example_int(&t->example, in->lo * i, in->hi - in->lo * (n - 1 - i));
+  for (int64_t i = 1; i < n; i++) /* insertion sort */
+    for (int64_t k = i; k > 0 && x[k - 1] > x[k]; k--) {
+      int32_t swap = x[k];
+      x[k] = x[k - 1];
+      x[k - 1] = swap;
+    }
+  for (int64_t i = 1; i < n; i++)
+    if (x[i] < x[i - 1] + in->lo)
+      x[i] = x[i - 1] + (int32_t)in->lo;
+  x[n - 1] = (int32_t)in->hi;
+}
+
+static void fill(op_case *t, int i)
+{
+  const vk_example_in *e = &t->example.in[i];
+  int64_t n = vk_shape_n_item(&e->shape);
+  for (int64_t k = 0; k < n; k++) {
+    if (e->dtype == VK_F32) {
+      float x = (float)vk_philox_normal(&t->rng);
+      if (e->fill == VK_EXAMPLE_POSITIVE)
+        x = fabsf(x) + 0.5f;
+      ((float *)t->in[i].data)[k] = x;
+      ((double *)t->in64[i].data)[k] = x;
+    } else if (e->dtype == VK_I32) {
+      ((int32_t *)t->in[i].data)[k] = (int32_t)vk_example_int(&t->example, 0, e->hi - 1);
+    } else {
+      ((uint8_t *)t->in[i].data)[k] = (uint8_t)vk_example_int(&t->example, 0, e->hi - 1);
+    }
+  }
+  if (e->fill == VK_EXAMPLE_SEGMENTS)
+    fill_segments(t, t->in[i].data, n, e);
+}
+
+static vk_tensor new_tensor(op_case *t, vk_dtype dtype, vk_shape shape)
+{
+  vk_tensor x = {.dtype = dtype, .shape = shape};
+  x.data = guarded(t, bytes_of(&x));
+  return x;
+}
+
+/* A call of variant i_case; with the same seed the same one. */
+static void op_case_init(op_case *t, const vk_op_def *op, int i_case, uint64_t seed)
+{
+  vk_err err = VK_ERR_INIT;
+  *t = (op_case){.op = op};
+  vk_philox_init(&t->rng, seed, (uint64_t)i_case);
+  t->example = (vk_example){.rng = &t->rng, .i_case = i_case};
+  op->example(&t->example);
+  t->n_in = t->example.n_in;
+  vk_graph_init(&t->graph, op->name);
+  vk_in in = {.n = t->n_in};
+  for (int i = 0; i < t->n_in; i++) {
+    const vk_example_in *e = &t->example.in[i];
+    in.id[i] = VK_NONE;
+    if (!e->is_used)
+      continue;
+    char name[8] = {'i', 'n', (char)('0' + i)};
+    in.id[i] = e->dtype == VK_F32
+                   ? vk_graph_param(&t->graph, name, e->shape)
+                   : vk_graph_input(&t->graph, name, e->dtype, e->shape, VK_NO_EXTENT);
+    t->in[i] = new_tensor(t, e->dtype, e->shape);
+    t->in64[i] = e->dtype == VK_F32 ? new_tensor(t, VK_F64, e->shape) : t->in[i];
+    fill(t, i);
+  }
+  for (int s = 0; s < VK_SYM_MAX; s++) /* extents that an op's attributes may name */
+    vk_graph_sym(&t->graph, "sym", 0);
+  vk_id first = vk_apply(&t->graph, op, in, t->example.attr);
+  vk_assert_ok(vk_graph_check(&t->graph, &err), &err);
+  t->n_out = op->n_out;
+  for (int i = 0; i < t->n_out; i++) {
+    const vk_value *v = &t->graph.value[vk_graph_out(&t->graph, first, i)];
+    t->out[i] = new_tensor(t, v->dtype, v->shape);
+    t->out64[i] = new_tensor(t, v->dtype == VK_F32 ? VK_F64 : v->dtype, v->shape);
+  }
+}
+
+static void op_case_fini(op_case *t)
+{
+  vk_graph_fini(&t->graph);
+  for (int i = 0; i < t->n_block; i++)
+    free(t->block[i]);
+}
+
+/* All parts of all phases, one after the other, on one path. */
+static void op_case_run(op_case *t, vk_isa isa, int n_part)
+{
+  vk_op_call call = {.attr = &t->example.attr,
+                     .n_in = t->n_in,
+                     .n_out = t->n_out,
+                     .in = t->in,
+                     .out = t->out,
+                     .n_part = n_part};
+  size_t n_scratch = t->op->scratch ? t->op->scratch(&call) : 0;
+  int mark = t->n_block;
+  call.scratch = guarded(t, n_scratch);
+  vk_op_run *run = vk_op_kernel(t->op, isa);
+  for (call.i_phase = 0; call.i_phase < (t->op->n_phase ? t->op->n_phase : 1); call.i_phase++)
+    for (call.i_part = n_part - 1; call.i_part >= 0; call.i_part--)
+      run(&call);
+  check_guard(call.scratch, n_scratch, t->op->name);
+  for (int i = 0; i < t->n_out; i++)
+    check_guard(t->out[i].data, bytes_of(&t->out[i]), t->op->name);
+  while (t->n_block > mark)
+    free(t->block[--t->n_block]);
+}
+
+static void op_case_ref(op_case *t)
+{
+  vk_op_call call = {.attr = &t->example.attr,
+                     .n_in = t->n_in,
+                     .n_out = t->n_out,
+                     .in = t->in64,
+                     .out = t->out64,
+                     .n_part = 1};
+  t->op->ref(&call);
+}
+
+#endif
