@@ -1,4 +1,4 @@
-/* gemm_stub.h - plain loops until gemm.h is there. */
+/* gemm_stub.h - plain loops until gemm.h is there. Test: tests/unit/test_ops.c */
 #ifndef VK_NN_GEMM_STUB_H
 #define VK_NN_GEMM_STUB_H
 #include "nn/op.h"

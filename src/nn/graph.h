@@ -39,6 +39,7 @@ typedef enum vk_dtype {
       VK_DTYPE_N
 } vk_dtype;
 
+/* Bytes of an item; its spelling, never NULL. */
 size_t vk_dtype_size(vk_dtype dtype);
 const char *vk_dtype_name(vk_dtype dtype);
 
@@ -56,6 +57,7 @@ typedef struct vk_shape {
   int64_t dim[VK_DIM_MAX];
 } vk_shape;
 
+/* Counts of items and rows; an empty product is 1. */
 vk_shape vk_shape_of(int n_dim, ...); /* dimensions as int or int64_t constants: int arguments */
 int64_t vk_shape_n_item(const vk_shape *s);
 int64_t vk_shape_last(const vk_shape *s);  /* channels of a row: the last dimension, 1 for [] */
@@ -183,6 +185,7 @@ VK_NODISCARD vk_status vk_graph_check(vk_graph *g, vk_err *err);
 int vk_graph_sym(vk_graph *g, const char *name, int64_t cap);
 vk_extent vk_graph_extent(int sym, int64_t per, int64_t plus);
 
+/* What a run is given. */
 vk_id vk_graph_input(vk_graph *g, const char *name, vk_dtype dtype, vk_shape shape,
                      vk_extent extent);
 /* f32; names are unique. */

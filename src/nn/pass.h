@@ -31,6 +31,7 @@ typedef struct vk_pass_def {
 } vk_pass_def;
 
 extern const vk_pass_def *const vk_passes[]; /* in the order of pass_list.h */
+/* Of that list. */
 int vk_pass_count(void);
 /* Errors: VK_E_USAGE with the nearest name. */
 VK_NODISCARD vk_status vk_pass_check_name(const char *name, vk_err *err);
