@@ -41,6 +41,8 @@ typedef enum vk_safetensors_dtype {
 
 /* "BF16"; never NULL. */
 const char *vk_safetensors_dtype_name(vk_safetensors_dtype dtype);
+/* Bytes an item. */
+size_t vk_safetensors_dtype_size(vk_safetensors_dtype dtype);
 
 typedef struct vk_safetensor {
   const char *name;
@@ -103,7 +105,7 @@ typedef struct vk_safetensors_want {
   const char *name;
   int n_dim;
   int64_t shape[VK_SAFETENSORS_DIM_MAX];
-  float *dst; /* the product of shape */
+  float *dst; /* the product of shape; NULL: may be there, of any shape, and is not read */
 } vk_safetensors_want;
 
 /* Reads every tensor of s to its place. Two places may want the same name. When anything does not
@@ -115,12 +117,14 @@ VK_NODISCARD vk_status vk_safetensors_load(const vk_safetensors *s, const vk_saf
 
 /* ---- writing ---- */
 
+/* Entries in descending order of their items' size are aligned for every reader. */
 typedef struct vk_safetensors_entry {
   const char *name;
-  vk_safetensors_dtype dtype; /* F32, BF16 or F16; F32 first, so that all are aligned */
+  vk_safetensors_dtype dtype;
   int n_dim;
   int64_t shape[VK_SAFETENSORS_DIM_MAX];
-  const float *data; /* for vk_safetensors_write; row-major */
+  const void *data; /* for vk_safetensors_write, row-major: float for F32, BF16 and F16, which are
+                       converted; items of the dtype for all others */
 } vk_safetensors_entry;
 
 typedef struct vk_safetensors_pair {
@@ -132,7 +136,7 @@ typedef struct vk_safetensors_writer {
   vk_fs_writer out;
   const vk_safetensors_entry *entry;
   int64_t n_entry, i_entry;
-  uint64_t n_left; /* items of entry i_entry that are still to come */
+  uint64_t n_left; /* bytes of entry i_entry that are still to come */
 } vk_safetensors_writer;
 
 /* Writes the header: the entries in this order and metadata {"format": "pt"} with the caller's
@@ -142,9 +146,12 @@ VK_NODISCARD vk_status vk_safetensors_writer_open(vk_safetensors_writer *w, cons
                                                   const vk_safetensors_entry *entry,
                                                   int64_t n_entry, const vk_safetensors_pair *pair,
                                                   int n_pair, vk_err *err);
-/* The next n items, of one entry or of several, converted to their dtype. Errors: VK_E_IO. */
+/* The next n items, of one entry or of several, as floats that are converted to the entries' dtype
+ * (F32, BF16 or F16), or as bytes of whatever dtype (n: bytes). Errors: VK_E_IO. */
 VK_NODISCARD vk_status vk_safetensors_writer_add(vk_safetensors_writer *w, const float *values,
                                                  uint64_t n, vk_err *err);
+VK_NODISCARD vk_status vk_safetensors_writer_add_bytes(vk_safetensors_writer *w, const void *bytes,
+                                                       uint64_t n, vk_err *err);
 /* Every item must have been added. Errors: VK_E_IO; w is closed in any case. */
 VK_NODISCARD vk_status vk_safetensors_writer_commit(vk_safetensors_writer *w, vk_err *err);
 /* Forgets what was written; harmless after commit. */

@@ -7,11 +7,9 @@
 
 enum { DATA_ALIGN = 64 }; /* of the first tensor: a reader that maps the file has aligned rows */
 
-static size_t item_size(vk_safetensors_dtype dtype)
+static bool is_converted(vk_safetensors_dtype dtype)
 {
-  VK_ASSERT(dtype == VK_SAFETENSORS_F32 || dtype == VK_SAFETENSORS_BF16 ||
-            dtype == VK_SAFETENSORS_F16);
-  return dtype == VK_SAFETENSORS_F32 ? 4 : 2;
+  return dtype == VK_SAFETENSORS_BF16 || dtype == VK_SAFETENSORS_F16;
 }
 
 static uint64_t count_items(const vk_safetensors_entry *e)
@@ -66,7 +64,7 @@ static bool add_entries(cJSON *root, const vk_safetensors_entry *entry, int64_t 
   int64_t offset[2] = {0, 0};
   for (int64_t i = 0; i < n_entry; i++) {
     const vk_safetensors_entry *e = &entry[i];
-    size_t size = item_size(e->dtype);
+    size_t size = vk_safetensors_dtype_size(e->dtype);
     VK_ASSERT(offset[1] % (int64_t)size == 0); /* else other readers refuse it: wide dtypes first */
     offset[0] = offset[1];
     offset[1] += (int64_t)(count_items(e) * size);
@@ -109,8 +107,12 @@ static vk_status write_header(vk_fs_writer *out, cJSON *root, vk_err *err)
 /* To the next entry that has items. */
 static void begin_entry(vk_safetensors_writer *w)
 {
-  while (w->i_entry < w->n_entry && (w->n_left = count_items(&w->entry[w->i_entry])) == 0)
-    w->i_entry++;
+  for (; w->i_entry < w->n_entry; w->i_entry++) {
+    const vk_safetensors_entry *e = &w->entry[w->i_entry];
+    w->n_left = count_items(e) * vk_safetensors_dtype_size(e->dtype);
+    if (w->n_left > 0)
+      return;
+  }
 }
 
 vk_status vk_safetensors_writer_open(vk_safetensors_writer *w, const char *path,
@@ -134,8 +136,26 @@ vk_status vk_safetensors_writer_open(vk_safetensors_writer *w, const char *path,
   return st;
 }
 
-static vk_status add_halves(vk_fs_writer *out, vk_safetensors_dtype dtype, const float *values,
-                            uint64_t n, vk_err *err)
+vk_status vk_safetensors_writer_add_bytes(vk_safetensors_writer *w, const void *bytes, uint64_t n,
+                                          vk_err *err)
+{
+  VK_TRY(vk_fs_writer_add(&w->out, bytes, (size_t)n, err));
+  while (n > 0) {
+    VK_ASSERT(w->i_entry < w->n_entry);
+    uint64_t m = n < w->n_left ? n : w->n_left;
+    n -= m;
+    w->n_left -= m;
+    if (w->n_left == 0) {
+      w->i_entry++;
+      begin_entry(w);
+    }
+  }
+  return VK_OK;
+}
+
+/* n items of one entry. */
+static vk_status add_halves(vk_safetensors_writer *w, vk_safetensors_dtype dtype,
+                            const float *values, uint64_t n, vk_err *err)
 {
   uint16_t half[4096];
   while (n > 0) {
@@ -143,7 +163,7 @@ static vk_status add_halves(vk_fs_writer *out, vk_safetensors_dtype dtype, const
     for (size_t i = 0; i < m; i++)
       half[i] =
           dtype == VK_SAFETENSORS_BF16 ? vk_bf16_from_f32(values[i]) : vk_f16_from_f32(values[i]);
-    VK_TRY(vk_fs_writer_add(out, half, m * sizeof *half, err));
+    VK_TRY(vk_safetensors_writer_add_bytes(w, half, m * sizeof *half, err));
     values += m;
     n -= m;
   }
@@ -156,18 +176,14 @@ vk_status vk_safetensors_writer_add(vk_safetensors_writer *w, const float *value
   while (n > 0) {
     VK_ASSERT(w->i_entry < w->n_entry);
     vk_safetensors_dtype dtype = w->entry[w->i_entry].dtype;
-    uint64_t m = n < w->n_left ? n : w->n_left;
-    if (dtype == VK_SAFETENSORS_F32)
-      VK_TRY(vk_fs_writer_add(&w->out, values, (size_t)m * sizeof *values, err));
+    VK_ASSERT(dtype == VK_SAFETENSORS_F32 || is_converted(dtype));
+    uint64_t n_entry = w->n_left / vk_safetensors_dtype_size(dtype), m = n < n_entry ? n : n_entry;
+    if (is_converted(dtype))
+      VK_TRY(add_halves(w, dtype, values, m, err));
     else
-      VK_TRY(add_halves(&w->out, dtype, values, m, err));
+      VK_TRY(vk_safetensors_writer_add_bytes(w, values, m * sizeof *values, err));
     values += m;
     n -= m;
-    w->n_left -= m;
-    if (w->n_left == 0) {
-      w->i_entry++;
-      begin_entry(w);
-    }
   }
   return VK_OK;
 }
@@ -189,8 +205,13 @@ vk_status vk_safetensors_write(const char *path, const vk_safetensors_entry *ent
   vk_safetensors_writer w;
   VK_TRY(vk_safetensors_writer_open(&w, path, entry, n_entry, pair, n_pair, err));
   vk_status st = VK_OK;
-  for (int64_t i = 0; i < n_entry && st == VK_OK; i++)
-    st = vk_safetensors_writer_add(&w, entry[i].data, count_items(&entry[i]), err);
+  for (int64_t i = 0; i < n_entry && st == VK_OK; i++) {
+    vk_safetensors_dtype dtype = entry[i].dtype;
+    uint64_t n = count_items(&entry[i]);
+    st = is_converted(dtype) ? vk_safetensors_writer_add(&w, entry[i].data, n, err)
+                             : vk_safetensors_writer_add_bytes(
+                                   &w, entry[i].data, n * vk_safetensors_dtype_size(dtype), err);
+  }
   if (st == VK_OK)
     st = vk_safetensors_writer_commit(&w, err);
   vk_safetensors_writer_abort(&w);

@@ -328,6 +328,11 @@ static void loads_all_or_says_all(void **state)
   assert_string_equal(err.text, "m.safetensors: the tensors do not fit (1 not expected): "
                                 "not expected k");
   assert_true(a[0] == 7 && b[0] == 7);
+
+  vk_safetensors_want with_k[] = {want[0], want[1], {"k", 0, {0}, NULL}, {"neither", 1, {5}, NULL}};
+  vk_assert_ok(vk_safetensors_load(&s, with_k, 4, &err), &err);
+  assert_int_equal(vk_f32_bits(a[0]), 0x03020100);
+  a[0] = b[0] = 7;
   vk_safetensors_close(&s);
 
   /* without the I64 */
@@ -392,6 +397,24 @@ static void writes_what_it_reads(void **state)
   assert_true(x[2] == 1); /* a tie, to even */
   vk_assert_ok(vk_safetensors_read_f32(vk_safetensors_find(&s, "h"), h, NULL), NULL);
   assert_true(h[0] == 1 && h[1] == -2.5F && h[2] == 1.00390625F);
+  vk_safetensors_close(&s);
+}
+
+static void writes_whole_numbers(void **state)
+{
+  static const uint64_t u64[2] = {UINT64_MAX, 1};
+  static const int32_t i32[1] = {-7};
+  static const bool yes[3] = {true, false, true};
+  const vk_safetensors_entry entry[] = {{"u", VK_SAFETENSORS_U64, 1, {2}, u64},
+                                        {"i", VK_SAFETENSORS_I32, 0, {0}, i32},
+                                        {"y", VK_SAFETENSORS_BOOL, 1, {3}, yes}};
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_safetensors_write(in_dir("i.safetensors"), entry, 3, NULL, 0, &err), &err);
+  vk_safetensors s = open_good(in_dir("i.safetensors"));
+  assert_memory_equal(vk_safetensors_find(&s, "u")->bytes, u64, sizeof u64);
+  assert_memory_equal(vk_safetensors_find(&s, "i")->bytes, i32, sizeof i32);
+  assert_memory_equal(vk_safetensors_find(&s, "y")->bytes, yes, sizeof yes);
+  assert_int_equal(vk_safetensors_find(&s, "u")->dtype, VK_SAFETENSORS_U64);
   vk_safetensors_close(&s);
 }
 
@@ -492,6 +515,7 @@ int main(void)
       cmocka_unit_test(loads_all_or_says_all),
       cmocka_unit_test(says_everything_that_does_not_fit),
       cmocka_unit_test(writes_what_it_reads),
+      cmocka_unit_test(writes_whole_numbers),
       cmocka_unit_test(writes_in_pieces),
       cmocka_unit_test(writes_whole_or_not_at_all),
       cmocka_unit_test(says_when_memory_ends),
