@@ -291,11 +291,30 @@ vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err)
   return VK_OK;
 }
 
-vk_status vk_optim_step(vk_optim *o, double lr, double grad_scale, double *grad_norm, vk_err *err)
+typedef struct step_job {
+  vk_optim *o;
+  vk_team *team;
+} step_job;
+
+static void run_parts(void *arg, int i_thread)
+{
+  const step_job *job = arg;
+  int n = vk_team_n_thread(job->team);
+  vk_optim_norm_part(job->o, i_thread, n);
+  vk_team_barrier(job->team);
+  vk_optim_update_part(job->o, i_thread, n);
+}
+
+vk_status vk_optim_step(vk_optim *o, vk_team *team, double lr, double grad_scale, double *grad_norm,
+                        vk_err *err)
 {
   vk_optim_begin(o, lr, grad_scale);
-  vk_optim_norm_part(o, 0, 1);
-  vk_optim_update_part(o, 0, 1);
+  if (team) {
+    vk_team_run(team, run_parts, &(step_job){o, team});
+  } else {
+    vk_optim_norm_part(o, 0, 1);
+    vk_optim_update_part(o, 0, 1);
+  }
   return vk_optim_end(o, grad_norm, err);
 }
 

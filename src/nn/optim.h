@@ -1,15 +1,13 @@
 /* optim.h - AdamW over a block that holds all parameters of a model, with clipping by the global
  * norm, weight decay and learning rate by group, an average of the parameters, and schedules.
  *
- *   vk_optim_begin(o, vk_optim_lr(&schedule, vk_optim_n_step(o)), 1);
- *   every thread i of n: vk_optim_norm_part(o, i, n); wait for the others; vk_optim_update_part(o,
- *   i, n); wait
- *   VK_TRY(vk_optim_end(o, &grad_norm, err));
+ *   double lr = vk_optim_lr(&schedule, vk_optim_n_step(o));
+ *   VK_TRY(vk_optim_step(o, team, lr, 1, &grad_norm, err));
  *
- * Both parts read and write each number once. Bits do not depend on n, and the norm's not on the
- * path of vk_isa either. Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization
- * (2019), algorithm 2, in the order of operations of torch.optim.AdamW.
- * Test: tests/unit/test_optim.c */
+ * The norm reads every gradient once, the update reads and writes every number once. Bits do not
+ * depend on the number of threads, and the norm's not on the path of vk_isa either. Source:
+ * Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019), algorithm 2, in the order of
+ * operations of torch.optim.AdamW. Test: tests/unit/test_optim.c */
 #ifndef VK_NN_OPTIM_H
 #define VK_NN_OPTIM_H
 
@@ -17,6 +15,7 @@
 
 #include "core/cpu.h"
 #include "core/err.h"
+#include "nn/team.h"
 
 /* ---- learning rate ---- */
 
@@ -88,9 +87,9 @@ void vk_optim_update_part(vk_optim *o, int i_part, int n_part);
  * Errors: VK_E_RANGE: the gradients' norm is not finite, or their squares are too large for f32;
  * nothing was changed, and the step may be tried anew with other gradients. */
 VK_NODISCARD vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err);
-/* All four on this thread. */
-VK_NODISCARD vk_status vk_optim_step(vk_optim *o, double lr, double grad_scale, double *grad_norm,
-                                     vk_err *err);
+/* All four, on a team that is idle, or on this thread alone (NULL). */
+VK_NODISCARD vk_status vk_optim_step(vk_optim *o, vk_team *team, double lr, double grad_scale,
+                                     double *grad_norm, vk_err *err);
 
 /* Steps done. */
 int64_t vk_optim_n_step(const vk_optim *o);

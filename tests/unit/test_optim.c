@@ -173,7 +173,7 @@ static void steps_are_pytorchs(void **state)
         int k = i >= 5, j = k ? i - 5 : i;
         g[i] = ldexpf((float)((j + t) % 2 ? -(j + 1) : j + 1), -(t + k));
       }
-      vk_assert_ok(vk_optim_step(o, 1e-2, 1, &norm, &err), &err);
+      vk_assert_ok(vk_optim_step(o, NULL, 1e-2, 1, &norm, &err), &err);
       vk_assert_close(norm, norms[t], 0, 1e-15);
       for (int i = 0; i < 7 && (t == 0 || t == 5); i++)
         vk_assert_close((double)p[i], t ? want_6[i] : want_1[i], 0, 4e-7);
@@ -212,6 +212,28 @@ static void bits_do_not_depend_on_the_threads(void **state)
     }
 }
 
+static void teams_take_steps(void **state)
+{
+  static block one, many;
+  vk_err err = VK_ERR_INIT;
+  vk_team *team;
+  vk_assert_ok(vk_team_new(&team, 3, &err), &err);
+  begin_block(&one, isa_last(), config);
+  begin_block(&many, isa_last(), config);
+  for (int t = 0; t < 50; t++) {
+    double norm_one, norm_many;
+    fill_grad(&one, t);
+    fill_grad(&many, t);
+    vk_assert_ok(vk_optim_step(one.o, NULL, 0.01, 1, &norm_one, &err), &err);
+    vk_assert_ok(vk_optim_step(many.o, team, 0.01, 1, &norm_many, &err), &err);
+    vk_assert_same_bits(norm_many, norm_one);
+  }
+  assert_memory_equal(one.param, many.param, sizeof one.param);
+  vk_optim_free(one.o);
+  vk_optim_free(many.o);
+  vk_team_free(team);
+}
+
 static void leaves_gaps_and_frozen_ones(void **state)
 {
   static block b;
@@ -246,7 +268,7 @@ static void bad_gradients_change_nothing(void **state)
       double norm = 0;
       fill_grad(&b, 1);
       b.grad[k == 0 ? 67584 : 48 + 777] = bad[k];
-      vk_assert_fails(vk_optim_step(b.o, 0.01, 1, &norm, &err), VK_E_RANGE);
+      vk_assert_fails(vk_optim_step(b.o, NULL, 0.01, 1, &norm, &err), VK_E_RANGE);
       vk_assert_says(&err, "gradients' norm is ");
       vk_assert_says(&err, "after 1 steps");
       assert_false(isfinite(norm));
@@ -284,13 +306,13 @@ static void large_gradients_need_clipping(void **state)
     double norm;
     memset(p, 0, sizeof p);
     vk_assert_ok(vk_optim_new(&o, &c, &group, 1, &span, 1, p, g, &err), &err);
-    vk_assert_fails(vk_optim_step(o, 0.1, 1, &norm, &err), VK_E_RANGE);
+    vk_assert_fails(vk_optim_step(o, NULL, 0.1, 1, &norm, &err), VK_E_RANGE);
     vk_assert_close(norm, 1e25 * sqrt(20), 0, 1e-6);
     assert_true(p[0] == 0);
     vk_optim_free(o);
     c.max_norm = 1;
     vk_assert_ok(vk_optim_new(&o, &c, &group, 1, &span, 1, p, g, &err), &err);
-    vk_assert_ok(vk_optim_step(o, 0.1, 1, &norm, &err), &err);
+    vk_assert_ok(vk_optim_step(o, NULL, 0.1, 1, &norm, &err), &err);
     for (int i = 0; i < 20; i++)
       vk_assert_close((double)p[i], -0.1, 0, 1e-6);
     vk_optim_free(o);
@@ -307,7 +329,7 @@ static void nothing_to_train_is_fine(void **state)
   vk_err err = VK_ERR_INIT;
   vk_optim *o;
   vk_assert_ok(vk_optim_new(&o, &c, &group, 1, &span, 1, p, g, &err), &err);
-  vk_assert_ok(vk_optim_step(o, 0.1, 1, &norm, &err), &err);
+  vk_assert_ok(vk_optim_step(o, NULL, 0.1, 1, &norm, &err), &err);
   assert_true(norm == 0 && p[0] == 1 && p[1] == 2);
   vk_optim_free(o);
 }
@@ -498,6 +520,7 @@ int main(void)
       cmocka_unit_test(steps_are_the_formulas),
       cmocka_unit_test(steps_are_pytorchs),
       cmocka_unit_test(bits_do_not_depend_on_the_threads),
+      cmocka_unit_test(teams_take_steps),
       cmocka_unit_test(leaves_gaps_and_frozen_ones),
       cmocka_unit_test(bad_gradients_change_nothing),
       cmocka_unit_test(large_gradients_need_clipping),
