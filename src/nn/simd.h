@@ -21,13 +21,13 @@
 /* vf: floats. vi, vu: int32 and uint32 lanes. vm: a yes or no for each lane, from comparisons. */
 #if defined(__AVX512F__)
 enum { VK_LANES = 16 };
-typedef __m512 vf;
+typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));
 typedef uint32_t vu __attribute__((vector_size(64)));
 typedef __mmask16 vm;
 #elif defined(__AVX2__)
 enum { VK_LANES = 8 };
-typedef __m256 vf;
+typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));
 typedef uint32_t vu __attribute__((vector_size(32)));
 typedef vi vm;

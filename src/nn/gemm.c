@@ -1,0 +1,290 @@
+/* gemm.c - products of matrices: which tiles a part computes, and in what order.
+ *
+ * Many rows: a block of B (KC x NC, in the second cache) meets all panels of A one by one. Few
+ * rows: all of A meets each panel of B, which streams through once. */
+#include "nn/gemm.h"
+
+#include "core/err.h"
+#include "nn/gemm_kernel.h"
+
+enum {
+  N_PANEL_A = GEMM_MR > 8 ? 8 : 16, /* panels of A that are packed together */
+  NC = 256,                         /* columns of a block of B */
+  KC_PART = 128,                    /* rows of B that are packed together for a single panel of A */
+  TILE_MAX = GEMM_MR * GEMM_NR * GEMM_NP,
+};
+
+/* The same for each path: the largest. */
+enum {
+  BLOCK_A = 8 * 16 * GEMM_SA,
+  BLOCK_B = VK_GEMM_KC * NC,
+  TILE = 2048,
+  SCRATCH = BLOCK_A + BLOCK_B + TILE,
+};
+_Static_assert(N_PANEL_A *GEMM_PANEL_A <= BLOCK_A, "scratch for A");
+_Static_assert((int)TILE_MAX <= (int)TILE, "scratch for a tile");
+
+/* The rows and columns of a part. */
+typedef struct part {
+  const vk_gemm *g;
+  int64_t i0, i1, j0, j1;
+  int64_t m_r; /* rows of a panel of A */
+  float *block_a, *block_b, *tile;
+} part;
+
+/* A panel of A and how the inner loops read it. */
+typedef struct panel_a {
+  const float *a;
+  int64_t sa, i, m_r;
+  int is_col;
+} panel_a;
+
+/* Rows p to p + kc of B, columns j to j1. */
+typedef struct block_b {
+  const float *b;
+  int64_t sb, panel, j, j1, p, kc;
+  bool is_first, is_last;
+} block_b;
+
+static int64_t min_i(int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
+
+static int64_t div_up(int64_t a, int64_t b)
+{
+  return (a + b - 1) / b;
+}
+
+/* log2 of how many panels of B the widest tile of m_r rows covers, of n at hand */
+static int choose_width(int64_t m_r, int64_t n)
+{
+  for (int w = 2; w > 0; w--)
+    if (n >= 1 << w && gemm_micro_table[0][w][m_r])
+      return w;
+  return 0;
+}
+
+static void run_tiles(const part *t, const panel_a *a, const block_b *b)
+{
+  const float *at = b->b;
+  for (int64_t j = b->j; j < b->j1;) {
+    int w = choose_width(a->m_r, div_up(b->j1 - j, GEMM_NR));
+    int64_t n_j = GEMM_NR << w;
+    gemm_micro_table[a->is_col][w][a->m_r](b->kc, a->a, a->sa, at, b->sb, b->panel, t->tile, 1);
+    gemm_finish(t->g, t->tile, n_j, a->i, a->m_r, j, min_i(n_j, b->j1 - j), b->is_first,
+                b->is_last);
+    j += n_j;
+    at += b->panel << w;
+  }
+}
+
+/* A panel of B that is packed a piece at a time, into the first cache, for one panel of A. */
+static void run_piecewise(const part *t, const panel_a *a, const block_b *b)
+{
+  const vk_gemm *g = t->g;
+  for (int64_t j = b->j; j < b->j1; j += GEMM_NR) {
+    int64_t n_j = min_i(GEMM_NR, b->j1 - j), step = a->is_col ? a->sa : 1;
+    for (int64_t q = 0; q < b->kc; q += KC_PART) {
+      int64_t n = min_i(KC_PART, b->kc - q);
+      gemm_pack_b(g, b->p + q, n, j, n_j, t->block_b);
+      gemm_micro_table[a->is_col][0][a->m_r](n, a->a + q * step, a->sa, t->block_b, GEMM_NR, 0,
+                                             t->tile, q == 0);
+    }
+    gemm_finish(g, t->tile, GEMM_NR, a->i, a->m_r, j, n_j, b->is_first, b->is_last);
+  }
+}
+
+/* Rows of a whose distance is near a multiple of 4 KiB share the sets of the first cache. */
+static bool is_direct(const vk_gemm *g, int64_t m_r)
+{
+  return !g->fill_a && !g->a_trans && (m_r <= 8 || g->lda % 256 != 0);
+}
+
+/* Packs what is needed of rows i to i + n_i, then tells where panel 0 is and how far the next. */
+static panel_a begin_a(const part *t, int64_t i, int64_t n_i, const block_b *b, int64_t *next)
+{
+  const vk_gemm *g = t->g;
+  panel_a a = {.i = i};
+  if (is_direct(g, t->m_r)) {
+    a.a = g->a + i * g->lda + b->p;
+    a.sa = g->lda;
+    *next = t->m_r * g->lda;
+  } else {
+    a.a = t->block_a;
+    a.sa = gemm_pack_a(g, i, n_i, t->m_r, b->p, b->kc, t->block_a);
+    a.is_col = g->a_trans && !g->fill_a;
+    *next = GEMM_PANEL_A;
+  }
+  return a;
+}
+
+/* Where B is packed or can be read as it is, or false. */
+static bool find_b(const vk_gemm *g, block_b *b, bool is_few)
+{
+  if (g->b_packed) {
+    b->b = g->b_packed + b->j * g->k + b->p * GEMM_NR;
+    b->sb = GEMM_NR;
+    b->panel = GEMM_NR * g->k;
+    return true;
+  }
+  if (is_few && g->b && !g->b_trans && (b->j1 - b->j) % GEMM_NR == 0) {
+    b->b = g->b + b->p * g->ldb + b->j;
+    b->sb = g->ldb;
+    b->panel = GEMM_NR;
+    return true;
+  }
+  return false;
+}
+
+static void pack_block_b(const part *t, block_b *b)
+{
+  for (int64_t j = b->j; j < b->j1; j += GEMM_NR)
+    gemm_pack_b(t->g, b->p, b->kc, j, min_i(GEMM_NR, b->j1 - j), t->block_b + (j - b->j) * b->kc);
+  b->b = t->block_b;
+  b->sb = GEMM_NR;
+  b->panel = GEMM_NR * b->kc;
+}
+
+static block_b block_at(const vk_gemm *g, int64_t p, int64_t j, int64_t j1)
+{
+  block_b b = {.j = j, .j1 = j1, .p = p, .kc = min_i(VK_GEMM_KC, g->k - p)};
+  b.is_first = p == 0;
+  b.is_last = p + b.kc == g->k;
+  return b;
+}
+
+/* Panels of A from row i on, against a block of B. */
+static void run_panels(const part *t, panel_a a, int64_t i, int64_t n_i, int64_t next,
+                       const block_b *b)
+{
+  for (int64_t r = 0; r < n_i; r += t->m_r, a.a += next) {
+    a.i = i + r;
+    a.m_r = min_i(t->m_r, n_i - r);
+    run_tiles(t, &a, b);
+  }
+}
+
+static void run_many_rows(const part *t)
+{
+  const vk_gemm *g = t->g;
+  int64_t mc = N_PANEL_A * t->m_r;
+  for (int64_t j = t->j0; j < t->j1; j += NC)
+    for (int64_t p = 0; p < g->k; p += VK_GEMM_KC) {
+      block_b b = block_at(g, p, j, min_i(j + NC, t->j1));
+      if (!find_b(g, &b, false))
+        pack_block_b(t, &b);
+      for (int64_t i = t->i0; i < t->i1; i += mc) {
+        int64_t next, n_i = min_i(mc, t->i1 - i);
+        panel_a a = begin_a(t, i, n_i, &b, &next);
+        run_panels(t, a, i, n_i, next, &b);
+      }
+    }
+}
+
+static void run_few_rows(const part *t)
+{
+  const vk_gemm *g = t->g;
+  int64_t n_i = t->i1 - t->i0, n_group = GEMM_NR << choose_width(t->m_r, GEMM_NP);
+  for (int64_t p = 0; p < g->k; p += VK_GEMM_KC) {
+    block_b b = block_at(g, p, t->j0, t->j1);
+    int64_t next;
+    panel_a a = begin_a(t, t->i0, n_i, &b, &next);
+    for (int64_t j = t->j0; j < t->j1; j += n_group) {
+      b = block_at(g, p, j, min_i(j + n_group, t->j1));
+      if (!find_b(g, &b, true)) {
+        if (n_i <= t->m_r) {
+          a.m_r = n_i;
+          run_piecewise(t, &a, &b);
+          continue;
+        }
+        pack_block_b(t, &b);
+      }
+      run_panels(t, a, t->i0, n_i, next, &b);
+    }
+  }
+}
+
+/* Splits C into n_row x n_column parts so that the dearest part is cheap. In units of a
+ * multiply-add, an element that a part packs costs about 6. */
+static void choose_grid(const vk_gemm *g, int n_part, int *n_row, int *n_column)
+{
+  int64_t m_tile = div_up(g->m, GEMM_MR), n_tile = div_up(g->n, GEMM_NR), best = INT64_MAX;
+  for (int r = 1; r <= n_part; r++) {
+    if (n_part % r != 0)
+      continue;
+    int64_t m = min_i(div_up(m_tile, r) * GEMM_MR, g->m);
+    int64_t n = div_up(n_tile, n_part / r) * GEMM_NR;
+    int64_t cost = m * n + 6 * (g->b_packed ? n / 4 : n) + 6 * m * div_up(n, NC);
+    if (cost < best) {
+      best = cost;
+      *n_row = r;
+      *n_column = n_part / r;
+    }
+  }
+}
+
+void VK_KERNEL(vk_gemm_run)(const vk_gemm *g, void *scratch, int i_part, int n_part)
+{
+  VK_ASSERT(g->k >= 1 && g->m >= 0 && g->n >= 0);
+  VK_ASSERT(!g->pre || g->act != VK_GEMM_ACT_NONE);
+  VK_ASSERT(g->act == VK_GEMM_ACT_NONE || g->residual != g->c || g->k <= VK_GEMM_KC);
+  int n_row = 1, n_column = 1;
+  choose_grid(g, n_part, &n_row, &n_column);
+  int i_row = i_part % n_row, i_column = i_part / n_row;
+  int64_t m_tile = div_up(g->m, GEMM_MR), n_tile = div_up(g->n, GEMM_NR);
+  float *s = (float *)scratch + (int64_t)SCRATCH * i_part;
+  part t = {
+      .g = g,
+      .i0 = min_i(m_tile * i_row / n_row * GEMM_MR, g->m),
+      .i1 = min_i(m_tile * (i_row + 1) / n_row * GEMM_MR, g->m),
+      .j0 = min_i(n_tile * i_column / n_column * GEMM_NR, g->n),
+      .j1 = min_i(n_tile * (i_column + 1) / n_column * GEMM_NR, g->n),
+      .block_a = s,
+      .block_b = s + BLOCK_A,
+      .tile = s + BLOCK_A + BLOCK_B,
+  };
+  int64_t n_i = t.i1 - t.i0;
+  if (n_i == 0 || t.j0 == t.j1)
+    return;
+  t.m_r = div_up(n_i, div_up(n_i, GEMM_MR));
+  if (n_i <= 3 * GEMM_MR)
+    run_few_rows(&t);
+  else
+    run_many_rows(&t);
+}
+
+#if VK_PATH_IS_BASE
+
+size_t vk_gemm_packed_bytes(int64_t n, int64_t k)
+{
+  return sizeof(float) * (size_t)(div_up(n, VK_GEMM_PANEL) * VK_GEMM_PANEL * k);
+}
+
+size_t vk_gemm_scratch_bytes(int n_part)
+{
+  return sizeof(float) * (size_t)SCRATCH * (size_t)n_part;
+}
+
+#define PATH(name)                                                                                 \
+  extern vk_gemm_pack_fn vk_gemm_pack_##name;                                                      \
+  extern vk_gemm_run_fn vk_gemm_run_##name;                                                        \
+  static const vk_gemm_path path_##name = {vk_gemm_pack_##name, vk_gemm_run_##name};
+PATH(scalar)
+#if defined(__x86_64__)
+PATH(avx2)
+PATH(avx512)
+#endif
+
+const vk_gemm_path *vk_gemm_path_of(vk_isa isa)
+{
+#if defined(__x86_64__)
+  if (isa >= VK_ISA_AVX512)
+    return &path_avx512;
+  if (isa == VK_ISA_AVX2)
+    return &path_avx2;
+#endif
+  return &path_scalar;
+}
+
+#endif

@@ -1,0 +1,76 @@
+/* gemm_finish.c - what becomes of the sums of a tile: scale, bias, activation, residual. */
+#include "nn/gemm_kernel.h"
+
+typedef struct row {
+  const float *sum, *add, *bias, *residual;
+  float *c, *pre;
+  vf scale;
+  bool is_gelu;
+} row;
+
+/* Column e and the lanes behind it, n of them. Null pointers of r are known when this is inlined.
+ */
+VK_INLINE void finish_lanes(const row *r, int64_t e, int n, int is_whole)
+{
+#define LOAD(p) (is_whole ? vf_load((p) + e) : vf_load_n((p) + e, n))
+  vf x = vf_load(r->sum + e);
+  x = r->add ? vf_fma(r->scale, x, LOAD(r->add)) : r->scale * x;
+  if (r->bias)
+    x = x + LOAD(r->bias);
+  if (r->pre && is_whole)
+    vf_store(r->pre + e, x);
+  else if (r->pre)
+    vf_store_n(r->pre + e, x, n);
+  if (r->is_gelu)
+    x = vf_gelu(x);
+  if (r->residual)
+    x = x + LOAD(r->residual);
+  if (is_whole)
+    vf_store(r->c + e, x);
+  else
+    vf_store_n(r->c + e, x, n);
+#undef LOAD
+}
+
+VK_INLINE void finish_row(const row *r, int64_t n)
+{
+  int64_t e = 0;
+  for (; e + VK_LANES <= n; e += VK_LANES)
+    finish_lanes(r, e, VK_LANES, 1);
+  if (e < n)
+    finish_lanes(r, e, (int)(n - e), 0);
+}
+
+void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int64_t m_r, int64_t j,
+                 int64_t n_j, int is_first, int is_last)
+{
+  bool is_late = g->act != VK_GEMM_ACT_NONE; /* the residual is added behind the activation */
+  const float *add = is_first ? is_late ? NULL : g->residual : g->c;
+  int64_t ld_add = is_first ? g->ldr : g->ldc;
+  const float *bias = is_last && g->bias ? g->bias + j : NULL;
+  const float *residual = is_last && is_late ? g->residual : NULL;
+  float *pre = is_last ? g->pre : NULL;
+  vf scale = vf_set1(g->scale == 0 ? 1.0f : g->scale);
+  for (int64_t e = 0; e < m_r; e++) {
+    row r = {.sum = tile + e * ld, .c = g->c + (i + e) * g->ldc + j, .scale = scale};
+    if (add)
+      r.add = add + (i + e) * ld_add + j;
+    if (is_last && is_late) {
+      r.bias = bias;
+      r.pre = pre ? pre + (i + e) * g->ldpre + j : NULL;
+      r.is_gelu = is_late;
+      r.residual = residual ? residual + (i + e) * g->ldr + j : NULL;
+      finish_row(&r, n_j);
+    } else if (add && bias) {
+      r.bias = bias;
+      finish_row(&r, n_j);
+    } else if (add) {
+      finish_row(&r, n_j);
+    } else if (bias) {
+      r.bias = bias;
+      finish_row(&r, n_j);
+    } else {
+      finish_row(&r, n_j);
+    }
+  }
+}
