@@ -120,31 +120,30 @@ MICRO(3, 4)
 #endif
 
 #if defined(__AVX512F__)
-#define TABLE(kind)                                                                                 \
-  {                                                                                                 \
-    {NULL,        kind##_1_1,  kind##_2_1,  kind##_3_1,  kind##_4_1,                                \
-     kind##_5_1,  kind##_6_1,  kind##_7_1,  kind##_8_1,  kind##_9_1,                                \
-     kind##_10_1, kind##_11_1, kind##_12_1, kind##_13_1, kind##_14_1},                              \
-        {NULL, kind##_1_2, kind##_2_2, kind##_3_2, kind##_4_2, kind##_5_2, kind##_6_2, kind##_7_2}, \
-    {                                                                                               \
-      NULL, kind##_1_4, kind##_2_4, kind##_3_4                                                      \
-    }                                                                                               \
+#define TABLE(t)                                                                                   \
+  {                                                                                                \
+    {NULL,    t##_1_1, t##_2_1,  t##_3_1,  t##_4_1,  t##_5_1,  t##_6_1, t##_7_1,                   \
+     t##_8_1, t##_9_1, t##_10_1, t##_11_1, t##_12_1, t##_13_1, t##_14_1},                          \
+        {NULL, t##_1_2, t##_2_2, t##_3_2, t##_4_2, t##_5_2, t##_6_2, t##_7_2},                     \
+    {                                                                                              \
+      NULL, t##_1_4, t##_2_4, t##_3_4                                                              \
+    }                                                                                              \
   }
 #elif defined(__AVX2__)
-#define TABLE(kind)                                                                                \
+#define TABLE(t)                                                                                   \
   {                                                                                                \
-    {NULL, kind##_1_1, kind##_2_1, kind##_3_1, kind##_4_1, kind##_5_1, kind##_6_1},                \
-        {NULL, kind##_1_2, kind##_2_2, kind##_3_2},                                                \
+    {NULL, t##_1_1, t##_2_1, t##_3_1, t##_4_1, t##_5_1, t##_6_1},                                  \
+        {NULL, t##_1_2, t##_2_2, t##_3_2},                                                         \
     {                                                                                              \
-      NULL, kind##_1_4                                                                             \
+      NULL, t##_1_4                                                                                \
     }                                                                                              \
   }
 #else
-#define TABLE(kind)                                                                                \
+#define TABLE(t)                                                                                   \
   {                                                                                                \
-    {NULL, kind##_1_1, kind##_2_1, kind##_3_1, kind##_4_1}, {NULL, kind##_1_2},                    \
+    {NULL, t##_1_1, t##_2_1, t##_3_1, t##_4_1}, {NULL, t##_1_2},                                   \
     {                                                                                              \
-      NULL, kind##_1_4                                                                             \
+      NULL, t##_1_4                                                                                \
     }                                                                                              \
   }
 #endif
