@@ -1,0 +1,346 @@
+/* test_passes.c - for every pass: results with it and without it agree, forward and with gradients,
+ * and it does something to the graph that it is for. */
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/rng.h"
+#include "nn/exec.h"
+#include "nn/pass.h"
+#include "nn/plan.h"
+
+enum { N_BATCH = 5, N_OUT_MAX = 32 };
+
+static vk_isa best;
+
+/* ---- running a graph ----------------------------------------------------------------------- */
+
+/* What a run of a plan gave: its outputs by name, as floats. */
+typedef struct result {
+  int n;
+  char name[N_OUT_MAX][64];
+  float *item[N_OUT_MAX];
+  int64_t n_item[N_OUT_MAX];
+  int n_node;
+  int n_op[32]; /* by place in vk_ops */
+} result;
+
+static void result_fini(result *r)
+{
+  for (int i = 0; i < r->n; i++)
+    free(r->item[i]);
+}
+
+static int count_op(const result *r, const char *name)
+{
+  for (int i = 0; i < vk_op_count(); i++)
+    if (strcmp(vk_ops[i]->name, name) == 0)
+      return r->n_op[i];
+  return 0;
+}
+
+static void *new_bytes(size_t n)
+{
+  void *p = aligned_alloc(64, (n + 63) / 64 * 64 + 64);
+  assert_non_null(p);
+  memset(p, 0, (n + 63) / 64 * 64 + 64);
+  return p;
+}
+
+/* The same for the same name, whatever the graph. */
+static void fill(const vk_value *v, void *data)
+{
+  uint64_t seed = 14695981039346656037u;
+  for (const char *c = v->name; *c; c++)
+    seed = (seed ^ (uint8_t)*c) * 1099511628211u;
+  vk_philox rng;
+  vk_philox_init(&rng, seed, 0);
+  for (int64_t i = 0; i < vk_shape_n_item(&v->shape); i++)
+    if (v->dtype == VK_F32)
+      ((float *)data)[i] = 0.5f * (float)vk_philox_normal(&rng);
+    else
+      ((uint8_t *)data)[i] = (uint8_t)vk_philox_u64(&rng);
+}
+
+/* Binds what the caller owns. Gradients lie in the memory of their sums, where there are any. */
+static int bind_all(vk_exec *x, const vk_plan *p, void **block)
+{
+  const vk_graph *g = &p->graph;
+  int n = 0;
+  for (int v = 0; v < g->n_value; v++) {
+    const vk_value *a = &g->value[v];
+    if (p->place[v].root != v || (a->kind != VK_PARAM && !a->is_external))
+      continue;
+    block[n] = new_bytes(vk_value_bytes(a));
+    fill(a, block[n]);
+    vk_exec_bind(x, v, block[n++]);
+  }
+  for (int i = 0; i < g->n_output; i++) {
+    if (!g->output[i].is_external)
+      continue;
+    char sum[80];
+    snprintf(sum, sizeof sum, "sum%s", strchr(g->output[i].name, '.'));
+    vk_id s = vk_graph_find(g, sum);
+    void *data = s != VK_NONE ? vk_exec_data(x, s) : NULL;
+    if (!data)
+      data = block[n++] = new_bytes(vk_value_bytes(&g->value[g->output[i].value]));
+    vk_exec_bind(x, g->output[i].value, data);
+  }
+  return n;
+}
+
+static void keep_outputs(result *r, const vk_exec *x, const vk_graph *g)
+{
+  for (int i = 0; i < g->n_output; i++) {
+    vk_shape s = vk_exec_shape(x, g->output[i].value);
+    assert_true(r->n < N_OUT_MAX);
+    snprintf(r->name[r->n], sizeof r->name[0], "%s", g->output[i].name);
+    r->n_item[r->n] = vk_shape_n_item(&s);
+    r->item[r->n] = new_bytes((size_t)r->n_item[r->n] * sizeof(float));
+    memcpy(r->item[r->n], vk_exec_data(x, g->output[i].value),
+           (size_t)r->n_item[r->n] * sizeof(float));
+    r->n++;
+  }
+}
+
+/* Plans and runs with n_batch rows of the batch. */
+static void run_graph(result *r, const vk_graph *g, const vk_target *target, int64_t n_batch)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_plan *p;
+  vk_exec *x;
+  vk_team *team;
+  void *block[64];
+  *r = (result){0};
+  vk_assert_ok(vk_plan_new(&p, g, target, NULL, NULL, &err), &err);
+  vk_assert_ok(vk_team_new(&team, target->n_thread, &err), &err);
+  vk_assert_ok(vk_exec_new(&x, p, team, NULL, &err), &err);
+  int n_block = bind_all(x, p, block);
+  vk_exec_set_size(x, 0, n_batch);
+  for (int v = 0; v < p->graph.n_value; v++)
+    if (p->place[v].where == VK_WHERE_HELD && p->graph.value[v].kind == VK_INPUT)
+      fill(&p->graph.value[v], vk_exec_data(x, v));
+  vk_exec_prepare(x);
+  vk_exec_run(x);
+  keep_outputs(r, x, &p->graph);
+  r->n_node = p->graph.n_node;
+  for (int i = 0; i < p->graph.n_node; i++)
+    for (int k = 0; k < vk_op_count(); k++)
+      r->n_op[k] += vk_ops[k] == p->graph.node[i].op;
+  vk_exec_free(x);
+  vk_team_free(team);
+  vk_plan_free(p);
+  for (int i = 0; i < n_block; i++)
+    free(block[i]);
+}
+
+static void assert_agree(const result *a, const result *b)
+{
+  assert_int_equal(a->n, b->n);
+  for (int i = 0; i < a->n; i++) {
+    assert_string_equal(a->name[i], b->name[i]);
+    assert_int_equal(a->n_item[i], b->n_item[i]);
+    double scale = 0;
+    for (int64_t k = 0; k < a->n_item[i]; k++)
+      scale = fmax(scale, fabs(b->item[i][k]));
+    for (int64_t k = 0; k < a->n_item[i]; k++)
+      vk_assert_close_at(a->item[i][k], b->item[i][k], 1e-5 * scale, 1e-5, a->name[i], __FILE__,
+                         __LINE__);
+  }
+}
+
+static vk_target target_of(const char *loss)
+{
+  return (vk_target){.isa = best, .n_thread = 2, .is_train = loss != NULL, .loss = loss};
+}
+
+/* Runs g with all passes and without one of them; both results for the caller to look into. */
+static void run_with_and_without(result *with, result *without, const vk_graph *g, vk_target target,
+                                 const char *pass)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_pass_check_name(pass, &err), &err);
+  run_graph(with, g, &target, N_BATCH - 2);
+  target.n_skip = 1;
+  target.skip = &pass;
+  run_graph(without, g, &target, N_BATCH - 2);
+  assert_agree(with, without);
+}
+
+/* ---- graphs -------------------------------------------------------------------------------- */
+
+enum { D = 24, HIDDEN = 40 };
+
+static vk_id linear(vk_graph *g, const char *name, vk_id x, int n_out, int n_in)
+{
+  return VK_APPLY(g, matmul, VK_IN(x, vk_graph_param(g, name, vk_shape_of(2, n_out, n_in))),
+                  .trans_b = 1);
+}
+
+/* Two blocks x + W2 gelu(W1 x + b), and the sum of the squares of a column of what they give. */
+static void build_mlp(vk_graph *g)
+{
+  char name[2][32];
+  vk_graph_init(g, "mlp");
+  int batch = vk_graph_sym(g, "batch", N_BATCH);
+  vk_id x =
+      vk_graph_input(g, "x", VK_F32, vk_shape_of(2, 3 * N_BATCH, D), vk_graph_extent(batch, 3, 0));
+  for (int i = 0; i < 2; i++) {
+    vk_graph_place(g, "layer.%d", i);
+    snprintf(name[0], sizeof name[0], "w1.%d", i);
+    snprintf(name[1], sizeof name[1], "b1.%d", i);
+    vk_id w1 = vk_graph_param(g, name[0], vk_shape_of(2, HIDDEN, D));
+    vk_id b1 = vk_graph_param(g, name[1], vk_shape_of(1, HIDDEN));
+    vk_id h = VK_APPLY(g, matmul, VK_IN(x, w1, b1), .trans_b = 1);
+    snprintf(name[0], sizeof name[0], "w2.%d", i);
+    vk_id dx = linear(g, name[0], VK_APPLY(g, gelu, VK_IN(h)), D, HIDDEN);
+    x = i ? VK_APPLY(g, add, VK_IN(dx, x), .scale = 1) : VK_APPLY(g, add, VK_IN(x, dx), .scale = 1);
+  }
+  vk_graph_place(g, "head");
+  vk_id y = linear(g, "head", x, 1, D);
+  vk_graph_output(g, "x", x);
+  vk_graph_output(g, "loss", VK_APPLY(g, matmul, VK_IN(y, y), .trans_a = 1));
+}
+
+/* ---- fusion -------------------------------------------------------------------------------- */
+
+static void fusion_takes_activations_and_residuals(void **state)
+{
+  vk_graph g;
+  result with, without;
+  build_mlp(&g);
+  run_with_and_without(&with, &without, &g, target_of(NULL), "fusion");
+  assert_int_equal(count_op(&without, "gelu"), 2);
+  assert_int_equal(count_op(&without, "add"), 2);
+  assert_int_equal(count_op(&with, "gelu"), 0);
+  assert_int_equal(count_op(&with, "add"), 0);
+  assert_int_equal(without.n_node - with.n_node, 4);
+  result_fini(&with);
+  result_fini(&without);
+  vk_graph_fini(&g);
+}
+
+static void fusion_keeps_gradients(void **state)
+{
+  vk_graph g;
+  result with, without;
+  build_mlp(&g);
+  run_with_and_without(&with, &without, &g, target_of("loss"), "fusion");
+  assert_int_equal(with.n, 2 + 7);
+  assert_int_equal(count_op(&with, "gelu"), 0);
+  result_fini(&with);
+  result_fini(&without);
+  vk_graph_fini(&g);
+}
+
+/* A value that something else reads, that is an output or a boundary is not fused away. */
+static void fusion_keeps_what_is_read_twice(void **state)
+{
+  for (int i = 0; i < 4; i++) {
+    vk_graph g;
+    result with, without;
+    vk_graph_init(&g, "twice");
+    int batch = vk_graph_sym(&g, "batch", N_BATCH);
+    vk_id x =
+        vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, N_BATCH, D), vk_graph_extent(batch, 1, 0));
+    vk_id h = linear(&g, "w", x, D, D);
+    vk_id y = VK_APPLY(&g, gelu, VK_IN(h));
+    if (i == 0)
+      vk_graph_output(&g, "h", h);
+    else if (i == 1)
+      vk_graph_output(&g, "z", VK_APPLY(&g, affine, VK_IN(h), .scale = 2));
+    else if (i == 2)
+      g.value[h].is_boundary = true;
+    vk_graph_output(&g, "y", y);
+    run_with_and_without(&with, &without, &g, target_of(NULL), "fusion");
+    assert_int_equal(count_op(&with, "gelu"), i == 3 ? 0 : 1);
+    result_fini(&with);
+    result_fini(&without);
+    vk_graph_fini(&g);
+  }
+}
+
+/* A product whose rows are fewer in a run than those of what is added to it stays alone. */
+static void fusion_keeps_other_extents(void **state)
+{
+  vk_graph g;
+  vk_err err = VK_ERR_INIT;
+  vk_graph_init(&g, "extents");
+  int batch = vk_graph_sym(&g, "batch", N_BATCH);
+  vk_id x =
+      vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, N_BATCH, D), vk_graph_extent(batch, 1, 0));
+  vk_id all = vk_graph_input(&g, "all", VK_F32, vk_shape_of(2, N_BATCH, D), VK_NO_EXTENT);
+  vk_graph_output(&g, "y", VK_APPLY(&g, add, VK_IN(x, linear(&g, "w", all, D, D)), .scale = 1));
+  vk_graph_output(&g, "z", VK_APPLY(&g, add, VK_IN(x, linear(&g, "v", x, D, D)), .scale = 0.5));
+  vk_plan *p;
+  const vk_target target = target_of(NULL);
+  vk_assert_ok(vk_plan_new(&p, &g, &target, NULL, NULL, &err), &err);
+  assert_int_equal(p->graph.n_node, 4);
+  vk_plan_free(p);
+  vk_graph_fini(&g);
+}
+
+/* ---- the others ---------------------------------------------------------------------------- */
+
+static void common_computes_once(void **state)
+{
+  vk_graph g;
+  result with, without;
+  vk_graph_init(&g, "common");
+  int batch = vk_graph_sym(&g, "batch", N_BATCH);
+  vk_id x =
+      vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, N_BATCH, D), vk_graph_extent(batch, 1, 0));
+  vk_id w = vk_graph_param(&g, "w", vk_shape_of(2, D, D));
+  for (int i = 0; i < 2; i++) {
+    vk_id y = VK_APPLY(&g, matmul, VK_IN(x, w), .trans_b = 1);
+    vk_graph_output(&g, i ? "b" : "a", VK_APPLY(&g, affine, VK_IN(y), .scale = 2 + i));
+  }
+  run_with_and_without(&with, &without, &g, target_of(NULL), "common");
+  assert_int_equal(count_op(&with, "matmul"), 1);
+  assert_int_equal(count_op(&without, "matmul"), 2);
+  assert_int_equal(count_op(&with, "affine"), 2);
+  result_fini(&with);
+  result_fini(&without);
+  vk_graph_fini(&g);
+}
+
+static void dead_leaves_out_what_nobody_needs(void **state)
+{
+  vk_graph g;
+  result with, without;
+  build_mlp(&g);
+  VK_APPLY(&g, gelu, VK_IN(vk_graph_find(&g, "x")));
+  run_with_and_without(&with, &without, &g, target_of(NULL), "dead");
+  assert_int_equal(count_op(&with, "gelu"), 0);
+  assert_int_equal(count_op(&without, "gelu"), 1);
+  result_fini(&with);
+  result_fini(&without);
+  vk_graph_fini(&g);
+}
+
+static void names_are_checked(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  assert_int_equal(vk_pass_check_name("fusoin", &err), VK_E_USAGE);
+  assert_non_null(strstr(err.text, "fusion"));
+  for (int i = 0; i < vk_pass_count(); i++)
+    vk_assert_ok(vk_pass_check_name(vk_passes[i]->name, &err), &err);
+}
+
+int main(void)
+{
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  best = vk_isa_best(&cpu);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(fusion_takes_activations_and_residuals),
+      cmocka_unit_test(fusion_keeps_gradients),
+      cmocka_unit_test(fusion_keeps_what_is_read_twice),
+      cmocka_unit_test(fusion_keeps_other_extents),
+      cmocka_unit_test(common_computes_once),
+      cmocka_unit_test(dead_leaves_out_what_nobody_needs),
+      cmocka_unit_test(names_are_checked),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
