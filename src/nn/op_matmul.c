@@ -1,7 +1,7 @@
 /* op_matmul.c - y = act(op(a) op(b) + bias) + residual, rows of a being all but its last dimension.
  * A linear layer is trans_b = 1 with the weight [n, k]; weight gradients are trans_a = 1, which
  * sums over the rows of both. */
-#include "nn/gemm_stub.h"
+#include "nn/gemm.h"
 #include "nn/op.h"
 
 /* The product at the call's shapes. */
@@ -38,10 +38,22 @@ static vk_gemm product_of(const vk_op_call *c)
   return g;
 }
 
+/* A sum over no rows: gradients of weights that no row of this run went through. */
+static void run_empty(const vk_op_call *c, const vk_gemm *g)
+{
+  VK_ASSERT(!g->bias && g->act == VK_GEMM_ACT_NONE);
+  int64_t i, end;
+  vk_op_part(c, g->m * g->n, 1024, &i, &end);
+  for (; i < end; i++)
+    g->c[i] = g->residual ? g->residual[i] : 0;
+}
+
 VK_OP_RUN(matmul)
 {
   vk_gemm g = product_of(c);
-  if (g.m > 0 && g.n > 0)
+  if (g.k == 0)
+    run_empty(c, &g);
+  else if (g.m > 0 && g.n > 0)
     VK_KERNEL(vk_gemm_run)(&g, c->scratch, c->i_part, c->n_part);
 }
 

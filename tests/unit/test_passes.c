@@ -234,6 +234,21 @@ static void fusion_keeps_gradients(void **state)
   vk_graph_fini(&g);
 }
 
+/* With no row at all gradients of weights are zero. */
+static void an_empty_batch_gives_zero_gradients(void **state)
+{
+  vk_graph g;
+  result r;
+  const vk_target target = target_of("loss");
+  build_mlp(&g);
+  run_graph(&r, &g, &target, 0);
+  for (int i = 0; i < r.n; i++)
+    for (int64_t k = 0; k < r.n_item[i]; k++)
+      assert_true(r.item[i][k] == 0);
+  result_fini(&r);
+  vk_graph_fini(&g);
+}
+
 /* A value that something else reads, that is an output or a boundary is not fused away. */
 static void fusion_keeps_what_is_read_twice(void **state)
 {
@@ -336,6 +351,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(fusion_takes_activations_and_residuals),
       cmocka_unit_test(fusion_keeps_gradients),
+      cmocka_unit_test(an_empty_batch_gives_zero_gradients),
       cmocka_unit_test(fusion_keeps_what_is_read_twice),
       cmocka_unit_test(fusion_keeps_other_extents),
       cmocka_unit_test(common_computes_once),
