@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "core/cpu.h"
+#include "graph_net.h"
 #include "op_case.h"
 
 enum { N_SEED = 12 };
@@ -80,33 +81,6 @@ static void parts_do_not_change_bits(void **state)
 
 /* ---- gradients ----------------------------------------------------------------------------- */
 
-/* Computes a graph in doubles by the references of its ops; data[v] of leaves is given. */
-static void run_reference(const vk_graph *g, void **data)
-{
-  for (int i = 0; i < g->n_node; i++) {
-    const vk_node *n = &g->node[i];
-    vk_tensor t[VK_NODE_IN_MAX + VK_NODE_OUT_MAX] = {{0}};
-    for (int k = 0; k < n->n_in + n->n_out; k++) {
-      vk_id v = k < n->n_in ? n->in[k] : n->out[k - n->n_in];
-      if (v == VK_NONE)
-        continue;
-      const vk_value *x = &g->value[v];
-      if (k >= n->n_in && !data[v]) {
-        data[v] = calloc((size_t)vk_shape_n_item(&x->shape) + 1, sizeof(double));
-        assert_non_null(data[v]);
-      }
-      t[k] = (vk_tensor){
-          .data = data[v], .dtype = x->dtype == VK_F32 ? VK_F64 : x->dtype, .shape = x->shape};
-    }
-    n->op->ref(&(vk_op_call){.attr = &n->attr,
-                             .n_in = n->n_in,
-                             .n_out = n->n_out,
-                             .in = t,
-                             .out = t + n->n_in,
-                             .n_part = 1});
-  }
-}
-
 /* What a call computes, and its gradient for random weights of the outputs. */
 typedef struct gradient_case {
   op_case t;
@@ -178,7 +152,7 @@ static void gradient_init(gradient_case *c, const vk_op_def *op, int i_case, uin
         x[k] = ((const float *)g->value[v].data)[k];
       c->data[v] = x;
     }
-  run_reference(g, c->data);
+  graph_run_reference(g, NULL, c->data);
 }
 
 static void gradient_fini(gradient_case *c)

@@ -1,0 +1,235 @@
+/* graph_net.h - for tests of graphs: a small net, the target to compile for, a plan with executor
+ * and memory for all that is bound, and a graph computed in double by the references of its ops. */
+#ifndef VK_TESTS_GRAPH_NET_H
+#define VK_TESTS_GRAPH_NET_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cpu.h"
+#include "nn/exec.h"
+
+/* ---- double -------------------------------------------------------------------------------- */
+
+/* Computes a graph in doubles by the references of its ops, at the symbols' values n (NULL:
+ * capacity). data[v] of leaves is given: doubles where the value is f32; results are allocated
+ * where they are NULL. */
+static inline void graph_run_reference(const vk_graph *g, const int64_t *n, void **data)
+{
+  for (int i = 0; i < g->n_node; i++) {
+    const vk_node *node = &g->node[i];
+    vk_tensor t[VK_NODE_IN_MAX + VK_NODE_OUT_MAX] = {{0}};
+    for (int k = 0; k < node->n_in + node->n_out; k++) {
+      vk_id v = k < node->n_in ? node->in[k] : node->out[k - node->n_in];
+      if (v == VK_NONE)
+        continue;
+      const vk_value *x = &g->value[v];
+      if (k >= node->n_in && !data[v])
+        data[v] = calloc((size_t)vk_shape_n_item(&x->shape) + 1, sizeof(double));
+      assert_non_null(data[v]);
+      t[k] = (vk_tensor){.data = data[v],
+                         .dtype = x->dtype == VK_F32 ? VK_F64 : x->dtype,
+                         .shape = vk_value_shape(x, n)};
+    }
+    node->op->ref(&(vk_op_call){.attr = &node->attr,
+                                .n_in = node->n_in,
+                                .n_out = node->n_out,
+                                .in = t,
+                                .out = t + node->n_in,
+                                .n_part = 1});
+  }
+}
+
+/* f32 items as doubles; to be freed. */
+static inline double *graph_to_double(const float *x, int64_t n)
+{
+  double *y = calloc((size_t)n + 1, sizeof *y);
+  assert_non_null(y);
+  for (int64_t i = 0; i < n; i++)
+    y[i] = x[i];
+  return y;
+}
+
+/* ---- a net --------------------------------------------------------------------------------- */
+
+enum { NET_BATCH = 6, NET_IN = 5, NET_HIDDEN = 19, NET_OUT = 3 };
+
+/* x [batch, 5] -> linear, GELU -> linear + skip -> y [batch, 3]; loss = sum of weight * y for the
+ * input weight [batch, 1]. `cap`: of the batch. */
+static inline void net_build(vk_graph *g, int cap)
+{
+  vk_graph_init(g, "net");
+  int batch = vk_graph_sym(g, "batch", cap);
+  vk_extent e = vk_graph_extent(batch, 1, 0);
+  vk_id x = vk_graph_input(g, "x", VK_F32, vk_shape_of(2, cap, NET_IN), e);
+  vk_id weight = vk_graph_input(g, "weight", VK_F32, vk_shape_of(2, cap, 1), e);
+  vk_id w0 = vk_graph_param(g, "w0", vk_shape_of(2, NET_HIDDEN, NET_IN));
+  vk_id b0 = vk_graph_param(g, "b0", vk_shape_of(1, NET_HIDDEN));
+  vk_id w1 = vk_graph_param(g, "w1", vk_shape_of(2, NET_OUT, NET_HIDDEN));
+  vk_id skip = vk_graph_param(g, "skip", vk_shape_of(2, NET_OUT, NET_IN));
+  vk_graph_place(g, "hidden");
+  vk_id h = VK_APPLY(g, gelu, VK_IN(VK_APPLY(g, matmul, VK_IN(x, w0, b0), .trans_b = 1)));
+  vk_graph_place(g, "out");
+  vk_id s = VK_APPLY(g, affine, VK_IN(x), .scale = 0.5, .shift = 1);
+  vk_id a = VK_APPLY(g, matmul, VK_IN(h, w1), .trans_b = 1);
+  vk_id b = VK_APPLY(g, matmul, VK_IN(s, skip), .trans_b = 1);
+  vk_id y = VK_APPLY(g, add, VK_IN(a, b), .scale = -0.75);
+  float one[NET_OUT] = {1, 1, 1};
+  vk_id ones = vk_graph_const(g, "ones", VK_F32, vk_shape_of(2, NET_OUT, 1), one);
+  vk_graph_place(g, "loss");
+  vk_id sum = VK_APPLY(g, matmul, VK_IN(weight, y), .trans_a = 1);
+  vk_graph_output(g, "y", y);
+  vk_graph_output(g, "loss", VK_APPLY(g, matmul, VK_IN(sum, ones)));
+}
+
+static inline vk_target net_target(int n_thread, bool is_train)
+{
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  return (vk_target){
+      .isa = vk_isa_best(&cpu), .n_thread = n_thread, .is_train = is_train, .loss = "loss"};
+}
+
+/* ---- a run --------------------------------------------------------------------------------- */
+
+/* A plan, its executor, and memory for what is bound: values are drawn by name, so that the same
+ * names have the same values in every plan. */
+typedef struct net_run {
+  vk_plan *plan;
+  vk_team *team;
+  vk_exec *exec;
+  int n_block;
+  void **block; /* [plan->graph.n_value], aligned to 64; NULL where nothing is bound */
+} net_run;
+
+static inline void *net_alloc(size_t n)
+{
+  void *p = aligned_alloc(64, (n + 127) / 64 * 64);
+  assert_non_null(p);
+  memset(p, 0, (n + 127) / 64 * 64);
+  return p;
+}
+
+/* Normal values that depend on the name and seed alone. */
+static inline void net_fill(float *x, int64_t n, const char *name, uint64_t seed)
+{
+  uint64_t key = seed;
+  for (const char *c = name; *c; c++)
+    key = key * 1099511628211u + (uint8_t)*c;
+  vk_philox r;
+  vk_philox_init(&r, key, 1);
+  for (int64_t i = 0; i < n; i++)
+    x[i] = (float)vk_philox_normal(&r);
+}
+
+static inline int64_t net_n_item(const net_run *r, vk_id v)
+{
+  vk_shape s = vk_exec_shape(r->exec, v);
+  return vk_shape_n_item(&s);
+}
+
+static inline vk_id net_value(const net_run *r, const char *name)
+{
+  vk_id v = vk_graph_find(&r->plan->graph, name);
+  v = v == VK_NONE ? vk_graph_find_output(&r->plan->graph, name) : v;
+  assert_true(v != VK_NONE);
+  return v;
+}
+
+static inline float *net_data(const net_run *r, const char *name)
+{
+  return vk_exec_data(r->exec, net_value(r, name));
+}
+
+/* Fills all f32 inputs with the set sizes' number of items, and everything bound; prepares. */
+static inline void net_fill_all(net_run *r, uint64_t seed)
+{
+  const vk_graph *g = &r->plan->graph;
+  for (vk_id v = 0; v < g->n_value; v++) {
+    float *x = vk_exec_data(r->exec, v);
+    if (x && g->value[v].dtype == VK_F32 &&
+        (g->value[v].kind == VK_INPUT || g->value[v].kind == VK_PARAM))
+      net_fill(x, net_n_item(r, v), g->value[v].name, seed);
+  }
+  vk_exec_prepare(r->exec);
+}
+
+static inline void net_open(net_run *r, const vk_graph *graph, const vk_target *target,
+                            vk_trace *trace)
+{
+  vk_err err = VK_ERR_INIT;
+  *r = (net_run){0};
+  vk_assert_ok(vk_plan_new(&r->plan, graph, target, NULL, NULL, &err), &err);
+  vk_assert_ok(vk_team_new(&r->team, target->n_thread, &err), &err);
+  vk_assert_ok(vk_exec_new(&r->exec, r->plan, r->team, trace, &err), &err);
+  const vk_graph *g = &r->plan->graph;
+  r->n_block = g->n_value;
+  r->block = calloc((size_t)g->n_value + 1, sizeof *r->block);
+  assert_non_null(r->block);
+  for (vk_id v = 0; v < g->n_value; v++)
+    if (r->plan->place[v].where == VK_WHERE_BOUND && r->plan->place[v].root == v) {
+      r->block[v] = net_alloc(vk_value_bytes(&g->value[v]));
+      vk_exec_bind(r->exec, v, r->block[v]);
+    }
+}
+
+static inline void net_close(net_run *r)
+{
+  vk_exec_free(r->exec);
+  vk_team_free(r->team);
+  vk_plan_free(r->plan);
+  for (int v = 0; v < r->n_block; v++)
+    free(r->block[v]);
+  free(r->block);
+  *r = (net_run){0};
+}
+
+/* The run's graph in double from the floats that its leaves hold now: data[v] of every value. To
+ * be freed by net_free_double. */
+static inline void **net_run_double(const net_run *r)
+{
+  const vk_graph *g = &r->plan->graph;
+  void **data = calloc((size_t)g->n_value + 1, sizeof *data);
+  int64_t n[VK_SYM_MAX] = {0};
+  assert_non_null(data);
+  for (vk_id v = 0; v < g->n_value; v++) {
+    const vk_value *x = &g->value[v];
+    const void *from = x->kind == VK_CONST ? x->data : vk_exec_data(r->exec, v);
+    if (x->kind != VK_INPUT && x->extent.sym >= 0)
+      continue;
+    if (x->extent.sym >= 0 && x->extent.per)
+      n[x->extent.sym] = (vk_exec_shape(r->exec, v).dim[0] - x->extent.plus) / x->extent.per;
+    if (x->kind == VK_RESULT || !from)
+      continue;
+    if (x->dtype == VK_F32) {
+      data[v] = graph_to_double(from, net_n_item(r, v));
+    } else {
+      data[v] = calloc(vk_value_bytes(x) + 1, 1);
+      assert_non_null(data[v]);
+      memcpy(data[v], from, vk_value_bytes(x));
+    }
+  }
+  graph_run_reference(g, n, data);
+  return data;
+}
+
+static inline void net_free_double(const net_run *r, void **data)
+{
+  for (vk_id v = 0; v < r->plan->graph.n_value; v++)
+    free(data[v]);
+  free(data);
+}
+
+/* |got - want| / |want| over the items of an output. */
+static inline double net_relative_error(const float *got, const double *want, int64_t n)
+{
+  double sum = 0, off = 0;
+  for (int64_t i = 0; i < n; i++) {
+    off += (got[i] - want[i]) * (got[i] - want[i]);
+    sum += want[i] * want[i];
+  }
+  return sqrt(off / (sum > 0 ? sum : 1));
+}
+
+#endif
