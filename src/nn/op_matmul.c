@@ -73,6 +73,9 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
     *n = c->attr->count;
     if (c->attr->trans_a || b->dtype != VK_U8 || *n <= 0)
       return vk_op_fail(c, err, "packed_b needs panels (u8), a count of columns, and no trans_a");
+    if (vk_value_bytes(b) != vk_gemm_packed_bytes(*n, *k))
+      return vk_op_fail(c, err, "the panels are not those of %lld rows and %lld columns",
+                        (long long)*k, (long long)*n);
     return VK_OK;
   }
   VK_TRY(vk_op_need(c, 1, VK_F32, 0, err));

@@ -4,8 +4,9 @@
  * Where values lie:
  *   arena   results of a run; one block, places are reused when a value is no longer needed
  *   once    results that depend on parameters and constants alone, where parameters do not change
- *           between runs (inference): computed by vk_exec_prepare. Folding constants and packing
- *           weights are nothing else.
+ *           between runs (inference): computed by vk_exec_prepare. Folding of constants and packing
+ *           of weights (pass pack) are nothing else: there is no pass that computes, and what is
+ *           computed once lies beside the arena for the executor's life.
  *   held    inputs and outputs that the caller reads and writes between runs
  *   bound   parameters, gradients: the caller's memory (vk_exec_bind)
  *   const   in the graph

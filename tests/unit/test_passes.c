@@ -289,11 +289,79 @@ static void fusion_keeps_other_extents(void **state)
   vk_graph_output(&g, "y", VK_APPLY(&g, add, VK_IN(x, linear(&g, "w", all, D, D)), .scale = 1));
   vk_graph_output(&g, "z", VK_APPLY(&g, add, VK_IN(x, linear(&g, "v", x, D, D)), .scale = 0.5));
   vk_plan *p;
-  const vk_target target = target_of(NULL);
+  const char *const pack = "pack";
+  vk_target target = target_of(NULL);
+  target.n_skip = 1;
+  target.skip = &pack;
   vk_assert_ok(vk_plan_new(&p, &g, &target, NULL, NULL, &err), &err);
   assert_int_equal(p->graph.n_node, 4);
   vk_plan_free(p);
   vk_graph_fini(&g);
+}
+
+/* ---- pack and what is computed once --------------------------------------------------------- */
+
+/* y = gelu(x W1 + b) (V V): one weight as it is, one that is computed from parameters; W1 twice. */
+static void build_packable(vk_graph *g)
+{
+  vk_graph_init(g, "packable");
+  int batch = vk_graph_sym(g, "batch", N_BATCH);
+  vk_id x =
+      vk_graph_input(g, "x", VK_F32, vk_shape_of(2, N_BATCH, D), vk_graph_extent(batch, 1, 0));
+  vk_id w = vk_graph_param(g, "w", vk_shape_of(2, D, HIDDEN));
+  vk_id bias = vk_graph_param(g, "b", vk_shape_of(1, HIDDEN));
+  vk_id v = vk_graph_param(g, "v", vk_shape_of(2, HIDDEN, HIDDEN));
+  vk_id vv = VK_APPLY(g, matmul, VK_IN(v, v), .trans_b = 1);
+  vk_id h = VK_APPLY(g, gelu, VK_IN(VK_APPLY(g, matmul, VK_IN(x, w, bias), .trans_b = 0)));
+  vk_id again = VK_APPLY(g, matmul, VK_IN(x, w));
+  vk_graph_output(g, "y", VK_APPLY(g, matmul, VK_IN(h, vv), .trans_b = 1));
+  vk_graph_output(g, "z", VK_APPLY(g, matmul, VK_IN(again, v), .trans_b = 1));
+}
+
+/* Panels are made once a weight, in inference alone, and change no bit. */
+static void pack_makes_panels_once(void **state)
+{
+  for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++) {
+    vk_graph g;
+    result with, without;
+    vk_target target = target_of(NULL);
+    target.isa = isa;
+    build_packable(&g);
+    run_with_and_without(&with, &without, &g, target, "pack");
+    assert_int_equal(count_op(&with, "pack"), 3);
+    assert_int_equal(count_op(&without, "pack"), 0);
+    for (int i = 0; i < with.n; i++)
+      assert_memory_equal(with.item[i], without.item[i],
+                          (size_t)with.n_item[i] * sizeof *with.item[i]);
+    result_fini(&with);
+    result_fini(&without);
+    vk_graph_fini(&g);
+  }
+}
+
+/* In inference what parameters alone decide is computed once, in training every time. */
+static void parameters_alone_are_computed_once(void **state)
+{
+  for (int is_train = 0; is_train < 2; is_train++) {
+    vk_graph g;
+    vk_plan *p;
+    vk_err err = VK_ERR_INIT;
+    build_packable(&g);
+    vk_graph_output(&g, "loss",
+                    VK_APPLY(&g, matmul,
+                             VK_IN(vk_graph_param(&g, "u", vk_shape_of(2, 1, D)),
+                                   vk_graph_param(&g, "t", vk_shape_of(2, 1, D))),
+                             .trans_b = 1));
+    const vk_target target = target_of(is_train ? "loss" : NULL);
+    vk_assert_ok(vk_plan_new(&p, &g, &target, NULL, NULL, &err), &err);
+    int n_once = 0;
+    for (int i = 0; i < p->graph.n_node; i++)
+      n_once += p->is_once[i];
+    assert_int_equal(n_once, is_train ? 0 : 2 + 3); /* v v, the loss, panels */
+    assert_true((p->once_bytes > 0) == !is_train);
+    vk_plan_free(p);
+    vk_graph_fini(&g);
+  }
 }
 
 /* ---- the others ---------------------------------------------------------------------------- */
@@ -354,6 +422,8 @@ int main(void)
       cmocka_unit_test(an_empty_batch_gives_zero_gradients),
       cmocka_unit_test(fusion_keeps_what_is_read_twice),
       cmocka_unit_test(fusion_keeps_other_extents),
+      cmocka_unit_test(pack_makes_panels_once),
+      cmocka_unit_test(parameters_alone_are_computed_once),
       cmocka_unit_test(common_computes_once),
       cmocka_unit_test(dead_leaves_out_what_nobody_needs),
       cmocka_unit_test(names_are_checked),
