@@ -90,19 +90,12 @@ typedef struct vk_cost {
   double macs, bytes;
 } vk_cost;
 
-enum {
-  VK_EXAMPLE_RANDOM,
-  VK_EXAMPLE_ROW,
-  VK_EXAMPLE_SEGMENTS,
-  VK_EXAMPLE_POSITIVE,
-  VK_EXAMPLE_PICK,
-};
+enum { VK_EXAMPLE_RANDOM, VK_EXAMPLE_ROW, VK_EXAMPLE_SEGMENTS, VK_EXAMPLE_POSITIVE };
 
 /* A random valid call, for tests and benchmarks: the op makes attributes and inputs.
  *   is_large: a size as in a model, for benchmarks; else a few items, odd sizes
  *   fill:     RANDOM normal (integers: any within [0, hi)); ROW i32 in [0, hi); POSITIVE
- * |normal|+.5; SEGMENTS i32 [n + 1], rising from 0 to hi, segments may be empty if lo = 0; PICK
- * i32: rows in [0, hi) of lo sources, and none (nn/pick.h) */
+ * |normal|+.5; SEGMENTS i32 [n + 1], rising from 0 to hi, segments may be empty if lo = 0 */
 typedef struct vk_example_in {
   vk_dtype dtype;
   vk_shape shape;
@@ -141,8 +134,9 @@ struct vk_op_def {
   int in_place; /* 1 + i: output 0 may lie where input i lies, if that is not used later; 0: never
                  */
   int n_phase;  /* 0 means 1 */
-  int n_case;   /* variants of example; 0 means 1 */
-  double rtol, atol;     /* |y - ref| <= atol + rtol * |ref| * (scale of the sum), see tolerance */
+  unsigned data_in;  /* bit i: input i is data (weights of rows, masks): no gradient goes there */
+  int n_case;        /* variants of example; 0 means 1 */
+  double rtol, atol; /* |y - ref| <= atol + rtol * |ref| * (scale of the sum), see tolerance */
   const char *tolerance; /* why that much */
   vk_status (*infer)(const vk_infer *c, vk_err *err);
   void (*cost)(const vk_op_call *c, vk_cost *cost); /* NULL: bytes of inputs and outputs, no macs */
