@@ -69,19 +69,6 @@ static void compute_again(tape *t, int stretch)
   }
 }
 
-/* Whether dx may be written straight into a gradient's memory: a result that is no view and has
- * not been given to another parameter. */
-static bool is_own(const vk_graph *g, vk_id dx)
-{
-  const vk_value *v = &g->value[dx];
-  if (v->kind != VK_RESULT || g->node[v->node].op->flags & VK_OP_VIEW)
-    return false;
-  for (int i = 0; i < g->n_output; i++)
-    if (g->output[i].value == dx)
-      return false;
-  return true;
-}
-
 /* Adds dx to the gradient by value v of the forward pass. */
 static void add_gradient(tape *t, vk_id v, vk_id dx)
 {
@@ -138,8 +125,6 @@ static vk_status add_outputs(tape *t, const vk_autodiff_args *args, vk_err *err)
       snprintf(name, sizeof name, "sum.%s", p->name);
       vk_id sum = vk_graph_input_external(t->g, name, VK_F32, p->shape);
       dx = VK_APPLY(t->g, add, VK_IN(sum, dx), .scale = 1);
-    } else if (dx != VK_NONE && !is_own(t->g, dx)) {
-      dx = VK_APPLY(t->g, copy, VK_IN(dx));
     }
     VK_TRY(vk_graph_check(t->g, err));
     snprintf(name, sizeof name, "grad.%s", p->name);

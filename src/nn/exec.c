@@ -85,7 +85,7 @@ static void place_values(vk_exec *x)
       x->data[v] = x->held + offset;
       break;
     case VK_WHERE_CONST:
-      x->data[v] = (void *)(uintptr_t)g->value[v].data;
+      x->data[v] = (void *)(uintptr_t)g->value[x->plan->place[v].root].data;
       break;
     case VK_WHERE_BOUND:
     case VK_WHERE_NOWHERE:

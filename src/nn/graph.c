@@ -204,30 +204,6 @@ vk_extent vk_graph_extent(int sym, int64_t per, int64_t plus)
   return (vk_extent){.sym = sym, .per = per, .plus = plus};
 }
 
-static vk_status bad_shape(const vk_graph *g, const char *name, const vk_shape *s,
-                           const vk_extent *e, vk_err *err)
-{
-  char text[VK_SHAPE_TEXT];
-  int64_t n = 1;
-  bool fits = s->n_dim >= 0 && s->n_dim <= VK_DIM_MAX;
-  for (int i = 0; fits && i < s->n_dim; i++)
-    fits = s->dim[i] >= 0 && !__builtin_mul_overflow(n, s->dim[i] ? s->dim[i] : 1, &n) &&
-           n <= INT64_C(1) << 40;
-  if (!fits)
-    return vk_fail(err, VK_E_SHAPE,
-                   "%s: %s: %s is not a shape: dimensions of at least 0, at most "
-                   "2^40 items",
-                   g->name, name, vk_shape_text(s, text));
-  if (e->sym < 0)
-    return VK_OK;
-  if (e->sym >= g->n_sym || s->n_dim == 0 || s->dim[0] != e->per * g->sym_cap[e->sym] + e->plus)
-    return vk_fail(err, VK_E_SHAPE,
-                   "%s: %s: the first dimension of %s is not %lld times the symbol's capacity plus "
-                   "%lld",
-                   g->name, name, vk_shape_text(s, text), (long long)e->per, (long long)e->plus);
-  return VK_OK;
-}
-
 static vk_id add_leaf(vk_graph *g, vk_value v)
 {
   if (g->status != VK_OK)
@@ -235,7 +211,7 @@ static vk_id add_leaf(vk_graph *g, vk_value v)
   if (vk_graph_find(g, v.name) != VK_NONE)
     g->status = vk_fail(&g->err, VK_E_MISMATCH, "%s: %s is there twice", g->name, v.name);
   else
-    g->status = bad_shape(g, v.name, &v.shape, &v.extent, &g->err);
+    g->status = vk_graph_check_shape(g, v.name, &v.shape, &v.extent, &g->err);
   v.name = vk_graph_text(g, v.name);
   v.node = VK_NONE;
   return add_value(g, v);
@@ -282,14 +258,39 @@ vk_id vk_graph_const(vk_graph *g, const char *name, vk_dtype dtype, vk_shape sha
   return id;
 }
 
+/* Whether memory of the caller may be the place of a value: a result that is no view and no other
+ * output. */
+static bool is_own(const vk_graph *g, vk_id value)
+{
+  const vk_value *v = &g->value[value];
+  if (v->kind != VK_RESULT || g->node[v->node].op->flags & VK_OP_VIEW)
+    return false;
+  for (int i = 0; i < g->n_output; i++)
+    if (g->output[i].value == value)
+      return false;
+  return true;
+}
+
+static bool is_external_output(const vk_graph *g, vk_id value)
+{
+  for (int i = 0; i < g->n_output; i++)
+    if (g->output[i].value == value && g->output[i].is_external)
+      return true;
+  return false;
+}
+
 static void add_output(vk_graph *g, const char *name, vk_id value, bool is_external)
 {
   if (g->status != VK_OK ||
       !make_room(g, &g->output, g->n_output, &g->room_output, sizeof *g->output))
     return;
   VK_ASSERT(value >= 0 && value < g->n_value);
-  g->output[g->n_output++] =
-      (vk_output){.name = vk_graph_text(g, name), .value = value, .is_external = is_external};
+  if (is_external ? !is_own(g, value) : is_external_output(g, value))
+    value = VK_APPLY(g, copy, VK_IN(value));
+  name = vk_graph_text(g, name);
+  if (g->status == VK_OK)
+    g->output[g->n_output++] =
+        (vk_output){.name = name, .value = value, .is_external = is_external};
 }
 
 void vk_graph_output(vk_graph *g, const char *name, vk_id value)
@@ -345,7 +346,7 @@ vk_status vk_graph_infer(const vk_graph *g, const vk_node *n, vk_value *out, vk_
       return vk_op_fail(&c, err, "input %d is missing", i);
   VK_TRY(n->op->infer(&c, err));
   for (int i = 0; i < n->op->n_out; i++)
-    VK_TRY(bad_shape(g, n->op->name, &out[i].shape, &out[i].extent, err));
+    VK_TRY(vk_graph_check_shape(g, n->op->name, &out[i].shape, &out[i].extent, err));
   return VK_OK;
 }
 

@@ -196,7 +196,8 @@ vk_id vk_graph_const(vk_graph *g, const char *name, vk_dtype dtype, vk_shape sha
 /* In memory of the caller, see vk_value. */
 vk_id vk_graph_input_external(vk_graph *g, const char *name, vk_dtype dtype, vk_shape shape);
 void vk_graph_output(vk_graph *g, const char *name, vk_id value);
-/* The value must be a result that is no other external output. */
+/* The value is written straight into the caller's memory; one that cannot be (no result, a view, an
+ * output already) is copied there by a node of its own. */
 void vk_graph_output_external(vk_graph *g, const char *name, vk_id value);
 /* Later nodes belong to this part of the model: printf format; "" for none. */
 void vk_graph_place(vk_graph *g, const char *format, ...) VK_PRINTF(2, 3);
@@ -233,9 +234,13 @@ size_t vk_value_bytes(const vk_value *v);
 /* Shape when sym i has n[i]; n NULL: the capacity. */
 vk_shape vk_value_shape(const vk_value *v, const int64_t *n);
 
-/* Every rule that a graph must keep: order, indices, shapes as the ops derive them, names.
- * Errors: VK_E_SHAPE, VK_E_MISMATCH with the node. */
+/* Every rule that a graph must keep: order, indices, shapes as the ops derive them, names, what
+ * lies in memory of the caller. Errors: VK_E_SHAPE, VK_E_MISMATCH with the node. */
 VK_NODISCARD vk_status vk_graph_verify(const vk_graph *g, vk_err *err);
+/* That a shape has dimensions in [0, 2^31) and at most 2^40 items, and that the extent's symbol is
+ * there and gives the first dimension at capacity. Errors: VK_E_SHAPE with name. */
+VK_NODISCARD vk_status vk_graph_check_shape(const vk_graph *g, const char *name, const vk_shape *s,
+                                            const vk_extent *e, vk_err *err);
 
 /* Copies what belongs to the graph as a whole (name, symbols) into the empty graph `to`. */
 void vk_graph_copy_frame(vk_graph *to, const vk_graph *from);

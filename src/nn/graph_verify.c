@@ -3,12 +3,88 @@
 #include "nn/graph.h"
 #include "nn/op.h"
 
-static vk_status verify_node(const vk_graph *g, int i, vk_err *err)
+vk_status vk_graph_check_shape(const vk_graph *g, const char *name, const vk_shape *s,
+                               const vk_extent *e, vk_err *err)
+{
+  char text[VK_SHAPE_TEXT];
+  int64_t n = 1, most;
+  if (s->n_dim < 0 || s->n_dim > VK_DIM_MAX)
+    return vk_fail(err, VK_E_SHAPE, "%s: %s: %d dimensions, expected at most %d", g->name, name,
+                   s->n_dim, VK_DIM_MAX);
+  bool fits = true;
+  for (int i = 0; i < s->n_dim && fits; i++)
+    fits = s->dim[i] >= 0 && s->dim[i] <= INT32_MAX &&
+           !__builtin_mul_overflow(n, s->dim[i] ? s->dim[i] : 1, &n) && n <= INT64_C(1) << 40;
+  if (!fits)
+    return vk_fail(err, VK_E_SHAPE,
+                   "%s: %s: %s is not a shape: dimensions of at least 0 and below 2^31, at most "
+                   "2^40 items",
+                   g->name, name, vk_shape_text(s, text));
+  if (e->sym < 0)
+    return VK_OK;
+  if (e->sym >= g->n_sym || s->n_dim == 0 || e->per < 0 || e->plus < 0 ||
+      __builtin_mul_overflow(e->per, g->sym_cap[e->sym], &most) ||
+      __builtin_add_overflow(most, e->plus, &most) || s->dim[0] != most)
+    return vk_fail(err, VK_E_SHAPE,
+                   "%s: %s: the first dimension of %s is not %lld times the symbol's capacity plus "
+                   "%lld",
+                   g->name, name, vk_shape_text(s, text), (long long)e->per, (long long)e->plus);
+  return VK_OK;
+}
+
+/* What must hold before anything of the node is read. */
+static vk_status verify_frame(const vk_graph *g, int i, vk_err *err)
 {
   const vk_node *n = &g->node[i];
+  bool is_known = false;
+  for (int k = 0; k < vk_op_count() && !is_known; k++)
+    is_known = vk_ops[k] == n->op;
+  if (!is_known || !n->place)
+    return vk_fail(err, VK_E_MISMATCH, "%s: node %d has no op of the list, or no place", g->name,
+                   i);
   if (n->n_in < 0 || n->n_in > VK_NODE_IN_MAX || n->n_out != n->op->n_out)
     return vk_fail(err, VK_E_MISMATCH, "%s: node %d (%s) has %d inputs and %d outputs", g->name, i,
                    n->op->name, n->n_in, n->n_out);
+  return VK_OK;
+}
+
+static vk_status verify_leaf(const vk_graph *g, vk_id v, vk_err *err)
+{
+  const vk_value *a = &g->value[v];
+  if (a->kind == VK_CONST && !a->data)
+    return vk_fail(err, VK_E_MISMATCH, "%s: constant %s has no data", g->name, a->name);
+  if (a->kind == VK_PARAM && a->dtype != VK_F32)
+    return vk_fail(err, VK_E_MISMATCH, "%s: parameter %s is %s, expected f32", g->name, a->name,
+                   vk_dtype_name(a->dtype));
+  if (a->kind != VK_INPUT && a->extent.sym >= 0)
+    return vk_fail(err, VK_E_SHAPE, "%s: %s has an extent, which only inputs and results have",
+                   g->name, a->name);
+  for (vk_id b = 0; b < v; b++)
+    if (g->value[b].kind != VK_RESULT && strcmp(g->value[b].name, a->name) == 0)
+      return vk_fail(err, VK_E_MISMATCH, "%s: %s is there twice", g->name, a->name);
+  return VK_OK;
+}
+
+static vk_status verify_value(const vk_graph *g, vk_id v, vk_err *err)
+{
+  const vk_value *a = &g->value[v];
+  if (!a->name || (unsigned)a->kind > VK_RESULT || (unsigned)a->dtype >= VK_DTYPE_N)
+    return vk_fail(err, VK_E_MISMATCH, "%s: value %d has no name, kind or type", g->name, v);
+  VK_TRY(vk_graph_check_shape(g, a->name, &a->shape, &a->extent, err));
+  if (a->is_external && a->kind != VK_INPUT)
+    return vk_fail(err, VK_E_MISMATCH, "%s: %s lies in memory of the caller, but is no input",
+                   g->name, a->name);
+  if (a->kind != VK_RESULT)
+    return verify_leaf(g, v, err);
+  if (a->node < 0 || a->node >= g->n_node || a->i_out < 0 || a->i_out >= g->node[a->node].n_out ||
+      g->node[a->node].out[a->i_out] != v)
+    return vk_fail(err, VK_E_MISMATCH, "%s: no node makes value %d (%s)", g->name, v, a->name);
+  return VK_OK;
+}
+
+static vk_status verify_node(const vk_graph *g, int i, vk_err *err)
+{
+  const vk_node *n = &g->node[i];
   for (int k = 0; k < n->n_in; k++) {
     vk_id v = n->in[k];
     if (v == VK_NONE)
@@ -46,6 +122,28 @@ static vk_status verify_node(const vk_graph *g, int i, vk_err *err)
   return VK_OK;
 }
 
+static vk_status verify_output(const vk_graph *g, int i, vk_err *err)
+{
+  const vk_output *o = &g->output[i];
+  if (!o->name || o->value < 0 || o->value >= g->n_value)
+    return vk_fail(err, VK_E_MISMATCH, "%s: output %d (%s) is no value", g->name, i,
+                   o->name ? o->name : "without a name");
+  const vk_value *v = &g->value[o->value];
+  if (o->is_external && (v->kind != VK_RESULT || g->node[v->node].op->flags & VK_OP_VIEW))
+    return vk_fail(err, VK_E_MISMATCH,
+                   "%s: output %s cannot be written into memory of the caller: no kernel makes it",
+                   g->name, o->name);
+  for (int k = 0; k < i; k++) {
+    if (strcmp(g->output[k].name, o->name) == 0)
+      return vk_fail(err, VK_E_MISMATCH, "%s: output %s is there twice", g->name, o->name);
+    if (g->output[k].value == o->value && (g->output[k].is_external || o->is_external))
+      return vk_fail(err, VK_E_MISMATCH,
+                     "%s: outputs %s and %s are one value, which lies in memory of the caller",
+                     g->name, g->output[k].name, o->name);
+  }
+  return VK_OK;
+}
+
 vk_status vk_graph_verify(const vk_graph *g, vk_err *err)
 {
   if (g->status != VK_OK) {
@@ -53,17 +151,19 @@ vk_status vk_graph_verify(const vk_graph *g, vk_err *err)
       *err = g->err;
     return g->status;
   }
-  for (int v = 0; v < g->n_value; v++) {
-    const vk_value *a = &g->value[v];
-    if (a->kind == VK_RESULT && (a->node < 0 || a->node >= g->n_node))
-      return vk_fail(err, VK_E_MISMATCH, "%s: value %d (%s) has no node", g->name, v, a->name);
-    if (a->kind == VK_CONST && !a->data)
-      return vk_fail(err, VK_E_MISMATCH, "%s: constant %s has no data", g->name, a->name);
-  }
+  if (g->n_sym < 0 || g->n_sym > VK_SYM_MAX)
+    return vk_fail(err, VK_E_MISMATCH, "%s: %d symbols, expected at most %d", g->name, g->n_sym,
+                   VK_SYM_MAX);
+  for (int s = 0; s < g->n_sym; s++)
+    if (!g->sym[s] || g->sym_cap[s] < 0)
+      return vk_fail(err, VK_E_MISMATCH, "%s: symbol %d has no name or no capacity", g->name, s);
+  for (int i = 0; i < g->n_node; i++)
+    VK_TRY(verify_frame(g, i, err));
+  for (vk_id v = 0; v < g->n_value; v++)
+    VK_TRY(verify_value(g, v, err));
   for (int i = 0; i < g->n_node; i++)
     VK_TRY(verify_node(g, i, err));
   for (int i = 0; i < g->n_output; i++)
-    if (g->output[i].value < 0 || g->output[i].value >= g->n_value)
-      return vk_fail(err, VK_E_MISMATCH, "%s: output %s is no value", g->name, g->output[i].name);
+    VK_TRY(verify_output(g, i, err));
   return VK_OK;
 }

@@ -97,6 +97,17 @@ vk_status vk_op_need(const vk_infer *c, int i, vk_dtype dtype, int n_dim, vk_err
   return VK_OK;
 }
 
+vk_status vk_op_need_alike(const vk_infer *c, int i, int j, vk_err *err)
+{
+  const vk_value *a = c->in[i], *b = c->in[j];
+  if (a->dtype != b->dtype || !vk_shape_equal(&a->shape, &b->shape))
+    return vk_op_fail(c, err, "inputs %d and %d must have the same shape and type", i, j);
+  if (a->extent.sym != b->extent.sym ||
+      (a->extent.sym >= 0 && (a->extent.per != b->extent.per || a->extent.plus != b->extent.plus)))
+    return vk_op_fail(c, err, "inputs %d and %d must have the same extent", i, j);
+  return VK_OK;
+}
+
 void vk_op_same(const vk_infer *c, int i_out, int i_in)
 {
   c->out[i_out].dtype = c->in[i_in]->dtype;

@@ -71,6 +71,8 @@ typedef struct vk_infer {
 vk_status vk_op_fail(const vk_infer *c, vk_err *err, const char *format, ...) VK_PRINTF(3, 4);
 /* Input i is of this dtype and number of dimensions (0: any). */
 VK_NODISCARD vk_status vk_op_need(const vk_infer *c, int i, vk_dtype dtype, int n_dim, vk_err *err);
+/* Inputs i and j have one dtype, shape and extent. */
+VK_NODISCARD vk_status vk_op_need_alike(const vk_infer *c, int i, int j, vk_err *err);
 /* out[i] is as in[j]. */
 void vk_op_same(const vk_infer *c, int i_out, int i_in);
 

@@ -22,9 +22,7 @@ VK_OP_RUN(gelu_grad)
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
-  VK_TRY(vk_op_need(c, 1, VK_F32, 0, err));
-  if (!vk_shape_equal(&c->in[0]->shape, &c->in[1]->shape))
-    return vk_op_fail(c, err, "both must have the same shape");
+  VK_TRY(vk_op_need_alike(c, 0, 1, err));
   vk_op_same(c, 0, 0);
   return VK_OK;
 }

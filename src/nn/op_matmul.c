@@ -94,6 +94,14 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
   return VK_OK;
 }
 
+/* As many items in every run. */
+static bool has_items_of(const vk_value *a, const vk_value *b)
+{
+  if (vk_shape_n_item(&a->shape) != vk_shape_n_item(&b->shape) || a->extent.sym != b->extent.sym)
+    return false;
+  return a->extent.sym < 0 || a->extent.plus * b->shape.dim[0] == b->extent.plus * a->shape.dim[0];
+}
+
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   int64_t n = 0, k = 0;
@@ -106,12 +114,15 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   } else {
     c->out[0].shape.dim[c->out[0].shape.n_dim - 1] = n;
   }
-  if (c->n_in > 2 && c->in[2] && vk_shape_n_item(&c->in[2]->shape) != n)
+  for (int i = 2; i < c->n_in; i++)
+    if (c->in[i])
+      VK_TRY(vk_op_need(c, i, VK_F32, 0, err));
+  if (c->n_in > 2 && c->in[2] &&
+      (vk_shape_n_item(&c->in[2]->shape) != n || c->in[2]->extent.sym >= 0))
     return vk_op_fail(c, err, "a bias of %lld for %lld columns",
                       (long long)vk_shape_n_item(&c->in[2]->shape), (long long)n);
-  if (c->n_in > 3 && c->in[3] &&
-      vk_shape_n_item(&c->in[3]->shape) != vk_shape_n_item(&c->out[0].shape))
-    return vk_op_fail(c, err, "the residual must have the output's shape");
+  if (c->n_in > 3 && c->in[3] && !has_items_of(c->in[3], &c->out[0]))
+    return vk_op_fail(c, err, "the residual must have the output's shape and extent");
   if (c->attr->act != VK_ACT_NONE && c->n_in > 3 && c->in[3])
     return vk_op_fail(c, err, "an activation and a residual at once");
   c->out[1] = c->out[0];

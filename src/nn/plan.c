@@ -24,6 +24,15 @@ static size_t round_up(size_t n)
 
 /* ---- which nodes run once ------------------------------------------------------------------ */
 
+/* The caller may change what lies there between runs: gradients are clipped in place. */
+static bool is_external_output(const vk_graph *g, vk_id v)
+{
+  for (int i = 0; i < g->n_output; i++)
+    if (g->output[i].value == v && g->output[i].is_external)
+      return true;
+  return false;
+}
+
 static void find_once(vk_plan *p)
 {
   const vk_graph *g = &p->graph;
@@ -38,7 +47,7 @@ static void find_once(vk_plan *p)
                 (v->kind == VK_RESULT && p->is_once[v->node]);
     }
     for (int k = 0; k < n->n_out && is_once; k++)
-      is_once = g->value[n->out[k]].extent.sym < 0;
+      is_once = g->value[n->out[k]].extent.sym < 0 && !is_external_output(g, n->out[k]);
     p->is_once[i] = is_once;
   }
 }

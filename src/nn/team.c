@@ -33,6 +33,7 @@ typedef struct worker {
 
 struct vk_team {
   int n_thread;
+  int n_spin; /* 0 where threads share processors: who spins keeps the others from arriving */
   gate start; /* counts jobs; workers wait for the next */
   gate pass;  /* counts barriers that opened */
   _Alignas(64) atomic_int n_arrived;
@@ -49,9 +50,9 @@ static void relax(void)
 }
 
 /* Returns when g is no longer at `old`. */
-static void gate_wait(gate *g, unsigned old)
+static void gate_wait(gate *g, unsigned old, int n_spin)
 {
-  for (int i = 0; i < SPINS; i++) {
+  for (int i = 0; i < n_spin; i++) {
     if (atomic_load_explicit(&g->value, memory_order_acquire) != old)
       return;
     relax();
@@ -78,7 +79,7 @@ void vk_team_barrier(vk_team *team)
     atomic_store(&team->n_arrived, 0);
     gate_open(&team->pass);
   } else {
-    gate_wait(&team->pass, now);
+    gate_wait(&team->pass, now, team->n_spin);
   }
 }
 
@@ -88,7 +89,7 @@ static void *work(void *arg)
   vk_team *team = w->team;
   vk_team_denormals_off();
   for (unsigned job = 0;; job++) {
-    gate_wait(&team->start, job);
+    gate_wait(&team->start, job, team->n_spin);
     if (!team->fn)
       return NULL;
     team->fn(team->arg, w->i_thread);
@@ -110,7 +111,7 @@ vk_status vk_team_new(vk_team **out, int n_thread, vk_err *err)
     free(w);
     return vk_fail(err, VK_E_NOMEM, "no memory for a team of %d threads", n_thread);
   }
-  *team = (vk_team){.n_thread = 1, .worker = w};
+  *team = (vk_team){.n_thread = 1, .n_spin = n_thread <= vk_cpu_count() ? SPINS : 0, .worker = w};
   /* signals are the caller's */
   sigset_t all, old;
   sigfillset(&all);

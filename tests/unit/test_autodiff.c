@@ -79,6 +79,41 @@ static void a_net(void **state)
   vk_graph_fini(&g);
 }
 
+/* a + b + c + a: three parameters with one gradient, which each gets in memory of its own, after
+ * passes that compute equal things once; and it is there in every run, though it depends on
+ * constants alone. */
+static void equal_gradients_are_apart(void **state)
+{
+  enum { N = 7 };
+  vk_graph g;
+  net_run r;
+  vk_target t = net_target(1, true);
+  float one[N] = {1, 2, 3, 4, 5, 6, 7};
+  vk_graph_init(&g, "equal");
+  vk_id p[3];
+  for (int i = 0; i < 3; i++)
+    p[i] = vk_graph_param(&g, (char[2]){(char)('a' + i), 0}, vk_shape_of(2, 1, N));
+  vk_id sum = VK_APPLY(&g, add, VK_IN(p[0], p[1]), .scale = 1);
+  sum = VK_APPLY(&g, add, VK_IN(sum, p[2]), .scale = 1);
+  sum = VK_APPLY(&g, add, VK_IN(sum, p[0]), .scale = 1);
+  vk_id w = vk_graph_const(&g, "w", VK_F32, vk_shape_of(2, N, 1), one);
+  vk_graph_output(&g, "loss", VK_APPLY(&g, matmul, VK_IN(sum, w)));
+  check_gradients(&g);
+  net_open(&r, &g, &t, NULL);
+  net_fill_all(&r, 1);
+  float *dx[3] = {net_data(&r, "grad.a"), net_data(&r, "grad.b"), net_data(&r, "grad.c")};
+  for (int run = 0; run < 2; run++) {
+    for (int i = 0; i < 3; i++)
+      memset(dx[i], 0xff, N * sizeof *dx[i]);
+    vk_exec_run(r.exec);
+    for (int i = 0; i < 3; i++)
+      for (int k = 0; k < N; k++)
+        vk_assert_close(dx[i][k], (i == 0 ? 2 : 1) * (k + 1), 1e-6, 0);
+  }
+  net_close(&r);
+  vk_graph_fini(&g);
+}
+
 static void refusals(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -99,6 +134,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_net),
+      cmocka_unit_test(equal_gradients_are_apart),
       cmocka_unit_test(refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,11 +84,42 @@ static void same_bits_for_every_number_of_threads(void **state)
   vk_graph_fini(&g);
 }
 
+/* A view of a constant or parameter is read where that lies. */
+static void views_of_leaves(void **state)
+{
+  for (int is_train = 0; is_train < 2; is_train++) {
+    vk_graph g;
+    net_run r;
+    vk_target t = net_target(2, is_train);
+    float data[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    vk_graph_init(&g, "views");
+    vk_id c = vk_graph_const(&g, "c", VK_F32, vk_shape_of(2, 2, 4), data);
+    vk_id p = vk_graph_param(&g, "p", vk_shape_of(2, 2, 4));
+    vk_id x = vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, 2, 4), VK_NO_EXTENT);
+    c = VK_APPLY(&g, reshape, VK_IN(c), .count = 2);
+    p = VK_APPLY(&g, reshape, VK_IN(p), .count = 2);
+    x = VK_APPLY(&g, reshape, VK_IN(x), .count = 2);
+    vk_id y = VK_APPLY(&g, add, VK_IN(VK_APPLY(&g, add, VK_IN(x, c), .scale = 1), p), .scale = 1);
+    y = VK_APPLY(&g, reshape, VK_IN(y), .count = 8);
+    vk_graph_output(&g, "y", y);
+    vk_graph_output(&g, "loss", VK_APPLY(&g, matmul, VK_IN(y, y), .trans_b = 1));
+    net_open(&r, &g, &t, NULL);
+    net_fill_all(&r, 1);
+    vk_exec_run(r.exec);
+    for (int i = 0; i < 8; i++)
+      vk_assert_close(net_data(&r, "y")[i], data[i] + net_data(&r, "p")[i] + net_data(&r, "x")[i],
+                      1e-6, 0);
+    net_close(&r);
+    vk_graph_fini(&g);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(results_match_reference),
       cmocka_unit_test(sizes_below_capacity),
+      cmocka_unit_test(views_of_leaves),
       cmocka_unit_test(same_bits_for_every_number_of_threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
