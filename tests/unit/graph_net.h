@@ -185,38 +185,43 @@ static inline void net_close(net_run *r)
   *r = (net_run){0};
 }
 
-/* The run's graph in double from the floats that its leaves hold now: data[v] of every value. To
- * be freed by net_free_double. */
-static inline void **net_run_double(const net_run *r)
+/* The graph that a plan for the target starts from: with the backward pass where it trains, before
+ * all other passes. */
+static inline void net_reference_graph(vk_graph *out, const vk_graph *g, const vk_target *target)
 {
-  const vk_graph *g = &r->plan->graph;
+  vk_err err = VK_ERR_INIT;
+  vk_graph_init(out, "reference");
+  vk_assert_ok(vk_pass_gradient.run(out, g, target, &err), &err);
+}
+
+/* Graph g (of net_reference_graph) in double, from what the leaves of a run with these names hold
+ * now: data[v] of every value. To be freed by net_free_double. n: sizes of the symbols. */
+static inline void **net_run_double(const vk_graph *g, const net_run *r, const int64_t *n)
+{
   void **data = calloc((size_t)g->n_value + 1, sizeof *data);
-  int64_t n[VK_SYM_MAX] = {0};
   assert_non_null(data);
   for (vk_id v = 0; v < g->n_value; v++) {
     const vk_value *x = &g->value[v];
-    const void *from = x->kind == VK_CONST ? x->data : vk_exec_data(r->exec, v);
-    if (x->kind != VK_INPUT && x->extent.sym >= 0)
+    if (x->kind == VK_RESULT)
       continue;
-    if (x->extent.sym >= 0 && x->extent.per)
-      n[x->extent.sym] = (vk_exec_shape(r->exec, v).dim[0] - x->extent.plus) / x->extent.per;
-    if (x->kind == VK_RESULT || !from)
-      continue;
-    if (x->dtype == VK_F32) {
-      data[v] = graph_to_double(from, net_n_item(r, v));
-    } else {
-      data[v] = calloc(vk_value_bytes(x) + 1, 1);
-      assert_non_null(data[v]);
-      memcpy(data[v], from, vk_value_bytes(x));
-    }
+    vk_shape s = vk_value_shape(x, n);
+    vk_id there = x->kind == VK_CONST ? VK_NONE : vk_graph_find(&r->plan->graph, x->name);
+    const void *from = there == VK_NONE ? x->data : vk_exec_data(r->exec, there);
+    int64_t n_item = vk_shape_n_item(&s);
+    data[v] = calloc((size_t)n_item + 1, sizeof(double));
+    assert_non_null(data[v]);
+    for (int64_t i = 0; i < n_item && from && x->dtype == VK_F32; i++)
+      ((double *)data[v])[i] = ((const float *)from)[i];
+    if (from && x->dtype != VK_F32)
+      memcpy(data[v], from, (size_t)n_item * vk_dtype_size(x->dtype));
   }
   graph_run_reference(g, n, data);
   return data;
 }
 
-static inline void net_free_double(const net_run *r, void **data)
+static inline void net_free_double(const vk_graph *g, void **data)
 {
-  for (vk_id v = 0; v < r->plan->graph.n_value; v++)
+  for (vk_id v = 0; v < g->n_value; v++)
     free(data[v]);
   free(data);
 }
