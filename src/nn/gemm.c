@@ -102,17 +102,17 @@ static bool is_direct(const vk_gemm *g, int64_t m_r)
 }
 
 /* Packs what is needed of rows i to i + n_i, then tells where panel 0 is and how far the next. */
-static panel_a begin_a(const part *t, int64_t i, int64_t n_i, const block_b *b, int64_t *next)
+static panel_a begin_a(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t *next)
 {
   const vk_gemm *g = t->g;
   panel_a a = {.i = i};
   if (is_direct(g, t->m_r)) {
-    a.a = g->a + i * g->lda + b->p;
+    a.a = g->a + i * g->lda + p;
     a.sa = g->lda;
     *next = t->m_r * g->lda;
   } else {
     a.a = t->block_a;
-    a.sa = gemm_pack_a(g, i, n_i, t->m_r, b->p, b->kc, t->block_a);
+    a.sa = gemm_pack_a(g, i, n_i, t->m_r, p, min_i(VK_GEMM_KC, g->k - p), t->block_a);
     a.is_col = g->a_trans && !g->fill_a;
     *next = GEMM_PANEL_A;
   }
@@ -176,32 +176,46 @@ static void run_many_rows(const part *t)
         pack_block_b(t, &b);
       for (int64_t i = t->i0; i < t->i1; i += mc) {
         int64_t next, n_i = min_i(mc, t->i1 - i);
-        panel_a a = begin_a(t, i, n_i, &b, &next);
+        panel_a a = begin_a(t, i, n_i, p, &next);
         run_panels(t, a, i, n_i, next, &b);
       }
     }
 }
 
+/* Rows of A against columns j to j1 of B, a few panels, and a block along k. */
+static void run_group(const part *t, panel_a a, int64_t next, int64_t p, int64_t j, int64_t j1)
+{
+  int64_t n_i = t->i1 - t->i0;
+  block_b b = block_at(t->g, p, j, j1);
+  if (!find_b(t->g, &b, true)) {
+    if (n_i <= t->m_r) {
+      a.m_r = n_i;
+      run_piecewise(t, &a, &b);
+      return;
+    }
+    pack_block_b(t, &b);
+  }
+  run_panels(t, a, t->i0, n_i, next, &b);
+}
+
 static void run_few_rows(const part *t)
 {
   const vk_gemm *g = t->g;
-  int64_t n_i = t->i1 - t->i0, n_group = GEMM_NR << choose_width(t->m_r, GEMM_NP);
-  for (int64_t p = 0; p < g->k; p += VK_GEMM_KC) {
-    block_b b = block_at(g, p, t->j0, t->j1);
-    int64_t next;
-    panel_a a = begin_a(t, t->i0, n_i, &b, &next);
-    for (int64_t j = t->j0; j < t->j1; j += n_group) {
-      b = block_at(g, p, j, min_i(j + n_group, t->j1));
-      if (!find_b(g, &b, true)) {
-        if (n_i <= t->m_r) {
-          a.m_r = n_i;
-          run_piecewise(t, &a, &b);
-          continue;
-        }
-        pack_block_b(t, &b);
+  int64_t n_i = t->i1 - t->i0, next;
+  int64_t n_group = GEMM_NR << choose_width(t->m_r, GEMM_NP);
+  if (is_direct(g, t->m_r)) {
+    /* packed B is read from its first to its last byte */
+    for (int64_t j = t->j0; j < t->j1; j += n_group)
+      for (int64_t p = 0; p < g->k; p += VK_GEMM_KC) {
+        panel_a a = begin_a(t, t->i0, n_i, p, &next);
+        run_group(t, a, next, p, j, min_i(j + n_group, t->j1));
       }
-      run_panels(t, a, t->i0, n_i, next, &b);
-    }
+    return;
+  }
+  for (int64_t p = 0; p < g->k; p += VK_GEMM_KC) {
+    panel_a a = begin_a(t, t->i0, n_i, p, &next);
+    for (int64_t j = t->j0; j < t->j1; j += n_group)
+      run_group(t, a, next, p, j, min_i(j + n_group, t->j1));
   }
 }
 

@@ -4,6 +4,10 @@
  * by columns. Arrays here are registers: every loop but that along k is unrolled. */
 #include "nn/gemm_kernel.h"
 
+/* How far ahead rows of B are asked for; they come from memory when A has few rows. Tiles of
+ * several panels wait for memory all the time, and asking earlier only takes their loads' place. */
+enum { N_AHEAD = 48 };
+
 #define UNROLL _Pragma("GCC unroll 16")
 
 /* One step along k: c += a b. */
@@ -17,6 +21,8 @@
       vf ar = vf_set1(A_AT);                                                                       \
       UNROLL for (int v = 0; v < n_v; v++) c[r][v] = vf_fma(ar, bv[v], c[r][v]);                   \
     }                                                                                              \
+    UNROLL for (int v = 0; v < n_v && n_v == GEMM_NV; v += 64 / (4 * VK_LANES))                    \
+        __builtin_prefetch(b + (v / GEMM_NV) * panel + (v % GEMM_NV) * VK_LANES + N_AHEAD * sb);   \
     b += sb;                                                                                       \
   } while (0)
 
