@@ -1,0 +1,216 @@
+#include "nn/conv_kernel.h"
+
+#include <string.h>
+
+#define UNROLL _Pragma("GCC unroll 16")
+
+/* ---- bands ---------------------------------------------------------------------------------- */
+
+static void copy_u8(const uint8_t *in, int64_t n, float scale, float shift, float *out)
+{
+  int64_t i = 0;
+#if defined(__AVX512F__)
+  vf a = vf_set1(scale), b = vf_set1(shift);
+  for (; i + 16 <= n; i += 16) {
+    __m128i u = _mm_loadu_si128((const __m128i *)(const void *)(in + i));
+    vf_store(out + i, vf_fma(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(u)), a, b));
+  }
+#elif defined(__AVX2__)
+  vf a = vf_set1(scale), b = vf_set1(shift);
+  for (; i + 8 <= n; i += 8) {
+    __m128i u = _mm_loadl_epi64((const __m128i *)(const void *)(in + i));
+    vf_store(out + i, vf_fma(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(u)), a, b));
+  }
+#endif
+  for (; i < n; i++)
+    out[i] = (float)in[i] * scale + shift;
+}
+
+void conv_fill_band(const conv_source *s, int64_t i, int64_t y, int64_t n, float *out)
+{
+  int64_t pitch = conv_pitch(s), left = s->left * s->c, n_row = s->w * s->c;
+  for (int64_t r = 0; r < n; r++, out += pitch) {
+    if (y + r < 0 || y + r >= s->h) {
+      memset(out, 0, sizeof *out * (size_t)pitch);
+      continue;
+    }
+    int64_t at = (i * s->h + y + r) * n_row;
+    memset(out, 0, sizeof *out * (size_t)left);
+    if (s->is_u8)
+      copy_u8((const uint8_t *)s->data + at, n_row, s->scale, s->shift, out + left);
+    else
+      memcpy(out + left, (const float *)s->data + at, sizeof *out * (size_t)n_row);
+    memset(out + left + n_row, 0, sizeof *out * (size_t)(s->right * s->c));
+  }
+}
+
+void conv_pack(const float *in, int64_t n_r, int64_t stride_r, int64_t n_j, int64_t stride_j,
+               int64_t width, float *out)
+{
+  for (int64_t r = 0; r < n_r; r++, in += stride_r, out += width) {
+    for (int64_t j = 0; j < n_j; j++)
+      out[j] = in[j * stride_j];
+    for (int64_t j = n_j; j < width; j++)
+      out[j] = 0;
+  }
+}
+
+/* ---- tiles of pixels ------------------------------------------------------------------------ */
+
+/* Three rows to a pointer: x86 addresses have one factor of 1, 2, 4 or 8. */
+VK_INLINE void run_tile(const conv_tile *t, int m_r, int n_v)
+{
+  vf c[CONV_MR][CONV_NV], bv[CONV_NV];
+  UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++) c[r][v] = vf_zero();
+  const float *b = t->b;
+  int64_t sa = t->sa, kc = t->kc;
+  for (int64_t i = 0; i < t->n_row; i++) {
+    const float *a0 = t->a + i * t->a_row, *a1 = a0 + 3 * sa, *a2 = a0 + 6 * sa;
+    for (int64_t q = 0; q < kc; q++, a0++, a1++, a2++, b += n_v * VK_LANES) {
+      UNROLL for (int v = 0; v < n_v; v++) bv[v] = vf_load(b + v * VK_LANES);
+      UNROLL for (int r = 0; r < m_r; r++)
+      {
+        vf ar = vf_set1((r < 3 ? a0 : r < 6 ? a1 : a2)[(r % 3) * sa]);
+        UNROLL for (int v = 0; v < n_v; v++) c[r][v] = vf_fma(ar, bv[v], c[r][v]);
+      }
+    }
+  }
+  if (t->bias)
+    UNROLL for (int v = 0; v < n_v; v++)
+    {
+      vf bias = vf_load_n(t->bias + v * VK_LANES, v + 1 < n_v ? VK_LANES : t->n_last);
+      UNROLL for (int r = 0; r < m_r; r++) c[r][v] = c[r][v] + bias;
+    }
+  if (t->n_last == VK_LANES)
+    UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++)
+        vf_store(t->c + r * t->ldc + v * VK_LANES, c[r][v]);
+  else
+    UNROLL for (int r = 0; r < m_r; r++)
+    {
+      UNROLL for (int v = 0; v + 1 < n_v; v++) vf_store(t->c + r * t->ldc + v * VK_LANES, c[r][v]);
+      vf_store_n(t->c + r * t->ldc + (n_v - 1) * VK_LANES, c[r][n_v - 1], t->n_last);
+    }
+}
+
+/* ---- sums over pixels ----------------------------------------------------------------------- */
+
+VK_INLINE void run_dot(const conv_dot *t, int m_r, int n_v, int is_whole)
+{
+  vf c[CONV_MR][CONV_NV], bv[CONV_NV];
+  UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++) c[r][v] = vf_zero();
+  int n_last = is_whole ? VK_LANES : t->n_last;
+  for (int64_t i = 0; i < t->n[0]; i++)
+    for (int64_t y = 0; y < t->n[1]; y++) {
+      const float *a = t->a + i * t->sa[0] + y * t->sa[1];
+      const float *b = t->b + i * t->sb[0] + y * t->sb[1];
+      for (int64_t x = 0; x < t->n[2]; x++, a += t->sa[2], b += t->sb[2]) {
+        UNROLL for (int v = 0; v + 1 < n_v; v++) bv[v] = vf_load(b + v * VK_LANES);
+        bv[n_v - 1] = is_whole ? vf_load(b + (n_v - 1) * VK_LANES)
+                               : vf_load_n(b + (n_v - 1) * VK_LANES, n_last);
+        UNROLL for (int r = 0; r < m_r; r++)
+        {
+          vf ar = vf_set1(a[r]);
+          UNROLL for (int v = 0; v < n_v; v++) c[r][v] = vf_fma(ar, bv[v], c[r][v]);
+        }
+      }
+    }
+  UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++)
+  {
+    float *sum = t->sum + (r * n_v + v) * VK_LANES;
+    vf_store(sum, vf_load(sum) + c[r][v]);
+  }
+}
+
+/* ---- one function for each size ------------------------------------------------------------- */
+
+#define SIZE(m_r, n_v)                                                                             \
+  static void tile_##m_r##_##n_v(const conv_tile *t)                                               \
+  {                                                                                                \
+    run_tile(t, m_r, n_v);                                                                         \
+  }                                                                                                \
+  static void dot_##m_r##_##n_v(const conv_dot *t)                                                 \
+  {                                                                                                \
+    if (t->n_last == VK_LANES)                                                                     \
+      run_dot(t, m_r, n_v, 1);                                                                     \
+    else                                                                                           \
+      run_dot(t, m_r, n_v, 0);                                                                     \
+  }
+#define SIZES(m_r) SIZE(m_r, 1) SIZE(m_r, 2) SIZE(m_r, 3)
+SIZES(1)
+SIZES(2)
+SIZES(3)
+SIZES(4)
+#if defined(__AVX512F__)
+SIZES(5)
+SIZES(6)
+SIZES(7)
+SIZES(8)
+SIZES(9)
+#define TABLE(kind, n_v)                                                                           \
+  {                                                                                                \
+    NULL, kind##_1_##n_v, kind##_2_##n_v, kind##_3_##n_v, kind##_4_##n_v, kind##_5_##n_v,          \
+        kind##_6_##n_v, kind##_7_##n_v, kind##_8_##n_v, kind##_9_##n_v                             \
+  }
+#else
+#define TABLE(kind, n_v)                                                                           \
+  {                                                                                                \
+    NULL, kind##_1_##n_v, kind##_2_##n_v, kind##_3_##n_v, kind##_4_##n_v                           \
+  }
+#endif
+
+conv_tile_run *const conv_tiles[CONV_NV + 1][CONV_MR + 1] = {
+    {NULL}, TABLE(tile, 1), TABLE(tile, 2), TABLE(tile, 3)};
+conv_dot_run *const conv_dots[CONV_NV + 1][CONV_MR + 1] = {
+    {NULL}, TABLE(dot, 1), TABLE(dot, 2), TABLE(dot, 3)};
+
+/* ---- shapes --------------------------------------------------------------------------------- */
+
+#if VK_PATH_IS_BASE
+
+int64_t vk_conv_size(int64_t size, const vk_attrs *a)
+{
+  return (size + 2 * a->pad - a->kernel) / a->stride + 1;
+}
+
+vk_status vk_conv_check(const vk_infer *c, vk_err *err)
+{
+  const vk_attrs *a = c->attr;
+  if (a->kernel < 1 || a->stride < 1 || a->pad < 0 || a->pad >= a->kernel)
+    return vk_op_fail(c, err, "a kernel of %lld, stride %lld and pad %lld do not fit each other",
+                      (long long)a->kernel, (long long)a->stride, (long long)a->pad);
+  return VK_OK;
+}
+
+conv_shape vk_conv_example(vk_example *e)
+{
+  static const int channel[2][5] = {{3, 24, 48, 96, 128}, {3, 32, 64, 128, 256}};
+  int i_stage = e->i_case % 4, is_wide = e->i_case / 4;
+  conv_shape s = {.kernel = 3, .stride = 2, .pad = 1};
+  if (e->is_large) {
+    s.n = 64;
+    s.h = s.w = 128 >> i_stage;
+    s.c = channel[is_wide][i_stage];
+    s.o = channel[is_wide][i_stage + 1];
+  } else {
+    s.n = vk_example_int(e, 1, 3);
+    s.h = vk_example_int(e, 1, 11);
+    s.w = vk_example_int(e, 1, 24);
+    s.c = i_stage ? vk_example_int(e, 1, 20) : 3;
+    s.o = vk_example_int(e, 1, i_stage == 3 ? 24 : is_wide ? 120 : 40);
+    if (i_stage == 2) { /* patches */
+      s.kernel = s.stride = vk_example_int(e, 1, 4);
+      s.pad = 0;
+    } else if (i_stage == 3) {
+      s.kernel = vk_example_int(e, 1, 4);
+      s.stride = vk_example_int(e, 1, 4);
+      s.pad = vk_example_int(e, 0, s.kernel - 1);
+    }
+    s.h = conv_max(s.h, s.kernel);
+    s.w = conv_max(s.w, s.kernel);
+  }
+  s.y_h = (s.h + 2 * s.pad - s.kernel) / s.stride + 1;
+  s.y_w = (s.w + 2 * s.pad - s.kernel) / s.stride + 1;
+  return s;
+}
+
+#endif

@@ -1,0 +1,144 @@
+/* conv_kernel.h - what the convolution ops share, once a path.
+ *
+ * No column matrix: a pixel's window is, for each of its rows, one stretch of kernel * channel
+ * floats of a picture [h, w, c], and the windows of neighbours lie stride * channel floats apart.
+ * So rows of a picture are copied once into a band with zeros around them, and the inner loops read
+ * windows there as the rows of a matrix.
+ * Test: tests/unit/test_ops.c */
+#ifndef VK_NN_CONV_KERNEL_H
+#define VK_NN_CONV_KERNEL_H
+
+#include <stdbool.h>
+
+#include "nn/op.h"
+#include "nn/simd.h"
+
+/* Registers of a tile: pixels (or floats of a window) by vectors of channels. */
+#if defined(__AVX512F__)
+enum { CONV_MR = 9, CONV_NV = 3 };
+#else
+enum { CONV_MR = 4, CONV_NV = 3 };
+#endif
+enum { CONV_MR_TILE = CONV_MR > 8 ? 8 : CONV_MR }; /* rows of pictures are multiples of 8 or 4 */
+
+enum { CONV_BAND = 24 * 1024 }; /* floats of a band, if what it needs at least is no more */
+
+/* Sizes of a convolution; x is [n, h, w, c], y is [n, y_h, y_w, o]. */
+typedef struct conv_shape {
+  int64_t n, h, w, c, o, y_h, y_w, kernel, stride, pad;
+} conv_shape;
+
+static inline int64_t conv_min(int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
+
+static inline int64_t conv_max(int64_t a, int64_t b)
+{
+  return a > b ? a : b;
+}
+
+static inline int64_t conv_div_up(int64_t a, int64_t b)
+{
+  return (a + b - 1) / b;
+}
+
+static inline conv_shape conv_shape_of(const vk_shape *x, const vk_shape *y, const vk_attrs *a)
+{
+  return (conv_shape){.n = x->dim[0],
+                      .h = x->dim[1],
+                      .w = x->dim[2],
+                      .c = x->dim[3],
+                      .o = y->dim[3],
+                      .y_h = y->dim[1],
+                      .y_w = y->dim[2],
+                      .kernel = a->kernel,
+                      .stride = a->stride,
+                      .pad = a->pad};
+}
+
+/* n columns lie in panels of 1 to CONV_NV vectors, as equal as can be. */
+typedef struct conv_panel {
+  int64_t j;  /* first column */
+  int n_v;    /* vectors */
+  int n_last; /* columns of the last one */
+} conv_panel;
+
+static inline int64_t conv_n_panel(int64_t n)
+{
+  return conv_div_up(conv_div_up(n, VK_LANES), CONV_NV);
+}
+
+static inline conv_panel conv_panel_at(int64_t n, int64_t i)
+{
+  int64_t n_v = conv_div_up(n, VK_LANES), n_panel = conv_div_up(n_v, CONV_NV);
+  int64_t begin = n_v * i / n_panel, end = n_v * (i + 1) / n_panel;
+  return (conv_panel){.j = begin * VK_LANES,
+                      .n_v = (int)(end - begin),
+                      .n_last = (int)(conv_min(n, end * VK_LANES) - (end - 1) * VK_LANES)};
+}
+
+/* Floats of a matrix of k rows in panels, on any path. */
+static inline int64_t conv_packed(int64_t n, int64_t k)
+{
+  return conv_div_up(n, 16) * 16 * k;
+}
+
+/* Pictures with zeros around them. */
+typedef struct conv_source {
+  const void *data; /* f32 or u8 [n, h, w, c] */
+  bool is_u8;
+  float scale, shift; /* of u8: value * scale + shift */
+  int64_t h, w, c, left, right;
+} conv_source;
+
+static inline int64_t conv_pitch(const conv_source *s)
+{
+  return (s->left + s->w + s->right) * s->c;
+}
+
+/* Rows [y, y + n) of picture i, some of them outside it: out[n][left + w + right][c]. */
+#define conv_fill_band VK_KERNEL(vk_conv_fill_band)
+void conv_fill_band(const conv_source *s, int64_t i, int64_t y, int64_t n, float *out);
+
+/* out[r][j] for r < n_r and j < width: in[r * stride_r + j * stride_j], zero for j >= n_j. */
+#define conv_pack VK_KERNEL(vk_conv_pack)
+void conv_pack(const float *in, int64_t n_r, int64_t stride_r, int64_t n_j, int64_t stride_j,
+               int64_t width, float *out);
+
+/* c[r, j] = bias[j] + sum over rows i < n_row and q < kc of a[i * a_row + r * sa + q] b[i, q, j],
+ * b [n_row][kc][n_v * VK_LANES]; one chain for each item. */
+typedef struct conv_tile {
+  const float *a, *b, *bias; /* bias may be NULL */
+  int64_t sa, a_row, n_row, kc;
+  float *c;
+  int64_t ldc;
+  int n_last; /* columns of the last vector */
+} conv_tile;
+typedef void conv_tile_run(const conv_tile *t);
+/* By [n_v][pixels]. */
+#define conv_tiles VK_KERNEL(vk_conv_tiles)
+extern conv_tile_run *const conv_tiles[CONV_NV + 1][CONV_MR + 1];
+
+/* sum[r][j] += sum over pictures, rows and pixels of a[r] b[j], r < m_r, j < n_v * VK_LANES; a and
+ * b advance by these strides, as [picture, row, pixel]. Columns behind n_last are not read. */
+typedef struct conv_dot {
+  const float *a, *b;
+  int64_t n[3], sa[3], sb[3];
+  float *sum; /* rows n_v * VK_LANES apart */
+  int n_last;
+} conv_dot;
+typedef void conv_dot_run(const conv_dot *t);
+#define conv_dots VK_KERNEL(vk_conv_dots)
+extern conv_dot_run *const conv_dots[CONV_NV + 1][CONV_MR + 1];
+
+/* Shape rules that several ops check: a kernel, a stride and a pad that make sense, and the rows
+ * and columns of y. */
+VK_NODISCARD vk_status vk_conv_check(const vk_infer *c, vk_err *err);
+int64_t vk_conv_size(int64_t size, const vk_attrs *a);
+
+/* Sizes for an example; large: the four stages of a small model and of a larger one. */
+enum { VK_CONV_N_CASE = 8 };
+conv_shape vk_conv_example(vk_example *e);
+
+#endif

@@ -1,0 +1,221 @@
+/* op_conv.c - y = convolution of x (NHWC) by w (PyTorch's layout), plus a bias. A patch embedding
+ * is kernel = stride, pad 0. u8 pictures become value * scale + shift first; what is padded is zero
+ * after that. */
+#include "nn/conv_kernel.h"
+
+/* Floats that a band takes and the rows of y that it serves, at most. */
+static int64_t band_rows(const conv_shape *s, int64_t pitch, int n_part)
+{
+  int64_t n = (CONV_BAND / pitch - s->kernel) / s->stride + 1;
+  if (n_part > 1)
+    n = conv_min(n, conv_div_up(s->n * s->y_h, n_part));
+  return conv_max(1, conv_min(n, s->y_h));
+}
+
+static int64_t pitch_of(const conv_shape *s)
+{
+  return (s->w + 2 * s->pad) * s->c;
+}
+
+/* Room for a band: the same for every path and number of rows. */
+static int64_t band_floats(const conv_shape *s)
+{
+  int64_t n = conv_max(CONV_BAND, s->kernel * pitch_of(s));
+  return conv_div_up(n, 16) * 16;
+}
+
+static int64_t packed_floats(const conv_shape *s)
+{
+  return conv_packed(s->o, s->kernel * s->kernel * s->c);
+}
+
+static void pack_weight(const vk_op_call *c, const conv_shape *s)
+{
+  int64_t n_tap = s->kernel * s->kernel, k = n_tap * s->c, i, end;
+  vk_op_part(c, conv_n_panel(s->o) * n_tap, 1, &i, &end);
+  for (; i < end; i++) {
+    conv_panel p = conv_panel_at(s->o, i / n_tap);
+    int64_t tap = i % n_tap, width = p.n_v * VK_LANES;
+    conv_pack((const float *)c->in[1].data + p.j * k + tap, s->c, n_tap,
+              conv_min(width, s->o - p.j), k, width,
+              (float *)c->scratch + p.j * k + tap * s->c * width);
+  }
+}
+
+/* Rows [y0, y1) of picture i. */
+static void run_band(const vk_op_call *c, const conv_shape *s, const float *band, int64_t pitch,
+                     int64_t i, int64_t y0, int64_t y1)
+{
+  int64_t k = s->kernel * s->kernel * s->c;
+  const float *bias = c->n_in > 2 ? c->in[2].data : NULL;
+  for (int64_t i_panel = 0; i_panel < conv_n_panel(s->o); i_panel++) {
+    conv_panel p = conv_panel_at(s->o, i_panel);
+    conv_tile t = {.b = (const float *)c->scratch + p.j * k,
+                   .bias = bias ? bias + p.j : NULL,
+                   .sa = s->stride * s->c,
+                   .a_row = pitch,
+                   .n_row = s->kernel,
+                   .kc = s->kernel * s->c,
+                   .ldc = s->o,
+                   .n_last = p.n_last};
+    for (int64_t y = y0; y < y1; y++)
+      for (int64_t x = 0; x < s->y_w; x += CONV_MR_TILE) {
+        t.a = band + (y - y0) * s->stride * pitch + x * t.sa;
+        t.c = (float *)c->out[0].data + ((i * s->y_h + y) * s->y_w + x) * s->o + p.j;
+        conv_tiles[p.n_v][conv_min(CONV_MR_TILE, s->y_w - x)](&t);
+      }
+  }
+}
+
+VK_OP_RUN(conv)
+{
+  conv_shape s = conv_shape_of(&c->in[0].shape, &c->out[0].shape, c->attr);
+  if (c->i_phase == 0) {
+    pack_weight(c, &s);
+    return;
+  }
+  conv_source x = {.data = c->in[0].data,
+                   .is_u8 = c->in[0].dtype == VK_U8,
+                   .scale = (float)c->attr->scale,
+                   .shift = (float)c->attr->shift,
+                   .h = s.h,
+                   .w = s.w,
+                   .c = s.c,
+                   .left = s.pad,
+                   .right = s.pad};
+  int64_t pitch = conv_pitch(&x), rows = band_rows(&s, pitch, c->n_part);
+  int64_t n_band = conv_div_up(s.y_h, rows), i, end;
+  float *band = (float *)c->scratch + packed_floats(&s) + band_floats(&s) * c->i_part;
+  vk_op_part(c, s.n * n_band, 1, &i, &end);
+  for (; i < end; i++) {
+    int64_t y0 = i % n_band * rows, y1 = conv_min(y0 + rows, s.y_h);
+    conv_fill_band(&x, i / n_band, y0 * s.stride - s.pad, (y1 - y0 - 1) * s.stride + s.kernel,
+                   band);
+    run_band(c, &s, band, pitch, i / n_band, y0, y1);
+  }
+}
+
+#if VK_PATH_IS_BASE
+
+static vk_status infer(const vk_infer *c, vk_err *err)
+{
+  const vk_value *x = c->in[0], *w = c->in[1];
+  const vk_attrs *a = c->attr;
+  VK_TRY(vk_conv_check(c, err));
+  VK_TRY(vk_op_need(c, 0, x->dtype == VK_U8 ? VK_U8 : VK_F32, 4, err));
+  VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
+  if (w->shape.dim[1] != x->shape.dim[3] || w->shape.dim[2] != a->kernel ||
+      w->shape.dim[3] != a->kernel)
+    return vk_op_fail(c, err, "a weight [o, %lld, %lld, %lld] was expected",
+                      (long long)x->shape.dim[3], (long long)a->kernel, (long long)a->kernel);
+  if (x->shape.dim[1] + 2 * a->pad < a->kernel || x->shape.dim[2] + 2 * a->pad < a->kernel)
+    return vk_op_fail(c, err, "the picture is smaller than the kernel");
+  int64_t o = w->shape.dim[0];
+  if (c->n_in > 2 && c->in[2]) {
+    VK_TRY(vk_op_need(c, 2, VK_F32, 1, err));
+    if (c->in[2]->shape.dim[0] != o)
+      return vk_op_fail(c, err, "the bias must have %lld items", (long long)o);
+  }
+  vk_op_same(c, 0, 0);
+  c->out[0].dtype = VK_F32;
+  c->out[0].shape = vk_shape_of(4, (int)x->shape.dim[0], (int)vk_conv_size(x->shape.dim[1], a),
+                                (int)vk_conv_size(x->shape.dim[2], a), (int)o);
+  return VK_OK;
+}
+
+static void cost(const vk_op_call *c, vk_cost *cost)
+{
+  conv_shape s = conv_shape_of(&c->in[0].shape, &c->out[0].shape, c->attr);
+  cost->macs = (double)vk_shape_n_item(&c->out[0].shape) * (double)(s.kernel * s.kernel * s.c);
+}
+
+static size_t scratch(const vk_op_call *c)
+{
+  conv_shape s = conv_shape_of(&c->in[0].shape, &c->out[0].shape, c->attr);
+  return sizeof(float) * (size_t)(packed_floats(&s) + band_floats(&s) * c->n_part);
+}
+
+/* Item [i, y, x, channel] of the padded picture. */
+static double at(const vk_op_call *c, const conv_shape *s, int64_t i, int64_t y, int64_t x,
+                 int64_t channel)
+{
+  if (y < 0 || y >= s->h || x < 0 || x >= s->w)
+    return 0;
+  int64_t k = ((i * s->h + y) * s->w + x) * s->c + channel;
+  if (c->in[0].dtype == VK_U8)
+    return ((const uint8_t *)c->in[0].data)[k] * c->attr->scale + c->attr->shift;
+  return ((const double *)c->in[0].data)[k];
+}
+
+static void ref(const vk_op_call *c)
+{
+  conv_shape s = conv_shape_of(&c->in[0].shape, &c->out[0].shape, c->attr);
+  const double *w = c->in[1].data, *bias = c->n_in > 2 ? c->in[2].data : NULL;
+  for (int64_t k = 0; k < vk_shape_n_item(&c->out[0].shape); k++) {
+    int64_t o = k % s.o, x = k / s.o % s.y_w, y = k / s.o / s.y_w % s.y_h;
+    int64_t i = k / s.o / s.y_w / s.y_h;
+    double sum = bias ? bias[o] : 0;
+    for (int64_t q = 0; q < s.c * s.kernel * s.kernel; q++)
+      sum += w[o * s.c * s.kernel * s.kernel + q] *
+             at(c, &s, i, y * s.stride - s.pad + q / s.kernel % s.kernel,
+                x * s.stride - s.pad + q % s.kernel, q / s.kernel / s.kernel);
+    ((double *)c->out[0].data)[k] = sum;
+  }
+}
+
+static void grad(vk_grad *c)
+{
+  const vk_node *n = c->node;
+  const vk_shape *x = &c->g->value[n->in[0]].shape;
+  const vk_attrs *a = &n->attr;
+  if (c->need[0])
+    c->dx[0] =
+        VK_APPLY(c->g, conv_dx, VK_IN(c->dy[0], n->in[1]), .height = x->dim[1], .width = x->dim[2],
+                 .kernel = a->kernel, .stride = a->stride, .pad = a->pad);
+  if (c->need[1])
+    c->dx[1] = VK_APPLY(c->g, conv_dw, VK_IN(c->dy[0], n->in[0]), .kernel = a->kernel,
+                        .stride = a->stride, .pad = a->pad, .scale = a->scale, .shift = a->shift);
+  if (n->n_in > 2 && c->need[2])
+    c->dx[2] = VK_APPLY(c->g, sum_rows, VK_IN(c->dy[0]));
+}
+
+static void example(vk_example *e)
+{
+  conv_shape s = vk_conv_example(e);
+  e->attr.kernel = s.kernel;
+  e->attr.stride = s.stride;
+  e->attr.pad = s.pad;
+  vk_shape x = vk_shape_of(4, (int)s.n, (int)s.h, (int)s.w, (int)s.c);
+  if (s.c == 3) {
+    e->attr.scale = 1 / 127.5;
+    e->attr.shift = -1;
+    vk_example_u8(e, x);
+  } else {
+    vk_example_f32(e, x);
+  }
+  vk_example_f32(e, vk_shape_of(4, (int)s.o, (int)s.c, (int)s.kernel, (int)s.kernel));
+  if (e->i_case % 4 == 1)
+    vk_example_f32(e, vk_shape_of(1, (int)s.o));
+}
+
+const vk_op_def vk_op_conv = {
+    .name = "conv",
+    .help = "y [n, h', w', o] = x [n, h, w, c] * w [o, c, kernel, kernel] + bias; stride, pad; u8: "
+            "x scale + shift",
+    .n_in_min = 2,
+    .n_in_max = 3,
+    .n_out = 1,
+    .n_phase = 2,
+    .n_case = VK_CONV_N_CASE,
+    .rtol = 2e-6,
+    .atol = 3e-5,
+    .tolerance = "one chain of kernel^2 c products in float",
+    .infer = infer,
+    .cost = cost,
+    .scratch = scratch,
+    .ref = ref,
+    .grad = grad,
+    .example = example,
+};
+
+#endif

@@ -1,0 +1,244 @@
+/* op_conv_dw.c - gradient of a convolution by its weight: the sum over all pixels of y of dy by the
+ * window of x. Pictures fall into a fixed number of chunks; a part sums some channels of dy over
+ * some chunks, and the chunks' sums are added in their order, so that the number of parts changes
+ * no bit. Within a chunk, blocks of pixels are summed in registers. */
+#include "nn/conv_kernel.h"
+
+enum {
+  N_CHUNK = 8,
+  BLOCK = 128,          /* pixels of y in a block */
+  BAND_MAX = 48 * 1024, /* floats, if what is needed at least is no more */
+};
+
+typedef struct plan {
+  conv_shape s;
+  conv_source x;
+  int64_t k, pitch;          /* floats of a window; of a row of the band */
+  int64_t n_picture, n_line; /* of a block: pictures, rows of y */
+  int64_t band_rows;         /* of a picture in the band */
+  int64_t n_chunk;
+} plan;
+
+/* Rows of x that n_line rows of y see. */
+static int64_t rows_for(const conv_shape *s, int64_t n_line)
+{
+  return (n_line - 1) * s->stride + s->kernel;
+}
+
+static plan plan_of(const vk_op_call *c)
+{
+  plan p = {0};
+  p.s = conv_shape_of(&c->in[1].shape, &c->in[0].shape, c->attr);
+  const conv_shape *s = &p.s;
+  p.x = (conv_source){.data = c->in[1].data,
+                      .is_u8 = c->in[1].dtype == VK_U8,
+                      .scale = (float)c->attr->scale,
+                      .shift = (float)c->attr->shift,
+                      .h = s->h,
+                      .w = s->w,
+                      .c = s->c,
+                      .left = s->pad,
+                      .right = s->pad};
+  p.k = s->kernel * s->kernel * s->c;
+  p.pitch = conv_pitch(&p.x);
+  p.n_line = conv_min(conv_div_up(BLOCK, s->y_w), s->y_h);
+  while (p.n_line > 1 && rows_for(s, p.n_line) * p.pitch > BAND_MAX)
+    p.n_line--;
+  p.n_line = conv_div_up(s->y_h, conv_div_up(s->y_h, p.n_line));
+  p.band_rows = rows_for(s, p.n_line);
+  p.n_picture = 1;
+  if (p.n_line == s->y_h)
+    p.n_picture =
+        conv_max(1, conv_min(BLOCK / (s->y_h * s->y_w), BAND_MAX / (p.band_rows * p.pitch)));
+  p.n_chunk = conv_min(N_CHUNK, s->n);
+  return p;
+}
+
+static int64_t band_floats(const plan *p)
+{
+  return conv_div_up(p->n_picture * p->band_rows * p->pitch, 16) * 16;
+}
+
+/* Adds what n_picture pictures from i on, rows [y0, y1) of y, give to a panel's sums. */
+static void add_block(const vk_op_call *c, const plan *p, const float *band, conv_panel panel,
+                      int64_t i, int64_t n_picture, int64_t y0, int64_t y1, float *sum)
+{
+  const conv_shape *s = &p->s;
+  int64_t n = s->kernel * s->c, n_tile = conv_div_up(n, CONV_MR);
+  conv_dot t = {.b = (const float *)c->in[0].data + (i * s->y_h + y0) * s->y_w * s->o + panel.j,
+                .n = {n_picture, y1 - y0, s->y_w},
+                .sa = {p->band_rows * p->pitch, s->stride * p->pitch, s->stride * s->c},
+                .sb = {s->y_h * s->y_w * s->o, s->y_w * s->o, s->o},
+                .n_last = panel.n_last};
+  for (int64_t ky = 0; ky < s->kernel; ky++)
+    for (int64_t k = 0; k < n_tile; k++) {
+      int64_t q = n * k / n_tile, n_q = n * (k + 1) / n_tile - q;
+      t.a = band + ky * p->pitch + q;
+      t.sum = sum + (ky * n + q) * panel.n_v * VK_LANES;
+      conv_dots[panel.n_v][n_q](&t);
+    }
+}
+
+/* Panels [p0, p1) of a chunk. */
+static void sum_chunk(const vk_op_call *c, const plan *p, int64_t i_chunk, int64_t p0, int64_t p1,
+                      float *band)
+{
+  const conv_shape *s = &p->s;
+  float *sum = (float *)c->scratch + i_chunk * conv_packed(s->o, p->k);
+  for (int64_t k = p0; k < p1; k++) {
+    conv_panel panel = conv_panel_at(s->o, k);
+    memset(sum + panel.j * p->k, 0, sizeof *sum * (size_t)(p->k * panel.n_v * VK_LANES));
+  }
+  int64_t end = s->n * (i_chunk + 1) / p->n_chunk;
+  for (int64_t i = s->n * i_chunk / p->n_chunk; i < end; i += p->n_picture) {
+    int64_t n_picture = conv_min(p->n_picture, end - i);
+    for (int64_t y = 0; y < s->y_h; y += p->n_line) {
+      int64_t y1 = conv_min(y + p->n_line, s->y_h);
+      for (int64_t k = 0; k < n_picture; k++)
+        conv_fill_band(&p->x, i + k, y * s->stride - s->pad, rows_for(s, y1 - y),
+                       band + k * p->band_rows * p->pitch);
+      for (int64_t k = p0; k < p1; k++) {
+        conv_panel panel = conv_panel_at(s->o, k);
+        add_block(c, p, band, panel, i, n_picture, y, y1, sum + panel.j * p->k);
+      }
+    }
+  }
+}
+
+/* dw[j + o, channel, tap] for the columns of a panel: the chunks' sums. */
+static void combine(const vk_op_call *c, const plan *p, conv_panel panel, int64_t channel)
+{
+  const conv_shape *s = &p->s;
+  int64_t n_tap = s->kernel * s->kernel, width = panel.n_v * VK_LANES;
+  int64_t n = (panel.n_v - 1) * VK_LANES + panel.n_last, step = conv_packed(s->o, p->k);
+  float *dw = (float *)c->out[0].data + (panel.j * s->c + channel) * n_tap;
+  for (int64_t tap = 0; tap < n_tap; tap++) {
+    const float *in = (const float *)c->scratch + panel.j * p->k + (tap * s->c + channel) * width;
+    float row[CONV_NV * VK_LANES];
+    for (int64_t j = 0; j < width; j += VK_LANES) {
+      vf sum = vf_zero();
+      for (int64_t i = 0; i < p->n_chunk; i++)
+        sum = sum + vf_load(in + i * step + j);
+      vf_store(row + j, sum);
+    }
+    for (int64_t j = 0; j < n; j++)
+      dw[j * p->k + tap] = row[j];
+  }
+}
+
+VK_OP_RUN(conv_dw)
+{
+  plan p = plan_of(c);
+  int64_t n_panel = conv_n_panel(p.s.o), i, end;
+  if (c->i_phase == 1) {
+    vk_op_part(c, n_panel * p.s.c, 1, &i, &end);
+    for (; i < end; i++)
+      combine(c, &p, conv_panel_at(p.s.o, i / p.s.c), i % p.s.c);
+    return;
+  }
+  float *band =
+      (float *)c->scratch + N_CHUNK * conv_packed(p.s.o, p.k) + c->i_part * band_floats(&p);
+  vk_op_part(c, n_panel * p.n_chunk, 1, &i, &end);
+  while (i < end) {
+    int64_t i_chunk = i / n_panel, next = conv_min(end, (i_chunk + 1) * n_panel);
+    sum_chunk(c, &p, i_chunk, i - i_chunk * n_panel, next - i_chunk * n_panel, band);
+    i = next;
+  }
+}
+
+#if VK_PATH_IS_BASE
+
+static vk_status infer(const vk_infer *c, vk_err *err)
+{
+  const vk_value *dy = c->in[0], *x = c->in[1];
+  const vk_attrs *a = c->attr;
+  VK_TRY(vk_conv_check(c, err));
+  VK_TRY(vk_op_need(c, 0, VK_F32, 4, err));
+  VK_TRY(vk_op_need(c, 1, x->dtype == VK_U8 ? VK_U8 : VK_F32, 4, err));
+  if (x->shape.dim[0] != dy->shape.dim[0] || x->shape.dim[1] + 2 * a->pad < a->kernel ||
+      x->shape.dim[2] + 2 * a->pad < a->kernel ||
+      vk_conv_size(x->shape.dim[1], a) != dy->shape.dim[1] ||
+      vk_conv_size(x->shape.dim[2], a) != dy->shape.dim[2])
+    return vk_op_fail(c, err, "these are not the result and the input of a convolution");
+  c->out[0].dtype = VK_F32;
+  c->out[0].extent = VK_NO_EXTENT;
+  c->out[0].shape =
+      vk_shape_of(4, (int)dy->shape.dim[3], (int)x->shape.dim[3], (int)a->kernel, (int)a->kernel);
+  return VK_OK;
+}
+
+static void cost(const vk_op_call *c, vk_cost *cost)
+{
+  conv_shape s = conv_shape_of(&c->in[1].shape, &c->in[0].shape, c->attr);
+  cost->macs = (double)vk_shape_n_item(&c->in[0].shape) * (double)(s.kernel * s.kernel * s.c);
+}
+
+static size_t scratch(const vk_op_call *c)
+{
+  plan p = plan_of(c);
+  return sizeof(float) * (size_t)(N_CHUNK * conv_packed(p.s.o, p.k) + band_floats(&p) * c->n_part);
+}
+
+static void ref(const vk_op_call *c)
+{
+  conv_shape s = conv_shape_of(&c->in[1].shape, &c->in[0].shape, c->attr);
+  const double *dy = c->in[0].data;
+  double *dw = c->out[0].data;
+  for (int64_t k = 0; k < vk_shape_n_item(&c->out[0].shape); k++)
+    dw[k] = 0;
+  int64_t n_tap = s.kernel * s.kernel;
+  for (int64_t k = 0; k < vk_shape_n_item(&c->in[0].shape); k++)
+    for (int64_t tap = 0; tap < n_tap; tap++) {
+      int64_t o = k % s.o, x = k / s.o % s.y_w * s.stride - s.pad + tap % s.kernel;
+      int64_t y = k / s.o / s.y_w % s.y_h * s.stride - s.pad + tap / s.kernel;
+      int64_t i = k / s.o / s.y_w / s.y_h;
+      if (x < 0 || x >= s.w || y < 0 || y >= s.h)
+        continue;
+      for (int64_t channel = 0; channel < s.c; channel++) {
+        int64_t at = ((i * s.h + y) * s.w + x) * s.c + channel;
+        double value = c->in[1].dtype == VK_U8
+                           ? ((const uint8_t *)c->in[1].data)[at] * c->attr->scale + c->attr->shift
+                           : ((const double *)c->in[1].data)[at];
+        dw[(o * s.c + channel) * n_tap + tap] += dy[k] * value;
+      }
+    }
+}
+
+static void example(vk_example *e)
+{
+  conv_shape s = vk_conv_example(e);
+  e->attr.kernel = s.kernel;
+  e->attr.stride = s.stride;
+  e->attr.pad = s.pad;
+  vk_example_f32(e, vk_shape_of(4, (int)s.n, (int)s.y_h, (int)s.y_w, (int)s.o));
+  vk_shape x = vk_shape_of(4, (int)s.n, (int)s.h, (int)s.w, (int)s.c);
+  if (s.c == 3) {
+    e->attr.scale = 1 / 127.5;
+    e->attr.shift = -1;
+    vk_example_u8(e, x);
+  } else {
+    vk_example_f32(e, x);
+  }
+}
+
+const vk_op_def vk_op_conv_dw = {
+    .name = "conv_dw",
+    .help = "gradient of conv by w [o, c, kernel, kernel]; inputs dy, x; kernel, stride, pad; u8: "
+            "x scale + shift",
+    .n_in_min = 2,
+    .n_in_max = 2,
+    .n_out = 1,
+    .n_phase = 2,
+    .n_case = VK_CONV_N_CASE,
+    .flags = VK_OP_NO_GRAD | VK_OP_HIDDEN,
+    .rtol = 2e-6,
+    .atol = 4e-5,
+    .tolerance = "sum over pixels in float, in blocks",
+    .infer = infer,
+    .cost = cost,
+    .scratch = scratch,
+    .ref = ref,
+    .example = example,
+};
+
+#endif

@@ -1,0 +1,233 @@
+/* op_conv_dx.c - gradient of a convolution by its input. Pixels of x whose row and column have the
+ * same remainders by the stride see the same taps of the kernel: each such class is a convolution
+ * of dy with stride 1, by the taps in reverse. No product with a zero between pixels is computed.
+ */
+#include "nn/conv_kernel.h"
+
+/* Rows or columns r, r + stride, ... of x. Pixel r + stride * i is the sum over t < n_tap of tap
+ * first + stride * t by pixel i + base - t of dy. */
+typedef struct line {
+  int64_t n, first, n_tap, base;
+} line;
+
+static line line_of(int64_t size, int64_t r, const conv_shape *s)
+{
+  line l = {.first = (r + s->pad) % s->stride};
+  l.n = size > r ? (size - r - 1) / s->stride + 1 : 0;
+  l.n_tap = l.first < s->kernel ? (s->kernel - 1 - l.first) / s->stride + 1 : 0;
+  l.base = (r + s->pad - l.first) / s->stride;
+  return l;
+}
+
+/* Zeros that dy needs before and behind its y_size pixels, over all remainders. */
+static void find_margin(int64_t size, int64_t y_size, const conv_shape *s, int64_t *before,
+                        int64_t *behind)
+{
+  *before = *behind = 0;
+  for (int64_t r = 0; r < s->stride; r++) {
+    line l = line_of(size, r, s);
+    *before = conv_max(*before, l.n_tap - 1 - l.base);
+    *behind = conv_max(*behind, l.n + l.base - y_size);
+  }
+}
+
+typedef struct plan {
+  conv_shape s;
+  conv_source dy;
+  int64_t pitch, top, deep; /* a band has `top` rows before row i of dy, and is deeper by `deep` */
+  int64_t n_line;           /* rows of x of a class, at most */
+} plan;
+
+static plan plan_of(const vk_op_call *c)
+{
+  plan p = {.s = conv_shape_of(&c->out[0].shape, &c->in[0].shape, c->attr)};
+  const conv_shape *s = &p.s;
+  int64_t bottom;
+  p.dy = (conv_source){.data = c->in[0].data, .h = s->y_h, .w = s->y_w, .c = s->o};
+  find_margin(s->w, s->y_w, s, &p.dy.left, &p.dy.right);
+  find_margin(s->h, s->y_h, s, &p.top, &bottom);
+  p.pitch = conv_pitch(&p.dy);
+  for (int64_t r = 0; r < s->stride; r++)
+    p.deep = conv_max(p.deep, line_of(s->h, r, s).base);
+  p.deep += p.top;
+  p.n_line = conv_div_up(s->h, s->stride);
+  return p;
+}
+
+static int64_t packed_floats(const conv_shape *s)
+{
+  return conv_packed(s->c, s->kernel * s->kernel * s->o);
+}
+
+static int64_t band_floats(const plan *p)
+{
+  return conv_div_up(conv_max(CONV_BAND, (p->deep + 1) * p->pitch), 16) * 16;
+}
+
+static int64_t band_rows(const plan *p, int n_part)
+{
+  int64_t n = CONV_BAND / p->pitch - p->deep;
+  if (n_part > 1)
+    n = conv_min(n, conv_div_up(p->s.n * p->n_line, n_part));
+  return conv_max(1, conv_min(n, p->n_line));
+}
+
+/* Where the packed taps of a class begin: classes in order, ry first. */
+static int64_t class_offset(const conv_shape *s, int64_t ry, int64_t rx)
+{
+  int64_t k = 0;
+  for (int64_t i = 0; i < ry * s->stride + rx; i++)
+    k += line_of(s->h, i / s->stride, s).n_tap * line_of(s->w, i % s->stride, s).n_tap;
+  return conv_packed(s->c, k * s->o);
+}
+
+static void pack_class(const vk_op_call *c, const conv_shape *s, conv_panel p, int64_t ry,
+                       int64_t rx)
+{
+  line v = line_of(s->h, ry, s), h = line_of(s->w, rx, s);
+  int64_t n_tap = s->kernel * s->kernel, width = p.n_v * VK_LANES;
+  const float *w = (const float *)c->in[1].data + p.j * n_tap;
+  float *out = (float *)c->scratch + class_offset(s, ry, rx) + p.j * v.n_tap * h.n_tap * s->o;
+  for (int64_t ty = v.n_tap - 1; ty >= 0; ty--)
+    for (int64_t tx = h.n_tap - 1; tx >= 0; tx--, out += s->o * width)
+      conv_pack(w + (v.first + ty * s->stride) * s->kernel + h.first + tx * s->stride, s->o,
+                s->c * n_tap, conv_min(width, s->c - p.j), n_tap, width, out);
+}
+
+static void run_class(const vk_op_call *c, const plan *p, const float *band, int64_t picture,
+                      int64_t i0, int64_t i1, int64_t ry, int64_t rx)
+{
+  const conv_shape *s = &p->s;
+  line v = line_of(s->h, ry, s), h = line_of(s->w, rx, s);
+  int64_t k = v.n_tap * h.n_tap * s->o;
+  i1 = conv_min(i1, v.n);
+  for (int64_t i_panel = 0; i_panel < conv_n_panel(s->c); i_panel++) {
+    conv_panel panel = conv_panel_at(s->c, i_panel);
+    conv_tile t = {.b = (const float *)c->scratch + class_offset(s, ry, rx) + panel.j * k,
+                   .sa = s->o,
+                   .a_row = p->pitch,
+                   .n_row = h.n_tap ? v.n_tap : 0,
+                   .kc = h.n_tap * s->o,
+                   .ldc = s->stride * s->c,
+                   .n_last = panel.n_last};
+    for (int64_t i = i0; i < i1; i++) {
+      const float *row = band + (i - i0 + p->top + v.base - v.n_tap + 1) * p->pitch;
+      float *dx = (float *)c->out[0].data + (picture * s->h + ry + i * s->stride) * s->w * s->c;
+      for (int64_t x = 0; x < h.n; x += CONV_MR_TILE) {
+        t.a = row + (x + p->dy.left + h.base - h.n_tap + 1) * s->o;
+        t.c = dx + (rx + x * s->stride) * s->c + panel.j;
+        conv_tiles[panel.n_v][conv_min(CONV_MR_TILE, h.n - x)](&t);
+      }
+    }
+  }
+}
+
+VK_OP_RUN(conv_dx)
+{
+  plan p = plan_of(c);
+  const conv_shape *s = &p.s;
+  int64_t n_class = s->stride * s->stride, i, end;
+  if (c->i_phase == 0) {
+    vk_op_part(c, conv_n_panel(s->c) * n_class, 1, &i, &end);
+    for (; i < end; i++)
+      pack_class(c, s, conv_panel_at(s->c, i / n_class), i % n_class / s->stride, i % s->stride);
+    return;
+  }
+  int64_t rows = band_rows(&p, c->n_part), n_band = conv_div_up(p.n_line, rows);
+  float *band = (float *)c->scratch + packed_floats(s) + band_floats(&p) * c->i_part;
+  vk_op_part(c, s->n * n_band, 1, &i, &end);
+  for (; i < end; i++) {
+    int64_t i0 = i % n_band * rows, i1 = conv_min(i0 + rows, p.n_line);
+    conv_fill_band(&p.dy, i / n_band, i0 - p.top, i1 - i0 + p.deep, band);
+    for (int64_t k = 0; k < n_class; k++)
+      run_class(c, &p, band, i / n_band, i0, i1, k / s->stride, k % s->stride);
+  }
+}
+
+#if VK_PATH_IS_BASE
+
+static vk_status infer(const vk_infer *c, vk_err *err)
+{
+  const vk_value *dy = c->in[0], *w = c->in[1];
+  const vk_attrs *a = c->attr;
+  VK_TRY(vk_conv_check(c, err));
+  VK_TRY(vk_op_need(c, 0, VK_F32, 4, err));
+  VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
+  if (w->shape.dim[0] != dy->shape.dim[3] || w->shape.dim[2] != a->kernel ||
+      w->shape.dim[3] != a->kernel || a->height + 2 * a->pad < a->kernel ||
+      a->width + 2 * a->pad < a->kernel || vk_conv_size(a->height, a) != dy->shape.dim[1] ||
+      vk_conv_size(a->width, a) != dy->shape.dim[2])
+    return vk_op_fail(c, err, "these are not the result and the weight of a convolution");
+  vk_op_same(c, 0, 0);
+  c->out[0].shape =
+      vk_shape_of(4, (int)dy->shape.dim[0], (int)a->height, (int)a->width, (int)w->shape.dim[1]);
+  return VK_OK;
+}
+
+static void cost(const vk_op_call *c, vk_cost *cost)
+{
+  conv_shape s = conv_shape_of(&c->out[0].shape, &c->in[0].shape, c->attr);
+  cost->macs = (double)vk_shape_n_item(&c->in[0].shape) * (double)(s.kernel * s.kernel * s.c);
+}
+
+static size_t scratch(const vk_op_call *c)
+{
+  plan p = plan_of(c);
+  return sizeof(float) * (size_t)(packed_floats(&p.s) + band_floats(&p) * c->n_part);
+}
+
+/* Every pixel of dy, by every tap that meets a pixel of x. */
+static void ref(const vk_op_call *c)
+{
+  conv_shape s = conv_shape_of(&c->out[0].shape, &c->in[0].shape, c->attr);
+  const double *dy = c->in[0].data, *w = c->in[1].data;
+  double *dx = c->out[0].data;
+  for (int64_t k = 0; k < vk_shape_n_item(&c->out[0].shape); k++)
+    dx[k] = 0;
+  int64_t n_tap = s.kernel * s.kernel;
+  for (int64_t k = 0; k < vk_shape_n_item(&c->in[0].shape); k++)
+    for (int64_t tap = 0; tap < n_tap; tap++) {
+      int64_t o = k % s.o, x = k / s.o % s.y_w * s.stride - s.pad + tap % s.kernel;
+      int64_t y = k / s.o / s.y_w % s.y_h * s.stride - s.pad + tap / s.kernel;
+      int64_t i = k / s.o / s.y_w / s.y_h;
+      if (x < 0 || x >= s.w || y < 0 || y >= s.h)
+        continue;
+      for (int64_t channel = 0; channel < s.c; channel++)
+        dx[((i * s.h + y) * s.w + x) * s.c + channel] +=
+            dy[k] * w[(o * s.c + channel) * n_tap + tap];
+    }
+}
+
+static void example(vk_example *e)
+{
+  conv_shape s = vk_conv_example(e);
+  e->attr.kernel = s.kernel;
+  e->attr.stride = s.stride;
+  e->attr.pad = s.pad;
+  e->attr.height = s.h;
+  e->attr.width = s.w;
+  vk_example_f32(e, vk_shape_of(4, (int)s.n, (int)s.y_h, (int)s.y_w, (int)s.o));
+  vk_example_f32(e, vk_shape_of(4, (int)s.o, (int)s.c, (int)s.kernel, (int)s.kernel));
+}
+
+const vk_op_def vk_op_conv_dx = {
+    .name = "conv_dx",
+    .help = "gradient of conv by x [n, height, width, c]; inputs dy, w; height, width, kernel, "
+            "stride, pad",
+    .n_in_min = 2,
+    .n_in_max = 2,
+    .n_out = 1,
+    .n_phase = 2,
+    .n_case = VK_CONV_N_CASE,
+    .flags = VK_OP_NO_GRAD | VK_OP_HIDDEN,
+    .rtol = 2e-6,
+    .atol = 3e-5,
+    .tolerance = "one chain of at most kernel^2 o products in float",
+    .infer = infer,
+    .cost = cost,
+    .scratch = scratch,
+    .ref = ref,
+    .example = example,
+};
+
+#endif
