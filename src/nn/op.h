@@ -92,12 +92,19 @@ typedef struct vk_cost {
   double macs, bytes;
 } vk_cost;
 
-enum { VK_EXAMPLE_RANDOM, VK_EXAMPLE_ROW, VK_EXAMPLE_SEGMENTS, VK_EXAMPLE_POSITIVE };
+enum {
+  VK_EXAMPLE_RANDOM,
+  VK_EXAMPLE_ROW,
+  VK_EXAMPLE_SEGMENTS,
+  VK_EXAMPLE_POSITIVE,
+  VK_EXAMPLE_PICK,
+};
 
 /* A random valid call, for tests and benchmarks: the op makes attributes and inputs.
  *   is_large: a size as in a model, for benchmarks; else a few items, odd sizes
  *   fill:     RANDOM normal (integers: any within [0, hi)); ROW i32 in [0, hi); POSITIVE
- * |normal|+.5; SEGMENTS i32 [n + 1], rising from 0 to hi, segments may be empty if lo = 0 */
+ * |normal|+.5; SEGMENTS i32 [n + 1], rising from 0 to hi, segments may be empty if lo = 0; PICK
+ * i32: rows in [0, hi) of lo sources, and none (nn/pick.h) */
 typedef struct vk_example_in {
   vk_dtype dtype;
   vk_shape shape;

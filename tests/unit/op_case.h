@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "nn/op.h"
+#include "nn/pick.h"
 
 enum { GUARD = 256, GUARD_BYTE = 0xA5 };
 
@@ -81,6 +82,11 @@ static void fill(op_case *t, int i)
         x = fabsf(x) + 0.5f;
       ((float *)t->in[i].data)[k] = x;
       ((double *)t->in64[i].data)[k] = x;
+    } else if (e->fill == VK_EXAMPLE_PICK) {
+      int source = (int)vk_example_int(&t->example, -1, e->lo - 1);
+      ((int32_t *)t->in[i].data)[k] =
+          source < 0 ? VK_PICK_ZERO
+                     : vk_pick_index(source, vk_example_int(&t->example, 0, e->hi - 1));
     } else if (e->dtype == VK_I32) {
       ((int32_t *)t->in[i].data)[k] = (int32_t)vk_example_int(&t->example, 0, e->hi - 1);
     } else {

@@ -7,6 +7,7 @@
 
 #include "core/rng.h"
 #include "nn/exec.h"
+#include "nn/graph_dump.h"
 #include "nn/pass.h"
 #include "nn/plan.h"
 
@@ -366,6 +367,76 @@ static void parameters_alone_are_computed_once(void **state)
   }
 }
 
+/* ---- the dump ------------------------------------------------------------------------------ */
+
+static char *dump_of(const vk_graph *g)
+{
+  char *text = NULL;
+  size_t n = 0;
+  FILE *out = open_memstream(&text, &n);
+  assert_non_null(out);
+  vk_graph_dump(g, out);
+  assert_int_equal(fclose(out), 0);
+  return text;
+}
+
+static void build_tiny(vk_graph *g)
+{
+  const float half = 0.5f;
+  vk_graph_init(g, "tiny");
+  int batch = vk_graph_sym(g, "batch", 4);
+  vk_id x = vk_graph_input(g, "x", VK_F32, vk_shape_of(2, 13, 8), vk_graph_extent(batch, 3, 1));
+  vk_id w = vk_graph_param(g, "w", vk_shape_of(2, 8, 8));
+  g->value[w].is_frozen = true;
+  vk_graph_const(g, "half", VK_F32, vk_shape_of(0), &half);
+  vk_graph_place(g, "mlp");
+  vk_id y = VK_APPLY(g, gelu, VK_IN(VK_APPLY(g, matmul, VK_IN(x, w), .trans_b = 1)));
+  y = VK_APPLY(g, matmul, VK_IN(y, w), .trans_b = 1);
+  vk_graph_place(g, "%s", "");
+  vk_graph_output(g, "y", VK_APPLY(g, add, VK_IN(x, y), .scale = -0.5));
+}
+
+static void a_dump_is_as_promised(void **state)
+{
+  vk_graph g;
+  build_tiny(&g);
+  char *text = dump_of(&g);
+  assert_string_equal(
+      text, "graph tiny\n"
+            "symbol batch 4\n"
+            "input x f32 [batch*3+1, 8]\n"
+            "param w f32 [8, 8] frozen\n"
+            "const half f32 []\n"
+            "mlp.matmul f32 [batch*3+1, 8] = matmul(x [batch*3+1, 8], w [8, 8]) trans_b=1\n"
+            "mlp.gelu f32 [batch*3+1, 8] = gelu(mlp.matmul [batch*3+1, 8])\n"
+            "mlp.matmul#2 f32 [batch*3+1, 8] = matmul(mlp.gelu [batch*3+1, 8], w [8, 8]) "
+            "trans_b=1\n"
+            "add f32 [batch*3+1, 8] = add(x [batch*3+1, 8], mlp.matmul#2 [batch*3+1, 8]) "
+            "scale=-0.5\n"
+            "output y = add\n");
+  free(text);
+  vk_graph_fini(&g);
+}
+
+/* A pass that changes one node changes the lines of that node alone. */
+static void a_dump_can_be_compared(void **state)
+{
+  vk_graph g, fused;
+  vk_err err = VK_ERR_INIT;
+  const vk_target target = {.isa = best, .n_thread = 1};
+  build_tiny(&g);
+  vk_graph_init(&fused, "tiny");
+  vk_assert_ok(vk_pass_fusion.run(&fused, &g, &target, &err), &err);
+  char *before = dump_of(&g), *after = dump_of(&fused);
+  assert_non_null(strstr(after, "mlp.matmul f32 [batch*3+1, 8] = matmul(x [batch*3+1, 8], w [8, 8])"
+                                " trans_b=1 act=gelu\n"));
+  assert_string_equal(strstr(before, "\nadd f32"), strstr(after, "\nadd f32"));
+  free(before);
+  free(after);
+  vk_graph_fini(&g);
+  vk_graph_fini(&fused);
+}
+
 /* ---- the others ---------------------------------------------------------------------------- */
 
 static void common_computes_once(void **state)
@@ -426,6 +497,8 @@ int main(void)
       cmocka_unit_test(fusion_keeps_other_extents),
       cmocka_unit_test(pack_makes_panels_once),
       cmocka_unit_test(parameters_alone_are_computed_once),
+      cmocka_unit_test(a_dump_is_as_promised),
+      cmocka_unit_test(a_dump_can_be_compared),
       cmocka_unit_test(common_computes_once),
       cmocka_unit_test(dead_leaves_out_what_nobody_needs),
       cmocka_unit_test(names_are_checked),
