@@ -52,13 +52,12 @@ static size_t bytes_of(const vk_tensor *t)
 }
 
 /* Rising from 0 to hi, with n + 1 entries; segments of at least lo. */
-static void fill_segments(op_case *t, int32_t *x, int64_t n, const vk_example_in *in)
+static inline void example_segments(vk_example *e, int32_t *x, int64_t n, const vk_example_in *in)
 {
   for (int64_t i = 0; i < n; i++)
-    x[i] = i == 0 ? 0
-           : i == n - 1
-               ? (int32_t)in->hi
-               : (int32_t)vk_example_int(&t->example, in->lo * i, in->hi - in->lo * (n - 1 - i));
+    x[i] = i == 0       ? 0
+           : i == n - 1 ? (int32_t)in->hi
+                        : (int32_t)vk_example_int(e, in->lo * i, in->hi - in->lo * (n - 1 - i));
   for (int64_t i = 1; i < n; i++) /* insertion sort */
     for (int64_t k = i; k > 0 && x[k - 1] > x[k]; k--) {
       int32_t swap = x[k];
@@ -71,30 +70,34 @@ static void fill_segments(op_case *t, int32_t *x, int64_t n, const vk_example_in
   x[n - 1] = (int32_t)in->hi;
 }
 
+/* The items of an input of an example, n of them, in its dtype. */
+static inline void example_fill(vk_example *e, const vk_example_in *in, int64_t n, void *data)
+{
+  for (int64_t k = 0; k < n; k++) {
+    if (in->dtype == VK_F32) {
+      float x = (float)vk_philox_normal(e->rng);
+      ((float *)data)[k] = in->fill == VK_EXAMPLE_POSITIVE ? fabsf(x) + 0.5f : x;
+    } else if (in->fill == VK_EXAMPLE_PICK) {
+      int source = (int)vk_example_int(e, -1, in->lo - 1);
+      ((int32_t *)data)[k] =
+          source < 0 ? VK_PICK_ZERO : vk_pick_index(source, vk_example_int(e, 0, in->hi - 1));
+    } else if (in->dtype == VK_I32) {
+      ((int32_t *)data)[k] = (int32_t)vk_example_int(e, 0, in->hi - 1);
+    } else {
+      ((uint8_t *)data)[k] = (uint8_t)vk_example_int(e, 0, in->hi - 1);
+    }
+  }
+  if (in->fill == VK_EXAMPLE_SEGMENTS)
+    example_segments(e, data, n, in);
+}
+
 static void fill(op_case *t, int i)
 {
   const vk_example_in *e = &t->example.in[i];
   int64_t n = vk_shape_n_item(&e->shape);
-  for (int64_t k = 0; k < n; k++) {
-    if (e->dtype == VK_F32) {
-      float x = (float)vk_philox_normal(&t->rng);
-      if (e->fill == VK_EXAMPLE_POSITIVE)
-        x = fabsf(x) + 0.5f;
-      ((float *)t->in[i].data)[k] = x;
-      ((double *)t->in64[i].data)[k] = x;
-    } else if (e->fill == VK_EXAMPLE_PICK) {
-      int source = (int)vk_example_int(&t->example, -1, e->lo - 1);
-      ((int32_t *)t->in[i].data)[k] =
-          source < 0 ? VK_PICK_ZERO
-                     : vk_pick_index(source, vk_example_int(&t->example, 0, e->hi - 1));
-    } else if (e->dtype == VK_I32) {
-      ((int32_t *)t->in[i].data)[k] = (int32_t)vk_example_int(&t->example, 0, e->hi - 1);
-    } else {
-      ((uint8_t *)t->in[i].data)[k] = (uint8_t)vk_example_int(&t->example, 0, e->hi - 1);
-    }
-  }
-  if (e->fill == VK_EXAMPLE_SEGMENTS)
-    fill_segments(t, t->in[i].data, n, e);
+  example_fill(&t->example, e, n, t->in[i].data);
+  for (int64_t k = 0; k < n && e->dtype == VK_F32; k++)
+    ((double *)t->in64[i].data)[k] = ((const float *)t->in[i].data)[k];
 }
 
 static vk_tensor new_tensor(op_case *t, vk_dtype dtype, vk_shape shape)
