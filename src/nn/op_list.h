@@ -2,6 +2,8 @@
  * table of kernels, `vlakit graph ops`, `vlakit bench ops` and the generic tests come from it. */
 VK_OP(add)
 VK_OP(affine)
+VK_OP(attention)
+VK_OP(attention_grad)
 VK_OP(bag)
 VK_OP(bag_grad)
 VK_OP(copy)
