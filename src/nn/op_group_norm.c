@@ -1,0 +1,331 @@
+/* op_group_norm.c - y = act((x - mean) rstd w + b), mean and variance over all pixels and the
+ * channels of a group, for each picture; then FiLM, y (1 + g) + f. A picture is read twice while it
+ * is in cache. Source: Wu & He 2018, arXiv:1803.08494; Perez et al. 2017, arXiv:1709.07871. */
+#include "nn/group_norm.h"
+
+/* Rows of scratch, each with an item for every item of a period. */
+enum { MEAN, SQUARE, FACTOR, SHIFT, GAIN, OFFSET, N_ROW };
+
+/* ---- mean and variance ----------------------------------------------------------------------
+ * For each item of a period: within a block two passes, then blocks join (Chan et al. 1979). Items
+ * of a group join in double. */
+
+/* A block of n_row rows joins what mean and square know of `before` rows; n_v vectors at once. */
+VK_INLINE void join_block(const float *x, int64_t n_row, int64_t step, int64_t before, int n_v,
+                          float *mean, float *square)
+{
+  vf sum[4][2], one = vf_set1(1.0f / (float)n_row);
+#pragma GCC unroll 4
+  for (int v = 0; v < n_v; v++)
+    sum[v][0] = sum[v][1] = vf_zero();
+  int64_t r = 0;
+  for (; r + 2 <= n_row; r += 2)
+#pragma GCC unroll 4
+    for (int v = 0; v < n_v; v++) {
+      sum[v][0] += vf_load(x + r * step + v * VK_LANES);
+      sum[v][1] += vf_load(x + (r + 1) * step + v * VK_LANES);
+    }
+  vf center[4];
+#pragma GCC unroll 4
+  for (int v = 0; v < n_v; v++) {
+    if (r < n_row)
+      sum[v][0] += vf_load(x + r * step + v * VK_LANES);
+    center[v] = (sum[v][0] + sum[v][1]) * one;
+    sum[v][0] = sum[v][1] = vf_zero();
+  }
+  for (r = 0; r + 2 <= n_row; r += 2)
+#pragma GCC unroll 4
+    for (int v = 0; v < n_v; v++) {
+      vf d0 = vf_load(x + r * step + v * VK_LANES) - center[v];
+      vf d1 = vf_load(x + (r + 1) * step + v * VK_LANES) - center[v];
+      sum[v][0] = vf_fma(d0, d0, sum[v][0]);
+      sum[v][1] = vf_fma(d1, d1, sum[v][1]);
+    }
+  float part = (float)n_row / (float)(before + n_row);
+#pragma GCC unroll 4
+  for (int v = 0; v < n_v; v++) {
+    if (r < n_row) {
+      vf d = vf_load(x + r * step + v * VK_LANES) - center[v];
+      sum[v][0] = vf_fma(d, d, sum[v][0]);
+    }
+    vf m = vf_load(mean + v * VK_LANES), d = center[v] - m;
+    vf between = d * d * vf_set1(part * (float)before);
+    vf_store(mean + v * VK_LANES, vf_fma(d, vf_set1(part), m));
+    vf_store(square + v * VK_LANES,
+             vf_load(square + v * VK_LANES) + (sum[v][0] + sum[v][1] + between));
+  }
+}
+
+static void join_picture(const group_norm_shape *s, const float *x, float *mean, float *square)
+{
+  memset(mean, 0, sizeof *mean * (size_t)s->period);
+  memset(square, 0, sizeof *square * (size_t)s->period);
+  int64_t block = group_norm_block_rows(s), n_v = s->period / VK_LANES;
+  for (int64_t r = 0; r < s->n_row; r += block) {
+    int64_t n = s->n_row - r < block ? s->n_row - r : block;
+    for (int64_t v = 0; v < n_v; v += 4) {
+      int64_t at = v * VK_LANES;
+      const float *from = x + r * s->period + at;
+      switch (n_v - v) {
+      case 1:
+        join_block(from, n, s->period, r, 1, mean + at, square + at);
+        break;
+      case 2:
+        join_block(from, n, s->period, r, 2, mean + at, square + at);
+        break;
+      case 3:
+        join_block(from, n, s->period, r, 3, mean + at, square + at);
+        break;
+      default:
+        join_block(from, n, s->period, r, 4, mean + at, square + at);
+      }
+    }
+  }
+}
+
+/* Mean and 1 / standard deviation of channels [c0, c1). */
+static void find_stats(const group_norm_shape *s, const float *x, const float *mean,
+                       const float *square, int64_t c0, int64_t c1, double eps, float *out)
+{
+  double sum = 0, sum2 = 0, n = (double)(s->n_item / s->c * (c1 - c0)), n_row = (double)s->n_row;
+  const float *rest = x + s->n_row * s->period;
+  int64_t n_rest = s->n_item - s->n_row * s->period;
+  for (int64_t k = 0; k < s->period && s->n_row; k += s->c)
+    for (int64_t c = c0; c < c1; c++)
+      sum += mean[k + c];
+  sum *= n_row;
+  for (int64_t k = 0; k < n_rest; k += s->c)
+    for (int64_t c = c0; c < c1; c++)
+      sum += rest[k + c];
+  double center = sum / n;
+  for (int64_t k = 0; k < s->period && s->n_row; k += s->c)
+    for (int64_t c = c0; c < c1; c++)
+      sum2 += square[k + c] + n_row * (mean[k + c] - center) * (mean[k + c] - center);
+  for (int64_t k = 0; k < n_rest; k += s->c)
+    for (int64_t c = c0; c < c1; c++)
+      sum2 += (rest[k + c] - center) * (rest[k + c] - center);
+  out[0] = (float)center;
+  out[1] = (float)(1 / sqrt(sum2 / n + eps));
+}
+
+/* ---- the second pass ------------------------------------------------------------------------ */
+
+/* Row r of scratch. */
+#define AT(r) (row + (r) * (size_t)step)
+
+VK_INLINE vf apply(const float *row, int64_t step, int64_t k, vf x, int is_gelu, int is_film)
+{
+  vf y = vf_fma(x - vf_load(AT(MEAN) + k), vf_load(AT(FACTOR) + k), vf_load(AT(SHIFT) + k));
+  if (is_gelu)
+    y = vf_gelu(y);
+  if (is_film)
+    y = vf_fma(y, vf_load(AT(GAIN) + k), vf_load(AT(OFFSET) + k));
+  return y;
+}
+
+VK_INLINE void apply_picture(const group_norm_shape *s, const float *row, const float *x, float *y,
+                             int is_gelu, int is_film)
+{
+  int64_t step = group_norm_row(s), n = s->n_item - s->n_row * s->period;
+  for (int64_t r = 0; r < s->n_row; r++, x += s->period, y += s->period)
+    for (int64_t k = 0; k < s->period; k += VK_LANES)
+      vf_store(y + k, apply(row, step, k, vf_load(x + k), is_gelu, is_film));
+  for (int64_t k = 0; k < n; k += VK_LANES) {
+    int n_lane = n - k < VK_LANES ? (int)(n - k) : VK_LANES;
+    vf_store_n(y + k, apply(row, step, k, vf_load_n(x + k, n_lane), is_gelu, is_film), n_lane);
+  }
+}
+
+static void run_picture(const vk_op_call *c, const group_norm_shape *s, int64_t i, float *row)
+{
+  const float *x = (const float *)c->in[0].data + i * s->n_item;
+  const float *w = c->in[1].data, *b = c->in[2].data;
+  float *stats = (float *)c->out[1].data + i * 2 * s->n_group;
+  int64_t step = group_norm_row(s), n_c = s->c / s->n_group;
+  join_picture(s, x, AT(MEAN), AT(SQUARE));
+  for (int64_t g = 0; g < s->n_group; g++)
+    find_stats(s, x, AT(MEAN), AT(SQUARE), g * n_c, (g + 1) * n_c, c->attr->eps, stats + 2 * g);
+  for (int64_t g = 0; g < s->n_group; g++)
+    for (int64_t k = g * n_c; k < (g + 1) * n_c; k++) {
+      AT(MEAN)[k] = stats[2 * g];
+      AT(FACTOR)[k] = stats[2 * g + 1] * w[k];
+    }
+  group_norm_repeat(s, AT(MEAN), AT(MEAN));
+  group_norm_repeat(s, AT(FACTOR), AT(FACTOR));
+  group_norm_repeat(s, b, AT(SHIFT));
+  bool is_film = c->n_in > 3 && c->in[3].data, is_gelu = c->attr->act == VK_ACT_GELU;
+  if (is_film) {
+    const float *gb = (const float *)c->in[3].data + i / s->group * 2 * s->c;
+    for (int64_t k = 0; k < s->c; k++)
+      AT(GAIN)[k] = 1 + gb[k];
+    group_norm_repeat(s, AT(GAIN), AT(GAIN));
+    group_norm_repeat(s, gb + s->c, AT(OFFSET));
+  }
+  float *y = (float *)c->out[0].data + i * s->n_item;
+  if (is_gelu && is_film)
+    apply_picture(s, row, x, y, 1, 1);
+  else if (is_gelu)
+    apply_picture(s, row, x, y, 1, 0);
+  else if (is_film)
+    apply_picture(s, row, x, y, 0, 1);
+  else
+    apply_picture(s, row, x, y, 0, 0);
+}
+
+VK_OP_RUN(group_norm)
+{
+  group_norm_shape s = group_norm_shape_of(&c->in[0].shape, c->attr);
+  float *row = (float *)c->scratch + c->i_part * N_ROW * group_norm_row(&s);
+  int64_t i, end;
+  vk_op_part(c, s.n, 1, &i, &end);
+  for (; i < end; i++)
+    run_picture(c, &s, i, row);
+}
+
+#if VK_PATH_IS_BASE
+
+vk_status vk_film_check(const vk_infer *c, int i_x, int i_gb, vk_err *err)
+{
+  const vk_value *x = c->in[i_x], *gb = c->in[i_gb];
+  int64_t group = c->attr->group > 0 ? c->attr->group : 1;
+  VK_TRY(vk_op_need(c, i_gb, VK_F32, 2, err));
+  if (gb->shape.dim[0] * group != x->shape.dim[0] ||
+      gb->shape.dim[1] != 2 * vk_shape_last(&x->shape) || gb->extent.sym != x->extent.sym ||
+      gb->extent.per * group != x->extent.per || gb->extent.plus * group != x->extent.plus)
+    return vk_op_fail(c, err, "gb must be [rows of x / %lld, %lld], with the extent of x / %lld",
+                      (long long)group, (long long)(2 * vk_shape_last(&x->shape)),
+                      (long long)group);
+  return VK_OK;
+}
+
+vk_status vk_group_norm_check(const vk_infer *c, int i_x, int i_w, vk_err *err)
+{
+  const vk_shape *x = &c->in[i_x]->shape;
+  VK_TRY(vk_op_need(c, i_x, VK_F32, 0, err));
+  VK_TRY(vk_op_need(c, i_w, VK_F32, 1, err));
+  VK_TRY(vk_op_need(c, i_w + 1, VK_F32, 1, err));
+  int64_t n = x->n_dim < 2 ? 0 : x->dim[x->n_dim - 1];
+  if (n < 1 || c->in[i_w]->shape.dim[0] != n || c->in[i_w + 1]->shape.dim[0] != n)
+    return vk_op_fail(c, err, "factor and shift must have an item for each channel");
+  if (c->attr->n_group < 1 || n % c->attr->n_group != 0)
+    return vk_op_fail(c, err, "%lld channels do not fall into %lld groups", (long long)n,
+                      (long long)c->attr->n_group);
+  return i_w + 2 < c->n_in && c->in[i_w + 2] ? vk_film_check(c, i_x, i_w + 2, err) : VK_OK;
+}
+
+/* large: 0-3: the stages of a small model, 4-7: of a larger one; activation, FiLM from the third
+ * stage on. Else odd sizes; 0: plain, 1: activation, 2: FiLM, 3: both. */
+vk_shape vk_group_norm_example(vk_example *e, bool *has_film)
+{
+  static const int channel[2][4] = {{24, 48, 96, 128}, {32, 64, 128, 256}};
+  int k = e->i_case % 4, is_wide = e->i_case / 4;
+  if (e->is_large) {
+    e->attr.n_group = 8;
+    e->attr.eps = 1e-5;
+    e->attr.act = VK_ACT_GELU;
+    *has_film = k >= 2;
+    e->attr.group = k >= 2 ? 2 : 1;
+    return vk_shape_of(4, 64, 64 >> k, 64 >> k, channel[is_wide][k]);
+  }
+  e->attr.eps = 0.01;
+  e->attr.act = k & 1 ? VK_ACT_GELU : VK_ACT_NONE;
+  *has_film = k >= 2;
+  e->attr.group = vk_example_int(e, 1, 2);
+  e->attr.n_group = vk_example_int(e, 1, 4);
+  int n = (int)(e->attr.group * vk_example_int(e, 1, 2));
+  int c = (int)(e->attr.n_group * vk_example_int(e, 1, 10));
+  int h = (int)vk_example_int(e, 1, is_wide ? 40 : 5), w = (int)vk_example_int(e, 2, 9);
+  return vk_shape_of(4, n, h, w, c);
+}
+
+static vk_status infer(const vk_infer *c, vk_err *err)
+{
+  VK_TRY(vk_group_norm_check(c, 0, 1, err));
+  vk_op_same(c, 0, 0);
+  vk_op_same(c, 1, 0);
+  c->out[1].shape = vk_shape_of(2, (int)c->in[0]->shape.dim[0], (int)(2 * c->attr->n_group));
+  return VK_OK;
+}
+
+static size_t scratch(const vk_op_call *c)
+{
+  group_norm_shape s = group_norm_shape_of(&c->in[0].shape, c->attr);
+  return sizeof(float) * (size_t)(N_ROW * group_norm_row(&s) * c->n_part);
+}
+
+static void ref(const vk_op_call *c)
+{
+  group_norm_shape s = group_norm_shape_of(&c->in[0].shape, c->attr);
+  const double *w = c->in[1].data, *b = c->in[2].data;
+  int64_t n_c = s.c / s.n_group, n_pixel = s.n_item / s.c;
+  for (int64_t k = 0; k < s.n * s.n_group; k++) {
+    int64_t i = k / s.n_group, g = k % s.n_group;
+    const double *x = (const double *)c->in[0].data + i * s.n_item;
+    const double *gb = c->n_in > 3 ? c->in[3].data : NULL;
+    double *y = (double *)c->out[0].data + i * s.n_item, mean = 0, var = 0;
+    for (int64_t q = 0; q < n_pixel * n_c; q++)
+      mean += x[q / n_c * s.c + g * n_c + q % n_c] / (double)(n_pixel * n_c);
+    for (int64_t q = 0; q < n_pixel * n_c; q++) {
+      double d = x[q / n_c * s.c + g * n_c + q % n_c] - mean;
+      var += d * d / (double)(n_pixel * n_c);
+    }
+    double *stats = (double *)c->out[1].data + 2 * k;
+    stats[0] = mean;
+    stats[1] = 1 / sqrt(var + c->attr->eps);
+    for (int64_t q = 0; q < n_pixel * n_c; q++) {
+      int64_t channel = g * n_c + q % n_c, at = q / n_c * s.c + channel;
+      double u = (x[at] - mean) * stats[1] * w[channel] + b[channel];
+      if (c->attr->act == VK_ACT_GELU)
+        u *= 0.5 * (1 + erf(u * sqrt(0.5)));
+      if (gb) {
+        const double *gain = gb + i / s.group * 2 * s.c;
+        u = u * (1 + gain[channel]) + gain[s.c + channel];
+      }
+      y[at] = u;
+    }
+  }
+}
+
+static void grad(vk_grad *c)
+{
+  const vk_node *n = c->node;
+  vk_id gb = n->n_in > 3 ? n->in[3] : VK_NONE;
+  vk_id dx = VK_APPLY(
+      c->g, group_norm_grad, VK_IN(c->dy[0], n->in[0], n->out[1], n->in[1], n->in[2], gb),
+      .n_group = n->attr.n_group, .eps = n->attr.eps, .act = n->attr.act, .group = n->attr.group);
+  for (int i = 0; i < n->n_in; i++)
+    if (c->need[i])
+      c->dx[i] = vk_graph_out(c->g, dx, i);
+}
+
+static void example(vk_example *e)
+{
+  bool has_film;
+  vk_shape x = vk_group_norm_example(e, &has_film), channel = vk_shape_of(1, (int)x.dim[3]);
+  vk_example_f32(e, x);
+  vk_example_f32(e, channel);
+  vk_example_f32(e, channel);
+  if (has_film)
+    vk_example_f32(e, vk_shape_of(2, (int)(x.dim[0] / e->attr.group), (int)(2 * x.dim[3])));
+}
+
+const vk_op_def vk_op_group_norm = {
+    .name = "group_norm",
+    .help = "y = act(norm(x) w + b) (1 + g) + f, x [n, .., c], gb [n / group, 2 c] = [g, f]; "
+            "n_group, eps, act, group; outputs y, stats [n, 2 n_group] = mean, 1 / deviation",
+    .n_in_min = 3,
+    .n_in_max = 4,
+    .n_out = 2,
+    .in_place = 1,
+    .n_case = VK_GROUP_NORM_N_CASE,
+    .rtol = 4e-6,
+    .atol = 2e-5,
+    .tolerance = "sums in float, in blocks; 1 / deviation is up to 10",
+    .infer = infer,
+    .scratch = scratch,
+    .ref = ref,
+    .grad = grad,
+    .example = example,
+};
+
+#endif
