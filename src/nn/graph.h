@@ -110,7 +110,11 @@ enum { VK_NONE = -1 };
   X(double, weight, "weight of the last of every count rows")                                      \
   X(double, p, "probability")                                                                      \
   X(double, lo, "lower bound")                                                                     \
-  X(double, hi, "upper bound")
+  X(double, hi, "upper bound")                                                                     \
+  X(double, delta, "huber: where the parabola ends")                                               \
+  X(double, dual, "ppo_loss: a loss is at most dual |advantage|; 0: no such bound")                \
+  X(double, log_lo, "ppo_loss: the logarithm of the ratio is at least this, if log_hi > log_lo")   \
+  X(double, log_hi, "and at most this")
 typedef struct vk_attrs {
   char none; /* unused; ends the lists that VK_APPLY makes */
 #define X(type, name, what) type name;
