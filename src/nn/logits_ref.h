@@ -1,0 +1,70 @@
+/* logits_ref.h - the double references, shape rules and examples of ops over rows of logits.
+ *
+ * Test: tests/unit/test_ops.c */
+#ifndef VK_NN_LOGITS_REF_H
+#define VK_NN_LOGITS_REF_H
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "nn/op_rows.h"
+
+/* The attributes scale and count. */
+VK_NODISCARD static inline vk_status vk_logits_check(const vk_infer *c, vk_err *err)
+{
+  if (!(c->attr->scale >= 0 && c->attr->scale < INFINITY))
+    return vk_op_fail(c, err, "scale is %g, and must be one over a temperature", c->attr->scale);
+  if (c->attr->count < 0)
+    return vk_op_fail(c, err, "count is %lld, and must be 0 for all or how many of the greatest",
+                      (long long)c->attr->count);
+  return VK_OK;
+}
+
+/* The count-th greatest of a row by counting those above each; -infinity unless 0 < count < n. */
+static inline double vk_logits_least_ref(const double *x, int64_t n, int64_t count)
+{
+  double least = -INFINITY;
+  for (int64_t i = 0; count > 0 && count < n && i < n; i++) {
+    int64_t n_above = 0;
+    for (int64_t j = 0; j < n; j++)
+      n_above += x[j] >= x[i];
+    if (n_above >= count)
+      least = fmax(least, x[i]);
+  }
+  return least;
+}
+
+static inline double vk_logits_lse_ref(const double *x, int64_t n, double scale, double least)
+{
+  double m = -INFINITY, sum = 0;
+  for (int64_t j = 0; j < n; j++)
+    m = fmax(m, scale * x[j]);
+  for (int64_t j = 0; j < n; j++)
+    sum += x[j] >= least ? exp(scale * x[j] - m) : 0;
+  return m + log(sum);
+}
+
+/* The first greatest. */
+static inline int64_t vk_logits_argmax_ref(const double *x, int64_t n)
+{
+  int64_t best = -1;
+  for (int64_t i = 0; i < n; i++)
+    if (!isnan(x[i]) && (best < 0 || x[i] > x[best]))
+      best = i;
+  return best < 0 ? 0 : best;
+}
+
+/* Logits as input 0, or 1 after a gradient of the rows; case 1 has a temperature. Returns the
+ * number of classes. */
+static inline int vk_logits_example(vk_example *e, bool is_grad)
+{
+  int m = e->is_large ? 1792 : (int)vk_example_int(e, 1, 37);
+  int n = e->is_large ? 256 : (int)vk_example_int(e, 1, 70);
+  if (is_grad)
+    vk_example_f32(e, vk_shape_of(1, m));
+  vk_example_f32(e, vk_shape_of(2, m, n));
+  e->attr.scale = e->i_case == 1 ? 1 / 1.6 : 0;
+  return n;
+}
+
+#endif
