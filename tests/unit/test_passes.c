@@ -8,10 +8,11 @@
 #include "core/rng.h"
 #include "nn/exec.h"
 #include "nn/graph_dump.h"
+#include "nn/graph_svg.h"
 #include "nn/pass.h"
 #include "nn/plan.h"
 
-enum { N_BATCH = 5, N_OUT_MAX = 32 };
+enum { N_BATCH = 5, N_OUT_MAX = 32, N_OP_MAX = 256 };
 
 static vk_isa best;
 
@@ -24,7 +25,7 @@ typedef struct result {
   float *item[N_OUT_MAX];
   int64_t n_item[N_OUT_MAX];
   int n_node;
-  int n_op[32]; /* by place in vk_ops */
+  int n_op[N_OP_MAX]; /* by place in vk_ops */
 } result;
 
 static void result_fini(result *r)
@@ -125,6 +126,7 @@ static void run_graph(result *r, const vk_graph *g, const vk_target *target, int
   vk_exec_prepare(x);
   vk_exec_run(x);
   keep_outputs(r, x, &p->graph);
+  assert_true(vk_op_count() <= N_OP_MAX);
   r->n_node = p->graph.n_node;
   for (int i = 0; i < p->graph.n_node; i++)
     for (int k = 0; k < vk_op_count(); k++)
@@ -437,6 +439,43 @@ static void a_dump_can_be_compared(void **state)
   vk_graph_fini(&fused);
 }
 
+/* ---- the drawing --------------------------------------------------------------------------- */
+
+static int count_text(const char *text, const char *what)
+{
+  int n = 0;
+  for (const char *at = text; (at = strstr(at, what)); at++)
+    n++;
+  return n;
+}
+
+/* A line a node, and a frame for each part; with `full` a box for each node. Names are escaped. */
+static void a_drawing_has_every_node(void **state)
+{
+  for (int full = 0; full < 2; full++) {
+    vk_graph g;
+    vk_err err = VK_ERR_INIT;
+    char *text = NULL;
+    size_t n = 0;
+    build_mlp(&g);
+    vk_graph_place(&g, "a<b&c");
+    vk_graph_output(&g, "last", VK_APPLY(&g, copy, VK_IN(vk_graph_find(&g, "x"))));
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    vk_assert_ok(vk_graph_svg(&g, full, out, &err), &err);
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(count_text(text, "class=\"op\""), g.n_node);
+    assert_int_equal(count_text(text, "class=\"part\""), 4);
+    assert_int_equal(count_text(text, "class=\"title\""), 4);
+    assert_int_equal(count_text(text, "a&lt;b&amp;c"), full ? 3 : 2);
+    assert_int_equal(count_text(text, "<g "), count_text(text, "</g>"));
+    assert_int_equal(count_text(text, "<text "), count_text(text, "</text>"));
+    assert_int_equal(count_text(text, "</svg>"), 1);
+    free(text);
+    vk_graph_fini(&g);
+  }
+}
+
 /* ---- the others ---------------------------------------------------------------------------- */
 
 static void common_computes_once(void **state)
@@ -499,6 +538,7 @@ int main(void)
       cmocka_unit_test(parameters_alone_are_computed_once),
       cmocka_unit_test(a_dump_is_as_promised),
       cmocka_unit_test(a_dump_can_be_compared),
+      cmocka_unit_test(a_drawing_has_every_node),
       cmocka_unit_test(common_computes_once),
       cmocka_unit_test(dead_leaves_out_what_nobody_needs),
       cmocka_unit_test(names_are_checked),
