@@ -65,12 +65,23 @@ static int choose_width(int64_t m_r, int64_t n)
   return 0;
 }
 
+/* What gemm_finish will add comes while the sums are made. */
+static void ask_for_c(const vk_gemm *g, int64_t i, int64_t m_r, int64_t j, bool is_first)
+{
+  const float *at = is_first ? g->residual : g->c;
+  int64_t ld = is_first ? g->ldr : g->ldc;
+  for (int64_t r = 0; at && r < m_r; r++)
+    for (int64_t e = 0; e < GEMM_NR; e += 16)
+      __builtin_prefetch(at + (i + r) * ld + j + e);
+}
+
 static void run_tiles(const part *t, const panel_a *a, const block_b *b)
 {
   const float *at = b->b;
   for (int64_t j = b->j; j < b->j1;) {
     int w = choose_width(a->m_r, div_up(b->j1 - j, GEMM_NR));
     int64_t n_j = GEMM_NR << w;
+    ask_for_c(t->g, a->i, a->m_r, j, b->is_first);
     gemm_micro_table[a->is_col][w][a->m_r](b->kc, a->a, a->sa, at, b->sb, b->panel, t->tile, 1);
     gemm_finish(t->g, t->tile, n_j, a->i, a->m_r, j, min_i(n_j, b->j1 - j), b->is_first,
                 b->is_last);
@@ -87,7 +98,7 @@ static void run_piecewise(const part *t, const panel_a *a, const block_b *b)
     int64_t n_j = min_i(GEMM_NR, b->j1 - j), step = a->is_col ? a->sa : 1;
     for (int64_t q = 0; q < b->kc; q += KC_PART) {
       int64_t n = min_i(KC_PART, b->kc - q);
-      gemm_pack_b(g, b->p + q, n, j, n_j, t->block_b);
+      gemm_pack_b(g, b->p + q, n, j, j + n_j, t->block_b, 0);
       gemm_micro_table[a->is_col][0][a->m_r](n, a->a + q * step, a->sa, t->block_b, GEMM_NR, 0,
                                              t->tile, q == 0);
     }
@@ -95,10 +106,11 @@ static void run_piecewise(const part *t, const panel_a *a, const block_b *b)
   }
 }
 
-/* Rows of a whose distance is near a multiple of 4 KiB share the sets of the first cache. */
-static bool is_direct(const vk_gemm *g, int64_t m_r)
+/* Rows are read where they are. Where their distance is a multiple of 4 KiB they share the sets of
+ * the first cache, and still packing them would cost more. */
+static bool is_direct(const vk_gemm *g)
 {
-  return !g->fill_a && !g->a_trans && (m_r <= 8 || g->lda % 256 != 0);
+  return !g->fill_a && !g->a_trans;
 }
 
 /* Packs what is needed of rows i to i + n_i, then tells where panel 0 is and how far the next. */
@@ -106,7 +118,7 @@ static panel_a begin_a(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t
 {
   const vk_gemm *g = t->g;
   panel_a a = {.i = i};
-  if (is_direct(g, t->m_r)) {
+  if (is_direct(g)) {
     a.a = g->a + i * g->lda + p;
     a.sa = g->lda;
     *next = t->m_r * g->lda;
@@ -139,8 +151,7 @@ static bool find_b(const vk_gemm *g, block_b *b, bool is_few)
 
 static void pack_block_b(const part *t, block_b *b)
 {
-  for (int64_t j = b->j; j < b->j1; j += GEMM_NR)
-    gemm_pack_b(t->g, b->p, b->kc, j, min_i(GEMM_NR, b->j1 - j), t->block_b + (j - b->j) * b->kc);
+  gemm_pack_b(t->g, b->p, b->kc, b->j, b->j1, t->block_b, GEMM_NR * b->kc);
   b->b = t->block_b;
   b->sb = GEMM_NR;
   b->panel = GEMM_NR * b->kc;
@@ -203,7 +214,7 @@ static void run_few_rows(const part *t)
   const vk_gemm *g = t->g;
   int64_t n_i = t->i1 - t->i0, next;
   int64_t n_group = GEMM_NR << choose_width(t->m_r, GEMM_NP);
-  if (is_direct(g, t->m_r)) {
+  if (is_direct(g)) {
     /* packed B is read from its first to its last byte */
     for (int64_t j = t->j0; j < t->j1; j += n_group)
       for (int64_t p = 0; p < g->k; p += VK_GEMM_KC) {

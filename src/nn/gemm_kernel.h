@@ -26,12 +26,15 @@ typedef void gemm_micro(int64_t kc, const float *a, int64_t sa, const float *b, 
 #define gemm_micro_table VK_KERNEL(vk_gemm_micro_table)
 extern gemm_micro *const gemm_micro_table[2][3][GEMM_MR + 1];
 
-/* Rows p to p + kc and columns j to j + n_j <= NR of B: out[q * NR + r], zero behind n_j. */
+/* Rows p to p + kc and columns j to j1 of B in panels, `panel` floats from one to the next:
+ * out[i * panel + q * NR + r], zero behind j1. */
 #define gemm_pack_b VK_KERNEL(vk_gemm_pack_b)
-void gemm_pack_b(const vk_gemm *g, int64_t p, int64_t kc, int64_t j, int64_t n_j, float *out);
+void gemm_pack_b(const vk_gemm *g, int64_t p, int64_t kc, int64_t j, int64_t j1, float *out,
+                 int64_t panel);
 
-/* Rows i to i + n_i of A and k p to p + kc, in panels of m_r rows (the last may be lower), each of
- * GEMM_PANEL_A floats. Returns the stride for the micro kernel, by columns if a_trans. */
+/* Of a product with a_trans or fill_a: rows i to i + n_i of A and k p to p + kc, in panels of m_r
+ * rows (the last may be lower), each of GEMM_PANEL_A floats. Returns the stride for the micro
+ * kernel, by columns if a_trans. */
 enum {
   GEMM_SA = VK_GEMM_KC + 16, /* not a multiple of 4 KiB: rows would share cache sets */
   GEMM_MR_PAD = GEMM_MR > 8   ? 16
