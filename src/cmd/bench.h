@@ -6,8 +6,8 @@
 #include "sim/env.h"
 
 typedef struct bench_args {
-  const char *suite, *visuals;
-  int64_t n_step, n_rep, picture_every, n_sample;
+  const char *suite, *visuals, *model;
+  int64_t n_step, n_rep, picture_every, n_sample, n_batch;
 } bench_args;
 
 typedef struct result {
@@ -43,8 +43,9 @@ vk_status vk_bench_begin(vk_env *env, const vk_scene *scene, int n_wait, vk_err 
 typedef vk_status vk_bench_task_fn(bench *b, const char *suite, uint32_t i_task, vk_err *err);
 vk_status vk_bench_suites(bench *b, vk_bench_task_fn *fn, vk_err *err);
 
-/* The benchmarks "env" and "render". */
+/* The benchmarks by name. */
 vk_status vk_bench_env(bench *b, vk_err *err);
+vk_status vk_bench_model(bench *b, vk_err *err);
 vk_status vk_bench_render(bench *b, vk_err *err);
 
 #endif

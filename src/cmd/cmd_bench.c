@@ -9,8 +9,12 @@
 #include "core/signal.h"
 #include "sim/model_cache.h"
 
-static const bench_args defaults = {.suite = "libero130", .n_step = 100, .n_rep = 3, .n_sample = 4};
+static const bench_args defaults = {
+    .suite = "libero130", .n_step = 100, .n_rep = 3, .n_sample = 4, .model = "nano-n2,nano-n8"};
 static const vk_opt opts[] = {
+    VK_OPT_I64(bench_args, "batch", n_batch, 1, 4096, "N", NULL,
+               "model: only this batch (default: decisions of 1, training steps of 32 and 128)"),
+    VK_OPT_STR(bench_args, "model", model, "MODEL", "model: which ones, a comma list"),
     VK_OPT_I64(bench_args, "pictures", picture_every, 1, 1000, "N", "steps",
                "env: also with two views of 128 pixels of every N-th step; 0: not"),
     VK_OPT_I64(bench_args, "samples", n_sample, 1, 4, "1|4", NULL,
@@ -104,9 +108,14 @@ vk_status vk_bench_suites(bench *b, vk_bench_task_fn *fn, vk_err *err)
 typedef struct bench_def {
   const char *name;
   vk_status (*run)(bench *b, vk_err *err);
+  bool needs_pack;
 } bench_def;
 
-static const bench_def defs[] = {{"env", vk_bench_env}, {"render", vk_bench_render}};
+static const bench_def defs[] = {
+    {"env", vk_bench_env, true},
+    {"model", vk_bench_model, false},
+    {"render", vk_bench_render, true},
+};
 
 static vk_status fail_unknown(const char *name, vk_err *err)
 {
@@ -137,6 +146,17 @@ static vk_status print_results(const bench *b, vk_err *err)
   return st;
 }
 
+/* Once, for the benchmarks of the simulator. */
+static vk_status open_pack(bench *b, vk_err *err)
+{
+  if (b->cache_dir || b->pack.n_task)
+    return VK_OK;
+  VK_TRY(vk_mujoco_check(err));
+  VK_TRY(vk_pack_open(&b->pack, b->call->common->pack, err));
+  b->cache_dir = vk_model_cache_dir(b->cache);
+  return VK_OK;
+}
+
 static vk_status run_benches(bench *b, vk_err *err)
 {
   const char *name = b->call->positional[0];
@@ -147,12 +167,13 @@ static vk_status run_benches(bench *b, vk_err *err)
     return fail_unknown(name, err);
   if (b->args->n_sample != 1 && b->args->n_sample != 4)
     return vk_fail(err, VK_E_USAGE, "--samples %d: expected 1 or 4", (int)b->args->n_sample);
-  VK_TRY(vk_mujoco_check(err));
-  VK_TRY(vk_pack_open(&b->pack, b->call->common->pack, err));
-  b->cache_dir = vk_model_cache_dir(b->cache);
-  for (size_t i = 0; i < VK_COUNT(defs); i++)
-    if (all || strcmp(name, defs[i].name) == 0)
-      VK_TRY(defs[i].run(b, err));
+  for (size_t i = 0; i < VK_COUNT(defs); i++) {
+    if (!all && strcmp(name, defs[i].name) != 0)
+      continue;
+    if (defs[i].needs_pack)
+      VK_TRY(open_pack(b, err));
+    VK_TRY(defs[i].run(b, err));
+  }
   return print_results(b, err);
 }
 
@@ -168,7 +189,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_bench = {
     .name = "bench",
     .summary = "measure how fast this machine runs the parts of the program",
-    .synopsis = "env|render|all [options]",
+    .synopsis = "env|model|render|all [options]",
     .description =
         "Runs benchmarks in the process and prints one number a line: a name, a value and its "
         "unit.\n\n"
@@ -183,6 +204,11 @@ const vk_cmd vk_cmd_bench = {
         "and with --pictures N\n"
         "  pictures_N, pictures_N_cpu  as steps and steps_cpu, drawing both views (128 pixels)\n"
         "                              of every N-th step\n\n"
+        "model: the policies that come with the program, with random parameters and observations.\n"
+        "  NAME.infer.bN      a decision of N observations, the instruction's tokens at hand\n"
+        "  NAME.infer.bN.p99  the slowest of a hundred\n"
+        "  NAME.train.bN      samples a second: forward, backward, clipping, AdamW\n"
+        "  NAME.train.bN.plan_bytes  memory of such a step beside parameters and gradients\n\n"
         "render: pictures, of states of the first task of each suite, by camera, side in pixels "
         "and "
         "(x4) samples.\n"
@@ -190,10 +216,12 @@ const vk_cmd vk_cmd_bench = {
         "  pictures_cpu the same by the processor time that they took\n"
         "  triangles    in the view, before culling, a picture\n"
         "  two_threads  pictures of 128 pixels a second on two threads, over one thread",
-    .examples = "vlakit bench env  # all suites\n"
-                "vlakit bench env --suite libero_goal --json  # one, for a script\n"
-                "vlakit bench env --pictures 8  # as a policy sees them that acts in chunks\n"
-                "vlakit bench render --visuals stand-in",
+    .examples =
+        "vlakit bench env  # all suites\n"
+        "vlakit bench env --suite libero_goal --json  # one, for a script\n"
+        "vlakit bench env --pictures 8  # as a policy sees them that acts in chunks\n"
+        "vlakit bench model --model nano-n8 --batch 1 --threads 1  # how long a decision takes\n"
+        "vlakit bench render --visuals stand-in",
     .opts = opts,
     .args_size = sizeof(bench_args),
     .args_default = &defaults,

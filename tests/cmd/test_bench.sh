@@ -12,13 +12,19 @@ expect 0 bench env --pack "$PACK" --suite libero_goal --steps 10 --reps 1 --json
 json "{'pictures_8', 'pictures_8_cpu'} <= {r['name'].split('.')[2] for r in d['results'] if r['value'] > 0}"
 expect 2 bench env --pack "$PACK" --pictures 1 --samples 2
 says '--samples 2: expected 1 or 4'
-expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar
+expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar \
+  --model nano-n2 --batch 1
 prints env.libero_object.steps
 prints steps/s
+prints model.nano-n2.infer.b1.p99
 prints render.libero_object.agentview.128.pictures
 expect 0 bench render --pack "$PACK" --suite libero_object --steps 10 --reps 1 --visuals stand-in --json
 json "len([r for r in d['results'] if r['name'].endswith('pictures_cpu')]) == 12"
 json "all(r['value'] > 0 for r in d['results'])"
+expect 0 bench model --model nano-n2 --batch 2 --reps 1 --json
+json "{'train.b2', 'train.b2.plan_bytes'} == {r['name'].split('.', 2)[2] for r in d['results'] if r['value'] > 0}"
+expect 2 bench model --model nano-n3
+says 'did you mean nano-n2'
 expect 2 bench
 expect 2 bench env render
 expect 2 bench enw --pack "$PACK"

@@ -255,6 +255,7 @@ static void ops_are_described(void **state)
 {
   for (int i = 0; i < vk_op_count(); i++) {
     const vk_op_def *op = vk_ops[i];
+    assert_true(i == 0 || strcmp(vk_ops[i - 1]->name, op->name) < 0); /* sorted, each once */
     assert_true(vk_op_find(op->name) == op);
     assert_true(op->help && op->tolerance && op->infer && op->ref && op->example);
     assert_true(op->in_place <= op->n_in_max && op->n_out >= 1);

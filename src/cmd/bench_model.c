@@ -1,0 +1,261 @@
+/* bench_model.c - vlakit bench model: training steps and decisions of the shipped models, on random
+ * observations. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cmd/bench.h"
+#include "core/rng.h"
+#include "core/signal.h"
+#include "nn/model_nano.h"
+#include "nn/net.h"
+
+enum { N_TEXT = 4, N_DECISION = 400, N_DECISION_LEAST = 10, N_WARM = 3 };
+
+static const double decisions_s = 4; /* slow paths make fewer of them */
+
+/* Instructions of 17, 5, 7 and 12 words. */
+static const char *const texts[N_TEXT] = {
+    "pick up the black bowl between the plate and the ramekin and place it on the plate",
+    "Open the middle drawer.", "put the moka pot on the stove",
+    "turn on the stove and put the frying pan on it"};
+
+/* One model with all that a measurement needs. */
+typedef struct subject {
+  bench *b;
+  vk_model model;
+  vk_params params;
+  vk_team *team;
+  uint8_t *image; /* [n_batch * 2, 128, 128, 3] */
+  float *proprio;
+  vk_nano_obs *obs;
+  int n_batch;
+} subject;
+
+static double now_s(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static vk_status add_result(subject *s, const char *what, double value, const char *unit,
+                            vk_err *err)
+{
+  char name[80];
+  snprintf(name, sizeof name, "%s.%s", s->model.name, what);
+  return vk_bench_add(s->b, "model", name, value, unit, err);
+}
+
+static vk_status make_batch(subject *s, int n, vk_err *err)
+{
+  size_t n_pixel = (size_t)VK_NANO_PX * VK_NANO_PX * 3;
+  vk_philox rng;
+  vk_philox_init(&rng, 0, 0);
+  s->n_batch = n;
+  s->image = malloc((size_t)n * 2 * n_pixel);
+  s->proprio = malloc((size_t)n * VK_NANO_PROPRIO * sizeof(float));
+  s->obs = calloc((size_t)n, sizeof *s->obs);
+  if (!s->image || !s->proprio || !s->obs)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d observations", n);
+  for (size_t i = 0; i < (size_t)n * 2 * n_pixel; i += 4) {
+    uint32_t x = vk_philox_u32(&rng);
+    memcpy(s->image + i, &x, 4);
+  }
+  for (int i = 0; i < n * VK_NANO_PROPRIO; i++)
+    s->proprio[i] = (float)vk_philox_normal(&rng);
+  for (int i = 0; i < n; i++)
+    s->obs[i] = (vk_nano_obs){
+        .image = {s->image + (size_t)(2 * i) * n_pixel, s->image + (size_t)(2 * i + 1) * n_pixel},
+        .proprio = n > 1 && i == n - 1 ? NULL : s->proprio + i * VK_NANO_PROPRIO,
+        .i_text = i % N_TEXT};
+  return VK_OK;
+}
+
+static void free_batch(subject *s)
+{
+  free(s->image);
+  free(s->proprio);
+  free(s->obs);
+  s->image = NULL;
+  s->proprio = NULL;
+  s->obs = NULL;
+}
+
+static vk_target target_of(const subject *s)
+{
+  return (vk_target){.isa = s->b->call->isa, .n_thread = vk_team_n_thread(s->team)};
+}
+
+/* Training steps: inputs, forward, backward, clipping, AdamW. */
+static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double *step_s, vk_err *err)
+{
+  const vk_graph *g = &net->plan->graph;
+  int n_text = s->n_batch < N_TEXT ? s->n_batch : N_TEXT, n_word[N_TEXT];
+  int32_t *target = vk_net_data(net, "target");
+  for (int i = 0; i < s->n_batch * VK_NANO_STEPS * VK_NANO_DIMS; i++)
+    target[i] = i % VK_NANO_BINS;
+  int n_rep = (int)s->b->args->n_rep;
+  double *t = calloc((size_t)n_rep, sizeof *t);
+  if (!t)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d times", n_rep);
+  vk_status st = VK_OK;
+  for (int k = -1; k < n_rep && st == VK_OK; k++) {
+    double start_s = now_s();
+    st = vk_signal_check(err);
+    if (st == VK_OK)
+      st = vk_nano_set_text(net->exec, g, texts, n_text, n_word, err);
+    if (st == VK_OK)
+      st = vk_nano_set_obs(net->exec, g, s->obs, s->n_batch, n_word, n_text, err);
+    if (st != VK_OK)
+      break;
+    vk_exec_run(net->exec);
+    st = vk_optim_step(optim, s->team, 3e-4, 1, NULL, err);
+    if (k >= 0)
+      t[k] = now_s() - start_s;
+  }
+  *step_s = vk_bench_median(t, n_rep);
+  free(t);
+  return st;
+}
+
+static vk_status bench_train(subject *s, int n_batch, vk_err *err)
+{
+  char what[64];
+  double step_s = 0;
+  vk_net net = {0};
+  vk_optim *optim = NULL;
+  vk_optim_span *spans = NULL;
+  vk_target target = target_of(s);
+  float *grad = vk_params_block(&s->params);
+  target.is_train = true;
+  target.loss = "loss";
+  vk_status st = grad ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for gradients");
+  if (st == VK_OK)
+    st = make_batch(s, n_batch, err);
+  if (st == VK_OK)
+    st = vk_net_new(&net, &s->model, &(vk_model_args){.n_batch = n_batch, .with_loss = true},
+                    &target, &s->params, grad, s->team, NULL, err);
+  if (st == VK_OK)
+    st = vk_net_optim_new(
+        &optim, &spans, &s->model, &s->params, grad,
+        &(vk_optim_config){
+            .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .max_norm = 1, .isa = target.isa},
+        0.05, err);
+  if (st == VK_OK)
+    st = time_steps(s, &net, optim, &step_s, err);
+  snprintf(what, sizeof what, "train.b%d", n_batch);
+  if (st == VK_OK)
+    st = add_result(s, what, n_batch / step_s, "samples/s", err);
+  snprintf(what, sizeof what, "train.b%d.plan_bytes", n_batch);
+  if (st == VK_OK)
+    st = add_result(s, what, (double)vk_plan_bytes(net.plan), "bytes", err);
+  vk_optim_free(optim);
+  free(spans);
+  vk_net_free(&net);
+  free(grad);
+  free_batch(s);
+  return st;
+}
+
+/* The instruction's tokens, computed once. */
+static vk_status encode_text(subject *s, vk_net *act, int n_text, int *n_word, vk_err *err)
+{
+  vk_net net = {0};
+  vk_target target = target_of(s);
+  VK_TRY(vk_net_new(&net, &s->model, &(vk_model_args){.part = VK_PART_TEXT, .n_batch = n_text},
+                    &target, &s->params, NULL, s->team, NULL, err));
+  vk_status st = vk_nano_set_text(net.exec, &net.plan->graph, texts, n_text, n_word, err);
+  if (st == VK_OK) {
+    static const char *const names[] = {"text", "text_vec"};
+    vk_exec_run(net.exec);
+    int total = 0;
+    for (int i = 0; i < n_text; i++)
+      total += n_word[i];
+    vk_exec_set_size(act->exec, VK_NANO_TEXT, n_text);
+    vk_exec_set_size(act->exec, VK_NANO_WORD, total);
+    for (size_t i = 0; i < VK_COUNT(names); i++) {
+      vk_id from = vk_graph_find_output(&net.plan->graph, names[i]);
+      vk_shape shape = vk_exec_shape(net.exec, from);
+      memcpy(vk_net_data(act, names[i]), vk_exec_data(net.exec, from),
+             sizeof(float) * (size_t)vk_shape_n_item(&shape));
+    }
+  }
+  vk_net_free(&net);
+  return st;
+}
+
+/* Decisions: pictures to bins, text tokens at hand. */
+static vk_status bench_act(subject *s, int n_batch, vk_err *err)
+{
+  char what[64];
+  vk_net net = {0};
+  vk_target target = target_of(s);
+  int n_text = n_batch < N_TEXT ? n_batch : N_TEXT, n_word[N_TEXT] = {0};
+  static double t[N_DECISION];
+  vk_status st = make_batch(s, n_batch, err);
+  if (st == VK_OK)
+    st = vk_net_new(&net, &s->model, &(vk_model_args){.part = VK_PART_ACT, .n_batch = n_batch},
+                    &target, &s->params, NULL, s->team, NULL, err);
+  if (st == VK_OK)
+    st = encode_text(s, &net, n_text, n_word, err);
+  int n = 0;
+  const double begin_s = now_s();
+  for (int k = -N_WARM; k < N_DECISION && st == VK_OK; k++) {
+    double start_s = now_s();
+    if (k >= N_DECISION_LEAST && start_s - begin_s > decisions_s)
+      break;
+    st = vk_nano_set_obs(net.exec, &net.plan->graph, s->obs, n_batch, n_word, n_text, err);
+    if (st == VK_OK)
+      vk_exec_run(net.exec);
+    if (k >= 0) {
+      t[k] = (now_s() - start_s) * 1e3;
+      n = k + 1;
+    }
+  }
+  if (st == VK_OK)
+    st = vk_signal_check(err);
+  snprintf(what, sizeof what, "infer.b%d", n_batch);
+  if (st == VK_OK)
+    st = add_result(s, what, vk_bench_median(t, n), "ms", err);
+  snprintf(what, sizeof what, "infer.b%d.p99", n_batch);
+  if (st == VK_OK) /* the times are sorted now */
+    st = add_result(s, what, t[n * 99 / 100], "ms", err);
+  vk_net_free(&net);
+  free_batch(s);
+  return st;
+}
+
+static vk_status bench_one(bench *b, vk_team *team, const char *name, vk_err *err)
+{
+  subject s = {.b = b, .team = team};
+  VK_TRY(vk_model_open(&s.model, name, err));
+  VK_TRY(vk_net_params_new(&s.params, &s.model, 0, err));
+  const bench_args *a = b->args;
+  vk_status st = VK_OK;
+  if (a->n_batch == 0 || a->n_batch == 1)
+    st = bench_act(&s, 1, err);
+  if (st == VK_OK && a->n_batch != 1)
+    st = bench_train(&s, a->n_batch ? (int)a->n_batch : 32, err);
+  if (st == VK_OK && a->n_batch == 0)
+    st = bench_train(&s, 128, err);
+  vk_params_free(&s.params);
+  return st;
+}
+
+vk_status vk_bench_model(bench *b, vk_err *err)
+{
+  vk_team *team;
+  char list[256], *save = NULL;
+  if (strlen(b->args->model) >= sizeof list)
+    return vk_fail(err, VK_E_USAGE, "--model: the list is too long");
+  snprintf(list, sizeof list, "%s", b->args->model);
+  VK_TRY(vk_team_new(&team, (int)b->call->common->n_thread, err));
+  vk_status st = VK_OK;
+  for (char *name = strtok_r(list, ",", &save); name && st == VK_OK;
+       name = strtok_r(NULL, ",", &save))
+    st = bench_one(b, team, name, err);
+  vk_team_free(team);
+  return st;
+}

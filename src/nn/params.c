@@ -1,0 +1,95 @@
+#include "nn/params.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = 16 }; /* items */
+
+vk_status vk_params_new(vk_params *p, const vk_graph *g, vk_err *err)
+{
+  *p = (vk_params){0};
+  vk_graph_init(&p->names, g->name);
+  p->param = calloc((size_t)g->n_value + 1, sizeof *p->param);
+  for (int v = 0; v < g->n_value && p->param; v++) {
+    if (g->value[v].kind != VK_PARAM)
+      continue;
+    vk_param *a = &p->param[p->n_param++];
+    *a = (vk_param){.name = vk_graph_text(&p->names, g->value[v].name),
+                    .shape = g->value[v].shape,
+                    .offset = p->n_item,
+                    .n = vk_shape_n_item(&g->value[v].shape)};
+    p->n_used += a->n;
+    p->n_item += (a->n + ALIGN - 1) / ALIGN * ALIGN;
+  }
+  p->data = vk_params_block(p);
+  if (p->param && p->data && vk_graph_check(&p->names, NULL) == VK_OK)
+    return VK_OK;
+  vk_params_free(p);
+  return vk_fail(err, VK_E_NOMEM, "%s: no memory for its parameters", g->name);
+}
+
+void vk_params_free(vk_params *p)
+{
+  free(p->param);
+  free(p->data);
+  vk_graph_fini(&p->names);
+  *p = (vk_params){0};
+}
+
+float *vk_params_block(const vk_params *p)
+{
+  size_t n = ((size_t)p->n_item + ALIGN) * sizeof(float);
+  float *block = aligned_alloc(64, (n + 63) / 64 * 64);
+  if (block)
+    memset(block, 0, n);
+  return block;
+}
+
+const vk_param *vk_params_find(const vk_params *p, const char *name)
+{
+  for (int i = 0; i < p->n_param; i++)
+    if (strcmp(p->param[i].name, name) == 0)
+      return &p->param[i];
+  return NULL;
+}
+
+vk_status vk_params_load(vk_params *p, const char *path, vk_err *err)
+{
+  vk_safetensors file = {0};
+  vk_safetensors_want *want = calloc((size_t)p->n_param + 1, sizeof *want);
+  vk_status st = VK_OK;
+  if (!want)
+    return vk_fail(err, VK_E_NOMEM, "%s: no memory to load %d tensors", path, p->n_param);
+  for (int i = 0; i < p->n_param; i++) {
+    const vk_param *a = &p->param[i];
+    want[i] =
+        (vk_safetensors_want){.name = a->name, .n_dim = a->shape.n_dim, .dst = p->data + a->offset};
+    memcpy(want[i].shape, a->shape.dim, sizeof a->shape.dim);
+  }
+  VK_TRY_DONE(vk_safetensors_open(&file, path, err));
+  VK_TRY_DONE(vk_safetensors_load(&file, want, p->n_param, err));
+done:
+  vk_safetensors_close(&file);
+  free(want);
+  return st;
+}
+
+vk_status vk_params_save(const vk_params *p, const float *block, const char *path,
+                         vk_safetensors_dtype dtype, const vk_safetensors_pair *pair, int n_pair,
+                         vk_err *err)
+{
+  vk_safetensors_entry *entry = calloc((size_t)p->n_param + 1, sizeof *entry);
+  if (!entry)
+    return vk_fail(err, VK_E_NOMEM, "%s: no memory to save %d tensors", path, p->n_param);
+  for (int i = 0; i < p->n_param; i++) {
+    const vk_param *a = &p->param[i];
+    entry[i] = (vk_safetensors_entry){.name = a->name,
+                                      .dtype = dtype,
+                                      .n_dim = a->shape.n_dim,
+                                      .data = (block ? block : p->data) + a->offset};
+    memcpy(entry[i].shape, a->shape.dim, sizeof a->shape.dim);
+  }
+  vk_status st = vk_safetensors_write(path, entry, p->n_param, pair, n_pair, err);
+  free(entry);
+  return st;
+}

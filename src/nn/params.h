@@ -1,0 +1,43 @@
+/* params.h - the parameters of a model as one block of floats, each 64-byte aligned, in the order
+ * in which the model names them. Gradients, moments and averages are blocks of the same layout, so
+ * that the optimiser goes through all of them in one pass.
+ *
+ * Test: tests/unit/test_params.c */
+#ifndef VK_NN_PARAMS_H
+#define VK_NN_PARAMS_H
+
+#include "core/safetensors.h"
+#include "nn/graph.h"
+
+typedef struct vk_param {
+  const char *name; /* in safetensors files */
+  vk_shape shape;
+  int64_t offset, n; /* items of the block */
+} vk_param;
+
+typedef struct vk_params {
+  int n_param;
+  vk_param *param;
+  int64_t n_item; /* of the block, gaps between parameters included (they are 0) */
+  int64_t n_used; /* without gaps: "the number of parameters" */
+  float *data;
+  struct vk_graph names; /* owns the names */
+} vk_params;
+
+/* The parameters of a graph, all 0. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_params_new(vk_params *p, const vk_graph *g, vk_err *err);
+void vk_params_free(vk_params *p);
+/* A block of the same layout, zeroed, aligned to 64 bytes; free it. NULL without memory. */
+float *vk_params_block(const vk_params *p);
+/* NULL when there is none of that name. */
+const vk_param *vk_params_find(const vk_params *p, const char *name);
+
+/* Reads all from a file, shards or a folder; says all that does not fit at once.
+ * Errors: those of vk_safetensors_open and vk_safetensors_load. */
+VK_NODISCARD vk_status vk_params_load(vk_params *p, const char *path, vk_err *err);
+/* block NULL: p->data; dtype F32, F16 or BF16. Errors: those of vk_safetensors_write. */
+VK_NODISCARD vk_status vk_params_save(const vk_params *p, const float *block, const char *path,
+                                      vk_safetensors_dtype dtype, const vk_safetensors_pair *pair,
+                                      int n_pair, vk_err *err);
+
+#endif
