@@ -259,6 +259,8 @@ static void ops_are_described(void **state)
     assert_true(vk_op_find(op->name) == op);
     assert_true(op->help && op->tolerance && op->infer && op->ref && op->example);
     assert_true(op->in_place <= op->n_in_max && op->n_out >= 1);
+    if (i) /* the list is sorted and names an op once */
+      assert_true(strcmp(vk_ops[i - 1]->name, op->name) < 0);
   }
   assert_null(vk_op_find("no_such_op"));
 }
