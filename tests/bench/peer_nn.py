@@ -4,6 +4,9 @@
 onnxruntime; it is made when it is not there (gigabytes). Rounds alternate, ours and the peer's, on the same cores;
 medians are compared. A row is noisy when a side's rounds are further apart than 15 % of their median, or when a side
 got less than nine tenths of its cores: somebody else was running, and the row should be taken again.
+
+Both sides do the same work, but ours leaves out words that an instruction does not have, and encodes an instruction
+once that several samples of a batch share (four in all); the peer pads and encodes every sample's.
 """
 import collections
 import json
@@ -267,8 +270,8 @@ def train_of_peer(args, python, size, batch, n_thread, side):
 
 
 def ours_model(args, n_thread, size, what, batch):
-    """-> {"train": value} or {"infer": .., "infer.p99": ..}, share of the cores, memory"""
-    found, cpu, memory = ours(args, n_thread, ["model", "--model", "nano-" + size, "--batch", str(batch), "--what", what])
+    """-> {"train": value} or, of batch 1, {"infer": .., "infer.p99": ..}, share of the cores, memory"""
+    found, cpu, memory = ours(args, n_thread, ["model", "--model", "nano-" + size, "--batch", str(batch)])
     head, tail = "model.nano-%s." % size, ".b%d" % batch
     found = {n[len(head):].replace(tail, "", 1): v for n, v in found.items() if n.startswith(head)}
     if what not in found:
