@@ -7,6 +7,8 @@
 
 #include "core/rng.h"
 #include "nn/memory_plan.h"
+#include "nn/model.h"
+#include "nn/plan.h"
 
 enum { N_BLOCK_MAX = 8000, N_OP_MAX = 3000, N_IN_MAX = 3 };
 
@@ -240,6 +242,41 @@ static void policies(void **state)
   }
 }
 
+/* The plan of a shipped model. */
+static double model_efficiency(const char *name, const vk_model_args *args, bool is_train)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_model model;
+  vk_graph g;
+  vk_plan *p;
+  const vk_target target = {.n_thread = 1, .is_train = is_train, .loss = is_train ? "loss" : NULL};
+  vk_graph_init(&g, name);
+  vk_assert_ok(vk_model_open(&model, name, &err), &err);
+  vk_assert_ok(vk_model_build(&g, &model, args, &err), &err);
+  vk_assert_ok(vk_plan_new(&p, &g, &target, NULL, NULL, &err), &err);
+  double efficiency = p->memory.efficiency;
+  assert_true(p->memory.n_block > 10);
+  vk_plan_free(p);
+  vk_graph_fini(&g);
+  return efficiency;
+}
+
+static void shipped_models(void **state)
+{
+  (void)state;
+  static const int64_t batch[] = {1, 32};
+  const char **names = vk_model_names();
+  assert_non_null(names);
+  for (int i = 0; names[i]; i++)
+    for (size_t k = 0; k < VK_COUNT(batch); k++) {
+      const vk_model_args act = {.part = VK_PART_ACT, .n_batch = batch[k]};
+      const vk_model_args train = {.n_batch = batch[k], .with_loss = true};
+      assert_true(model_efficiency(names[i], &act, false) >= .97);
+      assert_true(model_efficiency(names[i], &train, true) >= .97);
+    }
+  free(names);
+}
+
 static void transformers(void **state)
 {
   (void)state;
@@ -449,6 +486,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(policies),
+      cmocka_unit_test(shipped_models),
       cmocka_unit_test(transformers),
       cmocka_unit_test(nets_with_long_skips),
       cmocka_unit_test(nested_lives_are_a_stack),
