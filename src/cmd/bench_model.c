@@ -11,7 +11,7 @@
 #include "nn/model_nano.h"
 #include "nn/net.h"
 
-enum { N_TEXT = 4, N_DECISION = 400, N_DECISION_LEAST = 10, N_WARM = 3 };
+enum { N_TEXT = 4, N_DECISION = 400, N_DECISION_LEAST = 10, N_WARM = 3, N_SPAN = 1 << 18 };
 
 static const double decisions_s = 4; /* slow paths make fewer of them */
 
@@ -27,7 +27,8 @@ typedef struct subject {
   vk_model model;
   vk_params params;
   vk_team *team;
-  uint8_t *image; /* [n_batch * 2, 128, 128, 3] */
+  vk_trace *trace; /* NULL: none */
+  uint8_t *image;  /* [n_batch * 2, 128, 128, 3] */
   float *proprio;
   vk_nano_obs *obs;
   int n_batch;
@@ -136,7 +137,7 @@ static vk_status bench_train(subject *s, int n_batch, vk_err *err)
     st = make_batch(s, n_batch, err);
   if (st == VK_OK)
     st = vk_net_new(&net, &s->model, &(vk_model_args){.n_batch = n_batch, .with_loss = true},
-                    &target, &s->params, grad, s->team, NULL, err);
+                    &target, &s->params, grad, s->team, s->trace, err);
   if (st == VK_OK)
     st = vk_net_optim_new(
         &optim, &spans, &s->model, &s->params, grad,
@@ -197,7 +198,7 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
   vk_status st = make_batch(s, n_batch, err);
   if (st == VK_OK)
     st = vk_net_new(&net, &s->model, &(vk_model_args){.part = VK_PART_ACT, .n_batch = n_batch},
-                    &target, &s->params, NULL, s->team, NULL, err);
+                    &target, &s->params, NULL, s->team, s->trace, err);
   if (st == VK_OK)
     st = encode_text(s, &net, n_text, n_word, err);
   int n = 0;
@@ -227,9 +228,9 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
   return st;
 }
 
-static vk_status bench_one(bench *b, vk_team *team, const char *name, vk_err *err)
+static vk_status bench_one(bench *b, vk_team *team, vk_trace *trace, const char *name, vk_err *err)
 {
-  subject s = {.b = b, .team = team};
+  subject s = {.b = b, .team = team, .trace = trace};
   VK_TRY(vk_model_open(&s.model, name, err));
   VK_TRY(vk_net_params_new(&s.params, &s.model, 0, err));
   const bench_args *a = b->args;
@@ -246,16 +247,21 @@ static vk_status bench_one(bench *b, vk_team *team, const char *name, vk_err *er
 
 vk_status vk_bench_model(bench *b, vk_err *err)
 {
-  vk_team *team;
+  vk_team *team = NULL;
+  vk_trace *trace = NULL;
   char list[256], *save = NULL;
   if (strlen(b->args->model) >= sizeof list)
     return vk_fail(err, VK_E_USAGE, "--model: the list is too long");
   snprintf(list, sizeof list, "%s", b->args->model);
-  VK_TRY(vk_team_new(&team, (int)b->call->common->n_thread, err));
-  vk_status st = VK_OK;
+  vk_status st = vk_team_new(&team, (int)b->call->common->n_thread, err);
+  if (st == VK_OK && b->args->trace)
+    st = vk_trace_new(&trace, b->args->trace, N_SPAN, err);
   for (char *name = strtok_r(list, ",", &save); name && st == VK_OK;
        name = strtok_r(NULL, ",", &save))
-    st = bench_one(b, team, name, err);
+    st = bench_one(b, team, trace, name, err);
+  if (st == VK_OK && trace)
+    st = vk_trace_write(trace, err);
+  vk_trace_free(trace);
   vk_team_free(team);
   return st;
 }
