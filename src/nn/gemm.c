@@ -253,6 +253,7 @@ void VK_KERNEL(vk_gemm_run)(const vk_gemm *g, void *scratch, int i_part, int n_p
 {
   VK_ASSERT(g->k >= 1 && g->m >= 0 && g->n >= 0);
   VK_ASSERT(!g->pre || g->act != VK_GEMM_ACT_NONE);
+  VK_ASSERT(g->pre || g->act != VK_GEMM_ACT_GELU_GRAD);
   VK_ASSERT(g->act == VK_GEMM_ACT_NONE || g->residual != g->c || g->k <= VK_GEMM_KC);
   int n_row = 1, n_column = 1;
   choose_grid(g, n_part, &n_row, &n_column);

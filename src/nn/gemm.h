@@ -4,7 +4,7 @@
  *                                     the order of k that begins at 0; the blocks' sums are added
  *   x = scale sum + bias              scale may not be 0
  *   pre = x                           when asked for: what the activation's gradient needs
- *   c = activation(x) + residual
+ *   c = activation(x) + residual      or, for the backward pass, x activation'(pre) + residual
  *
  * Without an activation the residual is where the blocks' sums start: c = (residual + scale block 0
  * + scale block 1 ...) + bias. Then it may be c itself, which makes c += A B.
@@ -32,7 +32,8 @@ enum {
 
 typedef enum vk_gemm_act {
   VK_GEMM_ACT_NONE,
-  VK_GEMM_ACT_GELU, /* x Phi(x), by erf */
+  VK_GEMM_ACT_GELU,      /* x Phi(x), by erf */
+  VK_GEMM_ACT_GELU_GRAD, /* x times the slope of that at pre, which is read */
 } vk_gemm_act;
 
 /* Fills rows [i, i + n_i) and k [p, p + n_p) of A: out[r * stride + q] = A[i + r, p + q].

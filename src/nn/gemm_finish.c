@@ -3,6 +3,7 @@
 
 typedef struct row {
   const float *sum, *add, *bias, *residual;
+  const float *slope_at; /* what the activation had, of which the slope is a factor */
   float *c, *pre;
   vf scale;
   bool is_gelu;
@@ -23,6 +24,8 @@ VK_INLINE void finish_lanes(const row *r, int64_t e, int n, int is_whole)
     vf_store_n(r->pre + e, x, n);
   if (r->is_gelu)
     x = vf_gelu(x);
+  if (r->slope_at)
+    x = x * vf_gelu_gradient(LOAD(r->slope_at));
   if (r->residual)
     x = x + LOAD(r->residual);
   if (is_whole)
@@ -55,7 +58,12 @@ void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int
     row r = {.sum = tile + e * ld, .c = g->c + (i + e) * g->ldc + j, .scale = scale};
     if (add)
       r.add = add + (i + e) * ld_add + j;
-    if (is_last && is_late) {
+    if (is_last && g->act == VK_GEMM_ACT_GELU_GRAD) {
+      r.bias = bias;
+      r.slope_at = pre + (i + e) * g->ldpre + j;
+      r.residual = residual ? residual + (i + e) * g->ldr + j : NULL;
+      finish_row(&r, n_j);
+    } else if (is_last && is_late) {
       r.bias = bias;
       r.pre = pre ? pre + (i + e) * g->ldpre + j : NULL;
       r.is_gelu = is_late;

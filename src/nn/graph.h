@@ -122,7 +122,11 @@ typedef struct vk_attrs {
 #undef X
 } vk_attrs;
 
-typedef enum vk_act { VK_ACT_NONE, VK_ACT_GELU } vk_act;
+typedef enum vk_act {
+  VK_ACT_NONE,
+  VK_ACT_GELU,
+  VK_ACT_GELU_GRAD, /* times the slope of gelu at another input: backward passes */
+} vk_act;
 
 typedef enum vk_value_kind {
   VK_INPUT,  /* given by the caller for every run */

@@ -64,6 +64,8 @@ static void add_attr(char buf[VK_VALUE_TEXT], size_t *at, const vk_graph *g, con
   int64_t i = (int64_t)x;
   if (strcmp(name, "act") == 0 && i == VK_ACT_GELU)
     add(buf, at, " act=gelu");
+  else if (strcmp(name, "act") == 0 && i == VK_ACT_GELU_GRAD)
+    add(buf, at, " act=gelu_grad");
   else if (strcmp(name, "isa") == 0 && i > 0 && i < VK_ISA_N)
     add(buf, at, " isa=%s", vk_isa_name((vk_isa)i));
   else if (strcmp(name, "dtype") == 0 && i > 0 && i < VK_DTYPE_N)

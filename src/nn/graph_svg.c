@@ -97,6 +97,8 @@ static const char *node_label(const vk_graph *g, const vk_node *n, char buf[VK_V
     ADD(" %lld heads", (long long)n->attr.n_head);
   if (n->attr.act == VK_ACT_GELU)
     ADD(", gelu");
+  if (n->attr.act == VK_ACT_GELU_GRAD)
+    ADD(", gelu'");
   if (n->op == &vk_op_matmul && has_in(n, 3))
     ADD(" + residual");
   if (strncmp(n->op->name, "group_norm", 11) == 0 && has_in(n, 3))

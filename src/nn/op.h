@@ -115,7 +115,8 @@ typedef struct vk_example_in {
 typedef struct vk_example {
   vk_philox *rng;
   bool is_large;
-  int i_case; /* 0, 1, 2...: which variant */
+  int i_case;   /* 0, 1, 2...: which variant */
+  bool no_grad; /* out: passes alone make this variant, after differentiation */
   vk_attrs attr;
   int n_in;
   vk_example_in in[VK_NODE_IN_MAX];

@@ -1,4 +1,5 @@
 /* op_matmul.c - y = act(op(a) op(b) + bias) + residual, rows of a being all but its last dimension.
+ * With act VK_ACT_GELU_GRAD (pass merge) y = (op(a) op(b) + bias) gelu'(pre), pre being input 4.
  * A linear layer is trans_b = 1 with the weight [n, k]; weight gradients are trans_a = 1, which
  * sums over the rows of both. */
 #include "nn/gemm.h"
@@ -33,6 +34,11 @@ static vk_gemm product_of(const vk_op_call *c)
   if (c->attr->act == VK_ACT_GELU) {
     g.act = VK_GEMM_ACT_GELU;
     g.pre = c->attr->keep_pre ? c->out[1].data : NULL;
+    g.ldpre = n;
+  }
+  if (c->attr->act == VK_ACT_GELU_GRAD) {
+    g.act = VK_GEMM_ACT_GELU_GRAD;
+    g.pre = c->in[4].data;
     g.ldpre = n;
   }
   return g;
@@ -125,6 +131,10 @@ static vk_status infer(const vk_infer *c, vk_err *err)
     return vk_op_fail(c, err, "the residual must have the output's shape and extent");
   if (c->attr->act != VK_ACT_NONE && c->n_in > 3 && c->in[3])
     return vk_op_fail(c, err, "an activation and a residual at once");
+  bool has_pre = c->n_in > 4 && c->in[4];
+  if (has_pre != (c->attr->act == VK_ACT_GELU_GRAD) ||
+      (has_pre && !vk_shape_equal(&c->in[4]->shape, &c->out[0].shape)))
+    return vk_op_fail(c, err, "gelu_grad needs input 4, of the output's shape, and it alone");
   c->out[1] = c->out[0];
   if (!c->attr->keep_pre) {
     c->out[1].shape = vk_shape_of(1, 0);
@@ -166,6 +176,11 @@ static void ref(const vk_op_call *c)
         pre[i * n + j] = sum;
       if (c->attr->act == VK_ACT_GELU)
         sum *= 0.5 * (1 + erf(sum * sqrt(0.5)));
+      if (c->attr->act == VK_ACT_GELU_GRAD) {
+        double x = ((const double *)c->in[4].data)[i * n + j];
+        sum *= 0.5 * (1 + erf(x * sqrt(0.5))) +
+               x * exp(-0.5 * x * x) / sqrt(2 * 3.14159265358979323846);
+      }
       if (c->n_in > 3 && c->in[3].data)
         sum += ((const double *)c->in[3].data)[i * n + j];
       y[i * n + j] = sum;
@@ -197,7 +212,8 @@ static void grad(vk_grad *c)
                                : VK_APPLY(g, matmul, VK_IN(a, dy), .trans_a = 1);
 }
 
-/* 0: linear layer; 1: with bias; 2: plain; 3: weight gradient; 4: bias, activation; 5: residual */
+/* 0: linear layer; 1: with bias; 2: plain; 3: weight gradient; 4: bias, activation; 5: residual;
+ * 6: times the slope of gelu */
 static void example(vk_example *e)
 {
   int m = e->is_large ? 4448 : (int)vk_example_int(e, 1, 37);
@@ -222,16 +238,23 @@ static void example(vk_example *e)
     vk_example_none(e);
     vk_example_f32(e, vk_shape_of(2, m, n));
   }
+  if (e->i_case == 6) {
+    e->no_grad = true;
+    e->attr.act = VK_ACT_GELU_GRAD;
+    vk_example_none(e);
+    vk_example_none(e);
+    vk_example_f32(e, vk_shape_of(2, m, n));
+  }
 }
 
 const vk_op_def vk_op_matmul = {
     .name = "matmul",
     .help = "y = act(a b + bias) + residual; trans_a, trans_b; outputs y, pre (with keep_pre)",
     .n_in_min = 2,
-    .n_in_max = 4,
+    .n_in_max = 5,
     .n_out = 2,
     .in_place = 4,
-    .n_case = 6,
+    .n_case = 7,
     .rtol = 2e-6,
     .atol = 2e-5,
     .tolerance = "sum of k products in float, one chain a block of 512",

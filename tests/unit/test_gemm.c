@@ -133,7 +133,12 @@ static void check_against_double(const vk_gemm *g, const float *c, const float *
       double n_round = 2.0 * (double)min_i(g->k, VK_GEMM_KC) + (double)(g->k / VK_GEMM_KC) + 4;
       double allowed = 6e-8 * n_round * (fabs(scale) * size + fabs(bias) + fabs(add));
       x = scale * x + bias;
-      if (pre)
+      if (g->act == VK_GEMM_ACT_GELU_GRAD) {
+        double at = (double)pre[i * g->ldpre + j];
+        x *= 0.5 * erfc(-at * 0.70710678118654752440) +
+             at * exp(-0.5 * at * at) * 0.39894228040143267794;
+        allowed = 1.2 * allowed + 1e-6 * fabs(x);
+      } else if (pre)
         vk_assert_close(pre[i * g->ldpre + j], x, allowed, 0);
       if (g->act == VK_GEMM_ACT_GELU) {
         x = x * 0.5 * erfc(-x * 0.70710678118654752440);
@@ -146,7 +151,7 @@ static void check_against_double(const vk_gemm *g, const float *c, const float *
 typedef struct options {
   int64_t m, n, k;
   int a_trans, b_trans, is_packed, fills_a, fills_b, n_part;
-  int has_bias, has_gelu, has_pre, has_scale, has_residual, is_in_place;
+  int has_bias, has_gelu, has_slope, has_pre, has_scale, has_residual, is_in_place;
 } options;
 
 static void check_product(const vk_gemm_path *o, const options *w)
@@ -175,6 +180,11 @@ static void check_product(const vk_gemm_path *o, const options *w)
     g.bias = bias;
   if (w->has_gelu)
     g.act = VK_GEMM_ACT_GELU;
+  if (w->has_slope) {
+    g.act = VK_GEMM_ACT_GELU_GRAD;
+    for (int64_t i = 0; i < m; i++)
+      memcpy(pre + i * g.ldpre, residual + i * g.ldr, sizeof *pre * (size_t)n);
+  }
   if (w->has_pre)
     g.pre = pre;
   if (w->has_scale)
@@ -234,10 +244,11 @@ static void test_products(void **state)
     w.n_part = 1 + (int)(draw(2) * draw(6));
     w.has_bias = draw(2) == 0;
     w.has_gelu = draw(3) == 0;
-    w.has_pre = w.has_gelu && draw(2) == 0;
+    w.has_slope = !w.has_gelu && draw(3) == 0;
+    w.has_pre = w.has_slope || (w.has_gelu && draw(2) == 0);
     w.has_scale = draw(3) == 0;
     w.has_residual = draw(3) == 0;
-    w.is_in_place = draw(2) == 0 && !(w.has_gelu && w.k > VK_GEMM_KC);
+    w.is_in_place = draw(2) == 0 && !((w.has_gelu || w.has_slope) && w.k > VK_GEMM_KC);
     for (int o = 0; o < n_path; o++)
       check_product(path[o], &w);
   }

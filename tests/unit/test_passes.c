@@ -304,6 +304,52 @@ static void fusion_keeps_other_extents(void **state)
   vk_graph_fini(&g);
 }
 
+/* ---- merge ----------------------------------------------------------------------------------- */
+
+static void merge_takes_slopes_and_sums(void **state)
+{
+  for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++)
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+      vk_graph g;
+      result with, without;
+      vk_target target = target_of("loss");
+      target.isa = isa;
+      target.accumulate = accumulate;
+      build_mlp(&g);
+      run_with_and_without(&with, &without, &g, target, "merge");
+      assert_int_equal(count_op(&without, "gelu_grad"), 2);
+      assert_int_equal(count_op(&with, "gelu_grad"), 0);
+      /* the gradient by x of the second block, twice that of y y', and the weights' sums */
+      assert_int_equal(count_op(&without, "add") - count_op(&with, "add"), 2 + 5 * accumulate);
+      result_fini(&with);
+      result_fini(&without);
+      vk_graph_fini(&g);
+    }
+}
+
+/* Of a layer that is computed a second time the value before the activation is kept once. */
+static void merge_drops_what_no_gradient_reads(void **state)
+{
+  vk_graph g;
+  vk_err err = VK_ERR_INIT;
+  vk_plan *p;
+  build_mlp(&g);
+  for (int v = 0; v < g.n_value; v++)
+    g.value[v].is_boundary = g.value[v].kind == VK_RESULT && strstr(g.value[v].name, ".add");
+  vk_target target = target_of("loss");
+  target.recompute = true;
+  vk_assert_ok(vk_plan_new(&p, &g, &target, NULL, NULL, &err), &err);
+  int n_kept = 0, n_act = 0;
+  for (int i = 0; i < p->graph.n_node; i++) {
+    n_kept += p->graph.node[i].attr.keep_pre != 0;
+    n_act += p->graph.node[i].attr.act == VK_ACT_GELU;
+  }
+  assert_int_equal(n_act, 4);
+  assert_int_equal(n_kept, 2);
+  vk_plan_free(p);
+  vk_graph_fini(&g);
+}
+
 /* ---- pack and what is computed once --------------------------------------------------------- */
 
 /* y = gelu(x W1 + b) (V V): one weight as it is, one that is computed from parameters; W1 twice. */
@@ -534,6 +580,8 @@ int main(void)
       cmocka_unit_test(an_empty_batch_gives_zero_gradients),
       cmocka_unit_test(fusion_keeps_what_is_read_twice),
       cmocka_unit_test(fusion_keeps_other_extents),
+      cmocka_unit_test(merge_takes_slopes_and_sums),
+      cmocka_unit_test(merge_drops_what_no_gradient_reads),
       cmocka_unit_test(pack_makes_panels_once),
       cmocka_unit_test(parameters_alone_are_computed_once),
       cmocka_unit_test(a_dump_is_as_promised),
