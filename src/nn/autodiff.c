@@ -69,9 +69,21 @@ static void compute_again(tape *t, int stretch)
   }
 }
 
+/* A bias may be [1, n] where a rule makes [n]. */
+static vk_id shape_as(tape *t, vk_id dx, const vk_shape *s)
+{
+  const vk_shape *have = &t->g->value[dx].shape;
+  if (vk_shape_equal(have, s) || vk_shape_n_item(have) != vk_shape_n_item(s) || s->n_dim == 0)
+    return dx;
+  return VK_APPLY(t->g, reshape, VK_IN(dx), .count = s->n_dim == 1 ? 0 : vk_shape_last(s),
+                  .group = s->n_dim == 3 ? s->dim[1] : 0, .height = s->n_dim == 4 ? s->dim[1] : 0,
+                  .width = s->n_dim == 4 ? s->dim[2] : 0);
+}
+
 /* Adds dx to the gradient by value v of the forward pass. */
 static void add_gradient(tape *t, vk_id v, vk_id dx)
 {
+  dx = shape_as(t, dx, &t->in->value[v].shape);
   if (t->dy[v] == VK_NONE)
     t->dy[v] = dx;
   else

@@ -108,6 +108,13 @@ vk_status vk_op_need_alike(const vk_infer *c, int i, int j, vk_err *err)
   return VK_OK;
 }
 
+vk_status vk_op_need_fixed(const vk_infer *c, int i, vk_err *err)
+{
+  if (i < c->n_in && c->in[i] && c->in[i]->extent.sym >= 0)
+    return vk_op_fail(c, err, "input %d must have as many rows in every run", i);
+  return VK_OK;
+}
+
 void vk_op_same(const vk_infer *c, int i_out, int i_in)
 {
   c->out[i_out].dtype = c->in[i_in]->dtype;

@@ -73,6 +73,8 @@ vk_status vk_op_fail(const vk_infer *c, vk_err *err, const char *format, ...) VK
 VK_NODISCARD vk_status vk_op_need(const vk_infer *c, int i, vk_dtype dtype, int n_dim, vk_err *err);
 /* Inputs i and j have one dtype, shape and extent. */
 VK_NODISCARD vk_status vk_op_need_alike(const vk_infer *c, int i, int j, vk_err *err);
+/* Input i, if there, has as many rows in every run: no extent. */
+VK_NODISCARD vk_status vk_op_need_fixed(const vk_infer *c, int i, vk_err *err);
 /* out[i] is as in[j]. */
 void vk_op_same(const vk_infer *c, int i_out, int i_in);
 

@@ -46,6 +46,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(vk_op_need(c, 0, VK_I32, 1, err));
   VK_TRY(vk_op_need(c, 1, VK_I32, 1, err));
   VK_TRY(vk_op_need(c, 2, VK_F32, 2, err));
+  VK_TRY(vk_op_need_fixed(c, 2, err));
   const vk_value *offset = c->in[1];
   if (offset->shape.dim[0] < 1)
     return vk_op_fail(c, err, "offsets are one more than bags");

@@ -36,12 +36,14 @@ VK_OP_RUN(bag_grad)
 
 #if VK_PATH_IS_BASE
 
+#include "nn/op_rows.h"
+
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   VK_TRY(vk_op_need(c, 0, VK_I32, 1, err));
   VK_TRY(vk_op_need(c, 1, VK_I32, 1, err));
   VK_TRY(vk_op_need(c, 2, VK_F32, 2, err));
-  if (c->in[1]->shape.dim[0] != c->in[2]->shape.dim[0] + 1 || c->attr->count <= 0)
+  if (!vk_op_is_offset(c->in[1], c->in[2]) || c->attr->count <= 0)
     return vk_op_fail(c, err,
                       "needs one offset more than rows of dy, and the table's rows (count)");
   c->out[0].dtype = VK_F32;

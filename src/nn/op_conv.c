@@ -104,6 +104,8 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(vk_conv_check(c, err));
   VK_TRY(vk_op_need(c, 0, x->dtype == VK_U8 ? VK_U8 : VK_F32, 4, err));
   VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
+  VK_TRY(vk_op_need_fixed(c, 1, err));
+  VK_TRY(vk_op_need_fixed(c, 2, err));
   if (w->shape.dim[1] != x->shape.dim[3] || w->shape.dim[2] != a->kernel ||
       w->shape.dim[3] != a->kernel)
     return vk_op_fail(c, err, "a weight [o, %lld, %lld, %lld] was expected",

@@ -153,6 +153,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(vk_conv_check(c, err));
   VK_TRY(vk_op_need(c, 0, VK_F32, 4, err));
   VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
+  VK_TRY(vk_op_need_fixed(c, 1, err));
   if (w->shape.dim[0] != dy->shape.dim[3] || w->shape.dim[2] != a->kernel ||
       w->shape.dim[3] != a->kernel || a->height + 2 * a->pad < a->kernel ||
       a->width + 2 * a->pad < a->kernel || vk_conv_size(a->height, a) != dy->shape.dim[1] ||

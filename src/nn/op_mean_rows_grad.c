@@ -17,6 +17,8 @@ VK_OP_RUN(mean_rows_grad)
 
 #if VK_PATH_IS_BASE
 
+#include "nn/op_rows.h"
+
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   const vk_attrs *a = c->attr;
@@ -24,7 +26,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   int64_t n = c->in[0]->shape.dim[0];
   if (c->n_in > 1 && c->in[1]) {
     VK_TRY(vk_op_need(c, 1, VK_I32, 1, err));
-    if (c->in[1]->shape.dim[0] != n + 1)
+    if (!vk_op_is_offset(c->in[1], c->in[0]))
       return vk_op_fail(c, err, "offsets are one more than segments");
   } else if (a->group <= 0 || n * a->group != a->count) {
     return vk_op_fail(c, err, "rows must come in groups of %lld", (long long)a->group);

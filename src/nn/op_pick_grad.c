@@ -39,12 +39,14 @@ VK_OP_RUN(pick_grad)
 
 #if VK_PATH_IS_BASE
 
+#include "nn/op_rows.h"
+
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   VK_TRY(vk_op_need(c, 0, VK_I32, 1, err));
   VK_TRY(vk_op_need(c, 1, VK_F32, 2, err));
   const vk_attrs *a = c->attr;
-  if (c->in[0]->shape.dim[0] != c->in[1]->shape.dim[0])
+  if (c->in[0]->shape.dim[0] != c->in[1]->shape.dim[0] || !vk_op_same_extent(c->in[0], c->in[1]))
     return vk_op_fail(c, err, "an index for each row");
   if (a->count < 0 || a->offset < 0 || a->offset >= VK_PICK_SOURCE_MAX)
     return vk_op_fail(c, err, "needs the number (offset) and rows (count) of a source");

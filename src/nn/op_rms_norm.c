@@ -40,6 +40,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
 {
   VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
   VK_TRY(vk_op_need(c, 1, VK_F32, 1, err));
+  VK_TRY(vk_op_need_fixed(c, 1, err));
   const vk_shape *x = &c->in[0]->shape;
   if (x->n_dim < 2 || c->in[1]->shape.dim[0] != vk_shape_last(x))
     return vk_op_fail(c, err, "input 0 must have rows as long as the weight");

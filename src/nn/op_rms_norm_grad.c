@@ -71,12 +71,16 @@ VK_OP_RUN(rms_norm_grad)
 
 #if VK_PATH_IS_BASE
 
+#include "nn/op_rows.h"
+
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   for (int i = 0; i < 4; i++)
     VK_TRY(vk_op_need(c, i, VK_F32, 0, err));
   int64_t n = vk_shape_last(&c->in[1]->shape);
-  if (!vk_shape_equal(&c->in[0]->shape, &c->in[1]->shape) || c->in[1]->shape.n_dim < 2 ||
+  VK_TRY(vk_op_need_alike(c, 0, 1, err));
+  VK_TRY(vk_op_need_fixed(c, 2, err));
+  if (c->in[1]->shape.n_dim < 2 || !vk_op_same_extent(c->in[1], c->in[3]) ||
       vk_shape_n_item(&c->in[2]->shape) != n ||
       vk_shape_n_item(&c->in[3]->shape) * n != vk_shape_n_item(&c->in[1]->shape))
     return vk_op_fail(c, err, "needs dy and x of one shape, w a row of it and rstd one a row");

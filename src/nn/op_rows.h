@@ -14,6 +14,14 @@ static inline bool vk_op_same_extent(const vk_value *a, const vk_value *b)
           a->extent.plus * b->shape.dim[0] == b->extent.plus * a->shape.dim[0]);
 }
 
+/* a [n + 1] is where the n rows of b begin and end, in a run too. */
+static inline bool vk_op_is_offset(const vk_value *a, const vk_value *b)
+{
+  return a->shape.dim[0] == b->shape.dim[0] + 1 && a->extent.sym == b->extent.sym &&
+         (a->extent.sym < 0 ||
+          (a->extent.per == b->extent.per && a->extent.plus == b->extent.plus + 1));
+}
+
 /* Input i is there and f32 with rows: [..., channels]. */
 VK_NODISCARD static inline vk_status vk_op_need_logits(const vk_infer *c, int i, vk_err *err)
 {

@@ -12,12 +12,13 @@
 
 /* ---- double -------------------------------------------------------------------------------- */
 
-/* Computes a graph in doubles by the references of its ops, at the symbols' values n (NULL:
- * capacity). data[v] of leaves is given: doubles where the value is f32; results are allocated
- * where they are NULL. */
-static inline void graph_run_reference(const vk_graph *g, const int64_t *n, void **data)
+/* Computes nodes i_node to the last in doubles by the references of their ops, at the symbols'
+ * values n (NULL: capacity). data[v] of leaves is given: doubles where the value is f32; results
+ * are allocated where they are NULL. */
+static inline void graph_run_reference_from(const vk_graph *g, int i_node, const int64_t *n,
+                                            void **data)
 {
-  for (int i = 0; i < g->n_node; i++) {
+  for (int i = i_node; i < g->n_node; i++) {
     const vk_node *node = &g->node[i];
     vk_tensor t[VK_NODE_IN_MAX + VK_NODE_OUT_MAX] = {{0}};
     for (int k = 0; k < node->n_in + node->n_out; k++) {
@@ -39,6 +40,11 @@ static inline void graph_run_reference(const vk_graph *g, const int64_t *n, void
                                 .out = t + node->n_in,
                                 .n_part = 1});
   }
+}
+
+static inline void graph_run_reference(const vk_graph *g, const int64_t *n, void **data)
+{
+  graph_run_reference_from(g, 0, n, data);
 }
 
 /* f32 items as doubles; to be freed. */

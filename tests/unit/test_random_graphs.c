@@ -1,0 +1,354 @@
+/* test_random_graphs.c - random graphs of all ops: with and without each pass, on every path, for
+ * every number of threads and sizes below capacity, results and gradients are those of the double
+ * reference. Also: test_random_graphs FIRST N runs the seeds FIRST to FIRST + N - 1.
+ *
+ * How far results may be off is measured, not guessed: the reference runs again with every op's
+ * results moved at random by what a sum in float may lose (NOISE of their size), which shows how
+ * much the graph amplifies that. */
+#include "test.h"
+
+#include <inttypes.h>
+
+#include "graph_net.h"
+#include "nn/graph_dump.h"
+#include "nn/pass.h"
+#include "random_graph.h"
+
+#define NOISE 1e-6
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(HAS_ASAN)
+enum { N_GRAPH = 100 };
+#else
+enum { N_GRAPH = 1000 };
+#endif
+
+static uint64_t first_seed = 1;
+static int n_graph = N_GRAPH;
+static vk_isa best;
+static int n_op_seen[VK_ISA_N * 256]; /* by op */
+
+/* ---- the reference ------------------------------------------------------------------------- */
+
+typedef struct reference {
+  vk_graph graph; /* with the backward pass where it trains */
+  int64_t n[VK_SYM_MAX];
+  double **want, **moved[2]; /* [graph.n_value] */
+} reference;
+
+static double *new_doubles(int64_t n)
+{
+  double *x = calloc((size_t)n + 1, sizeof *x);
+  assert_non_null(x);
+  return x;
+}
+
+/* Data of leaves, by name, as the reference takes them. */
+static double **leaves_of(const random_graph *r, const vk_graph *g)
+{
+  double **data = calloc((size_t)g->n_value + 1, sizeof *data);
+  assert_non_null(data);
+  for (vk_id v = 0; v < g->n_value; v++) {
+    const vk_value *x = &g->value[v];
+    int64_t n = vk_shape_n_item(&x->shape);
+    if (x->kind == VK_RESULT)
+      continue;
+    data[v] = new_doubles(n);
+    vk_id from = x->kind == VK_CONST ? VK_NONE : vk_graph_find(&r->graph, x->name);
+    if (from != VK_NONE)
+      memcpy(data[v], r->data[from],
+             (size_t)n * (x->dtype == VK_F32 ? 8 : vk_dtype_size(x->dtype)));
+    for (int64_t i = 0; i < n && x->kind == VK_CONST && x->dtype == VK_F32; i++)
+      data[v][i] = ((const float *)x->data)[i];
+  }
+  return data;
+}
+
+/* Moves results of node i by noise. */
+static void add_noise(const vk_graph *g, int i, const int64_t *n, double **data, vk_philox *rng)
+{
+  const vk_node *node = &g->node[i];
+  if (node->op->flags & (VK_OP_EXACT | VK_OP_VIEW))
+    return;
+  for (int k = 0; k < node->n_out; k++) {
+    const vk_value *v = &g->value[node->out[k]];
+    vk_shape s = vk_value_shape(v, n);
+    int64_t n_item = vk_shape_n_item(&s);
+    double sum = 0, *y = data[node->out[k]];
+    if (v->dtype != VK_F32)
+      continue;
+    for (int64_t j = 0; j < n_item; j++)
+      sum += y[j] * y[j];
+    double rms = sqrt(sum / (double)(n_item ? n_item : 1));
+    for (int64_t j = 0; j < n_item; j++)
+      y[j] += NOISE * (rms + fabs(y[j])) * (vk_philox_u32(rng) & 1 ? 1 : -1);
+  }
+}
+
+static double **run_moved(const random_graph *r, const vk_graph *g, const int64_t *n, uint64_t key)
+{
+  double **data = leaves_of(r, g);
+  vk_philox rng;
+  vk_philox_init(&rng, key, 5);
+  vk_graph head = *g; /* one node more each time */
+  for (int i = 0; i < g->n_node; i++) {
+    head.n_node = i + 1;
+    graph_run_reference_from(&head, i, n, (void **)data);
+    add_noise(g, i, n, data, &rng);
+  }
+  return data;
+}
+
+static void reference_init(reference *f, const random_graph *r, const vk_target *t, int64_t n)
+{
+  *f = (reference){.n = {n}};
+  net_reference_graph(&f->graph, &r->graph, t);
+  f->want = leaves_of(r, &f->graph);
+  graph_run_reference(&f->graph, f->n, (void **)f->want);
+  for (int k = 0; k < 2; k++)
+    f->moved[k] = run_moved(r, &f->graph, f->n, (uint64_t)k);
+}
+
+static void free_data(const vk_graph *g, double **data)
+{
+  for (int v = 0; v < g->n_value; v++)
+    free(data[v]);
+  free(data);
+}
+
+static void reference_fini(reference *f)
+{
+  free_data(&f->graph, f->want);
+  for (int k = 0; k < 2; k++)
+    free_data(&f->graph, f->moved[k]);
+  vk_graph_fini(&f->graph);
+}
+
+/* ---- runs ---------------------------------------------------------------------------------- */
+
+static const char *describe(const random_graph *r, const vk_target *t, int64_t n)
+{
+  static char text[256];
+  snprintf(text, sizeof text,
+           "seed %" PRIu64 ", %s, %d threads, batch %d of %d, %s%s%s, without %s (%d)", r->seed,
+           vk_isa_name(t->isa), t->n_thread, (int)n, (int)r->cap,
+           t->is_train ? "training" : "forward", t->recompute ? ", recompute" : "",
+           t->accumulate ? ", accumulate" : "", t->n_skip ? t->skip[0] : "none", t->n_skip);
+  return text;
+}
+
+/* Opens a run with the graph's numbers in its leaves; sums of gradients start from zero. */
+static void open_run(net_run *run, const random_graph *r, const vk_target *t, int64_t n)
+{
+  net_open(run, &r->graph, t, NULL);
+  vk_exec_set_size(run->exec, 0, n);
+  const vk_graph *g = &run->plan->graph;
+  for (vk_id v = 0; v < g->n_value; v++) {
+    const vk_value *x = &g->value[v];
+    void *to = vk_exec_data(run->exec, v);
+    vk_id from =
+        x->kind == VK_INPUT || x->kind == VK_PARAM ? vk_graph_find(&r->graph, x->name) : VK_NONE;
+    if (from != VK_NONE && to)
+      memcpy(to, r->leaf[from], (size_t)net_n_item(run, v) * vk_dtype_size(x->dtype));
+    if (x->kind == VK_INPUT && strncmp(x->name, "sum.", 4) == 0) {
+      char name[64];
+      snprintf(name, sizeof name, "grad.%s", x->name + 4);
+      vk_id grad = vk_graph_find_output(g, name);
+      memset(run->block[grad], 0, vk_value_bytes(x));
+      vk_exec_bind(run->exec, v, run->block[grad]);
+    }
+  }
+  vk_exec_prepare(run->exec);
+}
+
+/* |a - b| over n items. */
+static double distance(const double *a, const double *b, int64_t n)
+{
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++)
+    sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return sqrt(sum);
+}
+
+static void check_output(const random_graph *r, const reference *f, const net_run *run,
+                         const vk_target *t, int i)
+{
+  const vk_output *o = &f->graph.output[i];
+  vk_id there = vk_graph_find_output(&run->plan->graph, o->name);
+  assert_true(there != VK_NONE);
+  const vk_value *v = &f->graph.value[o->value];
+  int64_t n = net_n_item(run, there);
+  const void *got = vk_exec_data(run->exec, there);
+  if (v->dtype == VK_I32) {
+    assert_memory_equal(got, f->want[o->value], (size_t)n * 4);
+    return;
+  }
+  if (v->dtype != VK_F32)
+    return;
+  double *x = new_doubles(n), *zero = new_doubles(n);
+  for (int64_t k = 0; k < n; k++)
+    x[k] = ((const float *)got)[k];
+  double size = distance(f->want[o->value], zero, n), most = 0;
+  for (int k = 0; k < 2; k++)
+    most = fmax(most, distance(f->want[o->value], f->moved[k][o->value], n));
+  double error = distance(x, f->want[o->value], n), bound = 4 * most + 1e-6 * size + 1e-30;
+  free(x);
+  free(zero);
+  if (error <= bound || !isfinite(size))
+    return;
+  print_error("%s: %s (%s) is off by %.3g, allowed is %.3g; it is %.3g\n", describe(r, t, f->n[0]),
+              o->name, v->name, error, bound, size);
+  vk_graph_dump(&r->graph, stderr); /* for whoever looks into it */
+  fail();
+}
+
+/* Bits of all float outputs after a run, one after the other. */
+static uint8_t *bits_of(const net_run *run, size_t *n)
+{
+  const vk_graph *g = &run->plan->graph;
+  uint8_t *bits = NULL;
+  *n = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    size_t at = 0;
+    for (int i = 0; i < g->n_output; i++) {
+      vk_id v = g->output[i].value;
+      size_t bytes = g->value[v].dtype == VK_F32 ? (size_t)net_n_item(run, v) * 4 : 0;
+      if (bits && bytes)
+        memcpy(bits + at, vk_exec_data(run->exec, v), bytes);
+      at += bytes;
+    }
+    if (!bits)
+      bits = calloc(at + 1, 1);
+    assert_non_null(bits);
+    *n = at;
+  }
+  return bits;
+}
+
+/* Runs the graph for a target twice, compares it with the reference, and returns the bits. */
+static uint8_t *run_target(const random_graph *r, const reference *f, const vk_target *t, size_t *n)
+{
+  net_run run;
+  open_run(&run, r, t, f->n[0]);
+  vk_exec_run(run.exec);
+  for (int i = 0; i < f->graph.n_output; i++)
+    check_output(r, f, &run, t, i);
+  uint8_t *bits = bits_of(&run, n);
+  if (!t->accumulate) {
+    vk_exec_run(run.exec);
+    uint8_t *again = bits_of(&run, n);
+    if (memcmp(bits, again, *n) != 0) {
+      print_error("%s: other bits in the second run\n", describe(r, t, f->n[0]));
+      fail();
+    }
+    free(again);
+  }
+  net_close(&run);
+  return bits;
+}
+
+/* The same bits for another number of threads. */
+static void check_threads(const random_graph *r, const reference *f, vk_target t,
+                          const uint8_t *want, size_t n_want)
+{
+  size_t n;
+  t.n_thread = 1 + t.n_thread % 4;
+  uint8_t *bits = run_target(r, f, &t, &n);
+  assert_int_equal(n, n_want);
+  if (memcmp(bits, want, n) != 0) {
+    print_error("%s: other bits than with another number of threads\n", describe(r, &t, f->n[0]));
+    fail();
+  }
+  free(bits);
+}
+
+/* Some of all ways to run a graph; over many graphs, each of them. */
+static void check_graph(random_graph *r)
+{
+  vk_target t = {.n_thread = (int)random_graph_int(r, 1, 4),
+                 .isa = (vk_isa)random_graph_int(r, 0, (int64_t)best),
+                 .is_train = random_graph_chance(r, 0.6),
+                 .loss = "loss"};
+  t.recompute = t.is_train && random_graph_chance(r, 0.3);
+  t.accumulate = t.is_train && random_graph_chance(r, 0.3);
+  int64_t n = r->cap;
+  if (random_graph_chance(r, 0.4))
+    n = random_graph_int(r, r->has_fixed_index ? 1 : 0, r->cap);
+  reference f;
+  reference_init(&f, r, &t, n);
+  size_t n_bit, n_all;
+  uint8_t *bits = run_target(r, &f, &t, &n_bit); /* all passes */
+  check_threads(r, &f, t, bits, n_bit);
+  free(bits);
+  const char *skip[64];
+  assert_true(vk_pass_count() < (int)VK_COUNT(skip));
+  for (int i = 0; i < vk_pass_count(); i++)
+    skip[i] = vk_passes[i]->name;
+  t.skip = skip; /* no passes, or all but one */
+  t.n_skip = vk_pass_count();
+  if (random_graph_chance(r, 0.8)) {
+    skip[0] = vk_passes[random_graph_int(r, 0, vk_pass_count() - 1)]->name;
+    t.n_skip = 1;
+  }
+  t.isa = (vk_isa)random_graph_int(r, 0, (int64_t)best);
+  free(run_target(r, &f, &t, &n_all));
+  reference_fini(&f);
+}
+
+static void random_graphs(void **state)
+{
+  for (int k = 0; k < n_graph; k++) {
+    random_graph r;
+    random_graph_init(&r, first_seed + (uint64_t)k, NULL, 0);
+    for (int i = 0; i < r.graph.n_node; i++)
+      for (int o = 0; o < vk_op_count(); o++)
+        n_op_seen[o] += vk_ops[o] == r.graph.node[i].op;
+    check_graph(&r);
+    random_graph_fini(&r);
+  }
+}
+
+/* Each variant of each op begins a graph: one that cannot be placed fails here. */
+static void every_op_takes_part(void **state)
+{
+  for (int o = 0; o < vk_op_count(); o++)
+    for (int i = 0; i < (vk_ops[o]->n_case ? vk_ops[o]->n_case : 1); i++)
+      for (uint64_t seed = 0; seed < 3; seed++) {
+        random_graph r;
+        random_graph_init(&r, 1000000 + seed, vk_ops[o], i);
+        check_graph(&r);
+        random_graph_fini(&r);
+      }
+}
+
+static void seen_often(void **state)
+{
+  if (n_graph < 500)
+    skip();
+  for (int o = 0; o < vk_op_count(); o++)
+    if (n_op_seen[o] < n_graph / 100) {
+      print_error("op %s was in %d of %d graphs\n", vk_ops[o]->name, n_op_seen[o], n_graph);
+      fail();
+    }
+}
+
+int main(int argc, char **argv)
+{
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  best = vk_isa_best(&cpu);
+  if (argc > 2) {
+    first_seed = strtoull(argv[1], NULL, 10);
+    n_graph = atoi(argv[2]);
+  }
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_op_takes_part),
+      cmocka_unit_test(random_graphs),
+      cmocka_unit_test(seen_often),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
