@@ -50,13 +50,11 @@ static void ref(const vk_op_call *c)
     y[k % n] += ((const double *)c->in[0].data)[k];
 }
 
-/* tile knows extents without a remainder; others are refused there. */
 static void grad(vk_grad *c)
 {
   const vk_value *x = &c->g->value[c->node->in[0]];
-  c->dx[0] = VK_APPLY(c->g, tile, VK_IN(c->dy[0]), .sym = x->extent.sym,
-                      .per = x->extent.sym < 0 ? c->node->attr.count : x->extent.per,
-                      .count = x->shape.dim[0] / c->node->attr.count);
+  c->dx[0] = VK_APPLY(c->g, tile, VK_IN(c->dy[0]), .sym = x->extent.sym, .per = x->extent.per,
+                      .plus = x->extent.plus, .count = x->shape.dim[0] / c->node->attr.count);
 }
 
 static void example(vk_example *e)

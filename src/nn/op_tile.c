@@ -19,12 +19,15 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   const vk_attrs *a = c->attr;
   VK_TRY(vk_op_need(c, 0, VK_F32, 2, err));
   int64_t r = c->in[0]->shape.dim[0];
-  if (c->in[0]->extent.sym >= 0 || r == 0 || a->count < 0 || (a->sym >= 0 && a->per != r))
-    return vk_op_fail(c, err, "needs a fixed number of rows (per) and how often (count)");
+  if (c->in[0]->extent.sym >= 0 || r == 0 || a->count < 0 ||
+      (a->sym >= 0 && (a->per % r || a->plus % r)))
+    return vk_op_fail(c, err, "needs a fixed number of rows, and how often (count)");
+  if (a->count > INT32_MAX / r)
+    return vk_op_fail(c, err, "%lld times are too many", (long long)a->count);
   vk_op_same(c, 0, 0);
   c->out[0].shape.dim[0] = a->count * r;
   if (a->sym >= 0)
-    c->out[0].extent = vk_graph_extent((int)a->sym, r, 0);
+    c->out[0].extent = vk_graph_extent((int)a->sym, a->per, a->plus);
   return VK_OK;
 }
 

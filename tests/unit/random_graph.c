@@ -98,7 +98,7 @@ static vk_id add_input(random_graph *r, const want *w)
 
 /* ---- the pool ------------------------------------------------------------------------------ */
 
-/* Computes what is new; then v may be an input of ops, scaled where its size went astray. */
+/* Computes what is new; then v may be an input of ops, scaled where it grew. */
 static vk_id add_to_pool(random_graph *r, vk_id v)
 {
   vk_graph *g = &r->graph;
@@ -114,7 +114,7 @@ static vk_id add_to_pool(random_graph *r, vk_id v)
   double rms = n ? sqrt(sum / (double)n) : 1;
   if (!isfinite(rms))
     return VK_NONE;
-  if (rms > 5 || (rms > 0 && rms < 0.01)) {
+  if (rms > 5) {
     v = VK_APPLY(g, affine, VK_IN(v), .scale = (float)(1 / rms));
     assert_true(v != VK_NONE);
     graph_run_reference_from(g, r->n_done, NULL, (void **)r->data);

@@ -3,8 +3,8 @@
  * reference. Also: test_random_graphs FIRST N runs the seeds FIRST to FIRST + N - 1.
  *
  * How far results may be off is measured, not guessed: the reference runs again with every op's
- * results moved at random by what a sum in float may lose (NOISE of their size), which shows how
- * much the graph amplifies that. */
+ * results moved at random by what a sum in float may lose (NOISE of their size, and a little that
+ * is absolute), which shows how much the graph amplifies that. */
 #include "test.h"
 
 #include <inttypes.h>
@@ -74,6 +74,7 @@ static void add_noise(const vk_graph *g, int i, const int64_t *n, double **data,
   const vk_node *node = &g->node[i];
   if (node->op->flags & (VK_OP_EXACT | VK_OP_VIEW))
     return;
+  double least = fmin(node->op->atol, 3e-7); /* GELU of what is far below 0 */
   for (int k = 0; k < node->n_out; k++) {
     const vk_value *v = &g->value[node->out[k]];
     vk_shape s = vk_value_shape(v, n);
@@ -85,7 +86,7 @@ static void add_noise(const vk_graph *g, int i, const int64_t *n, double **data,
       sum += y[j] * y[j];
     double rms = sqrt(sum / (double)(n_item ? n_item : 1));
     for (int64_t j = 0; j < n_item; j++)
-      y[j] += NOISE * (rms + fabs(y[j])) * (vk_philox_u32(rng) & 1 ? 1 : -1);
+      y[j] += (NOISE * (rms + fabs(y[j])) + least) * (vk_philox_u32(rng) & 1 ? 1 : -1);
   }
 }
 
