@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the first inputs of the fuzz targets for file formats: corpus/{json,npz,png,safetensors,zip}.
+"""Writes the first inputs of the fuzz targets for file formats: corpus/{json,model,npz,png,safetensors,zip}.
 
 The files are committed; this is how they were made. Needs nothing but Python.
 """
@@ -150,6 +150,20 @@ def main():
         save("safetensors", name + "_header", header + bytes(range(n_data)))
     save("safetensors", "index", b'{"metadata":{"total_size":8},"weight_map":{"a":"model-1.safetensors"}}')
     save("safetensors", "index_bad", b'{"weight_map":{"a":"../x","b":2}}')
+
+    for name, text in {
+        "size": b'{"model":"nano","size":"n8"}',
+        "keys": b'{"model":"nano","d_model":64,"n_head":4,"n_encoder":1,"n_decoder":2,'
+                b'"stem":[8,16,32,64],"n_view":1,"shared_kv":false}',
+        "large": b'{"model":"nano","d_model":4096,"n_head":64,"n_encoder":64,"n_decoder":64,'
+                 b'"stem":[4096,4096,4096,4096],"n_view":2}',
+        "misspelt": b'{"model":"nano","n_heads":4}',
+        "uneven": b'{"model":"nano","size":"n2","n_head":5}',
+        "whole": b'{"model":"nano","n_head":4.5}',
+        "stem": b'{"model":"nano","stem":[8,16]}',
+        "other": b'{"model":"micro"}',
+    }.items():
+        save("model", name, text)
 
 
 main()
