@@ -115,6 +115,7 @@ typedef struct bench_def {
 
 static const bench_def defs[] = {
     {"env", vk_bench_env, true},
+    {"gemm", vk_bench_gemm, false},
     {"model", vk_bench_model, false},
     {"render", vk_bench_render, true},
 };
@@ -191,7 +192,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_bench = {
     .name = "bench",
     .summary = "measure how fast this machine runs the parts of the program",
-    .synopsis = "env|model|render|all [options]",
+    .synopsis = "env|gemm|model|render|all [options]",
     .description =
         "Runs benchmarks in the process and prints one number a line: a name, a value and its "
         "unit.\n\n"
@@ -206,6 +207,12 @@ const vk_cmd vk_cmd_bench = {
         "and with --pictures N\n"
         "  pictures_N, pictures_N_cpu  as steps and steps_cpu, drawing both views (128 pixels)\n"
         "                              of every N-th step\n\n"
+        "gemm: products of matrices, one thread, by the processor time that they take.\n"
+        "  peak            multiply-adds in registers, the most that --isa's instructions do\n"
+        "  f32.MxNxK       M rows through a layer of N outputs and K inputs, weights packed\n"
+        "  f32.MxNxK.dw    the gradient of such a layer's weights, added to what is there\n"
+        "  NAME.share      of peak\n"
+        "Shapes that would take over 0.2 s are left out.\n\n"
         "model: the policies that come with the program, with random parameters and observations.\n"
         "  NAME.infer.bN      a decision of N observations, the instruction's tokens at hand\n"
         "  NAME.infer.bN.p99  the slowest of a hundred\n"
@@ -222,6 +229,7 @@ const vk_cmd vk_cmd_bench = {
         "vlakit bench env  # all suites\n"
         "vlakit bench env --suite libero_goal --json  # one, for a script\n"
         "vlakit bench env --pictures 8  # as a policy sees them that acts in chunks\n"
+        "vlakit bench gemm --isa avx2  # as on a machine without AVX-512\n"
         "vlakit bench model --model nano-n8 --batch 1 --threads 1  # how long a decision takes\n"
         "vlakit bench render --visuals stand-in",
     .opts = opts,

@@ -295,7 +295,9 @@ size_t vk_gemm_scratch_bytes(int n_part)
 #define PATH(name)                                                                                 \
   extern vk_gemm_pack_fn vk_gemm_pack_##name;                                                      \
   extern vk_gemm_run_fn vk_gemm_run_##name;                                                        \
-  static const vk_gemm_path path_##name = {vk_gemm_pack_##name, vk_gemm_run_##name};
+  extern vk_gemm_peak_fn vk_gemm_peak_##name;                                                      \
+  static const vk_gemm_path path_##name = {                                                        \
+      .pack = vk_gemm_pack_##name, .run = vk_gemm_run_##name, .peak = vk_gemm_peak_##name};
 PATH(scalar)
 #if defined(__x86_64__)
 PATH(avx2)

@@ -83,12 +83,18 @@ typedef void vk_gemm_pack_fn(const vk_gemm *g, float *out);
  * the same time and in any order. scratch is aligned to 64 bytes. */
 typedef void vk_gemm_run_fn(const vk_gemm *g, void *scratch, int i_part, int n_part);
 
+/* n rounds of multiply-adds that wait for nothing: returns how many operations it did. What a
+ * product's rate is compared with. */
+typedef double vk_gemm_peak_fn(int64_t n);
+
 vk_gemm_pack_fn VK_KERNEL(vk_gemm_pack);
 vk_gemm_run_fn VK_KERNEL(vk_gemm_run);
+vk_gemm_peak_fn VK_KERNEL(vk_gemm_peak);
 
 typedef struct vk_gemm_path {
   vk_gemm_pack_fn *pack;
   vk_gemm_run_fn *run;
+  vk_gemm_peak_fn *peak;
 } vk_gemm_path;
 
 /* The best path up to isa that the program has; never NULL. */

@@ -1,0 +1,150 @@
+/* bench_gemm.c - vlakit bench gemm: products of matrices, beside what the core could do. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/bench.h"
+#include "core/signal.h"
+#include "nn/gemm.h"
+
+enum { N_TOKEN = 4500 };
+
+static const double longest_s = 0.2, sample_s = 0.005;
+
+typedef struct subject {
+  bench *b;
+  const vk_gemm_path *path;
+  double peak; /* operations a second */
+  double rate; /* of the shape before, to guess how long one takes */
+  void *scratch;
+} subject;
+
+static float *new_floats(int64_t n)
+{
+  float *x = aligned_alloc(64, ((size_t)n * sizeof *x + 63) / 64 * 64);
+  for (int64_t i = 0; x && i < n; i++)
+    x[i] = (float)(i * 7919 % 1009) * 1e-3f - 0.5f;
+  return x;
+}
+
+static vk_status measure_peak(subject *s, vk_err *err)
+{
+  enum { N_ROUND = 200000 };
+  for (int i = 0; i < 10 * (int)s->b->args->n_rep; i++) {
+    double start_s = vk_bench_cpu_s(), n = s->path->peak(N_ROUND);
+    double rate = n / (vk_bench_cpu_s() - start_s);
+    s->peak = rate > s->peak ? rate : s->peak;
+  }
+  s->rate = s->peak;
+  return vk_bench_add(s->b, "gemm.peak", "rate", s->peak * 1e-9, "GF/s", err);
+}
+
+/* Operations a second of the median repetition. */
+static vk_status measure(subject *s, const vk_gemm *g, const char *name, vk_err *err)
+{
+  double n_op = 2.0 * (double)g->m * (double)g->n * (double)g->k;
+  int n_rep = (int)s->b->args->n_rep;
+  double *sample = malloc(sizeof *sample * (size_t)n_rep);
+  if (!sample)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d numbers", n_rep);
+  /* the first is not counted: it tells how many calls make a repetition */
+  vk_status st = VK_OK;
+  int64_t n_call = 1;
+  for (int i = -1; i < n_rep && st == VK_OK; i++) {
+    double start_s = vk_bench_cpu_s();
+    for (int64_t e = 0; e < n_call; e++)
+      s->path->run(g, s->scratch, 0, 1);
+    double took_s = vk_bench_cpu_s() - start_s;
+    if (i >= 0)
+      sample[i] = n_op * (double)n_call / took_s;
+    else
+      n_call = 1 + (int64_t)(sample_s / (took_s + 1e-7));
+    st = vk_signal_check(err);
+  }
+  if (st == VK_OK) {
+    s->rate = vk_bench_median(sample, n_rep);
+    st = vk_bench_add(s->b, name, "rate", s->rate * 1e-9, "GF/s", err);
+  }
+  free(sample);
+  if (st == VK_OK)
+    st = vk_bench_add(s->b, name, "share", s->rate / s->peak, "of peak", err);
+  return st;
+}
+
+static bool is_too_long(const subject *s, int64_t m, int64_t n, int64_t k)
+{
+  return 2.0 * (double)m * (double)n * (double)k > longest_s * s->rate;
+}
+
+/* m rows through a layer of n outputs and k inputs. */
+static vk_status measure_layer(subject *s, int64_t m, int64_t n, int64_t k, vk_err *err)
+{
+  if (is_too_long(s, m, n, k))
+    return VK_OK;
+  float *a = new_floats(m * k), *b = new_floats(n * k), *c = new_floats(m * n);
+  float *packed = aligned_alloc(64, vk_gemm_packed_bytes(n, k));
+  vk_status st = VK_OK;
+  if (a && b && c && packed) {
+    vk_gemm g = {.m = m, .n = n, .k = k, .a = a, .lda = k, .b = b, .ldb = k, .b_trans = true};
+    char name[64];
+    snprintf(name, sizeof name, "gemm.f32.%dx%dx%d", (int)m, (int)n, (int)k);
+    s->path->pack(&g, packed);
+    g.b = NULL;
+    g.b_packed = packed;
+    g.c = c;
+    g.ldc = n;
+    st = measure(s, &g, name, err);
+  } else {
+    st =
+        vk_fail(err, VK_E_NOMEM, "no memory for a product of %d x %d x %d", (int)m, (int)n, (int)k);
+  }
+  free(a);
+  free(b);
+  free(c);
+  free(packed);
+  return st;
+}
+
+/* dw[n, k] += dy' x of N_TOKEN tokens. */
+static vk_status measure_gradient(subject *s, int64_t n, int64_t k, vk_err *err)
+{
+  if (is_too_long(s, N_TOKEN, n, k))
+    return VK_OK;
+  float *dy = new_floats(N_TOKEN * n), *x = new_floats(N_TOKEN * k), *dw = new_floats(n * k);
+  vk_status st = VK_OK;
+  if (dy && x && dw) {
+    vk_gemm g = {.m = n, .n = k, .k = N_TOKEN, .a = dy, .lda = n, .a_trans = true};
+    char name[64];
+    snprintf(name, sizeof name, "gemm.f32.%dx%dx%d.dw", N_TOKEN, (int)n, (int)k);
+    g.b = x;
+    g.c = dw;
+    g.residual = dw;
+    g.ldb = g.ldc = g.ldr = k;
+    st = measure(s, &g, name, err);
+  } else {
+    st = vk_fail(err, VK_E_NOMEM, "no memory for a gradient of %d x %d", (int)n, (int)k);
+  }
+  free(dy);
+  free(x);
+  free(dw);
+  return st;
+}
+
+vk_status vk_bench_gemm(bench *b, vk_err *err)
+{
+  static const int64_t rows[] = {1, 8, 32, 128, 256, 512, 1024};
+  static const int64_t layers[][2] = {{256, 256},   {768, 256},   {1024, 256},
+                                      {1024, 1024}, {4096, 1024}, {4096, 4096}};
+  static const int64_t gradients[] = {128, 256, 512, 1024};
+  subject s = {.b = b, .path = vk_gemm_path_of(b->call->isa)};
+  s.scratch = aligned_alloc(64, vk_gemm_scratch_bytes(1));
+  if (!s.scratch)
+    return vk_fail(err, VK_E_NOMEM, "no memory for scratch");
+  vk_status st = measure_peak(&s, err);
+  for (size_t i = 0; i < VK_COUNT(layers); i++)
+    for (size_t j = 0; j < VK_COUNT(rows) && st == VK_OK; j++)
+      st = measure_layer(&s, rows[j], layers[i][0], layers[i][1], err);
+  for (size_t i = 0; i < VK_COUNT(gradients) && st == VK_OK; i++)
+    st = measure_gradient(&s, gradients[i], gradients[i], err);
+  free(s.scratch);
+  return st;
+}
