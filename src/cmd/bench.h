@@ -6,7 +6,7 @@
 #include "sim/env.h"
 
 typedef struct bench_args {
-  const char *suite, *visuals, *model, *trace;
+  const char *suite, *visuals, *model, *op, *trace;
   int64_t n_step, n_rep, picture_every, n_sample, n_batch;
 } bench_args;
 
@@ -14,6 +14,7 @@ typedef struct result {
   char name[80];
   double value;
   const char *unit;
+  char note[96]; /* "" for none */
 } result;
 
 typedef struct bench {
@@ -47,6 +48,7 @@ vk_status vk_bench_suites(bench *b, vk_bench_task_fn *fn, vk_err *err);
 vk_status vk_bench_env(bench *b, vk_err *err);
 vk_status vk_bench_gemm(bench *b, vk_err *err);
 vk_status vk_bench_model(bench *b, vk_err *err);
+vk_status vk_bench_ops(bench *b, vk_err *err);
 vk_status vk_bench_render(bench *b, vk_err *err);
 
 #endif

@@ -15,6 +15,7 @@ static const vk_opt opts[] = {
     VK_OPT_I64(bench_args, "batch", n_batch, 1, 4096, "N", NULL,
                "model: only this batch (default: decisions of 1, training steps of 32 and 128)"),
     VK_OPT_STR(bench_args, "model", model, "MODEL", "model: which ones, a comma list"),
+    VK_OPT_STR(bench_args, "op", op, "NAME", "ops: this one alone"),
     VK_OPT_I64(bench_args, "pictures", picture_every, 1, 1000, "N", "steps",
                "env: also with two views of 128 pixels of every N-th step; 0: not"),
     VK_OPT_I64(bench_args, "samples", n_sample, 1, 4, "1|4", NULL,
@@ -46,6 +47,7 @@ vk_status vk_bench_add(bench *b, const char *what, const char *name, double valu
   snprintf(r->name, sizeof r->name, "%s.%s", what, name);
   r->value = value;
   r->unit = unit;
+  r->note[0] = '\0';
   return VK_OK;
 }
 
@@ -114,9 +116,8 @@ typedef struct bench_def {
 } bench_def;
 
 static const bench_def defs[] = {
-    {"env", vk_bench_env, true},
-    {"gemm", vk_bench_gemm, false},
-    {"model", vk_bench_model, false},
+    {"env", vk_bench_env, true},       {"gemm", vk_bench_gemm, false},
+    {"model", vk_bench_model, false},  {"ops", vk_bench_ops, false},
     {"render", vk_bench_render, true},
 };
 
@@ -132,7 +133,8 @@ static vk_status print_results(const bench *b, vk_err *err)
 {
   if (!b->call->common->json) {
     for (int i = 0; i < b->n_result; i++)
-      printf("%-34s %10.4g %s\n", b->result[i].name, b->result[i].value, b->result[i].unit);
+      printf("%-34s %10.4g %s%s%s\n", b->result[i].name, b->result[i].value, b->result[i].unit,
+             b->result[i].note[0] ? "  " : "", b->result[i].note);
     return VK_OK;
   }
   cJSON *top = cJSON_CreateObject(), *results = cJSON_AddArrayToObject(top, "results");
@@ -142,6 +144,8 @@ static vk_status print_results(const bench *b, vk_err *err)
     cJSON_AddStringToObject(o, "name", b->result[i].name);
     cJSON_AddNumberToObject(o, "value", b->result[i].value);
     cJSON_AddStringToObject(o, "unit", b->result[i].unit);
+    if (b->result[i].note[0])
+      cJSON_AddStringToObject(o, "note", b->result[i].note);
     cJSON_AddItemToArray(results, o);
   }
   vk_status st = vk_json_print(top, err);
@@ -192,7 +196,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_bench = {
     .name = "bench",
     .summary = "measure how fast this machine runs the parts of the program",
-    .synopsis = "env|gemm|model|render|all [options]",
+    .synopsis = "env|gemm|model|ops|render|all [options]",
     .description =
         "Runs benchmarks in the process and prints one number a line: a name, a value and its "
         "unit.\n\n"
@@ -218,6 +222,11 @@ const vk_cmd vk_cmd_bench = {
         "  NAME.infer.bN.p99  the slowest of a hundred\n"
         "  NAME.train.bN      samples a second: forward, backward, clipping, AdamW\n"
         "  NAME.train.bN.plan_bytes  memory of such a step beside parameters and gradients\n\n"
+        "ops: kernels of the network engine, on one thread, by op and example; the shapes of the "
+        "example's inputs stand behind the time.\n"
+        "  time         processor time of a call\n"
+        "  work         of a call by its multiply-adds, each two operations\n"
+        "  moved        by the bytes that must at least be read and written\n\n"
         "render: pictures, of states of the first task of each suite, by camera, side in pixels "
         "and "
         "(x4) samples.\n"
@@ -231,6 +240,7 @@ const vk_cmd vk_cmd_bench = {
         "vlakit bench env --pictures 8  # as a policy sees them that acts in chunks\n"
         "vlakit bench gemm --isa avx2  # as on a machine without AVX-512\n"
         "vlakit bench model --model nano-n8 --batch 1 --threads 1  # how long a decision takes\n"
+        "vlakit bench ops --op matmul --isa avx2  # one kernel, on a path\n"
         "vlakit bench render --visuals stand-in",
     .opts = opts,
     .args_size = sizeof(bench_args),

@@ -12,7 +12,7 @@ expect 0 bench env --pack "$PACK" --suite libero_goal --steps 10 --reps 1 --json
 json "{'pictures_8', 'pictures_8_cpu'} <= {r['name'].split('.')[2] for r in d['results'] if r['value'] > 0}"
 expect 2 bench env --pack "$PACK" --pictures 1 --samples 2
 says '--samples 2: expected 1 or 4'
-expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar \
+expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar --op tile \
   --model nano-n2 --batch 1
 prints env.libero_object.steps
 prints steps/s
@@ -29,6 +29,14 @@ python3 -c "import json; t = json.load(open('trace.json'))['traceEvents']; asser
   fail 'the trace has no slice an op'
 expect 2 bench model --model nano-n3
 says 'did you mean nano-n2'
+expect 0 bench ops --op matmul --reps 1 --json --isa scalar --pack nowhere.pack
+json "d['isa'] == 'scalar' and {'time', 'work', 'moved'} == {r['name'].split('.')[3] for r in d['results']}"
+json "all(r['name'].startswith('ops.matmul.') and r['value'] > 0 for r in d['results'])"
+json "[r['note'] for r in d['results'] if r['name'] == 'ops.matmul.0.time'] == ['[4448, 256] f32, [512, 256] f32']"
+expect 0 bench ops --op cross_entropy --reps 1
+prints '[1792, 256] f32, [1792] i32'
+expect 2 bench ops --op matmil
+says 'did you mean matmul'
 expect 2 bench
 expect 2 bench env render
 expect 2 bench enw --pack "$PACK"
