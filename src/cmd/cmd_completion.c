@@ -8,6 +8,8 @@
 #include "cmd/doc.h"
 #include "core/catalog.h"
 #include "core/json.h"
+#include "nn/model.h"
+#include "nn/pass.h"
 #include "rl/policy.h"
 #include "rl/protocol.h"
 #include "sim/pack.h"
@@ -69,6 +71,16 @@ static slot slot_of_metavar(const char *metavar)
     } else if (is_metavar(part, n, "RUN") || is_metavar(part, n, "RUN_A") ||
                is_metavar(part, n, "ID")) {
       s = (slot){SLOT_KIND, "runs"};
+    } else if (is_metavar(part, n, "MODEL")) {
+      const char **names = vk_model_names();
+      for (int i = 0; names && names[i]; i++)
+        add_word(&s, names[i], strlen(names[i]));
+      free(names);
+      s.kind = SLOT_FILE;
+    } else if (is_metavar(part, n, "PASS")) {
+      s.kind = SLOT_WORDS;
+      for (int i = 0; i < vk_pass_count(); i++)
+        add_word(&s, vk_passes[i]->name, strlen(vk_passes[i]->name));
     } else if (is_metavar(part, n, "COMMAND")) {
       s.kind = SLOT_WORDS;
       for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)

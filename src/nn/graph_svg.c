@@ -42,9 +42,12 @@ typedef struct drawing {
   int *part_of;  /* [n_node] */
   bool *is_back; /* [n_node] */
   int n_input;
-  vk_id *input;     /* those that nodes read */
+  vk_id *input; /* those that nodes read */
+  int n_output;
+  int *output;      /* those of g that are no gradients: there is one a parameter */
   vk_layout layout; /* boxes: parts, inputs, outputs; nets: of values */
   vk_id *net_value; /* [layout.n_net] */
+  int *net_n;       /* [layout.n_net] values that it stands for; more than one unless full */
   int *to_room;
   double *x_room;
 } drawing;
@@ -222,7 +225,19 @@ static int count_readers(const drawing *d, vk_id v)
   return n;
 }
 
-/* One net for each value that another box reads. */
+/* The earlier net from the same box to the same boxes, or -1. */
+static int find_same_net(const drawing *d, const vk_layout_net *net)
+{
+  for (int i = 0; i < d->layout.n_net; i++) {
+    const vk_layout_net *n = &d->layout.net[i];
+    if (n->from == net->from && n->n_to == net->n_to &&
+        memcmp(n->to, net->to, sizeof *n->to * (size_t)n->n_to) == 0)
+      return i;
+  }
+  return -1;
+}
+
+/* One net for each value that another box reads; unless full, one for all that go the same way. */
 static void find_nets(drawing *d)
 {
   const vk_graph *g = d->g;
@@ -238,14 +253,18 @@ static void find_nets(drawing *d)
       for (int k = 0; k < g->node[i].n_in; k++)
         if (g->node[i].in[k] == v)
           add_to(net, d->part_of[i]);
-    for (int i = 0; i < g->n_output; i++)
-      if (g->output[i].value == v)
+    for (int i = 0; i < d->n_output; i++)
+      if (g->output[d->output[i]].value == v)
         add_to(net, d->n_part + d->n_input + i);
-    if (net->n_to == 0)
+    int same = d->full ? -1 : find_same_net(d, net);
+    if (net->n_to == 0 || same >= 0) {
+      d->net_n[same >= 0 ? same : 0] += same >= 0;
       continue;
+    }
     to += net->n_to;
     net->trunk = x + net->n_to;
     x += net->n_to + d->layout.n_box;
+    d->net_n[d->layout.n_net] = 1;
     d->net_value[d->layout.n_net++] = v;
   }
 }
@@ -378,14 +397,17 @@ static void put_curve(FILE *out, double x0, double y0, double x1, double y1)
 
 /* One net of a layout whose corner is at (x, y). */
 static void draw_net(const drawing *d, const vk_layout *l, const vk_layout_net *n, vk_id v,
-                     double x, double y)
+                     int n_value, double x, double y)
 {
   FILE *out = d->out;
   char name[VK_VALUE_TEXT], shape[VK_VALUE_TEXT];
   const vk_layout_box *from = &l->box[n->from];
-  fputs("<g class=\"net\"><title>", out);
+  fprintf(out, "<g class=\"net%s\"><title>", n_value > 1 ? " wide" : "");
   put_escaped(out, vk_graph_value_name(d->g, v, name));
-  fprintf(out, " %s</title>\n", vk_graph_value_shape(d->g, v, shape));
+  fprintf(out, " %s", vk_graph_value_shape(d->g, v, shape));
+  if (n_value > 1)
+    fprintf(out, " and %d more", n_value - 1);
+  fputs("</title>\n", out);
   int top = from->layer;
   double x0 = x + n->from_x;
   for (int k = 0; k < n->n_trunk; k++) {
@@ -454,7 +476,7 @@ static void draw_inner(const drawing *d, const part *p, const vk_layout_box *b)
   double x = MARGIN + b->x + PAD, y = HEAD + b->y + TITLE;
   char text[VK_VALUE_TEXT];
   for (int i = 0; i < p->inner.n_net; i++)
-    draw_net(d, &p->inner, &p->inner.net[i], p->net_value[i], x, y);
+    draw_net(d, &p->inner, &p->inner.net[i], p->net_value[i], 1, x, y);
   for (int i = 0; i < p->inner.n_box - p->n; i++) { /* across the strip of the title and below */
     const vk_layout_box *port = &p->inner.box[p->n + i];
     double at = x + port->x + 0.5 * port->w;
@@ -525,7 +547,7 @@ static void draw(const drawing *d)
   for (int i = 0; i < d->n_part; i++)
     draw_part(d, &d->part[i], &l->box[i]);
   for (int i = 0; i < l->n_net; i++)
-    draw_net(d, l, &l->net[i], d->net_value[i], MARGIN, HEAD);
+    draw_net(d, l, &l->net[i], d->net_value[i], d->net_n[i], MARGIN, HEAD);
   for (int i = 0; i < d->n_part && d->full; i++)
     draw_inner(d, &d->part[i], &l->box[i]);
   for (int i = 0; i < d->n_part; i++)
@@ -534,8 +556,9 @@ static void draw(const drawing *d)
              d->part[i].is_back ? " backward" : "");
   for (int i = 0; i < d->n_input; i++)
     draw_pill(d, &l->box[d->n_part + i], g->value[d->input[i]].name, d->input[i], "in");
-  for (int i = 0; i < g->n_output; i++)
-    draw_pill(d, &l->box[d->n_part + d->n_input + i], g->output[i].name, g->output[i].value, "out");
+  for (int i = 0; i < d->n_output; i++)
+    draw_pill(d, &l->box[d->n_part + d->n_input + i], g->output[d->output[i]].name,
+              g->output[d->output[i]].value, "out");
   fputs("</svg>\n", d->out);
 }
 
@@ -556,13 +579,18 @@ static vk_status make_layout(drawing *d, vk_err *err)
   for (vk_id v = 0; v < g->n_value; v++)
     if (g->value[v].kind == VK_INPUT && count_readers(d, v) > 0)
       d->input[d->n_input++] = v;
-  l->n_box = d->n_part + d->n_input + g->n_output;
+  for (int i = 0; i < g->n_output; i++)
+    if (!g->output[i].is_external)
+      d->output[d->n_output++] = i;
+  l->n_box = d->n_part + d->n_input + d->n_output;
   for (int i = 0; i < d->n_input; i++)
     l->box[d->n_part + i] =
         (vk_layout_box){.w = pill_width(d, g->value[d->input[i]].name, d->input[i]), .h = PILL};
-  for (int i = 0; i < g->n_output; i++)
+  for (int i = 0; i < d->n_output; i++) {
+    const vk_output *o = &g->output[d->output[i]];
     l->box[d->n_part + d->n_input + i] =
-        (vk_layout_box){.w = pill_width(d, g->output[i].name, g->output[i].value), .h = PILL};
+        (vk_layout_box){.w = pill_width(d, o->name, o->value), .h = PILL};
+  }
   find_nets(d);
   for (int i = 0; i < d->n_part; i++)
     if (d->full)
@@ -595,7 +623,9 @@ static void drawing_fini(drawing *d)
   free(d->part_of);
   free(d->is_back);
   free(d->input);
+  free(d->output);
   free(d->net_value);
+  free(d->net_n);
   free(d->layout.box);
   free(d->layout.net);
   free(d->layout.top);
@@ -615,14 +645,16 @@ vk_status vk_graph_svg(const vk_graph *g, bool full, FILE *out, vk_err *err)
   d.part_of = calloc(n_node, sizeof *d.part_of);
   d.is_back = calloc(n_node, sizeof *d.is_back);
   d.input = calloc(n_value, sizeof *d.input);
+  d.output = calloc((size_t)g->n_output + 1, sizeof *d.output);
   d.net_value = calloc(n_value, sizeof *d.net_value);
   d.layout.box = calloc(n_box, sizeof *d.layout.box);
   d.layout.net = calloc(n_value, sizeof *d.layout.net);
+  d.net_n = calloc(n_value, sizeof *d.net_n);
   d.to_room = calloc(n_use, sizeof *d.to_room);
   d.x_room = calloc(n_use + n_value * n_box, sizeof *d.x_room);
   vk_status st = VK_OK;
-  if (!d.part || !d.part_of || !d.is_back || !d.input || !d.net_value || !d.layout.box ||
-      !d.layout.net || !d.to_room || !d.x_room)
+  if (!d.part || !d.part_of || !d.is_back || !d.input || !d.output || !d.net_value ||
+      !d.layout.box || !d.layout.net || !d.to_room || !d.x_room)
     st = vk_fail(err, VK_E_NOMEM, "%s: no memory for a drawing", g->name);
   if (st == VK_OK)
     st = make_layout(&d, err);

@@ -52,6 +52,10 @@ if command -v bash >/dev/null; then
   offers env vlakit bench ''
   offers all vlakit bench ''
   offers convert vlakit demos ''
+  offers svg vlakit graph ''
+  offers nano-n8 vlakit graph show nano
+  offers some_file vlakit graph show some
+  offers fusion vlakit graph show nano-n2 --no-pass fu
   offers some_file vlakit demos info some
   offers some_file vlakit demos info some_file ''
   offers some_file vlakit replay some
