@@ -1,5 +1,5 @@
-/* op_rms_norm_grad.c - with h = x rstd: dx = rstd (dy w - h mean(dy w h)), dw = sum over rows of
- * dy h. */
+/* op_rms_norm_grad.c - with h = x rstd: dx = rstd (dy w - h mean(dy w h)) + plus, dw = sum over
+ * rows of dy h. plus is the gradient that goes around the norm (pass merge). */
 #include "nn/op.h"
 #include "nn/simd.h"
 
@@ -22,8 +22,8 @@ VK_INLINE float row_mean(int64_t n, const float *dy, const float *x, const float
   return vf_sum(s0 + s1) * r * r / (float)n;
 }
 
-/* Rows i to end; adds to sum [n]. */
-static void grad_rows(const vk_op_call *c, int64_t i, int64_t end, float *sum)
+/* Rows i to end; adds to sum [n]. has_plus is known when this is inlined. */
+VK_INLINE void grad_some_rows(const vk_op_call *c, int64_t i, int64_t end, float *sum, int has_plus)
 {
   const float *w = c->in[2].data, *rstd = c->in[3].data;
   int64_t n = vk_shape_last(&c->in[1].shape);
@@ -31,21 +31,32 @@ static void grad_rows(const vk_op_call *c, int64_t i, int64_t end, float *sum)
   for (; i < end; i++) {
     const float *dy = (const float *)c->in[0].data + i * n;
     const float *x = (const float *)c->in[1].data + i * n;
+    const float *plus = has_plus ? (const float *)c->in[4].data + i * n : NULL;
     float *dx = (float *)c->out[0].data + i * n;
     vf r = vf_set1(rstd[i]), mean = vf_set1(row_mean(n, dy, x, w, rstd[i]));
     int64_t j = 0;
     for (; j + VK_LANES <= n; j += VK_LANES) {
       vf d = vf_load(dy + j), h = vf_load(x + j);
       vf_store(sum + j, vf_fma(d, h * r, vf_load(sum + j)));
-      vf_store(dx + j, r * (d * vf_load(w + j) - h * mean));
+      vf y = r * (d * vf_load(w + j) - h * mean);
+      vf_store(dx + j, has_plus ? y + vf_load(plus + j) : y);
     }
     int m = (int)(n - j);
     if (m > 0) {
       vf d = vf_load_n(dy + j, m), h = vf_load_n(x + j, m);
       vf_store_n(sum + j, vf_fma(d, h * r, vf_load_n(sum + j, m)), m);
-      vf_store_n(dx + j, r * (d * vf_load_n(w + j, m) - h * mean), m);
+      vf y = r * (d * vf_load_n(w + j, m) - h * mean);
+      vf_store_n(dx + j, has_plus ? y + vf_load_n(plus + j, m) : y, m);
     }
   }
+}
+
+static void grad_rows(const vk_op_call *c, int64_t i, int64_t end, float *sum)
+{
+  if (c->n_in > 4 && c->in[4].data)
+    grad_some_rows(c, i, end, sum, 1);
+  else
+    grad_some_rows(c, i, end, sum, 0);
 }
 
 VK_OP_RUN(rms_norm_grad)
@@ -84,6 +95,10 @@ static vk_status infer(const vk_infer *c, vk_err *err)
       vk_shape_n_item(&c->in[2]->shape) != n ||
       vk_shape_n_item(&c->in[3]->shape) * n != vk_shape_n_item(&c->in[1]->shape))
     return vk_op_fail(c, err, "needs dy and x of one shape, w a row of it and rstd one a row");
+  if (c->n_in > 4 && c->in[4]) {
+    VK_TRY(vk_op_need(c, 4, VK_F32, 0, err));
+    VK_TRY(vk_op_need_alike(c, 4, 1, err));
+  }
   vk_op_same(c, 0, 1);
   vk_op_same(c, 1, 2);
   return VK_OK;
@@ -98,6 +113,7 @@ static size_t scratch(const vk_op_call *c)
 static void ref(const vk_op_call *c)
 {
   const double *dy = c->in[0].data, *x = c->in[1].data, *w = c->in[2].data, *rstd = c->in[3].data;
+  const double *plus = c->n_in > 4 ? c->in[4].data : NULL;
   double *dx = c->out[0].data, *dw = c->out[1].data;
   int64_t n = vk_shape_last(&c->in[1].shape);
   for (int64_t j = 0; j < n; j++)
@@ -109,7 +125,8 @@ static void ref(const vk_op_call *c)
       dw[j] += dy[i * n + j] * x[i * n + j] * r;
     }
     for (int64_t j = 0; j < n; j++)
-      dx[i * n + j] = r * (dy[i * n + j] * w[j] - x[i * n + j] * r * mean);
+      dx[i * n + j] =
+          r * (dy[i * n + j] * w[j] - x[i * n + j] * r * mean) + (plus ? plus[i * n + j] : 0);
   }
 }
 
@@ -122,14 +139,17 @@ static void example(vk_example *e)
   vk_example_f32(e, vk_shape_of(1, n));
   vk_example_f32(e, vk_shape_of(1, m));
   e->in[3].fill = VK_EXAMPLE_POSITIVE;
+  if (e->i_case == 1)
+    vk_example_f32(e, vk_shape_of(2, m, n));
 }
 
 const vk_op_def vk_op_rms_norm_grad = {
     .name = "rms_norm_grad",
-    .help = "gradients dx, dw of rms_norm from dy, x, w, rstd",
+    .help = "gradients dx, dw of rms_norm from dy, x, w, rstd; dx plus another gradient, if given",
     .n_in_min = 4,
-    .n_in_max = 4,
+    .n_in_max = 5,
     .n_out = 2,
+    .n_case = 2,
     .in_place = 1,
     .n_phase = 2,
     .flags = VK_OP_NO_GRAD | VK_OP_HIDDEN,

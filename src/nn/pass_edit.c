@@ -87,6 +87,19 @@ vk_node *vk_pass_edit_absorb(vk_pass_edit *e, int i, int p)
   return n;
 }
 
+vk_node *vk_pass_edit_extend(vk_pass_edit *e, int i, int p)
+{
+  vk_node *n = &e->node[p];
+  VK_ASSERT(p < i && e->node[i].n_out == 1 && !e->is_gone[p]);
+  for (int k = 0; k < e->node[i].n_in; k++)
+    if (e->node[i].in[k] != VK_NONE)
+      e->n_use[e->node[i].in[k]]--;
+  n->out[0] = e->node[i].out[0];
+  e->maker[n->out[0]] = p;
+  e->is_gone[i] = true;
+  return n;
+}
+
 bool vk_pass_edit_alike(const vk_pass_edit *e, vk_id a, vk_id b)
 {
   const vk_value *x = &e->in->value[a], *y = &e->in->value[b];

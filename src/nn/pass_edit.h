@@ -41,6 +41,10 @@ int vk_pass_edit_only(const vk_pass_edit *e, int i, int k);
  * caller to add what it did itself. */
 vk_node *vk_pass_edit_absorb(vk_pass_edit *e, int i, int p);
 
+/* The other way round: node p, whose output 0 is read by node i alone, does what node i does too,
+ * at p's own place: its output 0 becomes that of node i, which is gone. The caller adds inputs. */
+vk_node *vk_pass_edit_extend(vk_pass_edit *e, int i, int p);
+
 /* Whether both values have equal dtype, shape and extent. */
 bool vk_pass_edit_alike(const vk_pass_edit *e, vk_id a, vk_id b);
 

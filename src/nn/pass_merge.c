@@ -3,6 +3,8 @@
  *   gelu_grad(matmul, pre)        matmul{act = gelu_grad} that reads pre
  *   matmul + another gradient     matmul with a residual; where gradients are added to what lies in
  *                                 their memory, the product starts from there, in place
+ *   rms_norm_grad + the gradient  rms_norm_grad that adds it: the stream of a residual block
+ *     that goes around the norm
  *
  * and values before an activation that no gradient reads (frozen layers, layers that are computed a
  * second time) are not kept. Test: tests/unit/test_passes.c */
@@ -10,7 +12,7 @@
 #include "nn/pass.h"
 #include "nn/pass_edit.h"
 
-enum { MATMUL_RESIDUAL = 3, MATMUL_PRE = 4 };
+enum { MATMUL_RESIDUAL = 3, MATMUL_PRE = 4, RMS_NORM_PLUS = 4 };
 
 /* Whether node p is a product with nothing behind it but a bias. */
 static bool is_plain_product(const vk_pass_edit *e, int p)
@@ -30,14 +32,32 @@ static void merge_gelu_grad(vk_pass_edit *e, int i)
   vk_pass_edit_set_in(e, merged, MATMUL_PRE, pre);
 }
 
+/* y = a + gradient through a norm, a being there before. */
+static bool merge_norm_add(vk_pass_edit *e, int i)
+{
+  const vk_node *n = &e->node[i];
+  for (int k = 1; k >= 0; k--) {
+    vk_id a = n->in[1 - k], dx = n->in[k];
+    int p = e->maker[dx], made = e->maker[a];
+    if (p < 0 || e->n_use[dx] != 1 || made >= p || e->node[p].op != &vk_op_rms_norm_grad ||
+        e->node[p].out[0] != dx || vk_pass_edit_in(&e->node[p], RMS_NORM_PLUS) != VK_NONE)
+      continue;
+    vk_pass_edit_set_in(e, vk_pass_edit_extend(e, i, p), RMS_NORM_PLUS, a);
+    return true;
+  }
+  return false;
+}
+
 /* y = a + b: the later one, b, is tried first. */
 static void merge_add(vk_pass_edit *e, int i)
 {
   const vk_node *n = &e->node[i];
-  for (int k = 1; k >= 0 && n->attr.scale == 1; k--) {
+  if (n->attr.scale != 1 || !vk_pass_edit_alike(e, n->in[0], n->in[1]) || merge_norm_add(e, i))
+    return;
+  for (int k = 1; k >= 0; k--) {
     int p = vk_pass_edit_only(e, i, k);
     vk_id residual = n->in[1 - k];
-    if (!is_plain_product(e, p) || !vk_pass_edit_alike(e, n->in[0], n->in[1]))
+    if (!is_plain_product(e, p))
       continue;
     vk_pass_edit_set_in(e, vk_pass_edit_absorb(e, i, p), MATMUL_RESIDUAL, residual);
     return;

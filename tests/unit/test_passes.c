@@ -237,6 +237,57 @@ static void fusion_keeps_gradients(void **state)
   vk_graph_fini(&g);
 }
 
+/* Pictures to channels as a stem does it: u8, conv, group norm, gelu, film. */
+static void build_stem(vk_graph *g)
+{
+  vk_graph_init(g, "stem");
+  int batch = vk_graph_sym(g, "batch", N_BATCH);
+  vk_id x = vk_graph_input(g, "picture", VK_U8, vk_shape_of(4, 2 * N_BATCH, 8, 6, 3),
+                           vk_graph_extent(batch, 2, 0));
+  vk_id text =
+      vk_graph_input(g, "text", VK_F32, vk_shape_of(2, N_BATCH, D), vk_graph_extent(batch, 1, 0));
+  x = VK_APPLY(g, affine, VK_IN(x), .scale = 1 / 127.5, .shift = -1);
+  for (int i = 0; i < 2; i++) {
+    int n_out = i ? 16 : 8, n_in = i ? 8 : 3;
+    vk_graph_place(g, "stem.%d", i);
+    vk_id w = vk_graph_param(g, i ? "conv1" : "conv0", vk_shape_of(4, n_out, n_in, 3, 3));
+    vk_id norm_w = vk_graph_param(g, i ? "nw1" : "nw0", vk_shape_of(1, n_out));
+    vk_id norm_b = vk_graph_param(g, i ? "nb1" : "nb0", vk_shape_of(1, n_out));
+    x = VK_APPLY(g, conv, VK_IN(x, w), .kernel = 3, .stride = 2, .pad = 1);
+    x = VK_APPLY(g, group_norm, VK_IN(x, norm_w, norm_b), .n_group = 4, .eps = 1e-5);
+    x = VK_APPLY(g, gelu, VK_IN(x));
+    if (i)
+      x = VK_APPLY(g, film, VK_IN(x, linear(g, "film", text, 2 * n_out, D)), .group = 2);
+  }
+  vk_graph_place(g, "head");
+  x = VK_APPLY(g, reshape, VK_IN(x), .count = 16);
+  vk_id y = linear(g, "head", x, 1, 16);
+  vk_graph_output(g, "x", x);
+  vk_graph_output(g, "loss", VK_APPLY(g, matmul, VK_IN(y, y), .trans_a = 1));
+}
+
+static void fusion_takes_what_follows_convolutions(void **state)
+{
+  for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++)
+    for (int is_train = 0; is_train < 2; is_train++) {
+      vk_graph g;
+      result with, without;
+      vk_target target = target_of(is_train ? "loss" : NULL);
+      target.isa = isa;
+      build_stem(&g);
+      run_with_and_without(&with, &without, &g, target, "fusion");
+      assert_int_equal(count_op(&without, "affine"), 1);
+      assert_int_equal(count_op(&without, "gelu"), 2);
+      assert_int_equal(count_op(&without, "film"), 1);
+      assert_int_equal(count_op(&with, "affine"), 0);
+      assert_int_equal(count_op(&with, "gelu") + count_op(&with, "gelu_grad"), 0);
+      assert_int_equal(count_op(&with, "film") + count_op(&with, "film_grad"), 0);
+      result_fini(&with);
+      result_fini(&without);
+      vk_graph_fini(&g);
+    }
+}
+
 /* With no row at all gradients of weights are zero. */
 static void an_empty_batch_gives_zero_gradients(void **state)
 {
@@ -325,6 +376,37 @@ static void merge_takes_slopes_and_sums(void **state)
       result_fini(&without);
       vk_graph_fini(&g);
     }
+}
+
+/* The gradient that goes around a norm is added by the norm's. */
+static void merge_adds_in_norms(void **state)
+{
+  for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++) {
+    vk_graph g;
+    result with, without;
+    vk_target target = target_of("loss");
+    target.isa = isa;
+    vk_graph_init(&g, "norms");
+    int batch = vk_graph_sym(&g, "batch", N_BATCH);
+    vk_id x =
+        vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, N_BATCH, D), vk_graph_extent(batch, 1, 0));
+    x = linear(&g, "in", x, D, D);
+    for (int i = 0; i < 3; i++) {
+      vk_id norm = vk_graph_param(&g, i == 0 ? "n0" : i == 1 ? "n1" : "n2", vk_shape_of(1, D));
+      vk_id y = VK_APPLY(&g, rms_norm, VK_IN(x, norm), .eps = 1e-6);
+      y = linear(&g, i == 0 ? "w0" : i == 1 ? "w1" : "w2", y, D, D);
+      x = VK_APPLY(&g, add, VK_IN(x, y), .scale = 1);
+    }
+    vk_id y = linear(&g, "head", x, 1, D);
+    vk_graph_output(&g, "loss", VK_APPLY(&g, matmul, VK_IN(y, y), .trans_a = 1));
+    run_with_and_without(&with, &without, &g, target, "merge");
+    assert_int_equal(count_op(&without, "add"), 3 + 1);
+    assert_int_equal(count_op(&with, "add"), 0);
+    assert_int_equal(count_op(&with, "rms_norm_grad"), 3);
+    result_fini(&with);
+    result_fini(&without);
+    vk_graph_fini(&g);
+  }
 }
 
 /* Of a layer that is computed a second time the value before the activation is kept once. */
@@ -577,10 +659,12 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(fusion_takes_activations_and_residuals),
       cmocka_unit_test(fusion_keeps_gradients),
+      cmocka_unit_test(fusion_takes_what_follows_convolutions),
       cmocka_unit_test(an_empty_batch_gives_zero_gradients),
       cmocka_unit_test(fusion_keeps_what_is_read_twice),
       cmocka_unit_test(fusion_keeps_other_extents),
       cmocka_unit_test(merge_takes_slopes_and_sums),
+      cmocka_unit_test(merge_adds_in_norms),
       cmocka_unit_test(merge_drops_what_no_gradient_reads),
       cmocka_unit_test(pack_makes_panels_once),
       cmocka_unit_test(parameters_alone_are_computed_once),
