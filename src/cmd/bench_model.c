@@ -41,6 +41,14 @@ static double now_s(void)
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Of all threads: what the machine's other users take does not count. */
+static double cpu_s(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static vk_status add_result(subject *s, const char *what, double value, const char *unit,
                             vk_err *err)
 {
@@ -89,8 +97,9 @@ static vk_target target_of(const subject *s)
   return (vk_target){.isa = s->b->call->isa, .n_thread = vk_team_n_thread(s->team)};
 }
 
-/* Training steps: inputs, forward, backward, clipping, AdamW. */
-static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double *step_s, vk_err *err)
+/* Training steps: inputs, forward, backward, clipping, AdamW.
+ *   step_s  out: median seconds of one, by the clock and of processors */
+static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double step_s[2], vk_err *err)
 {
   const vk_graph *g = &net->plan->graph;
   int n_text = s->n_batch < N_TEXT ? s->n_batch : N_TEXT, n_word[N_TEXT];
@@ -98,12 +107,12 @@ static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double *st
   for (int i = 0; i < s->n_batch * VK_NANO_STEPS * VK_NANO_DIMS; i++)
     target[i] = i % VK_NANO_BINS;
   int n_rep = (int)s->b->args->n_rep;
-  double *t = calloc((size_t)n_rep, sizeof *t);
+  double *t = calloc(2 * (size_t)n_rep, sizeof *t), *cpu = t + n_rep;
   if (!t)
     return vk_fail(err, VK_E_NOMEM, "no memory for %d times", n_rep);
   vk_status st = VK_OK;
   for (int k = -1; k < n_rep && st == VK_OK; k++) {
-    double start_s = now_s();
+    double start_s = now_s(), start_cpu_s = cpu_s();
     st = vk_signal_check(err);
     if (st == VK_OK)
       st = vk_nano_set_text(net->exec, g, texts, n_text, n_word, err);
@@ -113,10 +122,13 @@ static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double *st
       break;
     vk_exec_run(net->exec);
     st = vk_optim_step(optim, s->team, 3e-4, 1, NULL, err);
-    if (k >= 0)
+    if (k >= 0) {
       t[k] = now_s() - start_s;
+      cpu[k] = cpu_s() - start_cpu_s;
+    }
   }
-  *step_s = vk_bench_median(t, n_rep);
+  step_s[0] = vk_bench_median(t, n_rep);
+  step_s[1] = vk_bench_median(cpu, n_rep);
   free(t);
   return st;
 }
@@ -124,7 +136,7 @@ static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double *st
 static vk_status bench_train(subject *s, int n_batch, vk_err *err)
 {
   char what[64];
-  double step_s = 0;
+  double step_s[2] = {0};
   vk_net net = {0};
   vk_optim *optim = NULL;
   vk_optim_span *spans = NULL;
@@ -145,10 +157,13 @@ static vk_status bench_train(subject *s, int n_batch, vk_err *err)
             .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .max_norm = 1, .isa = target.isa},
         0.05, err);
   if (st == VK_OK)
-    st = time_steps(s, &net, optim, &step_s, err);
+    st = time_steps(s, &net, optim, step_s, err);
   snprintf(what, sizeof what, "train.b%d", n_batch);
   if (st == VK_OK)
-    st = add_result(s, what, n_batch / step_s, "samples/s", err);
+    st = add_result(s, what, n_batch / step_s[0], "samples/s", err);
+  snprintf(what, sizeof what, "train.b%d_cpu", n_batch);
+  if (st == VK_OK)
+    st = add_result(s, what, n_batch / step_s[1], "samples/s", err);
   snprintf(what, sizeof what, "train.b%d.plan_bytes", n_batch);
   if (st == VK_OK)
     st = add_result(s, what, (double)vk_plan_bytes(net.plan), "bytes", err);
@@ -187,14 +202,23 @@ static vk_status encode_text(subject *s, vk_net *act, int n_text, int *n_word, v
   return st;
 }
 
+/* Median and 99th percentile of n times in ms, which it sorts. */
+static vk_status add_times(subject *s, int n_batch, const char *kind, double *t, int n, vk_err *err)
+{
+  char what[64];
+  snprintf(what, sizeof what, "infer.b%d%s", n_batch, kind);
+  VK_TRY(add_result(s, what, vk_bench_median(t, n), "ms", err));
+  snprintf(what, sizeof what, "infer.b%d%s.p99", n_batch, kind);
+  return add_result(s, what, t[n * 99 / 100], "ms", err);
+}
+
 /* Decisions: pictures to bins, text tokens at hand. */
 static vk_status bench_act(subject *s, int n_batch, vk_err *err)
 {
-  char what[64];
   vk_net net = {0};
   vk_target target = target_of(s);
   int n_text = n_batch < N_TEXT ? n_batch : N_TEXT, n_word[N_TEXT] = {0};
-  static double t[N_DECISION];
+  static double t[N_DECISION], cpu[N_DECISION];
   vk_status st = make_batch(s, n_batch, err);
   if (st == VK_OK)
     st = vk_net_new(&net, &s->model, &(vk_model_args){.part = VK_PART_ACT, .n_batch = n_batch},
@@ -207,22 +231,22 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
     double start_s = now_s();
     if (k >= N_DECISION_LEAST && start_s - begin_s > decisions_s)
       break;
+    double start_cpu_s = cpu_s();
     st = vk_nano_set_obs(net.exec, &net.plan->graph, s->obs, n_batch, n_word, n_text, err);
     if (st == VK_OK)
       vk_exec_run(net.exec);
     if (k >= 0) {
       t[k] = (now_s() - start_s) * 1e3;
+      cpu[k] = (cpu_s() - start_cpu_s) * 1e3;
       n = k + 1;
     }
   }
   if (st == VK_OK)
     st = vk_signal_check(err);
-  snprintf(what, sizeof what, "infer.b%d", n_batch);
   if (st == VK_OK)
-    st = add_result(s, what, vk_bench_median(t, n), "ms", err);
-  snprintf(what, sizeof what, "infer.b%d.p99", n_batch);
-  if (st == VK_OK) /* the times are sorted now */
-    st = add_result(s, what, t[n * 99 / 100], "ms", err);
+    st = add_times(s, n_batch, "", t, n, err);
+  if (st == VK_OK)
+    st = add_times(s, n_batch, "_cpu", cpu, n, err);
   vk_net_free(&net);
   free_batch(s);
   return st;
