@@ -155,6 +155,17 @@ VK_INLINE void attn_transpose(const float *x, int64_t ld, int64_t n_row, int64_t
                    out + r / ATTN_NR * ATTN_NR * n_col + r % ATTN_NR, ATTN_NR);
 }
 
+/* Asks for part i of n of some rows. A head's rows are short and far apart, which the processor
+ * does not foresee. */
+VK_INLINE void attn_prefetch(const float *x, int64_t ld, int64_t n_row, int64_t n_col, int64_t i,
+                             int64_t n)
+{
+  int64_t end = n_row * (i + 1) / n;
+  for (int64_t r = n_row * i / n; r < end; r++)
+    for (int64_t j = 0; j < n_col; j += 16)
+      __builtin_prefetch(x + r * ld + j, 0, 2);
+}
+
 /* out[r * pad + j]: rows without gaps, zeros behind n_col. */
 VK_INLINE void attn_copy(const float *x, int64_t ld, int64_t n_row, int64_t n_col, float *out,
                          int64_t pad)

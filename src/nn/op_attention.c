@@ -101,6 +101,7 @@ static void attend(const vk_op_call *c, const attn *a, const attn_segment *g, in
   const float *q = (const float *)c->in[0].data + g->q * a->ld_q + head * a->hd;
   const float *k = (const float *)c->in[a->i_kv].data + g->k * a->ld_kv + a->off_k + head * a->hd;
   const float *v = k + a->off_v - a->off_k;
+  const float *next_q = q + a->hd, *next_k = k + a->hd;
   float *y = (float *)c->out[0].data + g->q * a->d + head * a->hd;
   float *lse = (float *)c->out[1].data + g->q * a->n_head + head;
   int64_t ld_k = a->ld_kv, pad = pad_of(a);
@@ -123,6 +124,12 @@ static void attend(const vk_op_call *c, const attn *a, const attn_segment *g, in
       continue;
     }
     attn_transpose(q + i * a->ld_q, a->ld_q, n_q, a->hd, m.qt);
+    if (head + 1 < a->n_head && g->n_q > ATTN_QB) {
+      int64_t n_block = (g->n_q + ATTN_QB - 1) / ATTN_QB;
+      attn_prefetch(next_q, a->ld_q, g->n_q, a->hd, b, n_block);
+      attn_prefetch(next_k, a->ld_kv, g->n_k, a->hd, b, n_block);
+      attn_prefetch(next_k + a->off_v - a->off_k, a->ld_kv, g->n_k, a->hd, b, n_block);
+    }
     scores(a, &m, k, ld_k, g->n_k, n_q);
     exponentials(a, &m, g->n_k, n_q, lse + i * a->n_head);
     attn_values(g->n_k, n_q, m.s, v, ld_k, m.scale, y + i * a->d, a->d, a->hd);
