@@ -63,10 +63,15 @@ VK_INLINE void run_tile(const conv_tile *t, int m_r, int n_v)
   vf c[CONV_MR][CONV_NV], bv[CONV_NV];
   UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++) c[r][v] = vf_zero();
   const float *b = t->b;
+  const char *ahead = t->ahead;
   int64_t sa = t->sa, kc = t->kc;
   for (int64_t i = 0; i < t->n_row; i++) {
     const float *a0 = t->a + i * t->a_row, *a1 = a0 + 3 * sa, *a2 = a0 + 6 * sa;
     for (int64_t q = 0; q < kc; q++, a0++, a1++, a2++, b += n_v * VK_LANES) {
+      if (q % 4 == 0) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += 64;
+      }
       UNROLL for (int v = 0; v < n_v; v++) bv[v] = vf_load(b + v * VK_LANES);
       UNROLL for (int r = 0; r < m_r; r++)
       {
@@ -121,16 +126,114 @@ VK_INLINE void run_dot(const conv_dot *t, int m_r, int n_v, int is_whole)
   }
 }
 
+/* ---- a vector and a half ---------------------------------------------------------------------
+ * 24 columns: the last eight of two rows share a vector. */
+
+#if defined(__AVX512F__)
+
+/* Lanes 0 to 7 of a, 8 to 15 of b. */
+VK_INLINE vf join_halves(vf a, vf b)
+{
+  return _mm512_mask_blend_ps(0xff00, a, b);
+}
+
+/* One step: whole[r] += a[r] b, half[r / 2] += a[r], a[r + 1] by the eight columns behind. */
+VK_INLINE void step_half(int m_r, vf whole[CONV_MR], vf half[CONV_MR / 2 + 1],
+                         const vf a[CONV_MR + 1], const float *b)
+{
+  vf b0 = vf_load(b), b1 = _mm512_broadcast_f32x8(_mm256_loadu_ps(b + VK_LANES));
+  UNROLL for (int r = 0; r < m_r; r += 2)
+  {
+    vf next = r + 1 < m_r ? a[r + 1] : a[r];
+    whole[r] = vf_fma(a[r], b0, whole[r]);
+    if (r + 1 < m_r)
+      whole[r + 1] = vf_fma(next, b0, whole[r + 1]);
+    half[r / 2] = vf_fma(join_halves(a[r], next), b1, half[r / 2]);
+  }
+}
+
+VK_INLINE __m256 half_of(const vf half[CONV_MR / 2 + 1], int r)
+{
+  return r % 2 ? _mm512_extractf32x8_ps(half[r / 2], 1) : _mm512_castps512_ps256(half[r / 2]);
+}
+
+VK_INLINE void run_tile_half(const conv_tile *t, int m_r)
+{
+  vf whole[CONV_MR], half[CONV_MR / 2 + 1], a[CONV_MR + 1];
+  UNROLL for (int r = 0; r < m_r; r++) whole[r] = half[r / 2] = vf_zero();
+  const float *b = t->b;
+  const char *ahead = t->ahead;
+  int64_t sa = t->sa, kc = t->kc;
+  for (int64_t i = 0; i < t->n_row; i++) {
+    const float *a0 = t->a + i * t->a_row, *a1 = a0 + 3 * sa, *a2 = a0 + 6 * sa;
+    for (int64_t q = 0; q < kc; q++, a0++, a1++, a2++, b += 2 * VK_LANES) {
+      if (q % 4 == 0) {
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += 64;
+      }
+      UNROLL for (int r = 0; r < m_r; r++) a[r] = vf_set1((r < 3   ? a0
+                                                           : r < 6 ? a1
+                                                                   : a2)[(r % 3) * sa]);
+      step_half(m_r, whole, half, a, b);
+    }
+  }
+  vf bias0 = vf_zero();
+  __m256 bias1 = _mm256_setzero_ps();
+  if (t->bias) {
+    bias0 = vf_load(t->bias);
+    bias1 = _mm256_loadu_ps(t->bias + VK_LANES);
+  }
+  UNROLL for (int r = 0; r < m_r; r++)
+  {
+    vf_store(t->c + r * t->ldc, whole[r] + bias0);
+    _mm256_storeu_ps(t->c + r * t->ldc + VK_LANES, _mm256_add_ps(half_of(half, r), bias1));
+  }
+}
+
+VK_INLINE void run_dot_half(const conv_dot *t, int m_r)
+{
+  vf whole[CONV_MR], half[CONV_MR / 2 + 1], ar[CONV_MR + 1];
+  UNROLL for (int r = 0; r < m_r; r++) whole[r] = half[r / 2] = vf_zero();
+  for (int64_t i = 0; i < t->n[0]; i++)
+    for (int64_t y = 0; y < t->n[1]; y++) {
+      const float *a = t->a + i * t->sa[0] + y * t->sa[1];
+      const float *b = t->b + i * t->sb[0] + y * t->sb[1];
+      for (int64_t x = 0; x < t->n[2]; x++, a += t->sa[2], b += t->sb[2]) {
+        UNROLL for (int r = 0; r < m_r; r++) ar[r] = vf_set1(a[r]);
+        step_half(m_r, whole, half, ar, b);
+      }
+    }
+  UNROLL for (int r = 0; r < m_r; r++)
+  {
+    float *sum = t->sum + 2 * r * VK_LANES;
+    vf_store(sum, vf_load(sum) + whole[r]);
+    sum += VK_LANES;
+    _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), half_of(half, r)));
+  }
+}
+
+#define IS_HALF(t, n_v) ((n_v) == 2 && (t)->n_last == VK_LANES / 2)
+#else
+#define IS_HALF(t, n_v)     0
+#define run_tile_half(t, n) (void)0
+#define run_dot_half(t, n)  (void)0
+#endif
+
 /* ---- one function for each size ------------------------------------------------------------- */
 
 #define SIZE(m_r, n_v)                                                                             \
   static void tile_##m_r##_##n_v(const conv_tile *t)                                               \
   {                                                                                                \
-    run_tile(t, m_r, n_v);                                                                         \
+    if (IS_HALF(t, n_v))                                                                           \
+      run_tile_half(t, m_r);                                                                       \
+    else                                                                                           \
+      run_tile(t, m_r, n_v);                                                                       \
   }                                                                                                \
   static void dot_##m_r##_##n_v(const conv_dot *t)                                                 \
   {                                                                                                \
-    if (t->n_last == VK_LANES)                                                                     \
+    if (IS_HALF(t, n_v))                                                                           \
+      run_dot_half(t, m_r);                                                                        \
+    else if (t->n_last == VK_LANES)                                                                \
       run_dot(t, m_r, n_v, 1);                                                                     \
     else                                                                                           \
       run_dot(t, m_r, n_v, 0);                                                                     \
@@ -140,28 +243,32 @@ SIZES(1)
 SIZES(2)
 SIZES(3)
 SIZES(4)
+#define ROWS_4(kind, n_v) NULL, kind##_1_##n_v, kind##_2_##n_v, kind##_3_##n_v, kind##_4_##n_v
 #if defined(__AVX512F__)
 SIZES(5)
 SIZES(6)
 SIZES(7)
 SIZES(8)
 SIZES(9)
-#define TABLE(kind, n_v)                                                                           \
-  {                                                                                                \
-    NULL, kind##_1_##n_v, kind##_2_##n_v, kind##_3_##n_v, kind##_4_##n_v, kind##_5_##n_v,          \
-        kind##_6_##n_v, kind##_7_##n_v, kind##_8_##n_v, kind##_9_##n_v                             \
-  }
+#define ROWS(kind, n_v)                                                                            \
+  ROWS_4(kind, n_v), kind##_5_##n_v, kind##_6_##n_v, kind##_7_##n_v, kind##_8_##n_v, kind##_9_##n_v
+#define ROWS_WIDE ROWS
+#elif defined(__AVX2__)
+SIZE(5, 1)
+SIZE(5, 2)
+SIZE(6, 1)
+SIZE(6, 2)
+#define ROWS(kind, n_v)      ROWS_4(kind, n_v), kind##_5_##n_v, kind##_6_##n_v
+#define ROWS_WIDE(kind, n_v) ROWS_4(kind, n_v)
 #else
-#define TABLE(kind, n_v)                                                                           \
-  {                                                                                                \
-    NULL, kind##_1_##n_v, kind##_2_##n_v, kind##_3_##n_v, kind##_4_##n_v                           \
-  }
+#define ROWS      ROWS_4
+#define ROWS_WIDE ROWS_4
 #endif
 
 conv_tile_run *const conv_tiles[CONV_NV + 1][CONV_MR + 1] = {
-    {NULL}, TABLE(tile, 1), TABLE(tile, 2), TABLE(tile, 3)};
+    {NULL}, {ROWS(tile, 1)}, {ROWS(tile, 2)}, {ROWS_WIDE(tile, 3)}};
 conv_dot_run *const conv_dots[CONV_NV + 1][CONV_MR + 1] = {
-    {NULL}, TABLE(dot, 1), TABLE(dot, 2), TABLE(dot, 3)};
+    {NULL}, {ROWS(dot, 1)}, {ROWS(dot, 2)}, {ROWS_WIDE(dot, 3)}};
 
 /* ---- shapes --------------------------------------------------------------------------------- */
 
@@ -197,6 +304,9 @@ conv_shape vk_conv_example(vk_example *e)
     s.w = vk_example_int(e, 1, 24);
     s.c = i_stage ? vk_example_int(e, 1, 20) : 3;
     s.o = vk_example_int(e, 1, i_stage == 3 ? 24 : is_wide ? 120 : 40);
+    int k = (int)vk_example_int(e, 0, 3); /* 24 is a case of its own */
+    s.c = i_stage && k == 0 ? 24 : s.c;
+    s.o = k == 1 ? 24 : s.o;
     if (i_stage == 2) { /* patches */
       s.kernel = s.stride = vk_example_int(e, 1, 4);
       s.pad = 0;

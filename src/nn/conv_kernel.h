@@ -13,13 +13,16 @@
 #include "nn/op.h"
 #include "nn/simd.h"
 
-/* Registers of a tile: pixels (or floats of a window) by vectors of channels. */
+/* Registers of a tile: rows (pixels, or floats of a window) by vectors of channels. At most CONV_MR
+ * rows, and CONV_MR_WIDE of CONV_NV vectors; CONV_MR_TILE pixels, for pictures' rows are multiples
+ * of 4 or 8. */
 #if defined(__AVX512F__)
-enum { CONV_MR = 9, CONV_NV = 3 };
+enum { CONV_MR = 9, CONV_MR_WIDE = 9, CONV_MR_TILE = 8, CONV_NV = 3 };
+#elif defined(__AVX2__)
+enum { CONV_MR = 6, CONV_MR_WIDE = 4, CONV_MR_TILE = 4, CONV_NV = 3 };
 #else
-enum { CONV_MR = 4, CONV_NV = 3 };
+enum { CONV_MR = 4, CONV_MR_WIDE = 4, CONV_MR_TILE = 4, CONV_NV = 3 };
 #endif
-enum { CONV_MR_TILE = CONV_MR > 8 ? 8 : CONV_MR }; /* rows of pictures are multiples of 8 or 4 */
 
 enum { CONV_BAND = 24 * 1024 }; /* floats of a band, if what it needs at least is no more */
 
@@ -101,6 +104,44 @@ static inline int64_t conv_pitch(const conv_source *s)
 #define conv_fill_band VK_KERNEL(vk_conv_fill_band)
 void conv_fill_band(const conv_source *s, int64_t i, int64_t y, int64_t n, float *out);
 
+/* Memory that will be read soon comes to the second cache bit by bit, while something is computed:
+ * copying a band is nothing but waiting otherwise. */
+typedef struct conv_ahead {
+  const char *at, *end;
+  int64_t step; /* bytes at a time */
+} conv_ahead;
+
+/* The bytes [at, at + n) in n_step steps. */
+static inline conv_ahead conv_ahead_of(const void *at, int64_t n, int64_t n_step)
+{
+  const char *p = at;
+  return (conv_ahead){.at = p, .end = p + n, .step = conv_div_up(conv_div_up(n, 64), n_step) * 64};
+}
+
+/* Where the next step begins, for a tile to read. */
+static inline const char *conv_ahead_next(conv_ahead *a)
+{
+  const char *at = a->at;
+  a->at += a->at < a->end ? a->step : 0;
+  return at;
+}
+
+static inline void conv_ahead_step(conv_ahead *a)
+{
+  const char *end = a->end - a->at > a->step ? a->at + a->step : a->end;
+  for (; a->at < end; a->at += 64)
+    __builtin_prefetch(a->at, 0, 2);
+}
+
+/* Rows [y, y + n) of picture i, and what follows them if they are not all in it. */
+static inline conv_ahead conv_ahead_rows(const conv_source *s, int64_t n_picture, int64_t i,
+                                         int64_t y, int64_t n, int64_t n_step)
+{
+  int64_t row = s->w * s->c * (s->is_u8 ? 1 : 4), all = n_picture * s->h;
+  int64_t begin = conv_min(conv_max(0, i * s->h + y), all), end = conv_min(begin + n, all);
+  return conv_ahead_of((const char *)s->data + begin * row, (end - begin) * row, n_step);
+}
+
 /* out[r][j] for r < n_r and j < width: in[r * stride_r + j * stride_j], zero for j >= n_j. */
 #define conv_pack VK_KERNEL(vk_conv_pack)
 void conv_pack(const float *in, int64_t n_r, int64_t stride_r, int64_t n_j, int64_t stride_j,
@@ -113,7 +154,8 @@ typedef struct conv_tile {
   int64_t sa, a_row, n_row, kc;
   float *c;
   int64_t ldc;
-  int n_last; /* columns of the last vector */
+  int n_last;        /* columns of the last vector */
+  const char *ahead; /* of what will be read soon, a line every fourth step of q */
 } conv_tile;
 typedef void conv_tile_run(const conv_tile *t);
 /* By [n_v][pixels]. */

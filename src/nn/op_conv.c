@@ -44,7 +44,7 @@ static void pack_weight(const vk_op_call *c, const conv_shape *s)
 
 /* Rows [y0, y1) of picture i. */
 static void run_band(const vk_op_call *c, const conv_shape *s, const float *band, int64_t pitch,
-                     int64_t i, int64_t y0, int64_t y1)
+                     int64_t i, int64_t y0, int64_t y1, conv_ahead *ahead)
 {
   int64_t k = s->kernel * s->kernel * s->c;
   const float *bias = c->n_in > 2 ? c->in[2].data : NULL;
@@ -60,6 +60,7 @@ static void run_band(const vk_op_call *c, const conv_shape *s, const float *band
                    .n_last = p.n_last};
     for (int64_t y = y0; y < y1; y++)
       for (int64_t x = 0; x < s->y_w; x += CONV_MR_TILE) {
+        t.ahead = conv_ahead_next(ahead);
         t.a = band + (y - y0) * s->stride * pitch + x * t.sa;
         t.c = (float *)c->out[0].data + ((i * s->y_h + y) * s->y_w + x) * s->o + p.j;
         conv_tiles[p.n_v][conv_min(CONV_MR_TILE, s->y_w - x)](&t);
@@ -91,7 +92,10 @@ VK_OP_RUN(conv)
     int64_t y0 = i % n_band * rows, y1 = conv_min(y0 + rows, s.y_h);
     conv_fill_band(&x, i / n_band, y0 * s.stride - s.pad, (y1 - y0 - 1) * s.stride + s.kernel,
                    band);
-    run_band(c, &s, band, pitch, i / n_band, y0, y1);
+    int64_t n_tile = conv_n_panel(s.o) * (y1 - y0) * conv_div_up(s.y_w, CONV_MR_TILE);
+    conv_ahead ahead = conv_ahead_rows(&x, s.n, i / n_band, y1 * s.stride - s.pad + s.kernel - 1,
+                                       rows * s.stride, n_tile);
+    run_band(c, &s, band, pitch, i / n_band, y0, y1, &ahead);
   }
 }
 

@@ -5,8 +5,9 @@
 #include "nn/conv_kernel.h"
 
 enum {
-  N_CHUNK = 8,
-  BLOCK = 128,          /* pixels of y in a block */
+  N_CHUNK = 8,          /* at most */
+  BLOCK = 64,           /* pixels of y in a block */
+  SUM_MAX = 512 * 1024, /* floats of the sums of all chunks, if two have no more */
   BAND_MAX = 48 * 1024, /* floats, if what is needed at least is no more */
 };
 
@@ -23,6 +24,12 @@ typedef struct plan {
 static int64_t rows_for(const conv_shape *s, int64_t n_line)
 {
   return (n_line - 1) * s->stride + s->kernel;
+}
+
+/* Whatever the number of pictures in a run. */
+static int64_t n_chunk_of(const plan *p)
+{
+  return conv_max(2, conv_min(N_CHUNK, SUM_MAX / conv_packed(p->s.o, p->k)));
 }
 
 static plan plan_of(const vk_op_call *c)
@@ -50,7 +57,7 @@ static plan plan_of(const vk_op_call *c)
   if (p.n_line == s->y_h)
     p.n_picture =
         conv_max(1, conv_min(BLOCK / (s->y_h * s->y_w), BAND_MAX / (p.band_rows * p.pitch)));
-  p.n_chunk = conv_min(N_CHUNK, s->n);
+  p.n_chunk = conv_min(n_chunk_of(&p), s->n);
   return p;
 }
 
@@ -59,12 +66,19 @@ static int64_t band_floats(const plan *p)
   return conv_div_up(p->n_picture * p->band_rows * p->pitch, 16) * 16;
 }
 
+/* Rows of a tile of n_v vectors at most. */
+static int64_t rows_of(int n_v)
+{
+  return n_v == CONV_NV ? CONV_MR_WIDE : CONV_MR;
+}
+
 /* Adds what n_picture pictures from i on, rows [y0, y1) of y, give to a panel's sums. */
 static void add_block(const vk_op_call *c, const plan *p, const float *band, conv_panel panel,
-                      int64_t i, int64_t n_picture, int64_t y0, int64_t y1, float *sum)
+                      int64_t i, int64_t n_picture, int64_t y0, int64_t y1, float *sum,
+                      conv_ahead ahead[2])
 {
   const conv_shape *s = &p->s;
-  int64_t n = s->kernel * s->c, n_tile = conv_div_up(n, CONV_MR);
+  int64_t n = s->kernel * s->c, n_tile = conv_div_up(n, rows_of(panel.n_v));
   conv_dot t = {.b = (const float *)c->in[0].data + (i * s->y_h + y0) * s->y_w * s->o + panel.j,
                 .n = {n_picture, y1 - y0, s->y_w},
                 .sa = {p->band_rows * p->pitch, s->stride * p->pitch, s->stride * s->c},
@@ -73,6 +87,8 @@ static void add_block(const vk_op_call *c, const plan *p, const float *band, con
   for (int64_t ky = 0; ky < s->kernel; ky++)
     for (int64_t k = 0; k < n_tile; k++) {
       int64_t q = n * k / n_tile, n_q = n * (k + 1) / n_tile - q;
+      conv_ahead_step(&ahead[0]);
+      conv_ahead_step(&ahead[1]);
       t.a = band + ky * p->pitch + q;
       t.sum = sum + (ky * n + q) * panel.n_v * VK_LANES;
       conv_dots[panel.n_v][n_q](&t);
@@ -90,6 +106,7 @@ static void sum_chunk(const vk_op_call *c, const plan *p, int64_t i_chunk, int64
     memset(sum + panel.j * p->k, 0, sizeof *sum * (size_t)(p->k * panel.n_v * VK_LANES));
   }
   int64_t end = s->n * (i_chunk + 1) / p->n_chunk;
+  conv_source dy = {.data = c->in[0].data, .h = s->y_h, .w = s->y_w, .c = s->o};
   for (int64_t i = s->n * i_chunk / p->n_chunk; i < end; i += p->n_picture) {
     int64_t n_picture = conv_min(p->n_picture, end - i);
     for (int64_t y = 0; y < s->y_h; y += p->n_line) {
@@ -97,9 +114,14 @@ static void sum_chunk(const vk_op_call *c, const plan *p, int64_t i_chunk, int64
       for (int64_t k = 0; k < n_picture; k++)
         conv_fill_band(&p->x, i + k, y * s->stride - s->pad, rows_for(s, y1 - y),
                        band + k * p->band_rows * p->pitch);
+      int64_t n_step = (p1 - p0) * s->kernel * conv_div_up(s->kernel * s->c, CONV_MR_WIDE);
+      int64_t rows = (p->n_picture - 1) * s->y_h + p->n_line;
+      conv_ahead ahead[2] = {
+          conv_ahead_rows(&p->x, s->n, i + n_picture - 1, y1 * s->stride, rows * s->stride, n_step),
+          conv_ahead_rows(&dy, s->n, i + n_picture - 1, y1, rows, n_step)};
       for (int64_t k = p0; k < p1; k++) {
         conv_panel panel = conv_panel_at(s->o, k);
-        add_block(c, p, band, panel, i, n_picture, y, y1, sum + panel.j * p->k);
+        add_block(c, p, band, panel, i, n_picture, y, y1, sum + panel.j * p->k, ahead);
       }
     }
   }
@@ -137,7 +159,7 @@ VK_OP_RUN(conv_dw)
     return;
   }
   float *band =
-      (float *)c->scratch + N_CHUNK * conv_packed(p.s.o, p.k) + c->i_part * band_floats(&p);
+      (float *)c->scratch + n_chunk_of(&p) * conv_packed(p.s.o, p.k) + c->i_part * band_floats(&p);
   vk_op_part(c, n_panel * p.n_chunk, 1, &i, &end);
   while (i < end) {
     int64_t i_chunk = i / n_panel, next = conv_min(end, (i_chunk + 1) * n_panel);
@@ -178,7 +200,8 @@ static void cost(const vk_op_call *c, vk_cost *cost)
 static size_t scratch(const vk_op_call *c)
 {
   plan p = plan_of(c);
-  return sizeof(float) * (size_t)(N_CHUNK * conv_packed(p.s.o, p.k) + band_floats(&p) * c->n_part);
+  return sizeof(float) *
+         (size_t)(n_chunk_of(&p) * conv_packed(p.s.o, p.k) + band_floats(&p) * c->n_part);
 }
 
 static void ref(const vk_op_call *c)

@@ -95,7 +95,7 @@ static void pack_class(const vk_op_call *c, const conv_shape *s, conv_panel p, i
 }
 
 static void run_class(const vk_op_call *c, const plan *p, const float *band, int64_t picture,
-                      int64_t i0, int64_t i1, int64_t ry, int64_t rx)
+                      int64_t i0, int64_t i1, int64_t ry, int64_t rx, conv_ahead *ahead)
 {
   const conv_shape *s = &p->s;
   line v = line_of(s->h, ry, s), h = line_of(s->w, rx, s);
@@ -114,6 +114,7 @@ static void run_class(const vk_op_call *c, const plan *p, const float *band, int
       const float *row = band + (i - i0 + p->top + v.base - v.n_tap + 1) * p->pitch;
       float *dx = (float *)c->out[0].data + (picture * s->h + ry + i * s->stride) * s->w * s->c;
       for (int64_t x = 0; x < h.n; x += CONV_MR_TILE) {
+        t.ahead = conv_ahead_next(ahead);
         t.a = row + (x + p->dy.left + h.base - h.n_tap + 1) * s->o;
         t.c = dx + (rx + x * s->stride) * s->c + panel.j;
         conv_tiles[panel.n_v][conv_min(CONV_MR_TILE, h.n - x)](&t);
@@ -139,8 +140,13 @@ VK_OP_RUN(conv_dx)
   for (; i < end; i++) {
     int64_t i0 = i % n_band * rows, i1 = conv_min(i0 + rows, p.n_line);
     conv_fill_band(&p.dy, i / n_band, i0 - p.top, i1 - i0 + p.deep, band);
+    int64_t n_tile =
+        n_class * conv_n_panel(s->c) * (i1 - i0) * conv_div_up(s->w, s->stride * CONV_MR_TILE);
+    conv_source dx = {.data = c->out[0].data, .h = s->h, .w = s->w, .c = s->c};
+    conv_ahead ahead =
+        conv_ahead_rows(&dx, s->n, i / n_band, i1 * s->stride, rows * s->stride, n_tile);
     for (int64_t k = 0; k < n_class; k++)
-      run_class(c, &p, band, i / n_band, i0, i1, k / s->stride, k % s->stride);
+      run_class(c, &p, band, i / n_band, i0, i1, k / s->stride, k % s->stride, &ahead);
   }
 }
 
