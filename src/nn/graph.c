@@ -365,7 +365,8 @@ vk_id vk_apply(vk_graph *g, const vk_op_def *op, vk_in in, vk_attrs attr)
     n.in[i] = in.id[i];
   }
   vk_value out[VK_NODE_OUT_MAX];
-  g->status = vk_graph_infer(g, &n, out, &g->err);
+  if (g->status == VK_OK) /* the place may have found no memory */
+    g->status = vk_graph_infer(g, &n, out, &g->err);
   return g->status == VK_OK ? add_node(g, &n, out) : VK_NONE;
 }
 

@@ -38,15 +38,13 @@ static bool is_skipped(const vk_target *target, const char *name)
 vk_status vk_pass_run_all(vk_graph *out, const vk_graph *in, const vk_target *target,
                           vk_pass_watch *watch, void *arg, vk_err *err)
 {
-  vk_graph now;
-  vk_graph_init(&now, in->name);
+  vk_graph now = {.name = ""};
   vk_status st = vk_graph_verify(in, err);
   const vk_graph *from = in;
   for (size_t i = 0; i < VK_COUNT(vk_passes) && st == VK_OK; i++) {
     if (!vk_passes[i]->is_needed && is_skipped(target, vk_passes[i]->name))
       continue;
-    vk_graph next;
-    vk_graph_init(&next, in->name);
+    vk_graph next = {.name = ""};
     st = vk_passes[i]->run(&next, from, target, err);
     if (st == VK_OK)
       st = vk_graph_verify(&next, err);

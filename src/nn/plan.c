@@ -278,7 +278,7 @@ vk_status vk_plan_new(vk_plan **out, const vk_graph *graph, const vk_target *tar
   if (!p)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for a plan", graph->name);
   p->target = *target;
-  vk_graph_init(&p->graph, graph->name);
+  p->graph = (vk_graph){.name = ""};
   vk_status st = vk_pass_run_all(&p->graph, graph, target, watch, arg, err);
   if (st == VK_OK)
     st = plan_memory(p, err);

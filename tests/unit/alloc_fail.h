@@ -1,30 +1,40 @@
-/* alloc_fail.h - malloc, calloc and realloc that fail on demand. Tests that include it are linked
- * with --wrap (alloc_fail_tests in meson.build): calls from the program's own code and from cJSON
- * arrive here, those of other libraries do not. */
+/* alloc_fail.h - malloc and its like, and anonymous mmap, that fail on demand. Tests that include
+ * it are linked with --wrap (alloc_fail_tests in meson.build): calls from the program's own code
+ * and from cJSON arrive here, those of other libraries do not. */
 #ifndef VK_ALLOC_FAIL_H
 #define VK_ALLOC_FAIL_H
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <cjson/cJSON.h>
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
+void *__real_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
+void *__wrap_aligned_alloc(size_t align, size_t n);
+void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset);
 
 static long n_until_alloc_fails = -1; /* 0: the next one and all after it; < 0: never */
+static bool is_one_alloc_to_fail;     /* only one, those after it do not */
 static long n_alloc_failed;
+static long n_alloc; /* calls of any kind, those of several threads may be missed */
 
 static bool alloc_fails(void)
 {
+  n_alloc++;
+  if (n_until_alloc_fails == 0 && is_one_alloc_to_fail && n_alloc_failed > 0)
+    return false;
   if (n_until_alloc_fails == 0)
     n_alloc_failed++;
   else if (n_until_alloc_fails > 0)
     n_until_alloc_fails--;
-  return n_alloc_failed > 0;
+  return n_until_alloc_fails == 0 && n_alloc_failed > 0;
 }
 
 void *__wrap_malloc(size_t n)
@@ -42,6 +52,17 @@ void *__wrap_realloc(void *p, size_t n)
   return alloc_fails() ? NULL : __real_realloc(p, n);
 }
 
+void *__wrap_aligned_alloc(size_t align, size_t n)
+{
+  return alloc_fails() ? NULL : __real_aligned_alloc(align, n);
+}
+
+void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
+{
+  return flags & MAP_ANONYMOUS && alloc_fails() ? MAP_FAILED
+                                                : __real_mmap(at, n, protection, flags, fd, offset);
+}
+
 /* The allocation after n more fails, and all after that; n < 0 ends it. Returns how many failed
  * since the last call. */
 static inline long fail_alloc_after(long n)
@@ -50,7 +71,15 @@ static inline long fail_alloc_after(long n)
   cJSON_InitHooks(&(cJSON_Hooks){__wrap_malloc, free});
   n_until_alloc_fails = n;
   n_alloc_failed = 0;
+  is_one_alloc_to_fail = false;
   return n_failed;
+}
+
+/* The same, but those after it do not fail. */
+static inline void fail_alloc_once_after(long n)
+{
+  fail_alloc_after(n);
+  is_one_alloc_to_fail = true;
 }
 
 #endif

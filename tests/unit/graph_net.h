@@ -161,6 +161,15 @@ static inline void net_fill_all(net_run *r, uint64_t seed)
   vk_exec_prepare(r->exec);
 }
 
+/* Zeros in all inputs; prepares nothing. Zero is valid where rows are named. */
+static inline void net_zero_all(net_run *r)
+{
+  const vk_graph *g = &r->plan->graph;
+  for (vk_id v = 0; v < g->n_value; v++)
+    if (g->value[v].kind == VK_INPUT && vk_exec_data(r->exec, v))
+      memset(vk_exec_data(r->exec, v), 0, vk_value_bytes(&g->value[v]));
+}
+
 static inline void net_open(net_run *r, const vk_graph *graph, const vk_target *target,
                             vk_trace *trace)
 {

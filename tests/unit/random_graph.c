@@ -112,7 +112,7 @@ static vk_id add_to_pool(random_graph *r, vk_id v)
   for (int64_t i = 0; i < n; i++)
     sum += r->data[v][i] * r->data[v][i];
   double rms = n ? sqrt(sum / (double)n) : 1;
-  if (!isfinite(rms))
+  if (!(rms < 1e4)) /* some exponential: nothing follows from it */
     return VK_NONE;
   if (rms > 5) {
     v = VK_APPLY(g, affine, VK_IN(v), .scale = (float)(1 / rms));
