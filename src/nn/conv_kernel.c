@@ -55,6 +55,18 @@ void conv_pack(const float *in, int64_t n_r, int64_t stride_r, int64_t n_j, int6
   }
 }
 
+void conv_pack_weight(const vk_op_call *c, const float *w, const conv_shape *s, float *out)
+{
+  int64_t n_tap = s->kernel * s->kernel, k = n_tap * s->c, i, end;
+  vk_op_part(c, conv_n_panel(s->o) * n_tap, 1, &i, &end);
+  for (; i < end; i++) {
+    conv_panel p = conv_panel_at(s->o, i / n_tap);
+    int64_t tap = i % n_tap, width = p.n_v * VK_LANES;
+    conv_pack(w + p.j * k + tap, s->c, n_tap, conv_min(width, s->o - p.j), k, width,
+              out + p.j * k + tap * s->c * width);
+  }
+}
+
 /* ---- tiles of pixels ------------------------------------------------------------------------ */
 
 /* Three rows to a pointer: x86 addresses have one factor of 1, 2, 4 or 8. */

@@ -87,6 +87,16 @@ static inline int64_t conv_packed(int64_t n, int64_t k)
   return conv_div_up(n, 16) * 16 * k;
 }
 
+/* Bytes of weights as conv_pack_weight makes them. */
+static inline size_t vk_conv_packed_bytes(int64_t n, int64_t k)
+{
+  return sizeof(float) * (size_t)conv_packed(n, k);
+}
+
+/* This part's share of the weights w [o, c, kernel, kernel] in panels. */
+#define conv_pack_weight VK_KERNEL(vk_conv_pack_weight)
+void conv_pack_weight(const vk_op_call *c, const float *w, const conv_shape *s, float *out);
+
 /* Pictures with zeros around them. */
 typedef struct conv_source {
   const void *data; /* f32 or u8 [n, h, w, c] */

@@ -135,7 +135,7 @@ static void put_text(FILE *out, double x, double y, const char *class, const cha
 /* Nodes whose only work is to lay out a weight are part of the product that reads it. */
 static bool is_listed(const vk_node *n)
 {
-  return n->op != &vk_op_pack;
+  return n->op != &vk_op_pack && n->op != &vk_op_conv_pack;
 }
 
 /* ---- parts ----------------------------------------------------------------------------------- */

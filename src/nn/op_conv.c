@@ -29,28 +29,16 @@ static int64_t packed_floats(const conv_shape *s)
   return conv_packed(s->o, s->kernel * s->kernel * s->c);
 }
 
-static void pack_weight(const vk_op_call *c, const conv_shape *s)
-{
-  int64_t n_tap = s->kernel * s->kernel, k = n_tap * s->c, i, end;
-  vk_op_part(c, conv_n_panel(s->o) * n_tap, 1, &i, &end);
-  for (; i < end; i++) {
-    conv_panel p = conv_panel_at(s->o, i / n_tap);
-    int64_t tap = i % n_tap, width = p.n_v * VK_LANES;
-    conv_pack((const float *)c->in[1].data + p.j * k + tap, s->c, n_tap,
-              conv_min(width, s->o - p.j), k, width,
-              (float *)c->scratch + p.j * k + tap * s->c * width);
-  }
-}
-
 /* Rows [y0, y1) of picture i. */
 static void run_band(const vk_op_call *c, const conv_shape *s, const float *band, int64_t pitch,
                      int64_t i, int64_t y0, int64_t y1, conv_ahead *ahead)
 {
   int64_t k = s->kernel * s->kernel * s->c;
   const float *bias = c->n_in > 2 ? c->in[2].data : NULL;
+  const float *packed = c->attr->packed_b ? c->in[1].data : c->scratch;
   for (int64_t i_panel = 0; i_panel < conv_n_panel(s->o); i_panel++) {
     conv_panel p = conv_panel_at(s->o, i_panel);
-    conv_tile t = {.b = (const float *)c->scratch + p.j * k,
+    conv_tile t = {.b = packed + p.j * k,
                    .bias = bias ? bias + p.j : NULL,
                    .sa = s->stride * s->c,
                    .a_row = pitch,
@@ -72,7 +60,8 @@ VK_OP_RUN(conv)
 {
   conv_shape s = conv_shape_of(&c->in[0].shape, &c->out[0].shape, c->attr);
   if (c->i_phase == 0) {
-    pack_weight(c, &s);
+    if (!c->attr->packed_b)
+      conv_pack_weight(c, c->in[1].data, &s, c->scratch);
     return;
   }
   conv_source x = {.data = c->in[0].data,
@@ -101,22 +90,38 @@ VK_OP_RUN(conv)
 
 #if VK_PATH_IS_BASE
 
+/* Channels of the output. */
+static vk_status infer_weight(const vk_infer *c, int64_t *o, vk_err *err)
+{
+  const vk_value *w = c->in[1];
+  int64_t n_channel = c->in[0]->shape.dim[3], kernel = c->attr->kernel;
+  if (c->attr->packed_b) {
+    *o = c->attr->count;
+    if (w->dtype != VK_U8 || *o <= 0 ||
+        vk_value_bytes(w) != vk_conv_packed_bytes(*o, kernel * kernel * n_channel))
+      return vk_op_fail(c, err, "packed_b needs panels (u8, op conv_pack) and a count of channels");
+    return VK_OK;
+  }
+  VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
+  if (w->shape.dim[1] != n_channel || w->shape.dim[2] != kernel || w->shape.dim[3] != kernel)
+    return vk_op_fail(c, err, "a weight [o, %lld, %lld, %lld] was expected", (long long)n_channel,
+                      (long long)kernel, (long long)kernel);
+  *o = w->shape.dim[0];
+  return VK_OK;
+}
+
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
-  const vk_value *x = c->in[0], *w = c->in[1];
+  const vk_value *x = c->in[0];
   const vk_attrs *a = c->attr;
   VK_TRY(vk_conv_check(c, err));
   VK_TRY(vk_op_need(c, 0, x->dtype == VK_U8 ? VK_U8 : VK_F32, 4, err));
-  VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
   VK_TRY(vk_op_need_fixed(c, 1, err));
   VK_TRY(vk_op_need_fixed(c, 2, err));
-  if (w->shape.dim[1] != x->shape.dim[3] || w->shape.dim[2] != a->kernel ||
-      w->shape.dim[3] != a->kernel)
-    return vk_op_fail(c, err, "a weight [o, %lld, %lld, %lld] was expected",
-                      (long long)x->shape.dim[3], (long long)a->kernel, (long long)a->kernel);
+  int64_t o = 0;
+  VK_TRY(infer_weight(c, &o, err));
   if (x->shape.dim[1] + 2 * a->pad < a->kernel || x->shape.dim[2] + 2 * a->pad < a->kernel)
     return vk_op_fail(c, err, "the picture is smaller than the kernel");
-  int64_t o = w->shape.dim[0];
   if (c->n_in > 2 && c->in[2]) {
     VK_TRY(vk_op_need(c, 2, VK_F32, 1, err));
     if (c->in[2]->shape.dim[0] != o)

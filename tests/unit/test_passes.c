@@ -472,6 +472,26 @@ static void pack_makes_panels_once(void **state)
   }
 }
 
+static void pack_lays_out_convolutions(void **state)
+{
+  for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++) {
+    vk_graph g;
+    result with, without;
+    vk_target target = target_of(NULL);
+    target.isa = isa;
+    build_stem(&g);
+    run_with_and_without(&with, &without, &g, target, "pack");
+    assert_int_equal(count_op(&with, "conv_pack"), 2);
+    assert_int_equal(count_op(&without, "conv_pack"), 0);
+    for (int i = 0; i < with.n; i++)
+      assert_memory_equal(with.item[i], without.item[i],
+                          (size_t)with.n_item[i] * sizeof *with.item[i]);
+    result_fini(&with);
+    result_fini(&without);
+    vk_graph_fini(&g);
+  }
+}
+
 /* In inference what parameters alone decide is computed once, in training every time. */
 static void parameters_alone_are_computed_once(void **state)
 {
@@ -667,6 +687,7 @@ int main(void)
       cmocka_unit_test(merge_adds_in_norms),
       cmocka_unit_test(merge_drops_what_no_gradient_reads),
       cmocka_unit_test(pack_makes_panels_once),
+      cmocka_unit_test(pack_lays_out_convolutions),
       cmocka_unit_test(parameters_alone_are_computed_once),
       cmocka_unit_test(a_dump_is_as_promised),
       cmocka_unit_test(a_dump_can_be_compared),
