@@ -12,7 +12,7 @@
 #include "nn/model.h"
 
 typedef struct graph_args {
-  bool train, value, before, full;
+  bool train, value, before, full, recompute;
   int64_t n_batch, n_view;
   bool batch_given;
   const char *part, *out, *after;
@@ -32,6 +32,8 @@ static const vk_opt opts[] = {
     VK_OPT_STR(graph_args, "out", out, "FILE", "write to a file instead of standard output"),
     VK_OPT_CHOICE(graph_args, "part", part, "PART", parts,
                   "all of it, instructions to text tokens, or pictures and text tokens to bins"),
+    VK_OPT_FLAG(graph_args, "recompute", recompute,
+                "with --train: keep what lies between layers alone, compute the rest again"),
     VK_OPT_FLAG(graph_args, "train", train, "with the loss and the backward pass"),
     VK_OPT_FLAG(graph_args, "value", value, "with the value head"),
     VK_OPT_I64(graph_args, "views", n_view, 0, 2, "N", NULL,
@@ -94,8 +96,11 @@ static vk_status build(job *j, vk_err *err)
       m.part = (vk_model_part)i;
   if (a->train && m.part != VK_PART_ALL)
     return vk_fail(err, VK_E_USAGE, "--train needs --part all, not %s", a->part);
+  if (a->recompute && !a->train)
+    return vk_fail(err, VK_E_USAGE, "--recompute needs --train");
   VK_TRY(vk_model_open(&j->model, j->call->positional[1], err));
   j->target.is_train = a->train;
+  j->target.recompute = a->recompute;
   j->target.loss = a->train ? "loss" : NULL;
   j->target.isa = j->call->isa;
   j->target.n_thread = j->call->common->n_thread ? (int)j->call->common->n_thread : vk_cpu_count();
@@ -106,7 +111,8 @@ static vk_status build(job *j, vk_err *err)
 static void describe(const job *j, char *out, size_t n)
 {
   int64_t n_batch = j->graph.sym_cap[0];
-  snprintf(out, n, "%s%s%s, batch of %lld%s", j->args->train ? "training" : "inference",
+  snprintf(out, n, "%s%s%s%s, batch of %lld%s", j->args->train ? "training" : "inference",
+           j->args->recompute ? " with recomputation" : "",
            strcmp(j->args->part, "all") ? ", part " : "",
            strcmp(j->args->part, "all") ? j->args->part : "", (long long)n_batch,
            j->args->before ? ", before the passes" : "");

@@ -126,7 +126,7 @@ void vk_graph_show_print(const vk_plan *plan, const char *asked)
   printf("%s: %s, %s, %d thread%s\n\n", g->name, asked, vk_isa_name(plan->target.isa),
          plan->target.n_thread, plan->target.n_thread == 1 ? "" : "s");
   print_nodes(plan);
-  printf("\nnodes        %d; a full run has %smultiply-adds and moves %sB\n", g->n_node,
+  printf("\nnodes        %d; a full run has %s multiply-adds and moves %sB\n", g->n_node,
          short_number(c.macs, macs), short_number(c.bytes, bytes));
   print_parameters(g);
   print_memory(plan);

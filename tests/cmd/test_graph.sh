@@ -16,6 +16,9 @@ json "d['parameters'] == 2421784 and d['bytes_once'] > 0"
 expect 0 graph show nano-n2 --train --batch 8 --json
 json "d['train'] and d['batch'] == 8 and d['bytes_once'] == 0 and d['efficiency'] >= 0.97"
 json "{'attention_grad', 'conv_dw', 'rms_norm_grad'} <= {n['op'] for n in d['node_list']}"
+cp out train.json
+expect 0 graph show nano-n2 --train --batch 8 --recompute --json
+json "d['bytes_planned'] < json.load(open('train.json'))['bytes_planned']"
 expect 0 graph show nano-n8 --part act --views 1 --json
 json "d['part'] == 'act' and all(n['shape'] for n in d['node_list'])"
 
@@ -98,6 +101,7 @@ says 'leaves that pass out'
 expect 2 graph show nano-n2 --full
 expect 2 graph dump nano-n2 --full
 expect 2 graph show nano-n2 --train --part act
+expect 2 graph show nano-n2 --recompute
 expect 2 graph show nano-n2 --views 3
 expect 2 graph ops nano-n2
 says 'takes no model'
