@@ -8,7 +8,22 @@
 
 #include "nn/gemm_kernel.h"
 
-#define UNROLL _Pragma("GCC unroll 16")
+/* A sanitizer checks every access of every unrolled loop, which takes compilers minutes: its builds
+ * run the same loops once for all tiles. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
+#define GEMM_ONE_FOR_ALL 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define GEMM_ONE_FOR_ALL 1
+#endif
+#if GEMM_ONE_FOR_ALL
+#define UNROLL
+#define GEMM_INLINE static __attribute__((noinline))
+#else
+#define UNROLL      _Pragma("GCC unroll 16")
+#define GEMM_INLINE VK_INLINE
+#endif
 
 /* Rows of B are asked for ahead; they come from memory when A has few rows. Tiles of several panels
  * wait for memory all the time, and asking earlier would only take their loads' place. */
@@ -17,8 +32,8 @@ enum { GEMM_N_AHEAD = 48 };
   UNROLL for (int v = 0; v < n_v && n_v == GEMM_NV; v += 64 / (4 * VK_LANES))                      \
       __builtin_prefetch(b + (v % GEMM_NV) * VK_LANES + GEMM_N_AHEAD * sb)
 
-VK_INLINE void load_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], const float *tile,
-                         int is_first)
+GEMM_INLINE void load_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], const float *tile,
+                           int is_first)
 {
   UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++) c[r][v] = vf_zero();
   if (!is_first)
@@ -26,7 +41,7 @@ VK_INLINE void load_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], con
         vf_load(tile + (r * n_v + v) * VK_LANES);
 }
 
-VK_INLINE void store_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], float *tile)
+GEMM_INLINE void store_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], float *tile)
 {
   UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++)
       vf_store(tile + (r * n_v + v) * VK_LANES, c[r][v]);
@@ -47,8 +62,8 @@ VK_INLINE void store_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], fl
     a4 += (n);                                                                                     \
   } while (0)
 
-VK_INLINE void by_row(int m_r, int n_v, int64_t kc, const float *a, int64_t sa, const float *b,
-                      int64_t sb, int64_t panel, float *tile, int is_first)
+GEMM_INLINE void by_row(int m_r, int n_v, int64_t kc, const float *a, int64_t sa, const float *b,
+                        int64_t sb, int64_t panel, float *tile, int is_first)
 {
   vf c[GEMM_MR][GEMM_NP * GEMM_NV];
   load_tile(m_r, n_v, c, tile, is_first);
