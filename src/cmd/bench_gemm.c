@@ -4,7 +4,7 @@
 
 #include "cmd/bench.h"
 #include "core/signal.h"
-#include "nn/gemm.h"
+#include "nn/gemm_bf16.h"
 
 enum { N_TOKEN = 4500 };
 
@@ -13,6 +13,7 @@ static const double longest_s = 0.2, sample_s = 0.005;
 typedef struct subject {
   bench *b;
   const vk_gemm_path *path;
+  const vk_gemm_bf16_path *bf16;
   double peak; /* operations a second */
   double rate; /* of the shape before, to guess how long one takes */
   void *scratch;
@@ -38,8 +39,17 @@ static vk_status measure_peak(subject *s, vk_err *err)
   return vk_bench_add(s->b, "gemm.peak", "rate", s->peak * 1e-9, "GF/s", err);
 }
 
-/* Operations a second of the median repetition. */
-static vk_status measure(subject *s, const vk_gemm *g, const char *name, vk_err *err)
+static void run_product(const subject *s, const vk_gemm *g, const void *packed_bf16)
+{
+  if (packed_bf16)
+    s->bf16->run(g, packed_bf16, s->scratch, 0, 1);
+  else
+    s->path->run(g, s->scratch, 0, 1);
+}
+
+/* The median repetition. B is packed_bf16 unless that is NULL. */
+static vk_status measure(subject *s, const vk_gemm *g, const void *packed_bf16, const char *name,
+                         vk_err *err)
 {
   double n_op = 2.0 * (double)g->m * (double)g->n * (double)g->k;
   int n_rep = (int)s->b->args->n_rep;
@@ -52,7 +62,7 @@ static vk_status measure(subject *s, const vk_gemm *g, const char *name, vk_err 
   for (int i = -1; i < n_rep && st == VK_OK; i++) {
     double start_s = vk_bench_cpu_s();
     for (int64_t e = 0; e < n_call; e++)
-      s->path->run(g, s->scratch, 0, 1);
+      run_product(s, g, packed_bf16);
     double took_s = vk_bench_cpu_s() - start_s;
     if (i >= 0)
       sample[i] = n_op * (double)n_call / took_s;
@@ -76,23 +86,28 @@ static bool is_too_long(const subject *s, int64_t m, int64_t n, int64_t k)
 }
 
 /* m rows through a layer of n outputs and k inputs. */
-static vk_status measure_layer(subject *s, int64_t m, int64_t n, int64_t k, vk_err *err)
+static vk_status measure_layer(subject *s, int64_t m, int64_t n, int64_t k, bool is_bf16,
+                               vk_err *err)
 {
   if (is_too_long(s, m, n, k))
     return VK_OK;
   float *a = new_floats(m * k), *b = new_floats(n * k), *c = new_floats(m * n);
-  float *packed = aligned_alloc(64, vk_gemm_packed_bytes(n, k));
+  float *packed = aligned_alloc(64, vk_gemm_packed_bytes(n, k)); /* room for either */
   vk_status st = VK_OK;
   if (a && b && c && packed) {
     vk_gemm g = {.m = m, .n = n, .k = k, .a = a, .lda = k, .b = b, .ldb = k, .b_trans = true};
     char name[64];
-    snprintf(name, sizeof name, "gemm.f32.%dx%dx%d", (int)m, (int)n, (int)k);
-    s->path->pack(&g, packed);
+    snprintf(name, sizeof name, "gemm.%s.%dx%dx%d", is_bf16 ? "bf16" : "f32", (int)m, (int)n,
+             (int)k);
+    if (is_bf16)
+      s->bf16->pack(&g, packed);
+    else
+      s->path->pack(&g, packed);
     g.b = NULL;
     g.b_packed = packed;
     g.c = c;
     g.ldc = n;
-    st = measure(s, &g, name, err);
+    st = measure(s, &g, is_bf16 ? packed : NULL, name, err);
   } else {
     st =
         vk_fail(err, VK_E_NOMEM, "no memory for a product of %d x %d x %d", (int)m, (int)n, (int)k);
@@ -119,7 +134,7 @@ static vk_status measure_gradient(subject *s, int64_t n, int64_t k, vk_err *err)
     g.c = dw;
     g.residual = dw;
     g.ldb = g.ldc = g.ldr = k;
-    st = measure(s, &g, name, err);
+    st = measure(s, &g, NULL, name, err);
   } else {
     st = vk_fail(err, VK_E_NOMEM, "no memory for a gradient of %d x %d", (int)n, (int)k);
   }
@@ -136,13 +151,20 @@ vk_status vk_bench_gemm(bench *b, vk_err *err)
                                       {1024, 1024}, {4096, 1024}, {4096, 4096}};
   static const int64_t gradients[] = {128, 256, 512, 1024};
   subject s = {.b = b, .path = vk_gemm_path_of(b->call->isa)};
-  s.scratch = aligned_alloc(64, vk_gemm_scratch_bytes(1));
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  s.bf16 = vk_gemm_bf16_path_of(b->call->isa, &cpu);
+  size_t size = vk_gemm_scratch_bytes(1), size_bf16 = vk_gemm_bf16_scratch_bytes(1);
+  s.scratch = aligned_alloc(64, ((size > size_bf16 ? size : size_bf16) + 63) / 64 * 64);
   if (!s.scratch)
     return vk_fail(err, VK_E_NOMEM, "no memory for scratch");
   vk_status st = measure_peak(&s, err);
   for (size_t i = 0; i < VK_COUNT(layers); i++)
     for (size_t j = 0; j < VK_COUNT(rows) && st == VK_OK; j++)
-      st = measure_layer(&s, rows[j], layers[i][0], layers[i][1], err);
+      st = measure_layer(&s, rows[j], layers[i][0], layers[i][1], false, err);
+  for (size_t i = 0; i < VK_COUNT(layers); i++)
+    for (size_t j = 0; j < VK_COUNT(rows) && st == VK_OK; j++)
+      st = measure_layer(&s, rows[j], layers[i][0], layers[i][1], true, err);
   for (size_t i = 0; i < VK_COUNT(gradients) && st == VK_OK; i++)
     st = measure_gradient(&s, gradients[i], gradients[i], err);
   free(s.scratch);

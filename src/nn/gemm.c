@@ -65,23 +65,13 @@ static int choose_width(int64_t m_r, int64_t n)
   return 0;
 }
 
-/* What gemm_finish will add comes while the sums are made. */
-static void ask_for_c(const vk_gemm *g, int64_t i, int64_t m_r, int64_t j, bool is_first)
-{
-  const float *at = is_first ? g->residual : g->c;
-  int64_t ld = is_first ? g->ldr : g->ldc;
-  for (int64_t r = 0; at && r < m_r; r++)
-    for (int64_t e = 0; e < GEMM_NR; e += 16)
-      __builtin_prefetch(at + (i + r) * ld + j + e);
-}
-
 static void run_tiles(const part *t, const panel_a *a, const block_b *b)
 {
   const float *at = b->b;
   for (int64_t j = b->j; j < b->j1;) {
     int w = choose_width(a->m_r, div_up(b->j1 - j, GEMM_NR));
     int64_t n_j = GEMM_NR << w;
-    ask_for_c(t->g, a->i, a->m_r, j, b->is_first);
+    gemm_ask_for_c(t->g, a->i, a->m_r, j, b->is_first);
     gemm_micro_table[a->is_col][w][a->m_r](b->kc, a->a, a->sa, at, b->sb, b->panel, t->tile, 1);
     gemm_finish(t->g, t->tile, n_j, a->i, a->m_r, j, min_i(n_j, b->j1 - j), b->is_first,
                 b->is_last);

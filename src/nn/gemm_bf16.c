@@ -7,7 +7,7 @@
 
 enum {
   N_PANEL_A = 8, /* panels of A that are packed together */
-  NC = 256,      /* columns of a block of B */
+  NC = 512,      /* columns of a block of B */
   K_PAD = BF16_K_PAD,
 };
 
@@ -141,6 +141,7 @@ static void run_block(const part *t, const float *a, int64_t i, int64_t n_i, int
     for (int64_t j = j0; j < j1;) {
       int w = bf16_width(m_r, div_up(j1 - j, BF16_NR));
       int64_t n_j = BF16_NR << w;
+      gemm_ask_for_c(g, i + r, m_r, j, p == 0);
       bf16_tile(m_r, w, round_up(kc, BF16_K), a, b, panel, t->tile);
       gemm_finish(g, t->tile, n_j, i + r, m_r, j, min_i(n_j, j1 - j), p == 0, p + kc == g->k);
       j += n_j;

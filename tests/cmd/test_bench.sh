@@ -17,6 +17,7 @@ expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --is
 prints env.libero_object.steps
 prints steps/s
 prints gemm.f32.32x256x256.share
+prints gemm.bf16.32x256x256.rate
 prints model.nano-n2.infer.b1.p99
 prints render.libero_object.agentview.128.pictures
 expect 0 bench render --pack "$PACK" --suite libero_object --steps 10 --reps 1 --visuals stand-in --json
