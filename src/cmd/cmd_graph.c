@@ -12,7 +12,7 @@
 #include "nn/model.h"
 
 typedef struct graph_args {
-  bool train, value, before, full, recompute;
+  bool train, value, before, full, recompute, bf16;
   int64_t n_batch, n_view;
   bool batch_given;
   const char *part, *out, *after;
@@ -27,6 +27,7 @@ static const vk_opt opts[] = {
     VK_OPT_I64_GIVEN(graph_args, "batch", n_batch, batch_given, 1, 1 << 20, "N", NULL,
                      "most samples in a run (with --train: 32)"),
     VK_OPT_FLAG(graph_args, "before", before, "leave out every pass that can be left out"),
+    VK_OPT_FLAG(graph_args, "bf16", bf16, "products by weights in bf16"),
     VK_OPT_FLAG(graph_args, "full", full, "svg: a box a node, not one a part of the model"),
     VK_OPT_LIST(graph_args, "no-pass", skip, "PASS", "leave out these passes"),
     VK_OPT_STR(graph_args, "out", out, "FILE", "write to a file instead of standard output"),
@@ -101,6 +102,7 @@ static vk_status build(job *j, vk_err *err)
   VK_TRY(vk_model_open(&j->model, j->call->positional[1], err));
   j->target.is_train = a->train;
   j->target.recompute = a->recompute;
+  j->target.is_bf16 = a->bf16;
   j->target.loss = a->train ? "loss" : NULL;
   j->target.isa = j->call->isa;
   j->target.n_thread = j->call->common->n_thread ? (int)j->call->common->n_thread : vk_cpu_count();

@@ -1,8 +1,9 @@
 /* op_matmul.c - y = act(op(a) op(b) + bias) + residual, rows of a being all but its last dimension.
+ * Panels of b in bf16 (pass bf16) make a product in bf16 with sums in f32.
  * With act VK_ACT_GELU_GRAD (pass merge) y = (op(a) op(b) + bias) gelu'(pre), pre being input 4.
  * A linear layer is trans_b = 1 with the weight [n, k]; weight gradients are trans_a = 1, which
  * sums over the rows of both. */
-#include "nn/gemm.h"
+#include "nn/gemm_bf16.h"
 #include "nn/op.h"
 
 /* The product at the call's shapes. */
@@ -54,11 +55,21 @@ static void run_empty(const vk_op_call *c, const vk_gemm *g)
     g->c[i] = g->residual ? g->residual[i] : 0;
 }
 
+static void run_bf16(const vk_op_call *c, vk_gemm *g)
+{
+  const vk_cpu cpu = {.avx512_bf16 = c->attr->native != 0};
+  g->b_packed = NULL;
+  vk_gemm_bf16_path_of((vk_isa)c->attr->isa, &cpu)
+      ->run(g, c->in[1].data, c->scratch, c->i_part, c->n_part);
+}
+
 VK_OP_RUN(matmul)
 {
   vk_gemm g = product_of(c);
   if (g.k == 0)
     run_empty(c, &g);
+  else if (g.m > 0 && g.n > 0 && c->attr->dtype == VK_BF16)
+    run_bf16(c, &g);
   else if (g.m > 0 && g.n > 0)
     VK_KERNEL(vk_gemm_run)(&g, c->scratch, c->i_part, c->n_part);
 }
@@ -79,7 +90,9 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
     *n = c->attr->count;
     if (c->attr->trans_a || b->dtype != VK_U8 || *n <= 0)
       return vk_op_fail(c, err, "packed_b needs panels (u8), a count of columns, and no trans_a");
-    if (vk_value_bytes(b) != vk_gemm_packed_bytes(*n, *k))
+    bool is_bf16 = c->attr->dtype == VK_BF16;
+    if (vk_value_bytes(b) !=
+        (is_bf16 ? vk_gemm_bf16_packed_bytes(*n, *k) : vk_gemm_packed_bytes(*n, *k)))
       return vk_op_fail(c, err, "the panels are not those of %lld rows and %lld columns",
                         (long long)*k, (long long)*n);
     return VK_OK;
@@ -152,7 +165,8 @@ static void cost(const vk_op_call *c, vk_cost *cost)
 
 static size_t scratch(const vk_op_call *c)
 {
-  return vk_gemm_scratch_bytes(c->n_part);
+  return c->attr->dtype == VK_BF16 ? vk_gemm_bf16_scratch_bytes(c->n_part)
+                                   : vk_gemm_scratch_bytes(c->n_part);
 }
 
 static double at(const vk_tensor *t, int64_t i, int64_t j, bool trans)

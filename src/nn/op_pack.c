@@ -1,6 +1,7 @@
 /* op_pack.c - the second factor of a product in the order in which its kernel reads it (panels of
- * gemm.h, of the path isa): bytes for matmul{packed_b, count}. Pass pack makes it. */
-#include "nn/gemm.h"
+ * gemm.h or, with dtype bf16, gemm_bf16.h, of the path isa): bytes for matmul{packed_b, count}.
+ * Passes pack and bf16 make it. */
+#include "nn/gemm_bf16.h"
 #include "nn/op.h"
 
 VK_OP_RUN(pack)
@@ -17,6 +18,12 @@ VK_OP_RUN(pack)
                .b = (const float *)b->data + (trans ? j * n_column : j),
                .ldb = n_column,
                .b_trans = trans};
+  if (c->attr->dtype == VK_BF16) {
+    const vk_cpu cpu = {.avx512_bf16 = c->attr->native != 0};
+    uint8_t *out = (uint8_t *)c->out[0].data + vk_gemm_bf16_packed_bytes(j, k);
+    vk_gemm_bf16_path_of((vk_isa)c->attr->isa, &cpu)->pack(&g, out);
+    return;
+  }
   vk_gemm_path_of((vk_isa)c->attr->isa)->pack(&g, (float *)c->out[0].data + j * k);
 }
 
@@ -33,8 +40,9 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   int64_t n_row = vk_shape_n_row(&b->shape), n_column = vk_shape_last(&b->shape);
   c->out[0].dtype = VK_U8;
   c->out[0].shape = vk_shape_of(1, 0);
-  c->out[0].shape.dim[0] = (int64_t)(c->attr->trans_b ? vk_gemm_packed_bytes(n_row, n_column)
-                                                      : vk_gemm_packed_bytes(n_column, n_row));
+  int64_t n = c->attr->trans_b ? n_row : n_column, k = c->attr->trans_b ? n_column : n_row;
+  c->out[0].shape.dim[0] = (int64_t)(c->attr->dtype == VK_BF16 ? vk_gemm_bf16_packed_bytes(n, k)
+                                                               : vk_gemm_packed_bytes(n, k));
   return VK_OK;
 }
 

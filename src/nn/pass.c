@@ -87,6 +87,14 @@ vk_status vk_pass_end(vk_graph *out, const vk_graph *in, vk_id *map, vk_err *err
   return vk_graph_check(out, err);
 }
 
+vk_status vk_pass_copy(vk_graph *out, const vk_graph *in, vk_err *err)
+{
+  vk_id *map = vk_pass_begin(out, in);
+  for (int i = 0; map && i < in->n_node; i++)
+    vk_graph_copy_node(out, in, i, map);
+  return vk_pass_end(out, in, map, err);
+}
+
 int *vk_pass_count_uses(const vk_graph *in)
 {
   int *n_use = calloc((size_t)in->n_value + 1, sizeof *n_use);

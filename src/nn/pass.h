@@ -50,6 +50,8 @@ VK_NODISCARD vk_status vk_pass_run_all(vk_graph *out, const vk_graph *in, const 
 vk_id *vk_pass_begin(vk_graph *out, const vk_graph *in);
 /* Copies outputs through map, frees it, returns the graph's status. */
 VK_NODISCARD vk_status vk_pass_end(vk_graph *out, const vk_graph *in, vk_id *map, vk_err *err);
+/* For a pass that has nothing to do: out becomes a copy. */
+VK_NODISCARD vk_status vk_pass_copy(vk_graph *out, const vk_graph *in, vk_err *err);
 /* How many inputs of nodes, and outputs of the graph, each value feeds: [in->n_value], to be freed;
  * NULL without memory. */
 int *vk_pass_count_uses(const vk_graph *in);

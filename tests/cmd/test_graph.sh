@@ -30,6 +30,9 @@ expect 0 graph show nano-n2 --json
 json "'gelu' not in {n['op'] for n in d['node_list']}"
 json "'pack' in {n['op'] for n in d['node_list']}"
 
+expect 0 graph dump nano-n2 --bf16
+prints 'dtype=bf16'
+
 # dump
 expect 0 graph dump nano-n2 --before --out before
 silent

@@ -138,7 +138,7 @@ static void run_graph(result *r, const vk_graph *g, const vk_target *target, int
     free(block[i]);
 }
 
-static void assert_agree(const result *a, const result *b)
+static void assert_agree(const result *a, const result *b, double tolerance)
 {
   assert_int_equal(a->n, b->n);
   for (int i = 0; i < a->n; i++) {
@@ -148,8 +148,8 @@ static void assert_agree(const result *a, const result *b)
     for (int64_t k = 0; k < a->n_item[i]; k++)
       scale = fmax(scale, fabs(b->item[i][k]));
     for (int64_t k = 0; k < a->n_item[i]; k++)
-      vk_assert_close_at(a->item[i][k], b->item[i][k], 1e-5 * scale, 1e-5, a->name[i], __FILE__,
-                         __LINE__);
+      vk_assert_close_at(a->item[i][k], b->item[i][k], tolerance * scale, tolerance, a->name[i],
+                         __FILE__, __LINE__);
   }
 }
 
@@ -168,7 +168,7 @@ static void run_with_and_without(result *with, result *without, const vk_graph *
   target.n_skip = 1;
   target.skip = &pass;
   run_graph(without, g, &target, N_BATCH - 2);
-  assert_agree(with, without);
+  assert_agree(with, without, target.is_bf16 ? 2e-2 : 1e-5);
 }
 
 /* ---- graphs -------------------------------------------------------------------------------- */
@@ -492,6 +492,34 @@ static void pack_lays_out_convolutions(void **state)
   }
 }
 
+/* ---- bf16 ----------------------------------------------------------------------------------- */
+
+/* Products by weights are rounded and near, in inference and training, whatever the threads. */
+static void bf16_rounds_products(void **state)
+{
+  for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++)
+    for (int is_train = 0; is_train < 2; is_train++) {
+      vk_graph g;
+      result with, without, again;
+      vk_target target = target_of(is_train ? "loss" : NULL);
+      target.isa = isa;
+      target.is_bf16 = true;
+      build_mlp(&g);
+      run_with_and_without(&with, &without, &g, target, "bf16");
+      assert_int_equal(count_op(&with, "pack"), is_train ? 5 + 3 : 5);
+      assert_memory_not_equal(with.item[0], without.item[0],
+                              (size_t)with.n_item[0] * sizeof *with.item[0]);
+      target.n_thread = 1;
+      run_graph(&again, &g, &target, N_BATCH - 2);
+      assert_memory_equal(with.item[0], again.item[0],
+                          (size_t)with.n_item[0] * sizeof *with.item[0]);
+      result_fini(&with);
+      result_fini(&without);
+      result_fini(&again);
+      vk_graph_fini(&g);
+    }
+}
+
 /* In inference what parameters alone decide is computed once, in training every time. */
 static void parameters_alone_are_computed_once(void **state)
 {
@@ -688,6 +716,7 @@ int main(void)
       cmocka_unit_test(merge_drops_what_no_gradient_reads),
       cmocka_unit_test(pack_makes_panels_once),
       cmocka_unit_test(pack_lays_out_convolutions),
+      cmocka_unit_test(bf16_rounds_products),
       cmocka_unit_test(parameters_alone_are_computed_once),
       cmocka_unit_test(a_dump_is_as_promised),
       cmocka_unit_test(a_dump_can_be_compared),

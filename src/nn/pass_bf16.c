@@ -1,0 +1,23 @@
+/* pass_bf16.c - products by weights in bfloat16, with sums in f32, where the target asks for it.
+ * Weights are rounded as they are packed: in training in every run, from the f32 parameters that
+ * the optimiser moves. Products of two activations, weight gradients among them, stay in f32, and
+ * so does all that is stored. */
+#include "nn/op.h"
+#include "nn/pass.h"
+#include "nn/pass_edit.h"
+
+static vk_status run(vk_graph *out, const vk_graph *in, const vk_target *target, vk_err *err)
+{
+  if (!target->is_bf16)
+    return vk_pass_copy(out, in, err);
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  const vk_attrs panel = {.isa = target->isa, .dtype = VK_BF16, .native = cpu.avx512_bf16};
+  return vk_pass_write_packed(out, in, &panel, err);
+}
+
+const vk_pass_def vk_pass_bf16 = {
+    .name = "bf16",
+    .help = "products by weights in bf16 with f32 sums, where asked for",
+    .run = run,
+};
