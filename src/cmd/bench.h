@@ -7,6 +7,7 @@
 
 typedef struct bench_args {
   const char *suite, *visuals, *model, *op, *trace;
+  bool bf16;
   int64_t n_step, n_rep, picture_every, n_sample, n_batch;
 } bench_args;
 

@@ -53,7 +53,7 @@ static vk_status add_result(subject *s, const char *what, double value, const ch
                             vk_err *err)
 {
   char name[80];
-  snprintf(name, sizeof name, "%s.%s", s->model.name, what);
+  snprintf(name, sizeof name, "%s%s.%s", s->model.name, s->b->args->bf16 ? ".bf16" : "", what);
   return vk_bench_add(s->b, "model", name, value, unit, err);
 }
 
@@ -94,7 +94,8 @@ static void free_batch(subject *s)
 
 static vk_target target_of(const subject *s)
 {
-  return (vk_target){.isa = s->b->call->isa, .n_thread = vk_team_n_thread(s->team)};
+  return (vk_target){
+      .isa = s->b->call->isa, .n_thread = vk_team_n_thread(s->team), .is_bf16 = s->b->args->bf16};
 }
 
 /* Training steps: inputs, forward, backward, clipping, AdamW.
