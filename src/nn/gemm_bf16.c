@@ -47,31 +47,38 @@ static int64_t round_up(int64_t a, int64_t b)
 /* ---- B -----------------------------------------------------------------------------------------
  */
 
-static uint32_t round_number(float x)
-{
-  uint32_t u;
-  memcpy(&u, &x, sizeof u);
-  if (x != x)
-    return u >> 16 | 0x40;
-  return (u + 0x7fff + (u >> 16 & 1)) >> 16;
-}
+enum { N_P = 64 }; /* rows that are packed in f32, then rounded */
 
-static uint32_t number_at(const vk_gemm *g, int64_t p, int64_t j)
+/* Rows 2 q and 2 q + 1 of n_p rows in panels of gemm.h become one row of pairs; a row that is
+ * missing is zeros. */
+static void pair_rows(const float *in, int64_t n_p, float *out)
 {
-  if (p >= g->k || j >= g->n)
-    return 0;
-  return round_number(g->b_trans ? g->b[j * g->ldb + p] : g->b[p * g->ldb + j]);
+  const vi upper = vi_set1((int32_t)0xffff0000u);
+  for (int64_t p = 0; p < n_p; p += 2)
+    for (int v = 0; v < BF16_NR; v += VK_LANES, out += VK_LANES) {
+      const float *at = in + v / GEMM_NR * N_P * GEMM_NR + p * GEMM_NR + v % GEMM_NR;
+      vf low = vf_load(at), high = p + 1 < n_p ? vf_load(at + GEMM_NR) : vf_zero();
+      vu word = ((vu)vf_round_bf16(low) >> 16) | (vu)(vf_round_bf16(high) & upper);
+      vf_store(out, vf_from_bits((vi)word));
+    }
 }
 
 void VK_KERNEL(vk_gemm_bf16_pack)(const vk_gemm *g, void *out)
 {
-  float *to = out;
-  for (int64_t j = 0; j < g->n; j += BF16_NR)
-    for (int64_t p = 0; p < round_up(g->k, K_PAD); p += 2)
-      for (int64_t r = 0; r < BF16_NR; r++, to++) {
-        uint32_t word = number_at(g, p, j + r) | number_at(g, p + 1, j + r) << 16;
-        memcpy(to, &word, sizeof word);
-      }
+  _Alignas(64) float rows[N_P * BF16_NR];
+  int64_t panel = round_up(g->k, K_PAD) / 2 * BF16_NR, used = div_up(g->k, 2) * BF16_NR;
+  for (int64_t j = 0; j < g->n; j += BF16_NR) {
+    float *to = (float *)out + j / BF16_NR * panel;
+    int64_t j1 = min_i(j + BF16_NR, g->n);
+    if (j1 < j + BF16_NR) /* whole panels may be missing at the right */
+      memset(rows, 0, sizeof rows);
+    for (int64_t p = 0; p < g->k; p += N_P) {
+      int64_t n_p = min_i(N_P, g->k - p);
+      gemm_pack_b(g, p, n_p, j, j1, rows, N_P * GEMM_NR);
+      pair_rows(rows, n_p, to + p / 2 * BF16_NR);
+    }
+    memset(to + used, 0, sizeof *to * (size_t)(panel - used));
+  }
 }
 
 /* ---- A -----------------------------------------------------------------------------------------
