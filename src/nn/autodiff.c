@@ -44,7 +44,10 @@ static vk_status copy_forward(tape *t, vk_err *err)
   for (int v = 0; v < in->n_value; v++)
     t->again[v] = t->map[v];
   for (int i = 0; i < in->n_output; i++)
-    vk_graph_output(t->g, in->output[i].name, t->map[in->output[i].value]);
+    if (in->output[i].is_external)
+      vk_graph_output_external(t->g, in->output[i].name, t->map[in->output[i].value]);
+    else
+      vk_graph_output(t->g, in->output[i].name, t->map[in->output[i].value]);
   return vk_graph_check(t->g, err);
 }
 
@@ -109,6 +112,10 @@ static vk_status backward_node(tape *t, int i, vk_err *err)
   }
   if (!has_dy || !has_need)
     return VK_OK;
+  for (int k = 1; k < n.n_out; k++)
+    if (dy[k] != VK_NONE)
+      return vk_fail(err, VK_E_UNSUPPORTED, "%s: output %d of %s has no gradient", n.place, k,
+                     n.op->name);
   if (!n.op->grad)
     return n.op->flags & VK_OP_NO_GRAD
                ? VK_OK

@@ -78,8 +78,9 @@ VK_NODISCARD vk_status vk_op_need_fixed(const vk_infer *c, int i, vk_err *err);
 /* out[i] is as in[j]. */
 void vk_op_same(const vk_infer *c, int i_out, int i_in);
 
-/* Backward rule. dy[i]: gradient of output i, or VK_NONE; need[i]: input i wants one. Adds nodes to
- * g and sets dx[i]; entries start as VK_NONE, and those left so have gradient zero. */
+/* Backward rule. dy[0]: gradient of output 0 (the others have none, vk_autodiff refuses them);
+ * need[i]: input i wants one. Adds nodes to g and sets dx[i]; entries start as VK_NONE, and those
+ * left so have gradient zero. */
 typedef struct vk_grad {
   vk_graph *g;
   const vk_node *node;

@@ -13,17 +13,19 @@ void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
 void *__real_aligned_alloc(size_t align, size_t n);
-void *__real_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset);
+void *__real_mmap64(void *at, size_t n, int protection, int flags, int fd, off_t offset);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 void *__wrap_aligned_alloc(size_t align, size_t n);
-void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *at, size_t n, int protection, int flags, int fd, off_t offset);
 
 static long n_until_alloc_fails = -1; /* 0: the next one and all after it; < 0: never */
 static bool is_one_alloc_to_fail;     /* only one, those after it do not */
 static long n_alloc_failed;
-static long n_alloc; /* calls of any kind, those of several threads may be missed */
+static long n_alloc;       /* calls of any kind, those of several threads may be missed */
+extern size_t n_mmap_byte; /* asked of anonymous mmap */
+size_t n_mmap_byte;
 
 static bool alloc_fails(void)
 {
@@ -57,10 +59,12 @@ void *__wrap_aligned_alloc(size_t align, size_t n)
   return alloc_fails() ? NULL : __real_aligned_alloc(align, n);
 }
 
-void *__wrap_mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
+void *__wrap_mmap64(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 {
-  return flags & MAP_ANONYMOUS && alloc_fails() ? MAP_FAILED
-                                                : __real_mmap(at, n, protection, flags, fd, offset);
+  n_mmap_byte += flags & MAP_ANONYMOUS ? n : 0;
+  return flags & MAP_ANONYMOUS && alloc_fails()
+             ? MAP_FAILED
+             : __real_mmap64(at, n, protection, flags, fd, offset);
 }
 
 /* The allocation after n more fails, and all after that; n < 0 ends it. Returns how many failed

@@ -114,19 +114,188 @@ static void equal_gradients_are_apart(void **state)
   vk_graph_fini(&g);
 }
 
-static void refusals(void **state)
+/* What many nodes share, what none needs, and the loss itself. */
+static void parameters_in_all_places(void **state)
+{
+  vk_graph g;
+  vk_graph_init(&g, "places");
+  vk_id w = vk_graph_param(&g, "w", vk_shape_of(2, 4, 4));
+  vk_id bias = vk_graph_param(&g, "bias", vk_shape_of(2, 1, 4)); /* the rule makes [4] */
+  vk_id flat = vk_graph_param(&g, "flat", vk_shape_of(1, 12));
+  vk_graph_param(&g, "unused", vk_shape_of(1, 3));
+  vk_id other = vk_graph_param(&g, "other", vk_shape_of(2, 4, 4));
+  vk_id x = VK_APPLY(&g, reshape, VK_IN(flat), .count = 4);
+  vk_id h = VK_APPLY(&g, matmul, VK_IN(x, w, bias), .trans_b = 1);
+  h = VK_APPLY(&g, gelu, VK_IN(h));
+  h = VK_APPLY(&g, matmul, VK_IN(h, w, bias), .trans_b = 1); /* again */
+  h = VK_APPLY(&g, add, VK_IN(h, x), .scale = -0.5);
+  vk_graph_output(&g, "aside", VK_APPLY(&g, gelu, VK_IN(other))); /* not on the way */
+  vk_id square = VK_APPLY(&g, matmul, VK_IN(h, h), .trans_a = 1);
+  vk_id row = VK_APPLY(&g, reshape, VK_IN(square), .count = 16);
+  vk_graph_output(&g, "loss", VK_APPLY(&g, matmul, VK_IN(row, row), .trans_b = 1));
+  check_gradients(&g);
+  vk_graph_fini(&g);
+
+  vk_graph_init(&g, "itself");
+  vk_graph_output(&g, "loss", vk_graph_param(&g, "p", vk_shape_of(1, 1)));
+  check_gradients(&g);
+  vk_graph_fini(&g);
+}
+
+static int n_node_of(const vk_graph *g, const char *const *frozen, int n_frozen)
 {
   vk_err err = VK_ERR_INIT;
-  vk_graph g, d;
+  vk_graph d;
+  for (vk_id v = 0; v < g->n_value; v++) {
+    g->value[v].is_frozen = false;
+    for (int i = 0; i < n_frozen; i++)
+      g->value[v].is_frozen |= strcmp(g->value[v].name, frozen[i]) == 0;
+  }
+  vk_graph_init(&d, "d");
+  vk_assert_ok(vk_autodiff(&d, g, &(vk_autodiff_args){.loss = "loss"}, &err), &err);
+  for (int i = 0; i < n_frozen; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "grad.%s", frozen[i]);
+    assert_int_equal(vk_graph_find_output(&d, name), VK_NONE);
+  }
+  assert_int_equal(d.n_output, g->n_output + 4 - n_frozen);
+  int n = d.n_node;
+  vk_graph_fini(&d);
+  return n;
+}
+
+static void frozen_parameters_cost_nothing(void **state)
+{
+  static const char *const all[] = {"w0", "b0", "skip", "w1"};
+  vk_graph g;
   net_build(&g, NET_BATCH);
+  assert_int_equal(n_node_of(&g, all, 4), g.n_node);
+  int n_full = n_node_of(&g, all, 0);
+  /* w0 and b0 are behind the GELU: its gradient, two products' and the sum for the bias go */
+  assert_int_equal(n_node_of(&g, all, 2), n_full - 4);
+  /* and of what is left, skip has a product and the scaling of its gradient */
+  assert_int_equal(n_node_of(&g, all, 3), n_full - 6);
+  vk_graph_fini(&g);
+}
+
+/* A stack of layers with a boundary after each. */
+static void build_stack(vk_graph *g, int n_layer, int n_row, int width)
+{
+  vk_graph_init(g, "stack");
+  vk_id x = vk_graph_input(g, "x", VK_F32, vk_shape_of(2, n_row, width), VK_NO_EXTENT);
+  for (int i = 0; i < n_layer; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "w%d", i);
+    vk_graph_place(g, "layer.%d", i);
+    vk_id w = vk_graph_param(g, name, vk_shape_of(2, width, width));
+    for (int k = 0; k < 3; k++)
+      x = VK_APPLY(g, gelu, VK_IN(VK_APPLY(g, affine, VK_IN(x), .scale = 0.9, .shift = 0.1)));
+    x = VK_APPLY(g, matmul, VK_IN(x, w), .trans_b = 1);
+    x = VK_APPLY(g, affine, VK_IN(x), .scale = 0.2);
+    g->value[x].is_boundary = true;
+  }
+  vk_id one = vk_graph_input(g, "one", VK_F32, vk_shape_of(2, n_row, 1), VK_NO_EXTENT);
+  x = VK_APPLY(g, matmul, VK_IN(one, x), .trans_a = 1);
+  vk_graph_output(g, "loss", VK_APPLY(g, matmul, VK_IN(x, x), .trans_b = 1));
+}
+
+static void recomputation_saves_memory_and_keeps_bits(void **state)
+{
+  enum { N_LAYER = 8, N_ROW = 1000, WIDTH = 24 };
+  vk_graph g;
+  net_run r[2];
+  build_stack(&g, N_LAYER, N_ROW, WIDTH);
+  for (int k = 0; k < 2; k++) {
+    vk_target t = net_target(1, true);
+    t.recompute = k;
+    net_open(&r[k], &g, &t, NULL);
+    net_fill_all(&r[k], 4);
+    vk_exec_run(r[k].exec);
+  }
+  for (int i = 0; i < r[0].plan->graph.n_output; i++) {
+    const char *name = r[0].plan->graph.output[i].name;
+    int64_t n = net_n_item(&r[0], net_value(&r[0], name));
+    assert_memory_equal(net_data(&r[0], name), net_data(&r[1], name), (size_t)n * 4);
+  }
+  /* seven values a layer become one, and one layer's */
+  if (r[1].plan->arena_bytes * 2 > r[0].plan->arena_bytes) {
+    print_error("%zu bytes with recomputation, %zu without\n", r[1].plan->arena_bytes,
+                r[0].plan->arena_bytes);
+    fail();
+  }
+  net_close(&r[0]);
+  net_close(&r[1]);
+  vk_graph_fini(&g);
+}
+
+/* Gradients of two halves of a batch, added up where they lie, are those of the whole. */
+static void accumulation_is_the_sum(void **state)
+{
+  vk_graph g;
+  net_run whole, half;
+  static const char *const name[] = {"w0", "b0", "w1", "skip"};
+  vk_target t = net_target(2, true);
+  net_build(&g, NET_BATCH);
+  net_open(&whole, &g, &t, NULL);
+  net_fill_all(&whole, 6);
+  vk_exec_run(whole.exec);
+  t.accumulate = true;
+  net_open(&half, &g, &t, NULL);
+  net_fill_all(&half, 6);
+  for (size_t i = 0; i < VK_COUNT(name); i++) {
+    char sum[16], grad[16];
+    snprintf(sum, sizeof sum, "sum.%s", name[i]);
+    snprintf(grad, sizeof grad, "grad.%s", name[i]);
+    vk_id v = net_value(&half, grad);
+    memset(half.block[v], 0, vk_value_bytes(&half.plan->graph.value[v]));
+    vk_exec_bind(half.exec, net_value(&half, sum), half.block[v]);
+  }
+  vk_exec_set_size(half.exec, 0, NET_BATCH / 2);
+  for (int k = 0; k < 2; k++) {
+    enum { N_HALF = NET_BATCH / 2 };
+    memcpy(net_data(&half, "x"), net_data(&whole, "x") + k * N_HALF * NET_IN,
+           N_HALF * NET_IN * sizeof(float));
+    memcpy(net_data(&half, "weight"), net_data(&whole, "weight") + k * N_HALF,
+           N_HALF * sizeof(float));
+    vk_exec_run(half.exec);
+  }
+  for (size_t i = 0; i < VK_COUNT(name); i++) {
+    char grad[16];
+    snprintf(grad, sizeof grad, "grad.%s", name[i]);
+    int64_t n = net_n_item(&whole, net_value(&whole, grad));
+    double *want = graph_to_double(net_data(&whole, grad), n);
+    assert_true(net_relative_error(net_data(&half, grad), want, n) < 1e-6);
+    free(want);
+  }
+  net_close(&whole);
+  net_close(&half);
+  vk_graph_fini(&g);
+}
+
+static void refuse(const vk_graph *g, const char *loss, vk_status code, const char *why)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_graph d;
   vk_graph_init(&d, "d");
-  vk_assert_fails(vk_autodiff(&d, &g, &(vk_autodiff_args){.loss = "cost"}, &err), VK_E_NOTFOUND);
-  vk_assert_says(&err, "no output is named \"cost\"");
+  vk_assert_fails(vk_autodiff(&d, g, &(vk_autodiff_args){.loss = loss}, &err), code);
+  vk_assert_says(&err, why);
   vk_graph_fini(&d);
-  vk_graph_init(&d, "d");
-  vk_assert_fails(vk_autodiff(&d, &g, &(vk_autodiff_args){.loss = "y"}, &err), VK_E_SHAPE);
-  vk_assert_says(&err, "must be one f32 number");
-  vk_graph_fini(&d);
+}
+
+static void refusals(void **state)
+{
+  vk_graph g;
+  net_build(&g, NET_BATCH);
+  refuse(&g, "cost", VK_E_NOTFOUND, "no output is named \"cost\"");
+  refuse(&g, "y", VK_E_SHAPE, "must be one f32 number");
+  /* what only saves work for the backward pass has no gradient of its own */
+  vk_id w = vk_graph_param(&g, "w", vk_shape_of(2, 1, NET_IN)), x = vk_graph_find(&g, "x");
+  vk_graph_place(&g, "side");
+  vk_id y = VK_APPLY(&g, matmul, VK_IN(x, w), .trans_b = 1, .act = VK_ACT_GELU, .keep_pre = 1);
+  vk_id sum = VK_APPLY(&g, matmul, VK_IN(vk_graph_find(&g, "weight"), vk_graph_out(&g, y, 1)),
+                       .trans_a = 1);
+  vk_graph_output(&g, "pre", sum);
+  refuse(&g, "pre", VK_E_UNSUPPORTED, "side: output 1 of matmul has no gradient");
   vk_graph_fini(&g);
 }
 
@@ -135,6 +304,10 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_net),
       cmocka_unit_test(equal_gradients_are_apart),
+      cmocka_unit_test(parameters_in_all_places),
+      cmocka_unit_test(frozen_parameters_cost_nothing),
+      cmocka_unit_test(recomputation_saves_memory_and_keeps_bits),
+      cmocka_unit_test(accumulation_is_the_sum),
       cmocka_unit_test(refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,10 @@
  * depend on the run, the number of threads or the rows beside. */
 #include "test.h"
 
+#include <cjson/cJSON.h>
+#include <unistd.h>
+
+#include "core/fs.h"
 #include "graph_net.h"
 
 static void results_match_reference(void **state)
@@ -118,12 +122,128 @@ static void views_of_leaves(void **state)
   }
 }
 
+/* A row's answer is the same whatever rows are beside it, for one path. */
+static void rows_do_not_depend_on_the_batch(void **state)
+{
+  vk_graph g;
+  net_build(&g, NET_BATCH);
+  for (vk_isa isa = VK_ISA_SCALAR; isa <= net_target(1, false).isa; isa++) {
+    net_run r;
+    float x[NET_BATCH * NET_IN], y[NET_BATCH * NET_OUT];
+    vk_target t = net_target(2, false);
+    t.isa = isa;
+    net_open(&r, &g, &t, NULL);
+    net_fill_all(&r, 8);
+    vk_exec_run(r.exec);
+    memcpy(x, net_data(&r, "x"), sizeof x);
+    memcpy(y, net_data(&r, "y"), sizeof y);
+    for (int n = 1; n < NET_BATCH; n++)
+      for (int first = 0; first + n <= NET_BATCH; first++) {
+        vk_exec_set_size(r.exec, 0, n);
+        memcpy(net_data(&r, "x"), x + first * NET_IN, (size_t)n * NET_IN * sizeof *x);
+        vk_exec_run(r.exec);
+        assert_memory_equal(net_data(&r, "y"), y + first * NET_OUT,
+                            (size_t)n * NET_OUT * sizeof *y);
+      }
+    net_close(&r);
+  }
+  vk_graph_fini(&g);
+}
+
+/* Numbers too small for a normal float are zero, on every thread. */
+static void denormals_are_zero(void **state)
+{
+  enum { N = 40000 };
+  vk_graph g;
+  net_run r;
+  vk_target t = net_target(3, false);
+  vk_graph_init(&g, "tiny");
+  vk_id x = vk_graph_input(&g, "x", VK_F32, vk_shape_of(1, N), VK_NO_EXTENT);
+  vk_graph_output(&g, "y", VK_APPLY(&g, affine, VK_IN(x), .scale = 0.25));
+  net_open(&r, &g, &t, NULL);
+  for (int i = 0; i < N; i++)
+    net_data(&r, "x")[i] = 1.2e-38f;
+  vk_exec_prepare(r.exec);
+  vk_exec_run(r.exec);
+#if defined(__SSE2__)
+  for (int i = 0; i < N; i++)
+    if (net_data(&r, "y")[i] != 0) {
+      print_error("item %d is %g\n", i, (double)net_data(&r, "y")[i]);
+      fail();
+    }
+#endif
+  volatile float here = 1.2e-38f;
+  assert_true(here * 0.25f > 0); /* outside they are as ever */
+  net_close(&r);
+  vk_graph_fini(&g);
+}
+
+/* Slices of category "nn" in the trace at path. */
+static int count_slices(const char *path)
+{
+  vk_err err = VK_ERR_INIT;
+  char *text;
+  size_t n;
+  int n_slice = 0;
+  vk_assert_ok(vk_fs_read(&text, &n, path, 64 << 20, &err), &err);
+  cJSON *json = cJSON_ParseWithOpts(text, NULL, true);
+  const cJSON *event;
+  cJSON_ArrayForEach(event, cJSON_GetObjectItem(json, "traceEvents"))
+  {
+    const cJSON *category = cJSON_GetObjectItem(event, "cat");
+    n_slice += cJSON_IsString(category) && strcmp(category->valuestring, "nn") == 0;
+  }
+  cJSON_Delete(json);
+  free(text);
+  return n_slice;
+}
+
+static void a_trace_has_a_slice_a_node(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_graph g;
+  net_run r;
+  vk_trace *trace;
+  char path[] = "/tmp/vk_test_exec_XXXXXX";
+  vk_target t = net_target(2, true);
+  int fd = mkstemp(path), n_kernel = 0, n_run = 0;
+  assert_true(fd >= 0);
+  close(fd);
+  vk_assert_ok(vk_trace_new(&trace, path, 1000, &err), &err);
+  net_build(&g, NET_BATCH);
+  net_open(&r, &g, &t, trace);
+  net_fill_all(&r, 1);
+  for (int i = 0; i < r.plan->graph.n_node; i++) {
+    bool is_kernel = !(r.plan->graph.node[i].op->flags & VK_OP_VIEW);
+    n_kernel += is_kernel;
+    n_run += is_kernel && !r.plan->is_once[i];
+  }
+  vk_exec_time_nodes(r.exec, true);
+  vk_exec_run(r.exec);
+  vk_exec_run(r.exec);
+  vk_assert_ok(vk_trace_write(trace, &err), &err);
+  assert_int_equal(count_slices(path), n_kernel - n_run + 2 * n_run);
+  double total_s = 0;
+  for (int i = 0; i < r.plan->graph.n_node; i++) {
+    assert_true(vk_exec_node_s(r.exec, i) >= 0);
+    total_s += vk_exec_node_s(r.exec, i);
+  }
+  assert_true(total_s > 0);
+  net_close(&r);
+  vk_trace_free(trace);
+  vk_graph_fini(&g);
+  unlink(path);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(results_match_reference),
       cmocka_unit_test(sizes_below_capacity),
       cmocka_unit_test(views_of_leaves),
+      cmocka_unit_test(rows_do_not_depend_on_the_batch),
+      cmocka_unit_test(denormals_are_zero),
+      cmocka_unit_test(a_trace_has_a_slice_a_node),
       cmocka_unit_test(same_bits_for_every_number_of_threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,29 @@ static void random_graphs_without_memory(void **state)
   }
 }
 
+/* What a plan says it needs is what its executor takes, but for what is lost to alignment. */
+static void bytes_are_known_before(void **state)
+{
+  for (uint64_t seed = 1; seed <= 40; seed++) {
+    random_graph r;
+    vk_err err = VK_ERR_INIT;
+    vk_plan *plan;
+    vk_team *team;
+    vk_exec *exec;
+    random_graph_init(&r, seed, NULL, 0);
+    vk_target t = net_target(1, seed % 2);
+    vk_assert_ok(vk_plan_new(&plan, &r.graph, &t, NULL, NULL, &err), &err);
+    vk_assert_ok(vk_team_new(&team, 1, &err), &err);
+    n_mmap_byte = 0;
+    vk_assert_ok(vk_exec_new(&exec, plan, team, NULL, &err), &err);
+    assert_in_range(n_mmap_byte, vk_plan_bytes(plan), vk_plan_bytes(plan) + 512);
+    vk_exec_free(exec);
+    vk_team_free(team);
+    vk_plan_free(plan);
+    random_graph_fini(&r);
+  }
+}
+
 static void runs_allocate_nothing(void **state)
 {
   for (uint64_t seed = 1; seed <= 40; seed++) {
@@ -118,9 +141,8 @@ static void runs_allocate_nothing(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_net_without_memory),
-      cmocka_unit_test(a_team_without_memory),
-      cmocka_unit_test(random_graphs_without_memory),
+      cmocka_unit_test(a_net_without_memory),         cmocka_unit_test(a_team_without_memory),
+      cmocka_unit_test(random_graphs_without_memory), cmocka_unit_test(bytes_are_known_before),
       cmocka_unit_test(runs_allocate_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
