@@ -1,8 +1,9 @@
 /* gemm_micro.h - the pattern of the innermost loops of products: a tile of C in registers, from
- * rows of A. Included once by a file that defines before GEMM_STEP(A_AT)   c += a b for a step
- * along k, where A_AT(w) is word w of row r of A in the step, and b moves on GEMM_WORD words of A a
- * step Arrays here are registers: every loop but that along k is unrolled. Test:
- * tests/unit/test_gemm.c, tests/unit/test_gemm_bf16.c */
+ * rows of A. Arrays here are registers: every loop but that along k is unrolled. Included once by a
+ * file that defines before:
+ *   GEMM_WORD        words of A in a step along k
+ *   GEMM_STEP(A_AT)  c += a b for a step, where A_AT(w) is word w of row r of A; b moves on
+ * Test: tests/unit/test_gemm.c, tests/unit/test_gemm_bf16.c */
 #ifndef VK_NN_GEMM_MICRO_H
 #define VK_NN_GEMM_MICRO_H
 

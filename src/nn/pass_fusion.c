@@ -1,10 +1,11 @@
 /* pass_fusion.c - what follows a product, convolution or norm element by element becomes part of
  * its kernel, so that the values between are never written:
  *
- *   gelu(matmul)                  matmul{act}; the value before it is kept where a gradient needs
- * it matmul + residual             matmul with a residual conv(affine(u8 pictures))     conv{scale,
- * shift} gelu(group_norm)              group_norm{act} film(group_norm)              group_norm
- * with the film's scale and shift
+ *   gelu(matmul)               matmul{act}, which keeps the value before it for a gradient
+ *   matmul + residual          matmul with a residual
+ *   conv(affine(u8 pictures))  conv{scale, shift}
+ *   gelu(group_norm)           group_norm{act}
+ *   film(group_norm)           group_norm with the film's scale and shift
  *
  * Runs before the backward pass, which then sees the fused nodes. Test: tests/unit/test_passes.c */
 #include <stdlib.h>
