@@ -8,7 +8,7 @@
 
 enum { N_TOKEN = 4500 };
 
-static const double longest_s = 0.2, sample_s = 0.005;
+static const double longest_s = 0.5, sample_s = 0.005;
 
 typedef struct subject {
   bench *b;
