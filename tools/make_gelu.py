@@ -59,4 +59,4 @@ for name, f, scale, n, degree in (("cdf, 32", cdf, 5.5, 32, 4), ("slope, 32", sl
                                   ("cdf, 8", cdf, 1.25, 8, 6), ("slope, 8", slope, 1.125, 8, 7)):
     print("/*", name, "*/")
     for row in table(f, scale, n, degree):
-        print("   ", ", ".join(text(x) for x in row) + ",")
+        print("    {" + ", ".join(text(x) for x in row) + "},")
