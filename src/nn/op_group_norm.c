@@ -3,8 +3,31 @@
  * is in cache. Source: Wu & He 2018, arXiv:1803.08494; Perez et al. 2017, arXiv:1709.07871. */
 #include "nn/group_norm.h"
 
-/* Rows of scratch, each with an item for every item of a period. */
-enum { MEAN, SQUARE, FACTOR, SHIFT, GAIN, OFFSET, N_ROW };
+/* Scratch is rows with an item for every item of a period. A slot of what is known of a picture has
+ * for each of its slices a mean and a sum of squares, and then the items behind the last period;
+ * there is one slot a part, or one a picture when pictures are fewer than parts. Then come rows of
+ * coefficients for each part. */
+enum { CENTER, FACTOR, SHIFT, GAIN, OFFSET, N_ROW };
+enum { N_SLICE = 8 /* at most */, SLICE = 4 * GROUP_NORM_BLOCK /* items of one at least */ };
+
+/* Slices of a picture: bits depend on their number, which is therefore the same for every number of
+ * parts. */
+static int64_t n_slice_of(const group_norm_shape *s)
+{
+  int64_t n = s->n_item / SLICE;
+  return n < 1 ? 1 : n < N_SLICE ? n : N_SLICE;
+}
+
+static int64_t slot_floats(const group_norm_shape *s)
+{
+  return (2 * n_slice_of(s) + 1) * group_norm_row(s);
+}
+
+/* First row of slice i. */
+static int64_t slice_row(const group_norm_shape *s, int64_t i)
+{
+  return s->n_row * i / n_slice_of(s);
+}
 
 /* ---- mean and variance ----------------------------------------------------------------------
  * For each item of a period: within a block two passes, then blocks join (Chan et al. 1979). Items
@@ -56,51 +79,63 @@ VK_INLINE void join_block(const float *x, int64_t n_row, int64_t step, int64_t b
   }
 }
 
-static void join_picture(const group_norm_shape *s, const float *x, float *mean, float *square)
+/* Mean and sum of squares of slice i of the picture x; what lies behind the last period. */
+static void join_slice(const group_norm_shape *s, const float *x, int64_t i, float *slot)
 {
-  memset(mean, 0, sizeof *mean * (size_t)s->period);
-  memset(square, 0, sizeof *square * (size_t)s->period);
+  int64_t step = group_norm_row(s), r0 = slice_row(s, i), r1 = slice_row(s, i + 1);
+  float *mean = slot + 2 * i * step, *square = mean + step;
+  memset(mean, 0, sizeof *mean * (size_t)(2 * step));
   int64_t block = group_norm_block_rows(s), n_v = s->period / VK_LANES;
-  for (int64_t r = 0; r < s->n_row; r += block) {
-    int64_t n = s->n_row - r < block ? s->n_row - r : block;
+  for (int64_t r = r0; r < r1; r += block) {
+    int64_t n = r1 - r < block ? r1 - r : block;
     for (int64_t v = 0; v < n_v; v += 4) {
       int64_t at = v * VK_LANES;
       const float *from = x + r * s->period + at;
       switch (n_v - v) {
       case 1:
-        join_block(from, n, s->period, r, 1, mean + at, square + at);
+        join_block(from, n, s->period, r - r0, 1, mean + at, square + at);
         break;
       case 2:
-        join_block(from, n, s->period, r, 2, mean + at, square + at);
+        join_block(from, n, s->period, r - r0, 2, mean + at, square + at);
         break;
       case 3:
-        join_block(from, n, s->period, r, 3, mean + at, square + at);
+        join_block(from, n, s->period, r - r0, 3, mean + at, square + at);
         break;
       default:
-        join_block(from, n, s->period, r, 4, mean + at, square + at);
+        join_block(from, n, s->period, r - r0, 4, mean + at, square + at);
       }
     }
   }
+  if (i == 0)
+    memcpy(slot + 2 * n_slice_of(s) * step, x + s->n_row * s->period,
+           sizeof *x * (size_t)(s->n_item - s->n_row * s->period));
 }
 
 /* Mean and 1 / standard deviation of channels [c0, c1). */
-static void find_stats(const group_norm_shape *s, const float *x, const float *mean,
-                       const float *square, int64_t c0, int64_t c1, double eps, float *out)
+static void find_stats(const group_norm_shape *s, const float *slot, int64_t c0, int64_t c1,
+                       double eps, float *out)
 {
-  double sum = 0, sum2 = 0, n = (double)(s->n_item / s->c * (c1 - c0)), n_row = (double)s->n_row;
-  const float *rest = x + s->n_row * s->period;
-  int64_t n_rest = s->n_item - s->n_row * s->period;
-  for (int64_t k = 0; k < s->period && s->n_row; k += s->c)
-    for (int64_t c = c0; c < c1; c++)
-      sum += mean[k + c];
-  sum *= n_row;
+  int64_t step = group_norm_row(s), n_slice = n_slice_of(s), n_rest = s->n_item % s->period;
+  const float *rest = slot + 2 * n_slice * step;
+  double sum = 0, sum2 = 0, n = (double)(s->n_item / s->c * (c1 - c0));
+  for (int64_t i = 0; i < n_slice; i++) {
+    double n_row = (double)(slice_row(s, i + 1) - slice_row(s, i)), part = 0;
+    for (int64_t k = 0; k < s->period; k += s->c)
+      for (int64_t c = c0; c < c1; c++)
+        part += slot[2 * i * step + k + c];
+    sum += part * n_row;
+  }
   for (int64_t k = 0; k < n_rest; k += s->c)
     for (int64_t c = c0; c < c1; c++)
       sum += rest[k + c];
   double center = sum / n;
-  for (int64_t k = 0; k < s->period && s->n_row; k += s->c)
-    for (int64_t c = c0; c < c1; c++)
-      sum2 += square[k + c] + n_row * (mean[k + c] - center) * (mean[k + c] - center);
+  for (int64_t i = 0; i < n_slice; i++) {
+    double n_row = (double)(slice_row(s, i + 1) - slice_row(s, i));
+    const float *mean = slot + 2 * i * step, *square = mean + step;
+    for (int64_t k = 0; k < s->period; k += s->c)
+      for (int64_t c = c0; c < c1; c++)
+        sum2 += square[k + c] + n_row * (mean[k + c] - center) * (mean[k + c] - center);
+  }
   for (int64_t k = 0; k < n_rest; k += s->c)
     for (int64_t c = c0; c < c1; c++)
       sum2 += (rest[k + c] - center) * (rest[k + c] - center);
@@ -110,12 +145,12 @@ static void find_stats(const group_norm_shape *s, const float *x, const float *m
 
 /* ---- the second pass ------------------------------------------------------------------------ */
 
-/* Row r of scratch. */
+/* Row r of coefficients. */
 #define AT(r) (row + (r) * (size_t)step)
 
 VK_INLINE vf apply(const float *row, int64_t step, int64_t k, vf x, int is_gelu, int is_film)
 {
-  vf y = vf_fma(x - vf_load(AT(MEAN) + k), vf_load(AT(FACTOR) + k), vf_load(AT(SHIFT) + k));
+  vf y = vf_fma(x - vf_load(AT(CENTER) + k), vf_load(AT(FACTOR) + k), vf_load(AT(SHIFT) + k));
   if (is_gelu)
     y = vf_gelu(y);
   if (is_film)
@@ -123,63 +158,103 @@ VK_INLINE vf apply(const float *row, int64_t step, int64_t k, vf x, int is_gelu,
   return y;
 }
 
-VK_INLINE void apply_picture(const group_norm_shape *s, const float *row, const float *x, float *y,
-                             int is_gelu, int is_film)
+/* Slice i of a picture. The next picture comes to the second cache meanwhile. */
+VK_INLINE void apply_slice(const group_norm_shape *s, const float *row, int64_t i, const float *x,
+                           float *y, int is_gelu, int is_film)
 {
-  int64_t step = group_norm_row(s), n = s->n_item - s->n_row * s->period;
-  for (int64_t r = 0; r < s->n_row; r++, x += s->period, y += s->period)
-    for (int64_t k = 0; k < s->period; k += VK_LANES)
-      vf_store(y + k, apply(row, step, k, vf_load(x + k), is_gelu, is_film));
-  for (int64_t k = 0; k < n; k += VK_LANES) {
-    int n_lane = n - k < VK_LANES ? (int)(n - k) : VK_LANES;
-    vf_store_n(y + k, apply(row, step, k, vf_load_n(x + k, n_lane), is_gelu, is_film), n_lane);
+  int64_t step = group_norm_row(s), n_row = slice_row(s, i + 1), n_rest = s->n_item % s->period;
+  for (int64_t r = slice_row(s, i); r < n_row; r++) {
+    const float *from = x + r * s->period;
+    float *to = y + r * s->period;
+    for (int64_t k = 0; k < s->period; k += VK_LANES) {
+      __builtin_prefetch(from + k + s->n_item, 0, 2);
+      vf_store(to + k, apply(row, step, k, vf_load(from + k), is_gelu, is_film));
+    }
+  }
+  if (n_row < s->n_row)
+    return;
+  x += n_row * s->period;
+  y += n_row * s->period;
+  for (int64_t k = 0; k < n_rest; k += VK_LANES) {
+    int n = n_rest - k < VK_LANES ? (int)(n_rest - k) : VK_LANES;
+    vf_store_n(y + k, apply(row, step, k, vf_load_n(x + k, n), is_gelu, is_film), n);
   }
 }
 
-static void run_picture(const vk_op_call *c, const group_norm_shape *s, int64_t i, float *row)
+/* Coefficients of picture i from its slot; its statistics, if they are for this part to write. */
+static void set_coefficients(const vk_op_call *c, const group_norm_shape *s, int64_t i,
+                             const float *slot, float *row, bool is_first)
 {
-  const float *x = (const float *)c->in[0].data + i * s->n_item;
-  const float *w = c->in[1].data, *b = c->in[2].data;
-  float *stats = (float *)c->out[1].data + i * 2 * s->n_group;
+  const float *w = c->in[1].data;
   int64_t step = group_norm_row(s), n_c = s->c / s->n_group;
-  join_picture(s, x, AT(MEAN), AT(SQUARE));
-  for (int64_t g = 0; g < s->n_group; g++)
-    find_stats(s, x, AT(MEAN), AT(SQUARE), g * n_c, (g + 1) * n_c, c->attr->eps, stats + 2 * g);
-  for (int64_t g = 0; g < s->n_group; g++)
+  for (int64_t g = 0; g < s->n_group; g++) {
+    float stats[2];
+    find_stats(s, slot, g * n_c, (g + 1) * n_c, c->attr->eps, stats);
+    if (is_first)
+      memcpy((float *)c->out[1].data + (i * s->n_group + g) * 2, stats, sizeof stats);
     for (int64_t k = g * n_c; k < (g + 1) * n_c; k++) {
-      AT(MEAN)[k] = stats[2 * g];
-      AT(FACTOR)[k] = stats[2 * g + 1] * w[k];
+      AT(CENTER)[k] = stats[0];
+      AT(FACTOR)[k] = stats[1] * w[k];
     }
-  group_norm_repeat(s, AT(MEAN), AT(MEAN));
+  }
+  group_norm_repeat(s, AT(CENTER), AT(CENTER));
   group_norm_repeat(s, AT(FACTOR), AT(FACTOR));
-  group_norm_repeat(s, b, AT(SHIFT));
-  bool is_film = c->n_in > 3 && c->in[3].data, is_gelu = c->attr->act == VK_ACT_GELU;
-  if (is_film) {
+  group_norm_repeat(s, c->in[2].data, AT(SHIFT));
+  if (c->n_in > 3 && c->in[3].data) {
     const float *gb = (const float *)c->in[3].data + i / s->group * 2 * s->c;
     for (int64_t k = 0; k < s->c; k++)
       AT(GAIN)[k] = 1 + gb[k];
     group_norm_repeat(s, AT(GAIN), AT(GAIN));
     group_norm_repeat(s, gb + s->c, AT(OFFSET));
   }
-  float *y = (float *)c->out[0].data + i * s->n_item;
-  if (is_gelu && is_film)
-    apply_picture(s, row, x, y, 1, 1);
-  else if (is_gelu)
-    apply_picture(s, row, x, y, 1, 0);
-  else if (is_film)
-    apply_picture(s, row, x, y, 0, 1);
-  else
-    apply_picture(s, row, x, y, 0, 0);
 }
 
+/* Slices [k0, k1) of picture i. */
+static void finish_slices(const vk_op_call *c, const group_norm_shape *s, int64_t i, int64_t k0,
+                          int64_t k1, const float *slot, float *row)
+{
+  bool is_film = c->n_in > 3 && c->in[3].data, is_gelu = c->attr->act == VK_ACT_GELU;
+  const float *x = (const float *)c->in[0].data + i * s->n_item;
+  float *y = (float *)c->out[0].data + i * s->n_item;
+  set_coefficients(c, s, i, slot, row, k0 == 0);
+  for (int64_t k = k0; k < k1; k++)
+    if (is_gelu && is_film)
+      apply_slice(s, row, k, x, y, 1, 1);
+    else if (is_gelu)
+      apply_slice(s, row, k, x, y, 1, 0);
+    else if (is_film)
+      apply_slice(s, row, k, x, y, 0, 1);
+    else
+      apply_slice(s, row, k, x, y, 0, 0);
+}
+
+/* Pictures one by one, all in the first phase; or, when they are fewer than parts, slices of them
+ * in two. */
 VK_OP_RUN(group_norm)
 {
   group_norm_shape s = group_norm_shape_of(&c->in[0].shape, c->attr);
-  float *row = (float *)c->scratch + c->i_part * N_ROW * group_norm_row(&s);
-  int64_t i, end;
-  vk_op_part(c, s.n, 1, &i, &end);
-  for (; i < end; i++)
-    run_picture(c, &s, i, row);
+  int64_t n_slice = n_slice_of(&s), n_slot = slot_floats(&s), i, end;
+  float *slots = c->scratch;
+  float *row = slots + n_slot * c->n_part + N_ROW * group_norm_row(&s) * c->i_part;
+  const float *x = c->in[0].data;
+  if (s.n >= c->n_part) {
+    float *slot = slots + n_slot * c->i_part;
+    vk_op_part(c, c->i_phase ? 0 : s.n, 1, &i, &end);
+    for (; i < end; i++) {
+      for (int64_t k = 0; k < n_slice; k++)
+        join_slice(&s, x + i * s.n_item, k, slot);
+      finish_slices(c, &s, i, 0, n_slice, slot, row);
+    }
+    return;
+  }
+  vk_op_part(c, s.n * n_slice, 1, &i, &end);
+  for (; i < end; i++) {
+    float *slot = slots + n_slot * (i / n_slice);
+    if (c->i_phase == 0)
+      join_slice(&s, x + i / n_slice * s.n_item, i % n_slice, slot);
+    else
+      finish_slices(c, &s, i / n_slice, i % n_slice, i % n_slice + 1, slot, row);
+  }
 }
 
 #if VK_PATH_IS_BASE
@@ -250,7 +325,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
 static size_t scratch(const vk_op_call *c)
 {
   group_norm_shape s = group_norm_shape_of(&c->in[0].shape, c->attr);
-  return sizeof(float) * (size_t)(N_ROW * group_norm_row(&s) * c->n_part);
+  return sizeof(float) * (size_t)((slot_floats(&s) + N_ROW * group_norm_row(&s)) * c->n_part);
 }
 
 static void ref(const vk_op_call *c)
@@ -317,6 +392,7 @@ const vk_op_def vk_op_group_norm = {
     .n_in_max = 4,
     .n_out = 2,
     .in_place = 1,
+    .n_phase = 2,
     .n_case = VK_GROUP_NORM_N_CASE,
     .rtol = 4e-6,
     .atol = 2e-5,

@@ -57,6 +57,8 @@ VK_INLINE void first_block(const job *j, int64_t r, int64_t n_row, int64_t k, in
 #pragma GCC unroll 4
     for (int v = 0; v < n_v; v++) {
       int64_t at = i * period + k + v * VK_LANES;
+      __builtin_prefetch(j->x + at + GROUP_NORM_BLOCK, 0, 2); /* the next block */
+      __builtin_prefetch(j->dy + at + GROUP_NORM_BLOCK, 0, 2);
       if (n_lane == VK_LANES)
         vf_store(j->dx + at,
                  first(coef[v], vf_load(j->x + at), vf_load(j->dy + at), sum[v], is_gelu, is_film));
