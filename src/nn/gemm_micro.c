@@ -20,8 +20,9 @@
 #include "nn/gemm_micro.h"
 
 #define COLUMN_AT(w) a[r]
-GEMM_INLINE void by_column(int m_r, int n_v, int64_t kc, const float *a, int64_t sa, const float *b,
-                           int64_t sb, int64_t panel, float *tile, int is_first)
+static GEMM_INLINE void by_column(int m_r, int n_v, int64_t kc, const float *a, int64_t sa,
+                                  const float *b, int64_t sb, int64_t panel, float *tile,
+                                  int is_first)
 {
   vf c[GEMM_MR][GEMM_NP * GEMM_NV];
   load_tile(m_r, n_v, c, tile, is_first);

@@ -20,10 +20,10 @@
 #endif
 #if GEMM_ONE_FOR_ALL
 #define UNROLL
-#define GEMM_INLINE static __attribute__((noinline))
+#define GEMM_INLINE __attribute__((noinline))
 #else
 #define UNROLL      _Pragma("GCC unroll 16")
-#define GEMM_INLINE VK_INLINE
+#define GEMM_INLINE inline __attribute__((always_inline))
 #endif
 
 /* Rows of B are asked for ahead; they come from memory when A has few rows. Tiles of several panels
@@ -33,8 +33,8 @@ enum { GEMM_N_AHEAD = 48 };
   UNROLL for (int v = 0; v < n_v && n_v == GEMM_NV; v += 64 / (4 * VK_LANES))                      \
       __builtin_prefetch(b + (v % GEMM_NV) * VK_LANES + GEMM_N_AHEAD * sb)
 
-GEMM_INLINE void load_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], const float *tile,
-                           int is_first)
+static GEMM_INLINE void load_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV],
+                                  const float *tile, int is_first)
 {
   UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++) c[r][v] = vf_zero();
   if (!is_first)
@@ -42,7 +42,7 @@ GEMM_INLINE void load_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], c
         vf_load(tile + (r * n_v + v) * VK_LANES);
 }
 
-GEMM_INLINE void store_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], float *tile)
+static GEMM_INLINE void store_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], float *tile)
 {
   UNROLL for (int r = 0; r < m_r; r++) UNROLL for (int v = 0; v < n_v; v++)
       vf_store(tile + (r * n_v + v) * VK_LANES, c[r][v]);
@@ -63,8 +63,8 @@ GEMM_INLINE void store_tile(int m_r, int n_v, vf c[GEMM_MR][GEMM_NP * GEMM_NV], 
     a4 += (n);                                                                                     \
   } while (0)
 
-GEMM_INLINE void by_row(int m_r, int n_v, int64_t kc, const float *a, int64_t sa, const float *b,
-                        int64_t sb, int64_t panel, float *tile, int is_first)
+static GEMM_INLINE void by_row(int m_r, int n_v, int64_t kc, const float *a, int64_t sa,
+                               const float *b, int64_t sb, int64_t panel, float *tile, int is_first)
 {
   vf c[GEMM_MR][GEMM_NP * GEMM_NV];
   load_tile(m_r, n_v, c, tile, is_first);
