@@ -4,6 +4,7 @@
 #define VK_NN_ATTENTION_H
 
 #include "nn/op.h"
+#include "nn/segments.h"
 
 /* Rows of a key segment that scratch is made for, when len_k does not say. */
 enum { ATTN_SEGMENT_MAX = 1024 };
@@ -63,6 +64,16 @@ static inline attn_segment attn_segment_of(const attn *a, int64_t s)
   return r;
 }
 
+/* Segments are whole, and none is larger than scratch is for. */
+static inline void attn_check_segments(const vk_op_call *c, const attn *a, int64_t most)
+{
+  if (!a->seg)
+    return;
+  vk_segments_check(a->seg, a->n_seg, c->in[a->i_kv].shape.dim[0]);
+  for (int64_t s = 0; s < a->n_seg; s++)
+    VK_ASSERT(a->seg[s + 1] - a->seg[s] <= most);
+}
+
 /* The most rows that a key segment may have in this call. */
 static inline int64_t attn_most_keys(const vk_op_call *c, const attn *a)
 {
@@ -102,8 +113,19 @@ static inline vk_status attn_check(const vk_infer *c, int i_q, vk_err *err)
   if (n_seg < 0 || a->len_q < 0 || (a->len_q && !kv) ||
       q->shape.dim[0] != (a->len_q ? n_seg * a->len_q : key->shape.dim[0]))
     return vk_op_fail(c, err, "%lld segments do not give the rows of queries", (long long)n_seg);
-  if (q->extent.sym != (a->len_q && seg ? seg : key)->extent.sym)
-    return vk_op_fail(c, err, "queries and segments need one symbol");
+  vk_extent e = key->extent;
+  if (!seg && e.sym >= 0 && (e.per % a->len_k || e.plus % a->len_k))
+    return vk_op_fail(c, err, "keys must come in segments of %lld", (long long)a->len_k);
+  if (seg && seg->extent.sym >= 0 && seg->extent.plus < 1)
+    return vk_op_fail(c, err, "offsets are one more than segments, in every run");
+  if (a->len_q && seg)
+    e = vk_graph_extent(seg->extent.sym, seg->extent.per * a->len_q,
+                        (seg->extent.plus - 1) * a->len_q);
+  else if (a->len_q)
+    e = vk_graph_extent(e.sym, e.per / a->len_k * a->len_q, e.plus / a->len_k * a->len_q);
+  if (q->extent.sym != e.sym ||
+      (e.sym >= 0 && (q->extent.per != e.per || q->extent.plus != e.plus)))
+    return vk_op_fail(c, err, "queries must have the extent that their segments give");
   return VK_OK;
 }
 

@@ -141,12 +141,12 @@ VK_OP_RUN(attention)
   attn a = attn_of(c, 0);
   int64_t most = attn_most_keys(c, &a), n_item = 0, at = 0, begin, end;
   float *scratch = (float *)c->scratch + c->i_part * room_floats(&a, most);
+  attn_check_segments(c, &a, most);
   for (int64_t s = 0; s < a.n_seg; s++)
     n_item += (attn_segment_of(&a, s).n_q + ATTN_QB - 1) / ATTN_QB * a.n_head;
   vk_op_part(c, n_item, 1, &begin, &end);
   for (int64_t s = 0; s < a.n_seg && at < end; s++) {
     attn_segment g = attn_segment_of(&a, s);
-    VK_ASSERT(g.n_k >= 0 && g.n_k <= most);
     int64_t n_block = (g.n_q + ATTN_QB - 1) / ATTN_QB;
     for (int64_t h = 0; h < a.n_head; h++, at += n_block) {
       int64_t first = begin > at ? begin - at : 0, last = end - at < n_block ? end - at : n_block;
@@ -270,7 +270,7 @@ static void example(vk_example *e)
 const vk_op_def vk_op_attention = {
     .name = "attention",
     .help = "y = softmax(q k' / sqrt(hd)) v by segment and head; inputs q [n, 3 d] or q [n, d], "
-            "kv [m, 2 d], then seg; outputs y [n, d], lse [n, n_head]",
+            "kv [m, 2 d], then seg of at most 1024 rows each; outputs y [n, d], lse [n, n_head]",
     .n_in_min = 1,
     .n_in_max = 3,
     .n_out = 2,

@@ -238,15 +238,17 @@ VK_OP_RUN(attention_grad)
   attn a = attn_of(c, 3);
   int64_t most = attn_most_keys(c, &a), begin, end;
   float *scratch = (float *)c->scratch + c->i_part * room_floats(&a, most);
+  attn_check_segments(c, &a, most);
   vk_op_part(c, a.n_seg * a.n_head, 1, &begin, &end);
   for (; begin < end; begin++) {
     attn_segment g = attn_segment_of(&a, begin / a.n_head);
-    VK_ASSERT(g.n_k >= 0 && g.n_k <= most);
     backward(c, &a, &g, begin % a.n_head, scratch);
   }
 }
 
 #if VK_PATH_IS_BASE
+
+#include "nn/op_rows.h"
 
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
@@ -259,7 +261,9 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   if (!kv)
     y.dim[1] /= 3;
   if (!vk_shape_equal(&c->in[0]->shape, &y) || !vk_shape_equal(&c->in[1]->shape, &y) ||
-      lse->dim[0] != y.dim[0] || lse->dim[1] != c->attr->n_head)
+      lse->dim[0] != y.dim[0] || lse->dim[1] != c->attr->n_head ||
+      !vk_op_same_extent(c->in[0], c->in[3]) || !vk_op_same_extent(c->in[1], c->in[3]) ||
+      !vk_op_same_extent(c->in[2], c->in[3]))
     return vk_op_fail(c, err, "dy, y and lse must be as attention makes them");
   vk_op_same(c, 0, 3);
   vk_op_same(c, 1, kv ? 4 : 3);

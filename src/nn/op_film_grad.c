@@ -73,8 +73,9 @@ static vk_status infer(const vk_infer *c, vk_err *err)
 {
   VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
   VK_TRY(vk_op_need(c, 1, VK_F32, 0, err));
-  if (c->in[1]->shape.n_dim < 2 || !vk_shape_equal(&c->in[0]->shape, &c->in[1]->shape))
-    return vk_op_fail(c, err, "dy must be as x, which has channels");
+  VK_TRY(vk_op_need_alike(c, 0, 1, err));
+  if (c->in[1]->shape.n_dim < 2)
+    return vk_op_fail(c, err, "x must have channels");
   VK_TRY(vk_film_check(c, 1, 2, err));
   vk_op_same(c, 0, 1);
   vk_op_same(c, 1, 2);

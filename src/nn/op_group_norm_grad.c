@@ -244,16 +244,19 @@ VK_OP_RUN(group_norm_grad)
 
 #if VK_PATH_IS_BASE
 
+#include "nn/op_rows.h"
+
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
   VK_TRY(vk_group_norm_check(c, 1, 3, err));
   VK_TRY(vk_op_need(c, 2, VK_F32, 2, err));
+  VK_TRY(vk_op_need_alike(c, 0, 1, err));
   const vk_value *x = c->in[1];
-  if (!vk_shape_equal(&c->in[0]->shape, &x->shape) || c->in[2]->shape.dim[0] != x->shape.dim[0] ||
-      c->in[2]->shape.dim[1] != 2 * c->attr->n_group)
-    return vk_op_fail(c, err, "dy must be as x, and stats [%lld, %lld]", (long long)x->shape.dim[0],
-                      (long long)(2 * c->attr->n_group));
+  if (c->in[2]->shape.dim[0] != x->shape.dim[0] || c->in[2]->shape.dim[1] != 2 * c->attr->n_group ||
+      !vk_op_same_extent(c->in[2], x))
+    return vk_op_fail(c, err, "stats must be [%lld, %lld], with the extent of x",
+                      (long long)x->shape.dim[0], (long long)(2 * c->attr->n_group));
   vk_op_same(c, 0, 1);
   for (int i = 1; i < 3; i++) {
     vk_op_same(c, i, 3);

@@ -1,12 +1,15 @@
 /* op_mean_rows.c - mean over the rows of each segment: those between two offsets of seg, or `group`
  * rows each. An empty segment gives zeros. */
 #include "nn/op.h"
+#include "nn/segments.h"
 #include "nn/simd.h"
 
 VK_OP_RUN(mean_rows)
 {
   const int32_t *seg = c->n_in > 1 ? c->in[1].data : NULL;
   int64_t d = vk_shape_last(&c->in[0].shape), group = c->attr->group, k, end;
+  if (seg)
+    vk_segments_check(seg, c->out[0].shape.dim[0], c->in[0].shape.dim[0]);
   int64_t n_chunk = (d + 63) / 64; /* 64 columns of a segment */
   vk_op_part(c, c->out[0].shape.dim[0] * n_chunk, 1, &k, &end);
   for (; k < end; k++) {

@@ -1,11 +1,14 @@
 /* op_mean_rows_grad.c - gradient of op mean_rows: every row of segment s gets dy[s] / n_s. */
 #include "nn/op.h"
 #include "nn/rows.h"
+#include "nn/segments.h"
 
 VK_OP_RUN(mean_rows_grad)
 {
   const int32_t *seg = c->n_in > 1 ? c->in[1].data : NULL;
   int64_t d = vk_shape_last(&c->in[0].shape), group = c->attr->group, begin, end;
+  if (seg)
+    vk_segments_check(seg, c->in[0].shape.dim[0], c->out[0].shape.dim[0]);
   vk_op_part(c, c->out[0].shape.dim[0], 16, &begin, &end);
   for (int64_t s = 0; s < c->in[0].shape.dim[0]; s++) {
     int64_t first = seg ? seg[s] : s * group, last = seg ? seg[s + 1] : first + group;
