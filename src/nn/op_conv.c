@@ -120,6 +120,10 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(vk_op_need_fixed(c, 2, err));
   int64_t o = 0;
   VK_TRY(infer_weight(c, &o, err));
+  if (o < 1 || x->shape.dim[3] < 1)
+    return vk_op_fail(c, err, "x and y must have channels");
+  if (x->dtype == VK_U8 && a->scale == 0)
+    return vk_op_fail(c, err, "pictures of u8 need a scale");
   if (x->shape.dim[1] + 2 * a->pad < a->kernel || x->shape.dim[2] + 2 * a->pad < a->kernel)
     return vk_op_fail(c, err, "the picture is smaller than the kernel");
   if (c->n_in > 2 && c->in[2]) {

@@ -179,8 +179,9 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(vk_conv_check(c, err));
   VK_TRY(vk_op_need(c, 0, VK_F32, 4, err));
   VK_TRY(vk_op_need(c, 1, x->dtype == VK_U8 ? VK_U8 : VK_F32, 4, err));
-  if (x->shape.dim[0] != dy->shape.dim[0] || !vk_op_same_extent(x, dy) ||
-      x->shape.dim[1] + 2 * a->pad < a->kernel || x->shape.dim[2] + 2 * a->pad < a->kernel ||
+  if (x->shape.dim[3] < 1 || dy->shape.dim[3] < 1 || x->shape.dim[0] != dy->shape.dim[0] ||
+      !vk_op_same_extent(x, dy) || x->shape.dim[1] + 2 * a->pad < a->kernel ||
+      x->shape.dim[2] + 2 * a->pad < a->kernel ||
       vk_conv_size(x->shape.dim[1], a) != dy->shape.dim[1] ||
       vk_conv_size(x->shape.dim[2], a) != dy->shape.dim[2])
     return vk_op_fail(c, err, "these are not the result and the input of a convolution");

@@ -160,9 +160,10 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(vk_op_need(c, 0, VK_F32, 4, err));
   VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
   VK_TRY(vk_op_need_fixed(c, 1, err));
-  if (w->shape.dim[0] != dy->shape.dim[3] || w->shape.dim[2] != a->kernel ||
-      w->shape.dim[3] != a->kernel || a->height + 2 * a->pad < a->kernel ||
-      a->width + 2 * a->pad < a->kernel || vk_conv_size(a->height, a) != dy->shape.dim[1] ||
+  if (w->shape.dim[0] < 1 || w->shape.dim[1] < 1 || w->shape.dim[0] != dy->shape.dim[3] ||
+      w->shape.dim[2] != a->kernel || w->shape.dim[3] != a->kernel ||
+      a->height + 2 * a->pad < a->kernel || a->width + 2 * a->pad < a->kernel ||
+      vk_conv_size(a->height, a) != dy->shape.dim[1] ||
       vk_conv_size(a->width, a) != dy->shape.dim[2])
     return vk_op_fail(c, err, "these are not the result and the weight of a convolution");
   vk_op_same(c, 0, 0);

@@ -3,6 +3,8 @@
  * With act VK_ACT_GELU_GRAD (pass merge) y = (op(a) op(b) + bias) gelu'(pre), pre being input 4.
  * A linear layer is trans_b = 1 with the weight [n, k]; weight gradients are trans_a = 1, which
  * sums over the rows of both. */
+#include <string.h>
+
 #include "nn/gemm_bf16.h"
 #include "nn/op.h"
 
@@ -45,14 +47,22 @@ static vk_gemm product_of(const vk_op_call *c)
   return g;
 }
 
-/* A sum over no rows: gradients of weights that no row of this run went through. */
-static void run_empty(const vk_op_call *c, const vk_gemm *g)
+static void fill_zeros(void *arg, int64_t i, int64_t n_i, int64_t p, int64_t n_p, float *out,
+                       int64_t stride)
 {
-  VK_ASSERT(!g->bias && g->act == VK_GEMM_ACT_NONE);
-  int64_t i, end;
-  vk_op_part(c, g->m * g->n, 1024, &i, &end);
-  for (; i < end; i++)
-    g->c[i] = g->residual ? g->residual[i] : 0;
+  for (int64_t r = 0; r < n_i; r++)
+    memset(out + r * stride, 0, (size_t)n_p * sizeof *out);
+}
+
+/* A sum over no rows (gradients of weights that no row of this run went through) is one over a row
+ * of zeros. */
+static void run_empty(const vk_op_call *c, vk_gemm *g)
+{
+  g->k = 1;
+  g->a_trans = g->b_trans = false;
+  g->a = g->b = g->b_packed = NULL;
+  g->fill_a = g->fill_b = fill_zeros;
+  VK_KERNEL(vk_gemm_run)(g, c->scratch, c->i_part, c->n_part);
 }
 
 static void run_bf16(const vk_op_call *c, vk_gemm *g)
@@ -66,7 +76,7 @@ static void run_bf16(const vk_op_call *c, vk_gemm *g)
 VK_OP_RUN(matmul)
 {
   vk_gemm g = product_of(c);
-  if (g.k == 0)
+  if (g.k == 0 && g.m > 0 && g.n > 0)
     run_empty(c, &g);
   else if (g.m > 0 && g.n > 0 && c->attr->dtype == VK_BF16)
     run_bf16(c, &g);
@@ -77,7 +87,6 @@ VK_OP_RUN(matmul)
 #if VK_PATH_IS_BASE
 
 #include <math.h>
-#include <string.h>
 
 /* [m, n] with the rows' leading dimensions and extent. */
 static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *err)
@@ -146,8 +155,9 @@ static vk_status infer(const vk_infer *c, vk_err *err)
     return vk_op_fail(c, err, "an activation and a residual at once");
   bool has_pre = c->n_in > 4 && c->in[4];
   if (has_pre != (c->attr->act == VK_ACT_GELU_GRAD) ||
-      (has_pre && !vk_shape_equal(&c->in[4]->shape, &c->out[0].shape)))
-    return vk_op_fail(c, err, "gelu_grad needs input 4, of the output's shape, and it alone");
+      (has_pre && !has_items_of(c->in[4], &c->out[0])))
+    return vk_op_fail(c, err,
+                      "gelu_grad needs input 4, of the output's shape and extent, and it alone");
   c->out[1] = c->out[0];
   if (!c->attr->keep_pre) {
     c->out[1].shape = vk_shape_of(1, 0);

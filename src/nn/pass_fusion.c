@@ -76,7 +76,7 @@ static void fuse_conv(vk_pass_edit *e, int i)
   vk_node *n = &e->node[i];
   int p = vk_pass_edit_only(e, i, 0);
   if (p < 0 || e->node[p].op != &vk_op_affine || n->attr.scale != 0 || n->attr.shift != 0 ||
-      e->in->value[e->node[p].in[0]].dtype != VK_U8)
+      e->node[p].attr.scale == 0 || e->in->value[e->node[p].in[0]].dtype != VK_U8)
     return;
   n->attr.scale = e->node[p].attr.scale;
   n->attr.shift = e->node[p].attr.shift;
