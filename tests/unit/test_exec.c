@@ -92,6 +92,32 @@ static void same_bits_for_every_number_of_threads(void **state)
   vk_graph_fini(&g);
 }
 
+/* A product that sums over the rows of a batch of none is zero, and what is behind it stays. */
+static void sums_over_no_rows(void **state)
+{
+  vk_graph g;
+  net_run r;
+  vk_target t = net_target(2, false);
+  vk_graph_init(&g, "none");
+  int sym = vk_graph_sym(&g, "batch", 5);
+  vk_extent e = vk_graph_extent(sym, 1, 0);
+  vk_id a = vk_graph_input(&g, "a", VK_F32, vk_shape_of(2, 5, 3), e);
+  vk_id b = vk_graph_input(&g, "b", VK_F32, vk_shape_of(2, 5, 4), e);
+  vk_id bias = vk_graph_param(&g, "bias", vk_shape_of(1, 4));
+  vk_id y = VK_APPLY(&g, matmul, VK_IN(a, b, bias), .trans_a = 1);
+  vk_graph_output(&g, "y", VK_APPLY(&g, gelu, VK_IN(y)));
+  net_open(&r, &g, &t, NULL);
+  net_fill_all(&r, 1);
+  vk_exec_set_size(r.exec, sym, 0);
+  vk_exec_run(r.exec);
+  for (int i = 0; i < 12; i++) {
+    double x = (double)net_data(&r, "bias")[i % 4];
+    vk_assert_close((double)net_data(&r, "y")[i], 0.5 * x * (1 + erf(x * sqrt(0.5))), 1e-6, 0);
+  }
+  net_close(&r);
+  vk_graph_fini(&g);
+}
+
 /* A view of a constant or parameter is read where that lies. */
 static void views_of_leaves(void **state)
 {
@@ -240,6 +266,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(results_match_reference),
       cmocka_unit_test(sizes_below_capacity),
+      cmocka_unit_test(sums_over_no_rows),
       cmocka_unit_test(views_of_leaves),
       cmocka_unit_test(rows_do_not_depend_on_the_batch),
       cmocka_unit_test(denormals_are_zero),
