@@ -25,6 +25,8 @@ json "len([r for r in d['results'] if r['name'].endswith('pictures_cpu')]) == 12
 json "all(r['value'] > 0 for r in d['results'])"
 expect 0 bench model --model nano-n2 --batch 2 --reps 1 --json
 json "{'train.b2', 'train.b2_cpu', 'train.b2.plan_bytes'} == {r['name'].split('.', 2)[2] for r in d['results'] if r['value'] > 0}"
+expect 0 bench model --model nano-n2 --batch 1 --reps 1 --bf16
+prints model.nano-n2.bf16.infer.b1.p99
 expect 0 bench model --model nano-n2 --batch 1 --trace trace.json
 python3 -c "import json; t = json.load(open('trace.json'))['traceEvents']; assert sum(e['name'] == 'matmul' for e in t) >= 100" ||
   fail 'the trace has no slice an op'
