@@ -129,6 +129,12 @@ typedef enum vk_act {
   VK_ACT_GELU_GRAD, /* times the slope of gelu at another input: backward passes */
 } vk_act;
 
+/* In which order the items of a value lie. */
+typedef enum vk_order {
+  VK_ORDER_ROWS,   /* row-major, as the shape says */
+  VK_ORDER_PANELS, /* bytes, as the product kernels of a path read weights (ops pack, conv_pack) */
+} vk_order;
+
 typedef enum vk_value_kind {
   VK_INPUT,  /* given by the caller for every run */
   VK_PARAM,  /* f32, by its safetensors name */
@@ -140,6 +146,7 @@ typedef struct vk_value {
   const char *name; /* never NULL; parameters: the name in safetensors files */
   vk_value_kind kind;
   vk_dtype dtype;
+  vk_order order;
   vk_shape shape; /* capacity */
   vk_extent extent;
   bool is_frozen;   /* PARAM: no gradient */

@@ -103,9 +103,9 @@ static void dump_node(const vk_graph *g, const vk_node *n, FILE *out)
     const vk_value *v = &g->value[n->out[k]];
     if (k > 0 && vk_shape_n_item(&v->shape) == 0)
       continue;
-    fprintf(out, "%s%s %s %s%s", k ? ", " : "", vk_graph_value_name(g, n->out[k], name),
+    fprintf(out, "%s%s %s %s%s%s", k ? ", " : "", vk_graph_value_name(g, n->out[k], name),
             vk_dtype_name(v->dtype), vk_graph_value_shape(g, n->out[k], shape),
-            v->is_boundary ? " boundary" : "");
+            v->order == VK_ORDER_PANELS ? " panels" : "", v->is_boundary ? " boundary" : "");
   }
   fprintf(out, " = %s(", n->op->name);
   for (int k = 0; k < n->n_in; k++) {

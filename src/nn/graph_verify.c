@@ -107,7 +107,8 @@ static vk_status verify_node(const vk_graph *g, int i, vk_err *err)
       return vk_fail(err, VK_E_MISMATCH, "%s: value %d does not know that node %d (%s) makes it",
                      g->name, id, i, n->op->name);
     char have[VK_SHAPE_TEXT], want[VK_SHAPE_TEXT];
-    if (v->dtype != out[k].dtype || !vk_shape_equal(&v->shape, &out[k].shape))
+    if (v->dtype != out[k].dtype || v->order != out[k].order ||
+        !vk_shape_equal(&v->shape, &out[k].shape))
       return vk_fail(err, VK_E_SHAPE, "%s: %s: output %d of %s is %s %s, the op makes %s %s",
                      g->name, n->place, k, n->op->name, vk_shape_text(&v->shape, have),
                      vk_dtype_name(v->dtype), vk_shape_text(&out[k].shape, want),

@@ -92,6 +92,8 @@ vk_status vk_op_need(const vk_infer *c, int i, vk_dtype dtype, int n_dim, vk_err
   const vk_value *v = c->in[i];
   if (v->dtype != dtype)
     return vk_op_fail(c, err, "input %d must be %s", i, vk_dtype_name(dtype));
+  if (v->order != VK_ORDER_ROWS)
+    return vk_op_fail(c, err, "input %d must be row-major", i);
   if (n_dim && v->shape.n_dim != n_dim)
     return vk_op_fail(c, err, "input %d must have %d dimensions", i, n_dim);
   return VK_OK;
@@ -118,6 +120,7 @@ vk_status vk_op_need_fixed(const vk_infer *c, int i, vk_err *err)
 void vk_op_same(const vk_infer *c, int i_out, int i_in)
 {
   c->out[i_out].dtype = c->in[i_in]->dtype;
+  c->out[i_out].order = c->in[i_in]->order;
   c->out[i_out].shape = c->in[i_in]->shape;
   c->out[i_out].extent = c->in[i_in]->extent;
 }

@@ -97,9 +97,9 @@ static vk_status infer_weight(const vk_infer *c, int64_t *o, vk_err *err)
   int64_t n_channel = c->in[0]->shape.dim[3], kernel = c->attr->kernel;
   if (c->attr->packed_b) {
     *o = c->attr->count;
-    if (w->dtype != VK_U8 || *o <= 0 ||
+    if (w->order != VK_ORDER_PANELS || *o <= 0 ||
         vk_value_bytes(w) != vk_conv_packed_bytes(*o, kernel * kernel * n_channel))
-      return vk_op_fail(c, err, "packed_b needs panels (u8, op conv_pack) and a count of channels");
+      return vk_op_fail(c, err, "packed_b needs panels (op conv_pack) and a count of channels");
     return VK_OK;
   }
   VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));

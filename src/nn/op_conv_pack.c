@@ -30,6 +30,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
     return vk_op_fail(c, err, "isa %lld is no path", (long long)c->attr->isa);
   conv_shape s = weight_shape(&w->shape);
   c->out[0].dtype = VK_U8;
+  c->out[0].order = VK_ORDER_PANELS;
   c->out[0].shape = vk_shape_of(1, 0);
   c->out[0].shape.dim[0] = (int64_t)vk_conv_packed_bytes(s.o, s.kernel * s.kernel * s.c);
   return VK_OK;

@@ -97,8 +97,8 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
   *k = c->attr->trans_a ? vk_shape_n_row(&a->shape) : vk_shape_last(&a->shape);
   if (c->attr->packed_b) {
     *n = c->attr->count;
-    if (c->attr->trans_a || b->dtype != VK_U8 || *n <= 0)
-      return vk_op_fail(c, err, "packed_b needs panels (u8), a count of columns, and no trans_a");
+    if (c->attr->trans_a || b->order != VK_ORDER_PANELS || *n <= 0)
+      return vk_op_fail(c, err, "packed_b needs panels, a count of columns, and no trans_a");
     bool is_bf16 = c->attr->dtype == VK_BF16;
     if (vk_value_bytes(b) !=
         (is_bf16 ? vk_gemm_bf16_packed_bytes(*n, *k) : vk_gemm_packed_bytes(*n, *k)))

@@ -39,6 +39,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
     return vk_op_fail(c, err, "isa %lld is no path", (long long)c->attr->isa);
   int64_t n_row = vk_shape_n_row(&b->shape), n_column = vk_shape_last(&b->shape);
   c->out[0].dtype = VK_U8;
+  c->out[0].order = VK_ORDER_PANELS;
   c->out[0].shape = vk_shape_of(1, 0);
   int64_t n = c->attr->trans_b ? n_row : n_column, k = c->attr->trans_b ? n_column : n_row;
   c->out[0].shape.dim[0] = (int64_t)(c->attr->dtype == VK_BF16 ? vk_gemm_bf16_packed_bytes(n, k)
