@@ -223,6 +223,7 @@ const vk_cmd vk_cmd_bench = {
         "  NAME.infer.bN      a decision of N observations, the instruction's tokens at hand\n"
         "  NAME.infer.bN.p99  the slowest of a hundred\n"
         "  NAME.train.bN      samples a second: forward, backward, clipping, AdamW\n"
+        "  NAME.infer.bN_cpu, NAME.train.bN_cpu  the same by the processor time of all threads\n"
         "  NAME.train.bN.plan_bytes  memory of such a step beside parameters and gradients\n\n"
         "ops: kernels of the network engine, on one thread, by op and example; the shapes of the "
         "example's inputs stand behind the time.\n"

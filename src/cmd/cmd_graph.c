@@ -113,8 +113,8 @@ static vk_status build(job *j, vk_err *err)
 static void describe(const job *j, char *out, size_t n)
 {
   int64_t n_batch = j->graph.sym_cap[0];
-  snprintf(out, n, "%s%s%s%s, batch of %lld%s", j->args->train ? "training" : "inference",
-           j->args->recompute ? " with recomputation" : "",
+  snprintf(out, n, "%s%s%s%s%s, batch of %lld%s", j->args->train ? "training" : "inference",
+           j->args->bf16 ? " in bf16" : "", j->args->recompute ? " with recomputation" : "",
            strcmp(j->args->part, "all") ? ", part " : "",
            strcmp(j->args->part, "all") ? j->args->part : "", (long long)n_batch,
            j->args->before ? ", before the passes" : "");

@@ -110,11 +110,11 @@ static void print_memory(const vk_plan *plan)
          at ? at->op->name : "");
   for (int i = 0; i < m->n_live && i < 8; i++) {
     vk_id v = plan->block[m->live[i]];
+    printf("%8sB    ", short_number((double)plan->block_bytes[m->live[i]], text));
     if (v == VK_NONE)
-      printf("%9s    scratch of that node\n", "");
+      puts("scratch of that node");
     else
-      printf("%8sB    %s %s\n", short_number((double)vk_value_bytes(&g->value[v]), text),
-             vk_graph_value_name(g, v, name), vk_graph_value_shape(g, v, shape));
+      printf("%s %s\n", vk_graph_value_name(g, v, name), vk_graph_value_shape(g, v, shape));
   }
 }
 
@@ -172,11 +172,10 @@ static void add_memory(cJSON *object, const vk_plan *plan)
   cJSON *largest = cJSON_AddArrayToObject(object, "largest");
   for (int i = 0; i < m->n_live && i < 8; i++) {
     vk_id v = plan->block[m->live[i]];
-    if (v == VK_NONE)
-      continue;
     cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "name", vk_graph_value_name(&plan->graph, v, text));
-    cJSON_AddNumberToObject(o, "bytes", (double)vk_value_bytes(&plan->graph.value[v]));
+    cJSON_AddStringToObject(o, "name",
+                            v == VK_NONE ? "scratch" : vk_graph_value_name(&plan->graph, v, text));
+    cJSON_AddNumberToObject(o, "bytes", (double)plan->block_bytes[m->live[i]]);
     cJSON_AddItemToArray(largest, o);
   }
 }

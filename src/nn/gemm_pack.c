@@ -1,10 +1,9 @@
-/* gemm_pack.c - parts of the operands of products in the order in which the inner loops read them.
- */
+/* gemm_pack.c - parts of the operands of products, in the order in which the inner loops read
+ * them. */
 #include "nn/gemm_kernel.h"
 #include "nn/transpose.h"
 
-/* ---- B -----------------------------------------------------------------------------------------
- */
+/* ---- B -------------------------------------------------------------------------------------- */
 
 /* How many rows ahead are asked for: rows may be pages apart, where no hardware looks ahead. */
 enum { N_AHEAD = 8 };
@@ -72,8 +71,7 @@ void VK_KERNEL(vk_gemm_pack)(const vk_gemm *g, float *out)
     }
 }
 
-/* ---- A -----------------------------------------------------------------------------------------
- */
+/* ---- A -------------------------------------------------------------------------------------- */
 
 /* Panels of columns, several at once: a row of a is read while its page is at hand. */
 static void copy_columns(const float *in, int64_t ld, int64_t n_i, int64_t m_r, int64_t kc,

@@ -29,9 +29,15 @@
 #include "core/err.h"
 
 /* X(NAME, bytes, spelling). F64 is for reference results alone. */
+/* clang-format off */
 #define VK_DTYPES(X)                                                                               \
   X(F32, 4, "f32")                                                                                 \
-  X(BF16, 2, "bf16") X(I8, 1, "i8") X(U8, 1, "u8") X(I32, 4, "i32") X(F64, 8, "f64")
+  X(BF16, 2, "bf16")                                                                               \
+  X(I8, 1, "i8")                                                                                   \
+  X(U8, 1, "u8")                                                                                   \
+  X(I32, 4, "i32")                                                                                 \
+  X(F64, 8, "f64")
+/* clang-format on */
 typedef enum vk_dtype {
 #define X(NAME, bytes, spelling) VK_##NAME,
   VK_DTYPES(X)
@@ -94,7 +100,7 @@ enum { VK_NONE = -1 };
   X(int64_t, stride, "convolution: step in pixels")                                                \
   X(int64_t, offset, "first row or channel")                                                       \
   X(int64_t, count, "rows or channels")                                                            \
-  X(int64_t, sym, "symbol of the output's extent; -1: fixed")                                      \
+  X(int64_t, sym, "symbol of the output's extent, if per or plus say how; -1: none")               \
   X(int64_t, per, "rows a unit of that symbol")                                                    \
   X(int64_t, isa, "pack: path whose panels these are, vk_isa")                                     \
   X(int64_t, replay, "1: computed a second time for the backward pass")                            \
@@ -193,8 +199,7 @@ typedef struct vk_graph {
 void vk_graph_init(vk_graph *g, const char *name);
 void vk_graph_fini(vk_graph *g);
 
-/* The first error of building, or of vk_graph_verify. Errors: VK_E_SHAPE, VK_E_NOMEM, VK_E_USAGE.
- */
+/* The first error of building. Errors: VK_E_SHAPE, VK_E_MISMATCH (a name twice), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_graph_check(vk_graph *g, vk_err *err);
 
 /* A symbol of extents with the most that a run may have. */

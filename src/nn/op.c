@@ -117,6 +117,12 @@ vk_status vk_op_need_fixed(const vk_infer *c, int i, vk_err *err)
   return VK_OK;
 }
 
+vk_extent vk_op_extent(const vk_attrs *a)
+{
+  bool is_fixed = a->sym < 0 || (a->per == 0 && a->plus == 0);
+  return is_fixed ? VK_NO_EXTENT : vk_graph_extent((int)a->sym, a->per, a->plus);
+}
+
 void vk_op_same(const vk_infer *c, int i_out, int i_in)
 {
   c->out[i_out].dtype = c->in[i_in]->dtype;

@@ -75,6 +75,8 @@ VK_NODISCARD vk_status vk_op_need(const vk_infer *c, int i, vk_dtype dtype, int 
 VK_NODISCARD vk_status vk_op_need_alike(const vk_infer *c, int i, int j, vk_err *err);
 /* Input i, if there, has as many rows in every run: no extent. */
 VK_NODISCARD vk_status vk_op_need_fixed(const vk_infer *c, int i, vk_err *err);
+/* The extent that the attributes sym, per and plus name; none when they are left out. */
+vk_extent vk_op_extent(const vk_attrs *a);
 /* out[i] is as in[j]. */
 void vk_op_same(const vk_infer *c, int i_out, int i_in);
 
@@ -104,10 +106,12 @@ enum {
 };
 
 /* A random valid call, for tests and benchmarks: the op makes attributes and inputs.
- *   is_large: a size as in a model, for benchmarks; else a few items, odd sizes
- *   fill:     RANDOM normal (integers: any within [0, hi)); ROW i32 in [0, hi); POSITIVE
- * |normal|+.5; SEGMENTS i32 [n + 1], rising from 0 to hi, segments may be empty if lo = 0; PICK
- * i32: rows in [0, hi) of lo sources, and none (nn/pick.h) */
+ *   is_large  a size as in a model, for benchmarks; else a few items, odd sizes
+ *   fill      RANDOM    normal; integers any within [0, hi)
+ *             ROW       i32 within [0, hi)
+ *             POSITIVE  |normal| + 0.5
+ *             SEGMENTS  i32 [n + 1] rising from 0 to hi; segments may be empty if lo = 0
+ *             PICK      i32: rows within [0, hi) of lo sources, and none (nn/pick.h) */
 typedef struct vk_example_in {
   vk_dtype dtype;
   vk_shape shape;
@@ -144,8 +148,7 @@ struct vk_op_def {
   const char *help; /* one line: formula, shapes of inputs and outputs */
   int n_in_min, n_in_max, n_out;
   unsigned flags;
-  int in_place; /* 1 + i: output 0 may lie where input i lies, if that is not used later; 0: never
-                 */
+  int in_place; /* 1 + i: output 0 may lie over input i if that is not used later; 0: over none */
   int n_phase;  /* 0 means 1 */
   unsigned data_in;  /* bit i: input i is data (weights of rows, masks): no gradient goes there */
   int n_case;        /* variants of example; 0 means 1 */

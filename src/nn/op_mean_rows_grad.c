@@ -36,7 +36,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   }
   vk_op_same(c, 0, 0);
   c->out[0].shape.dim[0] = a->count;
-  c->out[0].extent = a->sym < 0 ? VK_NO_EXTENT : vk_graph_extent((int)a->sym, a->per, a->plus);
+  c->out[0].extent = vk_op_extent(a);
   return VK_OK;
 }
 

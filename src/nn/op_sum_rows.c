@@ -2,10 +2,9 @@
 #include "nn/op.h"
 #include "nn/simd.h"
 
-enum {
-  BLOCK = 64
-}; /* rows summed before they join the others: errors grow with its and the number
-      of blocks' size, not with their product */
+/* Rows summed before they join the others: the error grows with their number and that of the
+ * blocks, not with the product of both. */
+enum { BLOCK = 64 };
 
 VK_OP_RUN(sum_rows)
 {

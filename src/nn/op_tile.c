@@ -26,8 +26,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
     return vk_op_fail(c, err, "%lld times are too many", (long long)a->count);
   vk_op_same(c, 0, 0);
   c->out[0].shape.dim[0] = a->count * r;
-  if (a->sym >= 0)
-    c->out[0].extent = vk_graph_extent((int)a->sym, a->per, a->plus);
+  c->out[0].extent = vk_op_extent(a);
   return VK_OK;
 }
 

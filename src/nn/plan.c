@@ -178,6 +178,7 @@ static void make_blocks(planner *a)
       at->offset = put(&p->held_bytes, bytes);
     else if (at->where == VK_WHERE_ARENA) {
       p->block[a->n_block] = v;
+      p->block_bytes[a->n_block] = bytes;
       a->block[a->n_block++] =
           (vk_memory_block){.bytes = bytes, .first = a->life[v].first, .last = a->life[v].last};
     }
@@ -191,6 +192,7 @@ static void make_blocks(planner *a)
       p->scratch[i] = put(&p->once_bytes, bytes);
     else if (bytes) {
       p->block[a->n_block] = VK_NONE;
+      p->block_bytes[a->n_block] = bytes;
       p->scratch[i] = (size_t)a->n_block + 1; /* until offsets are known */
       a->block[a->n_block++] = (vk_memory_block){.bytes = bytes, .first = i, .last = i};
     }
@@ -233,9 +235,10 @@ static vk_status check_bytes(const vk_plan *p, vk_err *err)
     vk_id v = p->block[p->memory.live[i]];
     char shape[VK_SHAPE_TEXT];
     at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %s (%.1f MB)", i ? ", " : "",
-                           v == VK_NONE ? "scratch" : p->graph.value[v].name,
-                           v == VK_NONE ? "" : vk_shape_text(&p->graph.value[v].shape, shape),
-                           v == VK_NONE ? 0 : (double)vk_value_bytes(&p->graph.value[v]) * 1e-6);
+                           v == VK_NONE ? "scratch of" : p->graph.value[v].name,
+                           v == VK_NONE ? p->graph.node[p->memory.peak_step].op->name
+                                        : vk_shape_text(&p->graph.value[v].shape, shape),
+                           (double)p->block_bytes[p->memory.live[i]] * 1e-6);
     if (at >= sizeof text)
       break;
   }
@@ -254,8 +257,10 @@ static vk_status plan_memory(vk_plan *p, vk_err *err)
   p->is_once = calloc(n_node, sizeof *p->is_once);
   p->scratch = calloc(n_node, sizeof *p->scratch);
   p->block = calloc(n_value + n_node, sizeof *p->block);
+  p->block_bytes = calloc(n_value + n_node, sizeof *p->block_bytes);
   vk_status st = VK_OK;
-  if (!a.life || !a.block || !p->place || !p->is_once || !p->scratch || !p->block) {
+  if (!a.life || !a.block || !p->place || !p->is_once || !p->scratch || !p->block ||
+      !p->block_bytes) {
     st = vk_fail(err, VK_E_NOMEM, "%s: no memory for a plan", p->graph.name);
   } else {
     find_once(p);
@@ -302,5 +307,6 @@ void vk_plan_free(vk_plan *plan)
   free(plan->is_once);
   free(plan->scratch);
   free(plan->block);
+  free(plan->block_bytes);
   free(plan);
 }

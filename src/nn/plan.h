@@ -44,6 +44,7 @@ typedef struct vk_plan {
   size_t arena_bytes, once_bytes, held_bytes;
   vk_memory_plan memory; /* of the arena: strategy, lower bound, efficiency */
   vk_id *block;          /* [memory.n_block] the value of each block; VK_NONE: scratch of a node */
+  size_t *block_bytes;   /* [memory.n_block] */
   vk_arena memory_arena; /* holds arrays of `memory` */
 } vk_plan;
 

@@ -14,10 +14,9 @@
 
 #include "core/cpu.h"
 
-enum {
-  SPINS = 4000
-}; /* about 20 us: longer than a barrier of busy threads, shorter than a wait for
-      the next step of a program that does something else between */
+/* About 20 us: longer than a barrier of busy threads, shorter than a wait for the next step of a
+ * program that does something else between. */
+enum { SPINS = 4000 };
 
 /* A counter to wait on, alone on its cache line. */
 typedef struct gate {
