@@ -64,7 +64,7 @@ static inline attn_segment attn_segment_of(const attn *a, int64_t s)
   return r;
 }
 
-/* Segments are whole, and none is larger than scratch is for. */
+/* Segments lie within the keys, and none is larger than scratch is for. */
 static inline void attn_check_segments(const vk_op_call *c, const attn *a, int64_t most)
 {
   if (!a->seg)

@@ -142,6 +142,11 @@ VK_OP_RUN(attention)
   int64_t most = attn_most_keys(c, &a), n_item = 0, at = 0, begin, end;
   float *scratch = (float *)c->scratch + c->i_part * room_floats(&a, most);
   attn_check_segments(c, &a, most);
+  if (a.seg && !a.len_q && c->i_part == 0) {
+    int64_t n_row = c->in[0].shape.dim[0];
+    vk_segments_clear_rest(a.seg, a.n_seg, n_row, a.d, c->out[0].data);
+    vk_segments_clear_rest(a.seg, a.n_seg, n_row, a.n_head, c->out[1].data);
+  }
   for (int64_t s = 0; s < a.n_seg; s++)
     n_item += (attn_segment_of(&a, s).n_q + ATTN_QB - 1) / ATTN_QB * a.n_head;
   vk_op_part(c, n_item, 1, &begin, &end);
@@ -213,6 +218,9 @@ static void ref_row(const attn *a, const attn_segment *g, const double *q, const
 static void ref(const vk_op_call *c)
 {
   attn a = attn_of(c, 0);
+  for (int i = 0; i < 2; i++)
+    for (int64_t k = 0; k < vk_shape_n_item(&c->out[i].shape); k++)
+      ((double *)c->out[i].data)[k] = 0;
   for (int64_t s = 0; s < a.n_seg; s++) {
     attn_segment g = attn_segment_of(&a, s);
     for (int64_t i = g.q; i < g.q + g.n_q; i++)
@@ -263,6 +271,8 @@ static void example(vk_example *e)
     vk_example_f32(e, vk_shape_of(2, n_row, 3 * d));
     vk_example_none(e);
   }
+  if (e->i_case < 2 && !e->is_large) /* rows in no segment */
+    n_row -= (int)vk_example_int(e, 0, n_row < 3 ? n_row : 3);
   if (!e->attr.len_k)
     vk_example_i32(e, vk_shape_of(1, n_seg + 1), VK_EXAMPLE_SEGMENTS, n_row);
 }

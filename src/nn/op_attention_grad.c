@@ -239,6 +239,12 @@ VK_OP_RUN(attention_grad)
   int64_t most = attn_most_keys(c, &a), begin, end;
   float *scratch = (float *)c->scratch + c->i_part * room_floats(&a, most);
   attn_check_segments(c, &a, most);
+  if (a.seg && c->i_part == 0) {
+    int64_t n_row = c->in[a.i_kv].shape.dim[0];
+    vk_segments_clear_rest(a.seg, a.n_seg, n_row, a.ld_kv, c->out[a.i_kv - 3].data);
+    if (!a.len_q)
+      vk_segments_clear_rest(a.seg, a.n_seg, n_row, a.ld_q, c->out[0].data);
+  }
   vk_op_part(c, a.n_seg * a.n_head, 1, &begin, &end);
   for (; begin < end; begin++) {
     attn_segment g = attn_segment_of(&a, begin / a.n_head);

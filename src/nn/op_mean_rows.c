@@ -90,7 +90,8 @@ static void example(vk_example *e)
   int m = e->i_case ? n * (int)e->attr.group : (int)vk_example_int(e, 0, 60);
   vk_example_f32(e, vk_shape_of(2, m, e->is_large ? 256 : d));
   if (e->i_case == 0)
-    vk_example_i32(e, vk_shape_of(1, n + 1), VK_EXAMPLE_SEGMENTS, m);
+    vk_example_i32(e, vk_shape_of(1, n + 1), VK_EXAMPLE_SEGMENTS,
+                   m > 2 ? m - vk_example_int(e, 0, 2) : m);
 }
 
 const vk_op_def vk_op_mean_rows = {

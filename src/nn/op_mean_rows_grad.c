@@ -1,4 +1,5 @@
-/* op_mean_rows_grad.c - gradient of op mean_rows: every row of segment s gets dy[s] / n_s. */
+/* op_mean_rows_grad.c - gradient of op mean_rows: every row of segment s gets dy[s] / n_s, and
+ * a row in none gets zeros. */
 #include "nn/op.h"
 #include "nn/rows.h"
 #include "nn/segments.h"
@@ -9,6 +10,8 @@ VK_OP_RUN(mean_rows_grad)
   int64_t d = vk_shape_last(&c->in[0].shape), group = c->attr->group, begin, end;
   if (seg)
     vk_segments_check(seg, c->in[0].shape.dim[0], c->out[0].shape.dim[0]);
+  if (seg && c->i_part == 0)
+    vk_segments_clear_rest(seg, c->in[0].shape.dim[0], c->out[0].shape.dim[0], d, c->out[0].data);
   vk_op_part(c, c->out[0].shape.dim[0], 16, &begin, &end);
   for (int64_t s = 0; s < c->in[0].shape.dim[0]; s++) {
     int64_t first = seg ? seg[s] : s * group, last = seg ? seg[s + 1] : first + group;
@@ -45,6 +48,8 @@ static void ref(const vk_op_call *c)
   const int32_t *seg = c->n_in > 1 ? c->in[1].data : NULL;
   const double *dy = c->in[0].data;
   int64_t d = vk_shape_last(&c->in[0].shape), group = c->attr->group;
+  for (int64_t k = 0; k < vk_shape_n_item(&c->out[0].shape); k++)
+    ((double *)c->out[0].data)[k] = 0;
   for (int64_t s = 0; s < c->in[0].shape.dim[0]; s++) {
     int64_t first = seg ? seg[s] : s * group, last = seg ? seg[s + 1] : first + group;
     for (int64_t k = first * d; k < last * d; k++)
@@ -60,7 +65,8 @@ static void example(vk_example *e)
   e->attr.sym = -1;
   vk_example_f32(e, vk_shape_of(2, n, e->is_large ? 256 : d));
   if (e->i_case == 0)
-    vk_example_i32(e, vk_shape_of(1, n + 1), VK_EXAMPLE_SEGMENTS, e->attr.count);
+    vk_example_i32(e, vk_shape_of(1, n + 1), VK_EXAMPLE_SEGMENTS,
+                   e->attr.count > 2 ? e->attr.count - vk_example_int(e, 0, 2) : e->attr.count);
 }
 
 const vk_op_def vk_op_mean_rows_grad = {

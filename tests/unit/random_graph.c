@@ -228,13 +228,15 @@ static bool is_taken(const random_graph *r, const vk_op_def *op, const vk_exampl
   return ok;
 }
 
-/* Offsets follow the batch only together with all rows that they may be offsets of. */
+/* Offsets follow the batch only together with all rows that they may be offsets of: as many as the
+ * last says, or a few more that are in no segment. */
 static bool are_segments_whole(const vk_example *e, unsigned mask)
 {
   for (int i = 0; i < e->n_in; i++)
     for (int k = 0; k < e->n_in; k++)
       if (e->in[i].is_used && e->in[i].fill == VK_EXAMPLE_SEGMENTS && mask >> i & 1 &&
-          e->in[k].is_used && e->in[k].shape.dim[0] == e->in[i].hi && !(mask >> k & 1))
+          e->in[k].is_used && e->in[k].shape.dim[0] >= e->in[i].hi &&
+          e->in[k].shape.dim[0] <= e->in[i].hi + 3 && !(mask >> k & 1))
         return false;
   return true;
 }
