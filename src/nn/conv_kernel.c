@@ -233,6 +233,12 @@ VK_INLINE void run_dot_half(const conv_dot *t, int m_r)
 
 /* ---- one function for each size ------------------------------------------------------------- */
 
+#if defined(__AVX512F__)
+enum { IS_MASK_FREE = 1 }; /* loads of the first lanes take no longer than of all */
+#else
+enum { IS_MASK_FREE = 0 };
+#endif
+
 #define SIZE(m_r, n_v)                                                                             \
   static void tile_##m_r##_##n_v(const conv_tile *t)                                               \
   {                                                                                                \
@@ -245,7 +251,7 @@ VK_INLINE void run_dot_half(const conv_dot *t, int m_r)
   {                                                                                                \
     if (IS_HALF(t, n_v))                                                                           \
       run_dot_half(t, m_r);                                                                        \
-    else if (t->n_last == VK_LANES)                                                                \
+    else if (!IS_MASK_FREE && t->n_last == VK_LANES)                                               \
       run_dot(t, m_r, n_v, 1);                                                                     \
     else                                                                                           \
       run_dot(t, m_r, n_v, 0);                                                                     \
