@@ -1,9 +1,10 @@
-/* gemm_bf16.c - products with weights in bfloat16: packing, and which tiles a part computes in what
- * order. See gemm.c. */
+/* gemm_bf16.c - products in bfloat16: packing, and which tiles a part computes in what order. See
+ * gemm.c. */
 #include "nn/gemm_bf16.h"
 
 #include "core/err.h"
 #include "nn/gemm_bf16_kernel.h"
+#include "nn/transpose.h"
 
 enum {
   N_PANEL_A = 8, /* panels of A that are packed together */
@@ -15,19 +16,26 @@ enum {
 enum {
   BLOCK_A = N_PANEL_A * 16 * 576,
   ROWS = 32 * GEMM_SA, /* what fill_a writes before it is rounded */
+  BLOCK_B = VK_GEMM_KC / 2 * NC,
   TILE = 2048,
-  SCRATCH = BLOCK_A + ROWS + TILE,
+  SCRATCH = BLOCK_A + ROWS + BLOCK_B + TILE,
 };
 _Static_assert((int)N_PANEL_A *(int)BF16_PANEL_A <= (int)BLOCK_A, "scratch for A");
 _Static_assert((int)BF16_ROWS <= 32, "scratch for rows");
 
 typedef struct part {
   const vk_gemm *g;
-  const float *packed;
+  const float *packed; /* NULL: blocks of B are packed into block_b */
   int64_t i0, i1, j0, j1;
   int64_t m_r; /* rows of a panel of A */
-  float *block_a, *rows, *tile;
+  float *block_a, *rows, *block_b, *tile;
 } part;
+
+/* Terms p to p + kc of columns j to j1 of B: panel words from a panel to the next. */
+typedef struct block_b {
+  const float *b;
+  int64_t panel, p, kc, j, j1;
+} block_b;
 
 static int64_t min_i(int64_t a, int64_t b)
 {
@@ -49,36 +57,70 @@ static int64_t round_up(int64_t a, int64_t b)
 
 enum { N_P = 64 }; /* rows that are packed in f32, then rounded */
 
+/* Words of two rounded numbers. */
+VK_INLINE vf pair_numbers(vf low, vf high)
+{
+#if defined(__AVX512BF16__)
+  static const uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return (vf)_mm512_permutexvar_epi16(_mm512_loadu_si512(order),
+                                      (__m512i)_mm512_cvtne2ps_pbh(high, low));
+#else
+  const vi upper = vi_set1((int32_t)0xffff0000u);
+  return vf_from_bits((vi)(((vu)vf_round_bf16(low) >> 16) | (vu)(vf_round_bf16(high) & upper)));
+#endif
+}
+
 /* Rows 2 q and 2 q + 1 of n_p rows in panels of gemm.h become one row of pairs; a row that is
  * missing is zeros. */
 static void pair_rows(const float *in, int64_t n_p, float *out)
 {
-  const vi upper = vi_set1((int32_t)0xffff0000u);
   for (int64_t p = 0; p < n_p; p += 2)
     for (int v = 0; v < BF16_NR; v += VK_LANES, out += VK_LANES) {
       const float *at = in + v / GEMM_NR * N_P * GEMM_NR + p * GEMM_NR + v % GEMM_NR;
-      vf low = vf_load(at), high = p + 1 < n_p ? vf_load(at + GEMM_NR) : vf_zero();
-      vu word = ((vu)vf_round_bf16(low) >> 16) | (vu)(vf_round_bf16(high) & upper);
-      vf_store(out, vf_from_bits((vi)word));
+      vf_store(out, pair_numbers(vf_load(at), p + 1 < n_p ? vf_load(at + GEMM_NR) : vf_zero()));
     }
+}
+
+/* Terms p to p + kc of columns j to j1: out[i * panel + q * NR + r] for pairs q, zero behind kc up
+ * to a multiple of K_PAD. */
+static void pack_b(const vk_gemm *g, int64_t p, int64_t kc, int64_t j, int64_t j1, float *out,
+                   int64_t panel)
+{
+  _Alignas(64) float rows[N_P * BF16_NR];
+  int64_t used = div_up(kc, 2) * BF16_NR, padded = round_up(kc, K_PAD) / 2 * BF16_NR;
+  for (; j < j1; j += BF16_NR, out += panel) {
+    int64_t end = min_i(j + BF16_NR, j1);
+    if (end < j + BF16_NR) /* whole panels may be missing at the right */
+      memset(rows, 0, sizeof rows);
+    for (int64_t q = 0; q < kc; q += N_P) {
+      int64_t n_q = min_i(N_P, kc - q);
+      gemm_pack_b(g, p + q, n_q, j, end, rows, N_P * GEMM_NR);
+      pair_rows(rows, n_q, out + q / 2 * BF16_NR);
+    }
+    memset(out + used, 0, sizeof *out * (size_t)(padded - used));
+  }
 }
 
 void VK_KERNEL(vk_gemm_bf16_pack)(const vk_gemm *g, void *out)
 {
-  _Alignas(64) float rows[N_P * BF16_NR];
-  int64_t panel = round_up(g->k, K_PAD) / 2 * BF16_NR, used = div_up(g->k, 2) * BF16_NR;
-  for (int64_t j = 0; j < g->n; j += BF16_NR) {
-    float *to = (float *)out + j / BF16_NR * panel;
-    int64_t j1 = min_i(j + BF16_NR, g->n);
-    if (j1 < j + BF16_NR) /* whole panels may be missing at the right */
-      memset(rows, 0, sizeof rows);
-    for (int64_t p = 0; p < g->k; p += N_P) {
-      int64_t n_p = min_i(N_P, g->k - p);
-      gemm_pack_b(g, p, n_p, j, j1, rows, N_P * GEMM_NR);
-      pair_rows(rows, n_p, to + p / 2 * BF16_NR);
-    }
-    memset(to + used, 0, sizeof *to * (size_t)(panel - used));
+  pack_b(g, 0, g->k, 0, g->n, out, round_up(g->k, K_PAD) / 2 * BF16_NR);
+}
+
+/* Where columns j to j1 of the block along k at p lie packed; packs them if need be. */
+static block_b find_b(const part *t, int64_t p, int64_t j, int64_t j1)
+{
+  const vk_gemm *g = t->g;
+  block_b b = {.p = p, .kc = min_i(VK_GEMM_KC, g->k - p), .j = j, .j1 = j1};
+  if (t->packed) {
+    b.panel = round_up(g->k, K_PAD) / 2 * BF16_NR;
+    b.b = t->packed + j / BF16_NR * b.panel + p / 2 * BF16_NR;
+    return b;
   }
+  b.panel = round_up(b.kc, K_PAD) / 2 * BF16_NR;
+  b.b = t->block_b;
+  pack_b(g, p, b.kc, j, j1, t->block_b, b.panel);
+  return b;
 }
 
 /* ---- A -----------------------------------------------------------------------------------------
@@ -87,11 +129,15 @@ void VK_KERNEL(vk_gemm_bf16_pack)(const vk_gemm *g, void *out)
 /* n numbers, rounded, and zeros up to n_pad */
 static void round_row(const float *in, int64_t n, int64_t n_pad, float *out)
 {
-#if defined(__AVX512BF16__) || defined(__AMX_BF16__) || VK_AMX_EMULATED
+#if BF16_IN_PAIRS
   uint16_t *to = (uint16_t *)(void *)out;
   int64_t e = 0;
   for (; e + VK_LANES <= n; e += VK_LANES)
+#if defined(__AVX512BF16__)
+    _mm256_storeu_si256((__m256i *)(void *)(to + e), (__m256i)_mm512_cvtneps_pbh(vf_load(in + e)));
+#else
     vf_store_bf16(to + e, vf_load(in + e));
+#endif
   vf_store_bf16_n(to + e, vf_load_n(in + e, (int)(n - e)), (int)(n - e));
   memset(to + n, 0, sizeof *to * (size_t)(n_pad - n));
 #else
@@ -112,11 +158,58 @@ static int64_t tile_rows(int64_t m_r)
   return BF16_K == 32 ? round_up(m_r, 16) : m_r;
 }
 
+/* Word q of a row to VK_LANES rows: what A[i .. i + n) have there, rows of out BF16_SA apart. */
+static void pack_columns(const float *in, int64_t ld, int64_t n, int64_t kc, float *out)
+{
+  vf x[VK_LANES];
+  for (int e = 0; e < VK_LANES; e++) {
+    int64_t k = BF16_WORD == 1 ? 2 * e : e;
+#if BF16_IN_PAIRS
+    x[e] = pair_numbers(k < kc ? vf_load_n(in + k * ld, (int)n) : vf_zero(),
+                        k + 1 < kc ? vf_load_n(in + (k + 1) * ld, (int)n) : vf_zero());
+#else
+    vf y = k < kc ? vf_load_n(in + k * ld, (int)n) : vf_zero();
+    x[e] = vf_from_bits(vf_round_bf16(y) & vi_set1((int32_t)0xffff0000u));
+#endif
+  }
+  transpose(x);
+  for (int64_t r = 0; r < n; r++)
+    vf_store(out + r * BF16_SA, x[r]);
+}
+
+/* As pack_a, of a product with a_trans: a few terms of all rows at a time, so that rows of a are
+ * read whole. Rows may be pages apart, where no hardware looks ahead. */
+static void pack_a_columns(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t kc, float *out)
+{
+  enum { STEP = VK_LANES * 2 / BF16_WORD };
+  const vk_gemm *g = t->g;
+  int64_t n_pad = round_up(kc, BF16_K), ld = g->lda;
+  for (int64_t q = 0; q < n_pad; q += STEP) {
+    const float *from = g->a + (p + q) * ld + i;
+    for (int64_t e = STEP; q + e < kc && e < 2 * STEP; e++)
+      for (int64_t r = 0; r < n_i; r += 16)
+        __builtin_prefetch(from + e * ld + r);
+    float *to = out + q * BF16_WORD / 2;
+    for (int64_t r = 0; r < n_i; r += t->m_r, to += BF16_PANEL_A) {
+      int64_t n = min_i(t->m_r, n_i - r);
+      for (int64_t v = 0; v < n; v += VK_LANES)
+        pack_columns(from + r + v, ld, min_i(VK_LANES, n - v), kc - q, to + v * BF16_SA);
+      for (int64_t e = n; e < tile_rows(n); e++)
+        for (int v = 0; v < VK_LANES; v++)
+          to[e * BF16_SA + v] = 0;
+    }
+  }
+}
+
 /* Rows i to i + n_i and k p to p + kc, in panels. */
 static void pack_a(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t kc, float *out)
 {
   const vk_gemm *g = t->g;
   int64_t n_pad = round_up(kc, BF16_K);
+  if (g->a_trans && !g->fill_a) {
+    pack_a_columns(t, i, n_i, p, kc, out);
+    return;
+  }
   for (int64_t r = 0; r < n_i; r += t->m_r, out += BF16_PANEL_A) {
     int64_t n = min_i(t->m_r, n_i - r), ld = g->lda;
     const float *from = g->a ? g->a + (i + r) * g->lda + p : t->rows;
@@ -135,24 +228,22 @@ static void pack_a(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t kc,
 /* ---- tiles -------------------------------------------------------------------------------------
  */
 
-/* Columns j to j1 of the block along k at p, with n_i rows from i that lie packed at a. */
-static void run_block(const part *t, const float *a, int64_t i, int64_t n_i, int64_t p, int64_t j0,
-                      int64_t j1)
+/* A block of B, with n_i rows from i that lie packed at a. */
+static void run_block(const part *t, const float *a, int64_t i, int64_t n_i, const block_b *b)
 {
   const vk_gemm *g = t->g;
-  int64_t kc = min_i(VK_GEMM_KC, g->k - p), panel = round_up(g->k, K_PAD) / 2 * BF16_NR;
-  const float *b0 = t->packed + j0 / BF16_NR * panel + p / 2 * BF16_NR;
+  bool is_first = b->p == 0, is_last = b->p + b->kc == g->k;
   for (int64_t r = 0; r < n_i; r += t->m_r, a += BF16_PANEL_A) {
     int64_t m_r = min_i(t->m_r, n_i - r);
-    const float *b = b0;
-    for (int64_t j = j0; j < j1;) {
-      int w = bf16_width(m_r, div_up(j1 - j, BF16_NR));
+    const float *at = b->b;
+    for (int64_t j = b->j; j < b->j1;) {
+      int w = bf16_width(m_r, div_up(b->j1 - j, BF16_NR));
       int64_t n_j = BF16_NR << w;
-      gemm_ask_for_c(g, i + r, m_r, j, p == 0);
-      bf16_tile(m_r, w, round_up(kc, BF16_K), a, b, panel, t->tile);
-      gemm_finish(g, t->tile, n_j, i + r, m_r, j, min_i(n_j, j1 - j), p == 0, p + kc == g->k);
+      gemm_ask_for_c(g, i + r, m_r, j, is_first);
+      bf16_tile(m_r, w, round_up(b->kc, BF16_K), a, at, b->panel, t->tile);
+      gemm_finish(g, t->tile, n_j, i + r, m_r, j, min_i(n_j, b->j1 - j), is_first, is_last);
       j += n_j;
-      b += panel << w;
+      at += b->panel << w;
     }
   }
 }
@@ -165,9 +256,10 @@ static void run_few_rows(const part *t, int64_t n_panel)
   for (int64_t p = 0, s = 0; p < g->k; p += VK_GEMM_KC, s++)
     pack_a(t, t->i0, n_i, p, min_i(VK_GEMM_KC, g->k - p), t->block_a + s * n_panel * BF16_PANEL_A);
   for (int64_t j = t->j0; j < t->j1; j += n_group)
-    for (int64_t p = 0, s = 0; p < g->k; p += VK_GEMM_KC, s++)
-      run_block(t, t->block_a + s * n_panel * BF16_PANEL_A, t->i0, n_i, p, j,
-                min_i(j + n_group, t->j1));
+    for (int64_t p = 0, s = 0; p < g->k; p += VK_GEMM_KC, s++) {
+      block_b b = find_b(t, p, j, min_i(j + n_group, t->j1));
+      run_block(t, t->block_a + s * n_panel * BF16_PANEL_A, t->i0, n_i, &b);
+    }
 }
 
 static void run_many_rows(const part *t)
@@ -175,17 +267,19 @@ static void run_many_rows(const part *t)
   const vk_gemm *g = t->g;
   int64_t mc = N_PANEL_A * t->m_r;
   for (int64_t j = t->j0; j < t->j1; j += NC)
-    for (int64_t p = 0; p < g->k; p += VK_GEMM_KC)
+    for (int64_t p = 0; p < g->k; p += VK_GEMM_KC) {
+      block_b b = find_b(t, p, j, min_i(j + NC, t->j1));
       for (int64_t i = t->i0; i < t->i1; i += mc) {
         int64_t n_i = min_i(mc, t->i1 - i);
-        pack_a(t, i, n_i, p, min_i(VK_GEMM_KC, g->k - p), t->block_a);
-        run_block(t, t->block_a, i, n_i, p, j, min_i(j + NC, t->j1));
+        pack_a(t, i, n_i, p, b.kc, t->block_a);
+        run_block(t, t->block_a, i, n_i, &b);
       }
+    }
 }
 
-/* Splits C into n_row x n_column parts so that the dearest part is cheap. A number of A that a part
+/* Splits C into n_row x n_column parts so that the dearest part is cheap. A number that a part
  * packs costs about as much as 16 multiply-adds. */
-static void choose_grid(const vk_gemm *g, int n_part, int *n_row, int *n_column)
+static void choose_grid(const vk_gemm *g, bool is_packed, int n_part, int *n_row, int *n_column)
 {
   int64_t m_tile = div_up(g->m, BF16_MR), n_tile = div_up(g->n, BF16_NR), best = INT64_MAX;
   for (int r = 1; r <= n_part; r++) {
@@ -193,7 +287,7 @@ static void choose_grid(const vk_gemm *g, int n_part, int *n_row, int *n_column)
       continue;
     int64_t m = min_i(div_up(m_tile, r) * BF16_MR, g->m);
     int64_t n = div_up(n_tile, n_part / r) * BF16_NR;
-    int64_t cost = m * n + 16 * m * div_up(n, NC);
+    int64_t cost = m * n + 16 * m * div_up(n, NC) + (is_packed ? 0 : 16 * n);
     if (cost < best) {
       best = cost;
       *n_row = r;
@@ -205,10 +299,10 @@ static void choose_grid(const vk_gemm *g, int n_part, int *n_row, int *n_column)
 void VK_KERNEL(vk_gemm_bf16_run)(const vk_gemm *g, const void *packed, void *scratch, int i_part,
                                  int n_part)
 {
-  VK_ASSERT(g->k >= 1 && g->m >= 0 && g->n >= 0 && !g->a_trans);
+  VK_ASSERT(g->k >= 1 && g->m >= 0 && g->n >= 0 && (packed || g->b || g->fill_b));
   VK_ASSERT(g->act == VK_GEMM_ACT_NONE || g->residual != g->c || g->k <= VK_GEMM_KC);
   int n_row = 1, n_column = 1;
-  choose_grid(g, n_part, &n_row, &n_column);
+  choose_grid(g, packed != NULL, n_part, &n_row, &n_column);
   int i_row = i_part % n_row, i_column = i_part / n_row;
   int64_t m_tile = div_up(g->m, BF16_MR), n_tile = div_up(g->n, BF16_NR);
   float *s = (float *)scratch + (int64_t)SCRATCH * i_part;
@@ -221,7 +315,8 @@ void VK_KERNEL(vk_gemm_bf16_run)(const vk_gemm *g, const void *packed, void *scr
       .j1 = min_i(n_tile * (i_column + 1) / n_column * BF16_NR, g->n),
       .block_a = s,
       .rows = s + BLOCK_A,
-      .tile = s + BLOCK_A + ROWS,
+      .block_b = s + BLOCK_A + ROWS,
+      .tile = s + BLOCK_A + ROWS + BLOCK_B,
   };
   int64_t n_i = t.i1 - t.i0, n_panel = div_up(n_i, BF16_MR);
   if (n_i == 0 || t.j0 == t.j1)

@@ -1,4 +1,4 @@
-/* gemm_bf16.h - products with weights in bfloat16: C[m, n] = epilogue(A[m, k] B[k, n]).
+/* gemm_bf16.h - products in bfloat16: C[m, n] = epilogue(A[m, k] B[k, n]).
  *
  * As gemm.h, but that A and B are rounded to bfloat16 (to nearest, halves to even) before; sums are
  * f32. Weights take half the room, and half the time where they come from memory; machines with
@@ -22,7 +22,8 @@ size_t vk_gemm_bf16_scratch_bytes(int n_part);
 /* Packs g->b [k, n] (or [n, k] with b_trans) into out, aligned to 64 bytes, for one path. */
 typedef void vk_gemm_bf16_pack_fn(const vk_gemm *g, void *out);
 
-/* As vk_gemm_run_fn of gemm.h. B is packed; A is g->a or fill_a, and a_trans is not allowed. */
+/* As vk_gemm_run_fn of gemm.h; packed is B from the same path, or NULL: then g has b or fill_b, and
+ * each part rounds and packs a block of it at a time. */
 typedef void vk_gemm_bf16_run_fn(const vk_gemm *g, const void *packed, void *scratch, int i_part,
                                  int n_part);
 

@@ -11,6 +11,9 @@
  *   BF16_WORD  words of A to a word of B: 1 where A is in pairs too, 2 where each is a float
  *   BF16_K     numbers along k that an inner loop takes at once: tiles have 32
  * Words are handled as floats. */
+#if defined(__AVX512BF16__) || defined(__AMX_BF16__) || VK_AMX_EMULATED
+#define BF16_IN_PAIRS 1 /* BF16_WORD == 1, for the preprocessor */
+#endif
 #if defined(__AMX_BF16__) || VK_AMX_EMULATED
 enum { BF16_MR = 32, BF16_NR = 32, BF16_WORD = 1, BF16_K = 32, BF16_ROWS = 32 };
 #elif defined(__AVX512BF16__)

@@ -1,5 +1,5 @@
 /* op_matmul.c - y = act(op(a) op(b) + bias) + residual, rows of a being all but its last dimension.
- * Panels of b in bf16 (pass bf16) make a product in bf16 with sums in f32.
+ * With dtype bf16 (pass bf16) both factors are rounded, and sums are f32.
  * With act VK_ACT_GELU_GRAD (pass merge) y = (op(a) op(b) + bias) gelu'(pre), pre being input 4.
  * A linear layer is trans_b = 1 with the weight [n, k]; weight gradients are trans_a = 1, which
  * sums over the rows of both. */
@@ -54,6 +54,17 @@ static void fill_zeros(void *arg, int64_t i, int64_t n_i, int64_t p, int64_t n_p
     memset(out + r * stride, 0, (size_t)n_p * sizeof *out);
 }
 
+static void run_product(const vk_op_call *c, const vk_gemm *g)
+{
+  if (c->attr->dtype != VK_BF16) {
+    VK_KERNEL(vk_gemm_run)(g, c->scratch, c->i_part, c->n_part);
+    return;
+  }
+  const vk_cpu cpu = {.avx512_bf16 = c->attr->native != 0};
+  vk_gemm_bf16_path_of((vk_isa)c->attr->isa, &cpu)
+      ->run(g, g->b_packed, c->scratch, c->i_part, c->n_part);
+}
+
 /* A sum over no rows (gradients of weights that no row of this run went through) is one over a row
  * of zeros. */
 static void run_empty(const vk_op_call *c, vk_gemm *g)
@@ -62,15 +73,7 @@ static void run_empty(const vk_op_call *c, vk_gemm *g)
   g->a_trans = g->b_trans = false;
   g->a = g->b = g->b_packed = NULL;
   g->fill_a = g->fill_b = fill_zeros;
-  VK_KERNEL(vk_gemm_run)(g, c->scratch, c->i_part, c->n_part);
-}
-
-static void run_bf16(const vk_op_call *c, vk_gemm *g)
-{
-  const vk_cpu cpu = {.avx512_bf16 = c->attr->native != 0};
-  g->b_packed = NULL;
-  vk_gemm_bf16_path_of((vk_isa)c->attr->isa, &cpu)
-      ->run(g, c->in[1].data, c->scratch, c->i_part, c->n_part);
+  run_product(c, g);
 }
 
 VK_OP_RUN(matmul)
@@ -78,10 +81,8 @@ VK_OP_RUN(matmul)
   vk_gemm g = product_of(c);
   if (g.k == 0 && g.m > 0 && g.n > 0)
     run_empty(c, &g);
-  else if (g.m > 0 && g.n > 0 && c->attr->dtype == VK_BF16)
-    run_bf16(c, &g);
   else if (g.m > 0 && g.n > 0)
-    VK_KERNEL(vk_gemm_run)(&g, c->scratch, c->i_part, c->n_part);
+    run_product(c, &g);
 }
 
 #if VK_PATH_IS_BASE

@@ -1,7 +1,7 @@
-/* pass_bf16.c - products by weights in bfloat16, with sums in f32, where the target asks for it.
- * Weights are rounded as they are packed: in training in every run, from the f32 parameters that
- * the optimiser moves. Products of two activations, weight gradients among them, stay in f32, and
- * so does all that is stored. */
+/* pass_bf16.c - products by weights, and gradients of weights, in bfloat16, with sums in f32, where
+ * the target asks for it. Weights are rounded as they are packed: in training in every run, from
+ * the f32 parameters that the optimiser moves. Activations and their gradients are rounded as a
+ * product reads them; all that is stored is f32. */
 #include "nn/op.h"
 #include "nn/pass.h"
 #include "nn/pass_edit.h"
@@ -18,6 +18,6 @@ static vk_status run(vk_graph *out, const vk_graph *in, const vk_target *target,
 
 const vk_pass_def vk_pass_bf16 = {
     .name = "bf16",
-    .help = "products by weights in bf16 with f32 sums, where asked for",
+    .help = "products by weights and for their gradients in bf16 with f32 sums, where asked for",
     .run = run,
 };

@@ -40,6 +40,13 @@ static bool is_packable(const packer *a, const vk_graph *in, const vk_node *n)
          !a->is_once[n->out[0]];
 }
 
+static void set_path(vk_attrs *attr, const vk_attrs *panel)
+{
+  attr->isa = panel->isa;
+  attr->dtype = panel->dtype;
+  attr->native = panel->native;
+}
+
 static void write_packed(packer *a, const vk_graph *in, int i, vk_id *map)
 {
   const vk_node *n = &in->node[i];
@@ -57,16 +64,22 @@ static void write_packed(packer *a, const vk_graph *in, int i, vk_id *map)
   attr.packed_b = 1;
   attr.trans_b = 0;
   attr.count = vk_shape_last(&in->value[n->out[0]].shape);
-  if (panel.dtype != VK_F32) {
-    attr.isa = panel.isa;
-    attr.dtype = panel.dtype;
-    attr.native = panel.native;
-  }
+  if (panel.dtype != VK_F32)
+    set_path(&attr, &panel);
   vk_id first = vk_apply(a->out, n->op, input, attr);
   for (int k = 0; k < n->n_out && first != VK_NONE; k++) {
     map[n->out[k]] = vk_graph_out(a->out, first, k);
     a->out->value[map[n->out[k]]].is_boundary = in->value[n->out[k]].is_boundary;
   }
+}
+
+/* Sums over rows of two activations: weight gradients, but those of a few channels, which are
+ * cheap. */
+static bool sums_rows(const vk_graph *in, const vk_node *n)
+{
+  return n->op == &vk_op_matmul && n->attr.trans_a &&
+         vk_shape_last(&in->value[n->in[0]].shape) >= 16 &&
+         vk_shape_last(&in->value[n->in[1]].shape) >= 16;
 }
 
 vk_status vk_pass_write_packed(vk_graph *out, const vk_graph *in, const vk_attrs *panel,
@@ -89,10 +102,13 @@ vk_status vk_pass_write_packed(vk_graph *out, const vk_graph *in, const vk_attrs
   vk_id *map = vk_pass_begin(out, in);
   for (int i = 0; map && i < in->n_node && out->status == VK_OK; i++) {
     mark_once(&a, in, &in->node[i]);
-    if (is_packable(&a, in, &in->node[i]))
+    if (is_packable(&a, in, &in->node[i])) {
       write_packed(&a, in, i, map);
-    else
+    } else {
       vk_graph_copy_node(out, in, i, map);
+      if (panel->dtype != VK_F32 && sums_rows(in, &in->node[i]) && out->status == VK_OK)
+        set_path(&out->node[out->n_node - 1].attr, panel);
+    }
   }
   free(packs);
   free(a.is_once);

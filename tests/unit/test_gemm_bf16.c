@@ -71,7 +71,26 @@ static void fill_a(void *arg, int64_t i, int64_t n_i, int64_t p, int64_t n_p, fl
   const vk_gemm *g = arg;
   assert_true(i >= 0 && p >= 0 && i + n_i <= g->m && p + n_p <= g->k && n_p <= VK_GEMM_KC);
   for (int64_t r = 0; r < n_i; r++)
-    memcpy(out + r * stride, g->a + (i + r) * g->lda + p, sizeof *out * (size_t)n_p);
+    for (int64_t q = 0; q < n_p; q++)
+      out[r * stride + q] =
+          g->a_trans ? g->a[(p + q) * g->lda + i + r] : g->a[(i + r) * g->lda + p + q];
+}
+
+static void fill_b(void *arg, int64_t p, int64_t n_p, int64_t j, int64_t n_j, float *out,
+                   int64_t stride)
+{
+  const vk_gemm *g = arg;
+  assert_true(j >= 0 && p >= 0 && j + n_j <= g->n && p + n_p <= g->k && n_p <= VK_GEMM_KC);
+  assert_true(n_j <= VK_GEMM_PANEL);
+  for (int64_t q = 0; q < n_p; q++)
+    for (int64_t r = 0; r < n_j; r++)
+      out[q * stride + r] =
+          g->b_trans ? g->b[(j + r) * g->ldb + p + q] : g->b[(p + q) * g->ldb + j + r];
+}
+
+static double a_at(const vk_gemm *g, int64_t i, int64_t p)
+{
+  return round_bf16(g->a_trans ? g->a[p * g->lda + i] : g->a[i * g->lda + p]);
 }
 
 static double b_at(const vk_gemm *g, int64_t p, int64_t j)
@@ -89,7 +108,7 @@ static void check_against_double(const vk_gemm *g, const float *residual)
       }
       double x = 0, size = 0;
       for (int64_t p = 0; p < g->k; p++) {
-        double y = round_bf16(g->a[i * g->lda + p]) * b_at(g, p, j);
+        double y = a_at(g, i, p) * b_at(g, p, j);
         x += y;
         size += fabs(y);
       }
@@ -107,10 +126,11 @@ static void check_against_double(const vk_gemm *g, const float *residual)
 
 static void check_product(const vk_gemm_bf16_path *o, int64_t m, int64_t n, int64_t k, int n_part)
 {
-  vk_gemm g = {.m = m, .n = n, .k = k, .lda = k + draw(3), .ldc = n + draw(3), .b_trans = draw(2)};
+  vk_gemm g = {.m = m, .n = n, .k = k, .ldc = n + draw(3), .a_trans = draw(2), .b_trans = draw(2)};
+  g.lda = (g.a_trans ? m : k) + draw(3);
   g.ldb = (g.b_trans ? k : n) + draw(3);
   g.ldr = n;
-  int64_t n_a = (m - 1) * g.lda + k,
+  int64_t n_a = (g.a_trans ? k - 1 : m - 1) * g.lda + (g.a_trans ? m : k),
           n_b = (g.b_trans ? n - 1 : k - 1) * g.ldb + (g.b_trans ? k : n);
   float *a = draw_floats(n_a), *b = draw_floats(n_b), *bias = draw_floats(n);
   float *c = draw_floats(m * g.ldc), *residual = draw_floats(m * n);
@@ -125,13 +145,18 @@ static void check_product(const vk_gemm_bf16_path *o, int64_t m, int64_t n, int6
     c[i] = guard;
   o->pack(&g, packed);
   vk_gemm told = g;
-  told.b = NULL;
+  bool is_packed = draw(2);
+  if (is_packed || draw(2)) {
+    told.b = NULL;
+    told.fill_b = is_packed ? NULL : fill_b;
+    told.fill_b_arg = &g;
+  }
   if (draw(2)) {
     told.a = NULL;
     told.fill_a = fill_a;
     told.fill_a_arg = &g;
   }
-  run_parts(o, &told, packed, n_part);
+  run_parts(o, &told, is_packed ? packed : NULL, n_part);
   check_against_double(&g, g.residual);
   free(a);
   free(b);
@@ -199,6 +224,41 @@ static void test_bits(void **state)
   free(packed);
 }
 
+/* Sums over many rows: what lies by rows or columns, packed before or in blocks, is one product. */
+static void test_sources(void **state)
+{
+  enum { M = 129, N = 530, K = 1537 };
+  float *a = draw_floats(M * K), *a_t = draw_floats(M * K), *b = draw_floats(N * K);
+  float *want = draw_floats(M * N), *got = draw_floats(M * N);
+  void *packed = new_aligned(vk_gemm_bf16_packed_bytes(N, K));
+  for (int i = 0; i < M; i++)
+    for (int p = 0; p < K; p++)
+      a_t[p * M + i] = a[i * K + p];
+  for (int o = 0; o < n_path; o++) {
+    vk_gemm g = {.m = M, .n = N, .k = K, .a = a, .lda = K, .b = b, .ldb = N, .c = want, .ldc = N};
+    path[o]->pack(&g, packed);
+    run_parts(path[o], &g, packed, 1);
+    g.c = got;
+    g.a = a_t;
+    g.lda = M;
+    g.a_trans = true;
+    for (int n_part = 1; n_part < 7; n_part += 2) {
+      run_parts(path[o], &g, n_part == 3 ? packed : NULL, n_part);
+      assert_memory_equal(got, want, sizeof *got * M * N);
+    }
+    g.m = 20; /* rows alone */
+    g.a = a_t + 100;
+    run_parts(path[o], &g, NULL, 2);
+    assert_memory_equal(got, want + 100 * N, sizeof *got * 20 * N);
+  }
+  free(a);
+  free(a_t);
+  free(b);
+  free(want);
+  free(got);
+  free(packed);
+}
+
 static void test_special_numbers(void **state)
 {
   for (int o = 0; o < n_path; o++) {
@@ -236,6 +296,7 @@ int main(void)
       cmocka_unit_test(test_products),
       cmocka_unit_test(test_every_height),
       cmocka_unit_test(test_bits),
+      cmocka_unit_test(test_sources),
       cmocka_unit_test(test_special_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
