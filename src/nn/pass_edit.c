@@ -36,8 +36,11 @@ static void write_node(const vk_pass_edit *e, vk_graph *out, int i, vk_id *map)
 {
   const vk_node *n = &e->node[i];
   vk_in in = {.n = n->n_in};
-  for (int k = 0; k < n->n_in; k++)
+  for (int k = 0; k < n->n_in; k++) {
     in.id[k] = n->in[k] == VK_NONE ? VK_NONE : map[n->in[k]];
+    /* else a later node makes it, and it would pass for an optional input that is left out */
+    VK_ASSERT(in.id[k] != VK_NONE || n->in[k] == VK_NONE);
+  }
   vk_graph_place(out, "%s", n->place);
   vk_id first = vk_apply(out, n->op, in, n->attr);
   for (int k = 0; k < n->n_out && first != VK_NONE; k++) {

@@ -217,6 +217,12 @@ static void recomputation_saves_memory_and_keeps_bits(void **state)
     int64_t n = net_n_item(&r[0], net_value(&r[0], name));
     assert_memory_equal(net_data(&r[0], name), net_data(&r[1], name), (size_t)n * 4);
   }
+  int n_replay[2] = {0}; /* marked, so that no pass takes them for what was computed before */
+  for (int k = 0; k < 2; k++)
+    for (int i = 0; i < r[k].plan->graph.n_node; i++)
+      n_replay[k] += r[k].plan->graph.node[i].attr.replay != 0;
+  assert_int_equal(n_replay[0], 0);
+  assert_true(n_replay[1] >= N_LAYER - 1);
   /* seven values a layer become one, and one layer's */
   if (r[1].plan->arena_bytes * 2 > r[0].plan->arena_bytes) {
     print_error("%zu bytes with recomputation, %zu without\n", r[1].plan->arena_bytes,

@@ -4,6 +4,7 @@
  * tests/golden. */
 #include "test.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,39 @@ static float *run_model(const vk_model *m, const vk_params *p, const run_args *a
 
 static const char *const two_texts[] = {"put the moka pot on the stove", "Open the drawer."};
 
+/* Weight decay pulls on matrices alone, and what ends a residual branch begins smaller. */
+static void check_start_and_decay(const vk_model *m, const vk_params *p)
+{
+  static const struct {
+    const char *name;
+    bool has_decay;
+    double deviation; /* at the start; 0: all are 0, or 1 for a norm */
+  } want[] = {{"enc.0.attn.wqkv.weight", true, 0.02},
+              {"enc.0.attn.wo.weight", true, 0.02 / 2.8284271},
+              {"dec.1.mlp.w2.weight", true, 0.02 / 2},
+              {"stem.1.conv.weight", true, 0.0680414}, /* sqrt(2 / (9 * 48)) */
+              {"pos", false, 0.02},
+              {"query", false, 0.02},
+              {"text.pos", false, 0.02},
+              {"text.table.weight", false, 0.02},
+              {"enc.0.norm1.weight", false, 0},
+              {"head.bias", false, 0}};
+  for (size_t i = 0; i < VK_COUNT(want); i++) {
+    const vk_param *a = vk_params_find(p, want[i].name);
+    assert_non_null(a);
+    assert_int_equal(m->def->has_decay(a), want[i].has_decay);
+    double sum = 0, sum2 = 0;
+    for (int64_t k = 0; k < a->n; k++) {
+      double x = p->data[a->offset + k];
+      sum += x;
+      sum2 += x * x;
+    }
+    double mean = sum / (double)a->n, square = sum2 / (double)a->n - mean * mean;
+    /* 1,024 numbers or more: six standard errors */
+    vk_assert_close(sqrt(square > 0 ? square : 0), want[i].deviation, 1e-7, 0.14);
+  }
+}
+
 static void parameters_are_the_published_ones(void **state)
 {
   static const struct {
@@ -102,6 +136,7 @@ static void parameters_are_the_published_ones(void **state)
     assert_non_null(w);
     assert_int_equal(w->shape.dim[0], 48);
     assert_int_equal(w->shape.dim[1], 24);
+    check_start_and_decay(&m, &p);
     vk_params_free(&p);
   }
 }

@@ -409,6 +409,29 @@ static void merge_adds_in_norms(void **state)
   }
 }
 
+/* A norm's gradient cannot add what is made after it. */
+static void merge_keeps_the_order(void **state)
+{
+  vk_graph g;
+  result with, without;
+  vk_graph_init(&g, "beside");
+  int batch = vk_graph_sym(&g, "batch", N_BATCH);
+  vk_id x =
+      vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, N_BATCH, D), vk_graph_extent(batch, 1, 0));
+  x = linear(&g, "in", x, D, D);
+  vk_id side = linear(&g, "side", x, D, D);
+  vk_id y = VK_APPLY(&g, rms_norm, VK_IN(x, vk_graph_param(&g, "n", vk_shape_of(1, D))), .eps = 1);
+  y = VK_APPLY(&g, add, VK_IN(side, linear(&g, "w", y, D, D)), .scale = 1);
+  y = linear(&g, "head", y, 1, D);
+  vk_graph_output(&g, "loss", VK_APPLY(&g, matmul, VK_IN(y, y), .trans_a = 1));
+  run_with_and_without(&with, &without, &g, target_of("loss"), "merge");
+  assert_int_equal(count_op(&without, "add"), 1 + 1);
+  assert_int_equal(count_op(&with, "add"), 0);
+  result_fini(&with);
+  result_fini(&without);
+  vk_graph_fini(&g);
+}
+
 /* Of a layer that is computed a second time the value before the activation is kept once. */
 static void merge_drops_what_no_gradient_reads(void **state)
 {
@@ -715,6 +738,7 @@ int main(void)
       cmocka_unit_test(fusion_keeps_other_extents),
       cmocka_unit_test(merge_takes_slopes_and_sums),
       cmocka_unit_test(merge_adds_in_norms),
+      cmocka_unit_test(merge_keeps_the_order),
       cmocka_unit_test(merge_drops_what_no_gradient_reads),
       cmocka_unit_test(pack_makes_panels_once),
       cmocka_unit_test(pack_lays_out_convolutions),
