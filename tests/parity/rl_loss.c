@@ -33,7 +33,7 @@ static vk_status read_sizes(rl_file *f, sample *s, vk_err *err)
                    (long long)s->n_token, (long long)s->n_head);
   s->width = s->n_token / group;
   s->is_decoupled =
-      strncmp(cJSON_GetStringValue(cJSON_GetObjectItem(f->meta, "loss_type")), "decoupled", 9) == 0;
+      rl_is(f, "loss_type", "decoupled_actor_critic") || rl_is(f, "loss_type", "decoupled_actor");
   s->is_warm_up = rl_flag(f, "critic_warmup");
   s->most = rl_num(f, "behave_weight_threshold", 0);
   s->n_part = rl_num(f, "gradient_accumulation", 1);
@@ -121,6 +121,23 @@ static vk_status weigh(rl_file *f, sample *s, int64_t width, const float *mask, 
   return VK_OK;
 }
 
+/* What the sum of the tokens' entropies is divided by, and their weights where those are not the
+ * mask: entropies of chunks [N] meet a mask [N, 1] as all pairs. */
+static double entropy_norm(const rl_file *f, sample *s)
+{
+  double n_token = (double)(s->n_row * s->n_token);
+  bool is_chunk = rl_is(f, "entropy_type", "chunk_level");
+  if (!s->has_mask)
+    return is_chunk                                  ? (double)s->n_row
+           : rl_is(f, "entropy_type", "token_level") ? n_token
+                                                     : n_token / rl_num(f, "action_dim", 1);
+  if (!is_chunk)
+    return s->n_mask;
+  for (int64_t i = 0; i < s->n_row * s->n_token; i++)
+    s->mask_token[i] = s->n_mask > 0;
+  return 1;
+}
+
 /* Weights and norms as the file's loss has them. Where the published mean divides by the number of
  * masked-in entries before they are broadcast, so does this; vk_adv_norm would not. */
 static vk_status make_weights(rl_file *f, sample *s, vk_err *err)
@@ -138,8 +155,12 @@ static vk_status make_weights(rl_file *f, sample *s, vk_err *err)
       VK_TRY(rl_f32(f, "proximal_logprobs", n_token, &p, err));
       memcpy(s->reference, p, (size_t)n_token * sizeof *p);
     } else if (rl_has(f, "versions")) {
+      float *version; /* a group has that of its first token */
       VK_TRY(rl_f32(f, "versions", n_token, &p, err));
-      vk_policy_proximal(n_token, s->logp, s->old, p, rl_num(f, "current_version", 0),
+      RL_NEW(f, version, n_token, err);
+      for (int64_t i = 0; i < n_token; i++)
+        version[i] = p[i - i % s->loss.group];
+      vk_policy_proximal(n_token, s->logp, s->old, version, rl_num(f, "current_version", 0),
                          s->reference);
     }
     s->n_far = vk_policy_behaviour(n_item, s->loss.group, s->reference, s->old, s->most, s->weight);
@@ -149,10 +170,9 @@ static vk_status make_weights(rl_file *f, sample *s, vk_err *err)
         norm += s->weight[i] != 0;
     }
   }
-  double n_action = (double)(n_token / (int64_t)rl_num(f, "action_dim", 1));
   s->norm = (float)(norm * s->n_part);
   s->norm_value = (float)(norm_value * s->n_part);
-  s->norm_entropy = (float)((s->has_mask ? s->n_mask : n_action) * s->n_part);
+  s->norm_entropy = (float)(entropy_norm(f, s) * s->n_part);
   return VK_OK;
 }
 
@@ -266,8 +286,7 @@ static void compare_metrics(rl_file *f, const sample *s, double bound)
                      s->is_decoupled ? s->mask_item : s->weight);
   vk_policy_metrics m = vk_policy_metrics_of(&a);
   double times = n_entry > 0 ? a.n / n_entry : 0;
-  double per_token = s->loss.group == 1 && s->has_mask ? rl_num(f, "action_dim", 1) : 1;
-  double times_mean = times / per_token;
+  double times_mean = s->loss.group == 1 && rl_num(f, "action_dim", 1) > 1 ? 1 : times;
   compare_one(f, "metric_actor_policy_loss_abs", a.loss_size / (double)s->norm * s->n_part, bound);
   compare_one(f, "metric_actor_ratio", m.ratio * times_mean, bound);
   compare_one(f, "metric_actor_ratio_abs", m.ratio_away * times_mean, bound);
@@ -285,7 +304,7 @@ static void compare_metrics(rl_file *f, const sample *s, double bound)
     compare_one(f, "metric_actor_behav_approx_kl",
                 vk_policy_metrics_of(&b).kl_simple * (s->most > 0 ? 1 : times), bound);
     compare_one(f, "metric_actor_behav_clip_fraction",
-                n_entry > 0 ? 1 - (a.n - (double)s->n_far) / n_entry : 0, bound);
+                s->most > 0 ? 1 - fmax(a.n - (double)s->n_far, 1) / fmax(n_entry, 1) : 0, bound);
   }
   if (!s->value)
     return;
