@@ -14,7 +14,8 @@
 #include "nn/pass.h"
 #include "random_graph.h"
 
-#define NOISE 1e-6
+#define NOISE      1e-6
+#define NOISE_BF16 4e-3 /* 2^-8, of products */
 enum { N_MOVED = 3 };
 
 #if defined(__has_feature)
@@ -37,6 +38,7 @@ static int n_op_seen[VK_ISA_N * 256]; /* by op */
 
 typedef struct reference {
   vk_graph graph; /* with the backward pass where it trains */
+  bool is_bf16;
   int64_t n[VK_SYM_MAX];
   double **want, **moved[N_MOVED]; /* [graph.n_value] */
 } reference;
@@ -95,9 +97,11 @@ static double size_of_terms(const vk_graph *g, const vk_node *node, const int64_
 }
 
 /* Moves results of node i by noise. */
-static void add_noise(const vk_graph *g, int i, const int64_t *n, double **data, vk_philox *rng)
+static void add_noise(const vk_graph *g, int i, const int64_t *n, double **data, bool is_bf16,
+                      vk_philox *rng)
 {
   const vk_node *node = &g->node[i];
+  double noise = is_bf16 && node->op == &vk_op_matmul ? NOISE_BF16 : NOISE;
   if (node->op->flags & (VK_OP_EXACT | VK_OP_VIEW))
     return;
   double least = fmin(node->op->atol, 3e-7); /* GELU of what is far below 0 */
@@ -107,32 +111,33 @@ static void add_noise(const vk_graph *g, int i, const int64_t *n, double **data,
     double *y = data[node->out[k]];
     double size = fmax(rms_of(g, node->out[k], n, data), size_of_terms(g, node, n, data));
     for (int64_t j = 0; j < vk_shape_n_item(&s) && v->dtype == VK_F32; j++)
-      y[j] += (NOISE * (size + fabs(y[j])) + least) * (vk_philox_u32(rng) & 1 ? 1 : -1);
+      y[j] += (noise * (size + fabs(y[j])) + least) * (vk_philox_u32(rng) & 1 ? 1 : -1);
   }
 }
 
-static double **run_moved(const random_graph *r, const vk_graph *g, const int64_t *n, uint64_t key)
+static double **run_moved(const random_graph *r, const reference *f, uint64_t key)
 {
+  const vk_graph *g = &f->graph;
   double **data = leaves_of(r, g);
   vk_philox rng;
   vk_philox_init(&rng, key, 5);
   vk_graph head = *g; /* one node more each time */
   for (int i = 0; i < g->n_node; i++) {
     head.n_node = i + 1;
-    graph_run_reference_from(&head, i, n, (void **)data);
-    add_noise(g, i, n, data, &rng);
+    graph_run_reference_from(&head, i, f->n, (void **)data);
+    add_noise(g, i, f->n, data, f->is_bf16, &rng);
   }
   return data;
 }
 
 static void reference_init(reference *f, const random_graph *r, const vk_target *t, int64_t n)
 {
-  *f = (reference){.n = {n}};
+  *f = (reference){.is_bf16 = t->is_bf16, .n = {n}};
   net_reference_graph(&f->graph, &r->graph, t);
   f->want = leaves_of(r, &f->graph);
   graph_run_reference(&f->graph, f->n, (void **)f->want);
   for (int k = 0; k < N_MOVED; k++)
-    f->moved[k] = run_moved(r, &f->graph, f->n, (uint64_t)k);
+    f->moved[k] = run_moved(r, f, (uint64_t)k);
 }
 
 static void free_data(const vk_graph *g, double **data)
@@ -156,10 +161,11 @@ static const char *describe(const random_graph *r, const vk_target *t, int64_t n
 {
   static char text[256];
   snprintf(text, sizeof text,
-           "seed %" PRIu64 ", %s, %d threads, batch %d of %d, %s%s%s, without %s (%d)", r->seed,
+           "seed %" PRIu64 ", %s, %d threads, batch %d of %d, %s%s%s%s, without %s (%d)", r->seed,
            vk_isa_name(t->isa), t->n_thread, (int)n, (int)r->cap,
-           t->is_train ? "training" : "forward", t->recompute ? ", recompute" : "",
-           t->accumulate ? ", accumulate" : "", t->n_skip ? t->skip[0] : "none", t->n_skip);
+           t->is_train ? "training" : "forward", t->is_bf16 ? ", bf16" : "",
+           t->recompute ? ", recompute" : "", t->accumulate ? ", accumulate" : "",
+           t->n_skip ? t->skip[0] : "none", t->n_skip);
   return text;
 }
 
@@ -288,6 +294,24 @@ static void check_threads(const random_graph *r, const reference *f, vk_target t
   free(bits);
 }
 
+/* Without any pass that is not needed, or all but one; on some path. */
+static void check_without_passes(random_graph *r, const reference *f, vk_target t)
+{
+  size_t n;
+  const char *skip[64];
+  assert_true(vk_pass_count() < (int)VK_COUNT(skip));
+  for (int i = 0; i < vk_pass_count(); i++)
+    skip[i] = vk_passes[i]->name;
+  t.skip = skip;
+  t.n_skip = vk_pass_count();
+  if (random_graph_chance(r, 0.8)) {
+    skip[0] = vk_passes[random_graph_int(r, 0, vk_pass_count() - 1)]->name;
+    t.n_skip = 1;
+  }
+  t.isa = (vk_isa)random_graph_int(r, 0, (int64_t)best);
+  free(run_target(r, f, &t, &n));
+}
+
 /* Some of all ways to run a graph; over many graphs, each of them. */
 static void check_graph(random_graph *r)
 {
@@ -297,27 +321,18 @@ static void check_graph(random_graph *r)
                  .loss = "loss"};
   t.recompute = t.is_train && random_graph_chance(r, 0.3);
   t.accumulate = t.is_train && random_graph_chance(r, 0.3);
+  t.is_bf16 = random_graph_chance(r, 0.1);
   int64_t n = r->cap;
   if (random_graph_chance(r, 0.4))
     n = random_graph_int(r, r->has_fixed_index ? 1 : 0, r->cap);
   reference f;
   reference_init(&f, r, &t, n);
-  size_t n_bit, n_all;
+  size_t n_bit;
   uint8_t *bits = run_target(r, &f, &t, &n_bit); /* all passes */
   check_threads(r, &f, t, bits, n_bit);
   free(bits);
-  const char *skip[64];
-  assert_true(vk_pass_count() < (int)VK_COUNT(skip));
-  for (int i = 0; i < vk_pass_count(); i++)
-    skip[i] = vk_passes[i]->name;
-  t.skip = skip; /* no passes, or all but one */
-  t.n_skip = vk_pass_count();
-  if (random_graph_chance(r, 0.8)) {
-    skip[0] = vk_passes[random_graph_int(r, 0, vk_pass_count() - 1)]->name;
-    t.n_skip = 1;
-  }
-  t.isa = (vk_isa)random_graph_int(r, 0, (int64_t)best);
-  free(run_target(r, &f, &t, &n_all));
+  for (int k = 0; k < 3; k++)
+    check_without_passes(r, &f, t);
   reference_fini(&f);
 }
 
