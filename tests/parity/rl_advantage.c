@@ -200,6 +200,11 @@ vk_status rl_gae(rl_file *f, vk_err *err)
   rl_compare(f, "returns", ret, n, 5e-6);
   rl_compare(f, "advantages_raw_f64", adv, n, 1e-13);
   rl_compare(f, "returns_f64", ret, n, 1e-13);
+  if (rl_has(f, "advantages_raw")) {
+    VK_TRY(rl_f32(f, "advantages_raw", n, &value, err));
+    for (int64_t i = 0; i < n; i++)
+      adv[i] = (double)value[i];
+  }
   return compare_normalised(f, &r, mask, adv, err);
 }
 
