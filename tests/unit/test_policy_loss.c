@@ -254,6 +254,113 @@ static void rows_left_out(void **state)
   }
 }
 
+/* ---- in a model ---------------------------------------------------------------------------- */
+
+enum { CLASSES = 5, FEATURES = 7 };
+
+/* Logits and values from features by one product each, rows as many as the symbol says. */
+static void build_model(vk_graph *g, const batch *b)
+{
+  vk_graph_init(g, "model");
+  int sym = vk_graph_sym(g, "batch", ROWS);
+#define ROWS_OF(name, dtype, per)                                                                  \
+  vk_graph_input(g, name, dtype, vk_shape_of(1, ROWS *(per)), vk_graph_extent(sym, per, 0))
+  vk_id x =
+      vk_graph_input(g, "x", VK_F32, vk_shape_of(2, ROWS, FEATURES), vk_graph_extent(sym, 1, 0));
+  vk_id w = vk_graph_param(g, "w", vk_shape_of(2, TOKENS * CLASSES, FEATURES));
+  vk_id wv = vk_graph_param(g, "wv", vk_shape_of(2, b->n_head, FEATURES));
+  vk_id logits =
+      VK_APPLY(g, reshape, VK_IN(VK_APPLY(g, matmul, VK_IN(x, w), .trans_b = 1)), .count = CLASSES);
+  vk_id value = VK_APPLY(g, reshape, VK_IN(VK_APPLY(g, matmul, VK_IN(x, wv), .trans_b = 1)));
+  vk_id action = ROWS_OF("action", VK_I32, TOKENS);
+  vk_policy_loss_in in = {
+      .logp = VK_APPLY(g, log_prob, VK_IN(logits, action), .scale = 0.625),
+      .logp_old = ROWS_OF("old", VK_F32, TOKENS),
+      .adv = ROWS_OF("adv", VK_F32, b->width),
+      .weight = ROWS_OF("weight", VK_F32, b->width),
+      .norm = vk_graph_input(g, "norm", VK_F32, vk_shape_of(1, 1), VK_NO_EXTENT),
+      .value = value,
+      .value_old = ROWS_OF("value_old", VK_F32, b->n_head),
+      .returns = ROWS_OF("returns", VK_F32, b->n_head),
+      .value_weight = ROWS_OF("value_weight", VK_F32, b->n_head),
+      .value_norm = vk_graph_input(g, "value_norm", VK_F32, vk_shape_of(1, 1), VK_NO_EXTENT),
+      .entropy = VK_APPLY(g, entropy, VK_IN(logits), .scale = 0.625),
+      .entropy_weight = ROWS_OF("entropy_weight", VK_F32, TOKENS),
+      .entropy_norm = vk_graph_input(g, "entropy_norm", VK_F32, vk_shape_of(1, 1), VK_NO_EXTENT)};
+  vk_graph_output(g, "loss", vk_policy_loss_build(g, &b->loss, &in).total);
+}
+
+/* Rows row[0 .. n - 1] of from, n_row's item bytes each, into an input. */
+static void set_rows(net_run *r, const char *name, const void *from, const int32_t *row, int64_t n,
+                     size_t item)
+{
+  for (int64_t i = 0; i < n; i++)
+    memcpy((char *)net_data(r, name) + (size_t)i * item, (const char *)from + (size_t)row[i] * item,
+           item);
+}
+
+/* In a model: a batch of which only the rows that can contribute are computed
+ * gives the loss and the parameters' gradients of the masked batch. */
+static void fewer_rows_same_step(void **state)
+{
+  for (int k = 0; k < 6; k++) {
+    batch b;
+    vk_graph g;
+    net_run r;
+    float x[ROWS * FEATURES], loss[2], grad[2][TOKENS * CLASSES * FEATURES];
+    float grad_value[2][STEPS * FEATURES];
+    int32_t action[N_TOKEN], row[2][ROWS];
+    vk_philox rng;
+    vk_philox_init(&rng, (uint64_t)k, 8);
+    make_batch(&b, k % 3, 50 + (uint64_t)k, 0.8);
+    for (int i = 0; i < ROWS * FEATURES; i++)
+      x[i] = (float)vk_philox_normal(&rng);
+    for (int i = 0; i < N_TOKEN; i++)
+      action[i] = i % CLASSES;
+    for (int i = 0; i < ROWS; i++)
+      row[0][i] = i;
+    int64_t n[2] = {ROWS, vk_adv_rows(ROWS, b.n_head, b.value_weight, NULL, row[1], NULL)};
+    assert_true(n[1] > 0 && n[1] < ROWS);
+    vk_target target = net_target(2, true);
+    build_model(&g, &b);
+    net_open(&r, &g, &target, NULL);
+    vk_graph_fini(&g);
+    net_fill(net_data(&r, "w"), TOKENS * CLASSES * FEATURES, "w", 1);
+    net_fill(net_data(&r, "wv"), b.n_head * FEATURES, "wv", 1);
+    for (int way = 0; way < 2; way++) {
+      const size_t f = sizeof(float);
+      vk_exec_set_size(r.exec, 0, n[way]);
+      set_rows(&r, "x", x, row[way], n[way], f * FEATURES);
+      set_rows(&r, "action", action, row[way], n[way], sizeof *action * TOKENS);
+      set_rows(&r, "old", b.old, row[way], n[way], f * TOKENS);
+      set_rows(&r, "adv", b.adv, row[way], n[way], f * (size_t)b.width);
+      set_rows(&r, "weight", b.weight, row[way], n[way], f * (size_t)b.width);
+      set_rows(&r, "value_old", b.value_old, row[way], n[way], f * (size_t)b.n_head);
+      set_rows(&r, "returns", b.returns, row[way], n[way], f * (size_t)b.n_head);
+      set_rows(&r, "value_weight", b.value_weight, row[way], n[way], f * (size_t)b.n_head);
+      set_rows(&r, "entropy_weight", b.entropy_weight, row[way], n[way], f * TOKENS);
+      *net_data(&r, "norm") = b.norm;
+      *net_data(&r, "value_norm") = b.value_norm;
+      *net_data(&r, "entropy_norm") = b.entropy_norm;
+      vk_exec_prepare(r.exec);
+      vk_exec_run(r.exec);
+      loss[way] = *net_data(&r, "loss");
+      memcpy(grad[way], net_data(&r, "grad.w"), sizeof grad[way]);
+      memcpy(grad_value[way], net_data(&r, "grad.wv"), f * (size_t)b.n_head * FEATURES);
+    }
+    vk_assert_close((double)loss[1], (double)loss[0], 1e-6, 1e-6);
+    double size = 0;
+    for (int i = 0; i < TOKENS * CLASSES * FEATURES; i++) {
+      vk_assert_close((double)grad[1][i], (double)grad[0][i], 1e-6, 1e-6);
+      size += fabs((double)grad[0][i]);
+    }
+    for (int i = 0; i < b.n_head * FEATURES; i++)
+      vk_assert_close((double)grad_value[1][i], (double)grad_value[0][i], 1e-6, 1e-6);
+    assert_true(size > 0.1);
+    net_close(&r);
+  }
+}
+
 /* The critic warms up: weights of 0 leave its loss alone. */
 static void warm_up(void **state)
 {
@@ -327,8 +434,12 @@ int main(void)
   vk_cpu_detect(&cpu);
   best = vk_isa_best(&cpu);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(formulas), cmocka_unit_test(rows_left_out), cmocka_unit_test(warm_up),
-      cmocka_unit_test(proximal), cmocka_unit_test(metrics),
+      cmocka_unit_test(formulas),
+      cmocka_unit_test(rows_left_out),
+      cmocka_unit_test(fewer_rows_same_step),
+      cmocka_unit_test(warm_up),
+      cmocka_unit_test(proximal),
+      cmocka_unit_test(metrics),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
