@@ -6,6 +6,8 @@
 
 #include "nn/op.h"
 
+enum { NAME_MAX_BYTES = 512 };
+
 typedef struct tape {
   vk_graph *g;
   const vk_graph *in;
@@ -63,7 +65,7 @@ static void compute_again(tape *t, int stretch)
     for (int k = 0; k < n->n_in; k++)
       input.id[k] = n->in[k] == VK_NONE ? VK_NONE : t->again[n->in[k]];
     vk_attrs attr = n->attr;
-    attr.replay = 1;
+    attr.replay = 1; /* else a pass that runs after this one might take it for the first */
     vk_graph_place(t->g, "%s", n->place);
     vk_id first = vk_apply(t->g, n->op, input, attr);
     for (int k = 0; k < n->n_out && first != VK_NONE; k++)
@@ -131,11 +133,14 @@ static vk_status backward_node(tape *t, int i, vk_err *err)
 
 static vk_status add_outputs(tape *t, const vk_autodiff_args *args, vk_err *err)
 {
-  char name[256];
+  char name[NAME_MAX_BYTES];
   for (vk_id v = 0; v < t->in->n_value; v++) {
     const vk_value *p = &t->in->value[v];
     if (p->kind != VK_PARAM || p->is_frozen)
       continue;
+    if (strlen(p->name) + sizeof "grad." > sizeof name)
+      return vk_fail(err, VK_E_RANGE, "the name of parameter %.60s... has more than %d bytes",
+                     p->name, NAME_MAX_BYTES - 8);
     vk_graph_place(t->g, "grad");
     vk_id dx = t->dy[v];
     if (dx == VK_NONE)

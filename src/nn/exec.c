@@ -26,6 +26,7 @@ struct vk_exec {
   step *step; /* those that run, in order */
   int64_t size[VK_SYM_MAX];
   bool is_once, is_timed; /* what the team does now */
+  bool is_prepared;       /* what depends on parameters alone is there */
   double *node_s;         /* [n_node] */
 };
 
@@ -147,7 +148,8 @@ void vk_exec_bind(vk_exec *x, vk_id value, void *data)
   VK_ASSERT(value >= 0 && value < g->n_value && (uintptr_t)data % 64 == 0);
   if (x->plan->place[value].where == VK_WHERE_NOWHERE)
     return;
-  VK_ASSERT(x->plan->place[value].where == VK_WHERE_BOUND);
+  VK_ASSERT(x->plan->place[value].where == VK_WHERE_BOUND && x->plan->place[value].root == value);
+  x->is_prepared = false;
   for (int v = 0; v < g->n_value; v++)
     if (x->plan->place[v].root == value)
       x->data[v] = data;
@@ -216,10 +218,12 @@ void vk_exec_prepare(vk_exec *x)
     VK_ASSERT(x->plan->place[v].where != VK_WHERE_BOUND || x->data[v]);
   x->is_once = true;
   vk_team_run(x->team, run_steps, x);
+  x->is_prepared = true;
 }
 
 void vk_exec_run(vk_exec *x)
 {
+  VK_ASSERT(x->is_prepared);
   x->is_once = false;
   vk_team_run(x->team, run_steps, x);
 }

@@ -34,7 +34,8 @@ vk_shape vk_exec_shape(const vk_exec *x, vk_id value);
 /* Symbol sym has n rows in the runs that follow, at most its capacity; at first all have that. */
 void vk_exec_set_size(vk_exec *x, int sym, int64_t n);
 
-/* Computes what depends on parameters alone. Every bound value must be bound. */
+/* Computes what depends on parameters alone. Every bound value must be bound. Before the first run,
+ * and after a value was bound or parameters changed. */
 void vk_exec_prepare(vk_exec *x);
 void vk_exec_run(vk_exec *x);
 

@@ -307,8 +307,11 @@ void vk_graph_place(vk_graph *g, const char *format, ...)
 {
   va_list ap;
   va_start(ap, format);
-  vsnprintf(g->place, sizeof g->place, format, ap);
+  int n = vsnprintf(g->place, sizeof g->place, format, ap);
   va_end(ap);
+  if (g->status == VK_OK && n >= (int)sizeof g->place)
+    g->status = vk_fail(&g->err, VK_E_RANGE, "%s: the place %.60s... has more than %zu bytes",
+                        g->name, g->place, sizeof g->place - 1);
 }
 
 /* Adds the node's outputs with the shapes in out[]. */

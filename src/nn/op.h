@@ -150,7 +150,8 @@ struct vk_op_def {
   unsigned flags;
   int in_place; /* 1 + i: output 0 may lie over input i if that is not used later; 0: over none */
   int n_phase;  /* 0 means 1 */
-  unsigned data_in;  /* bit i: input i is data (weights of rows, masks): no gradient goes there */
+  unsigned data_in;  /* bit i: input i is data (weights of rows, masks, targets): no gradient goes
+                        there, whatever it was made from */
   int n_case;        /* variants of example; 0 means 1 */
   double rtol, atol; /* |y - ref| <= atol + rtol * |ref| * (scale of the sum), see tolerance */
   const char *tolerance; /* why that much */

@@ -373,12 +373,23 @@ static vk_status make_list(state_list *list, const vk_optim *o, vk_err *err)
   return VK_OK;
 }
 
+/* What must be equal for a run to go on with the same bits, as text. Whether there is an average
+ * shows in the tensors. */
+static void print_config(const vk_optim_config *c, char config[128], char ema[32])
+{
+  snprintf(config, 128, "beta1 %.17g, beta2 %.17g, eps %.17g, max_norm %.17g", c->beta1, c->beta2,
+           c->eps, c->max_norm);
+  snprintf(ema, 32, "%.17g", c->ema_decay);
+}
+
 vk_status vk_optim_save(const vk_optim *o, const char *path, vk_err *err)
 {
-  char step[32];
+  char step[32], config[128], ema[32];
   state_list list;
   snprintf(step, sizeof step, "%lld", (long long)o->n_step);
-  const vk_safetensors_pair pair[] = {{"kind", state_kind}, {"step", step}};
+  print_config(&o->config, config, ema);
+  const vk_safetensors_pair pair[] = {
+      {"kind", state_kind}, {"step", step}, {"config", config}, {"ema_decay", ema}};
   VK_TRY(make_list(&list, o, err));
   vk_safetensors_entry *entry = calloc((size_t)list.n + 1, sizeof *entry);
   vk_status st = VK_OK;
@@ -416,6 +427,20 @@ static vk_status read_step(const vk_safetensors *s, int64_t *n_step, vk_err *err
   return VK_OK;
 }
 
+static vk_status check_same(const vk_safetensors *s, const vk_optim *o, vk_err *err)
+{
+  char config[128], ema[32];
+  const char *have = vk_safetensors_meta(s, "config"), *had = vk_safetensors_meta(s, "ema_decay");
+  print_config(&o->config, config, ema);
+  if (have && strcmp(have, config) != 0)
+    return vk_fail(err, VK_E_MISMATCH, "%s was saved with %.160s; expected %s", s->path, have,
+                   config);
+  if (had && strcmp(had, "0") != 0 && o->config.ema_decay > 0 && strcmp(had, ema) != 0)
+    return vk_fail(err, VK_E_MISMATCH, "%s was saved with ema_decay %.40s; expected %s", s->path,
+                   had, ema);
+  return VK_OK;
+}
+
 vk_status vk_optim_load(vk_optim *o, const char *path, vk_err *err)
 {
   vk_safetensors s;
@@ -423,6 +448,8 @@ vk_status vk_optim_load(vk_optim *o, const char *path, vk_err *err)
   int64_t n_step = 0;
   VK_TRY(vk_safetensors_open(&s, path, err));
   vk_status st = read_step(&s, &n_step, err);
+  if (st == VK_OK)
+    st = check_same(&s, o, err);
   if (st == VK_OK && (st = make_list(&list, o, err)) == VK_OK) {
     st = vk_safetensors_load(&s, list.want, list.n, err);
     free_list(&list);

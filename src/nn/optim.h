@@ -99,8 +99,9 @@ const float *vk_optim_ema(const vk_optim *o);
 
 /* The state in a file: the step, and of every parameter that is not frozen m.NAME, v.NAME and
  * ema.NAME; a run that is continued from it has the same bits. Errors of save: as
- * vk_safetensors_write; of load: as vk_safetensors_open and _load, VK_E_FORMAT (no such file). The
- * state is unchanged when load fails. */
+ * vk_safetensors_write; of load: as vk_safetensors_open and _load, VK_E_FORMAT (no such file),
+ * VK_E_MISMATCH (saved with other betas, eps, max_norm or ema_decay). The state is unchanged when
+ * load fails. */
 VK_NODISCARD vk_status vk_optim_save(const vk_optim *o, const char *path, vk_err *err);
 VK_NODISCARD vk_status vk_optim_load(vk_optim *o, const char *path, vk_err *err);
 

@@ -224,10 +224,20 @@ size_t vk_plan_bytes(const vk_plan *plan)
   return plan->arena_bytes + plan->once_bytes + plan->held_bytes;
 }
 
+size_t vk_plan_bound_bytes(const vk_plan *plan)
+{
+  size_t n = 0;
+  for (int v = 0; v < plan->graph.n_value; v++)
+    if (plan->place[v].where == VK_WHERE_BOUND && plan->place[v].root == v)
+      n += round_up(vk_value_bytes(&plan->graph.value[v]));
+  return n;
+}
+
 /* Refuses a plan that is larger than allowed, naming what is largest at the fullest node. */
 static vk_status check_bytes(const vk_plan *p, vk_err *err)
 {
-  if (p->target.max_bytes == 0 || vk_plan_bytes(p) <= p->target.max_bytes)
+  size_t bytes = vk_plan_bytes(p) + vk_plan_bound_bytes(p);
+  if (p->target.max_bytes == 0 || bytes <= p->target.max_bytes)
     return VK_OK;
   char text[300] = "";
   size_t at = 0;
@@ -243,8 +253,7 @@ static vk_status check_bytes(const vk_plan *p, vk_err *err)
       break;
   }
   return vk_fail(err, VK_E_NOMEM, "%s needs %.1f MB, allowed are %.1f MB; the largest: %s",
-                 p->graph.name, (double)vk_plan_bytes(p) * 1e-6, (double)p->target.max_bytes * 1e-6,
-                 text);
+                 p->graph.name, (double)bytes * 1e-6, (double)p->target.max_bytes * 1e-6, text);
 }
 
 static vk_status plan_memory(vk_plan *p, vk_err *err)

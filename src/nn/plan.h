@@ -55,8 +55,10 @@ VK_NODISCARD vk_status vk_plan_new(vk_plan **out, const vk_graph *graph, const v
                                    vk_pass_watch *watch, void *arg, vk_err *err);
 void vk_plan_free(vk_plan *plan);
 
-/* Arena, once and held together; parameters and gradients are the caller's. */
+/* Arena, once and held together: what an executor allocates. */
 size_t vk_plan_bytes(const vk_plan *plan);
+/* What the caller binds: parameters and, in training, gradients. */
+size_t vk_plan_bound_bytes(const vk_plan *plan);
 
 /* The call of node i at the symbols' values n (NULL: capacity), its data pointers NULL.
  *   in, out  room for VK_NODE_IN_MAX and VK_NODE_OUT_MAX tensors */

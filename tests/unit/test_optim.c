@@ -396,6 +396,18 @@ static void refuses_other_states(void **state)
   vk_optim_reset(a.o);
   refuse_state(a.o, "state", VK_E_MISMATCH, "5 missing): missing ema.stem.weight, ");
   refuse_state(a.o, "none", VK_E_NOTFOUND, "none");
+  vk_optim_free(b.o);
+  c = config;
+  c.beta2 = 0.99;
+  begin_block(&b, isa_last(), c);
+  vk_assert_ok(vk_optim_save(b.o, in_dir("state"), NULL), NULL);
+  refuse_state(a.o, "state", VK_E_MISMATCH, "beta2 0.98");
+  vk_optim_free(b.o);
+  c = config;
+  c.ema_decay = 0.5;
+  begin_block(&b, isa_last(), c);
+  vk_assert_ok(vk_optim_save(b.o, in_dir("state"), NULL), NULL);
+  refuse_state(a.o, "state", VK_E_MISMATCH, "ema_decay 0.5");
 
   const float x[33] = {0};
   const vk_safetensors_entry entry = {"m.stem.weight", VK_SAFETENSORS_F32, 1, {33}, x};

@@ -213,7 +213,7 @@ static void too_large_is_refused_with_names(void **state)
   vk_target t = net_target(1, true);
   net_build(&g, 1000);
   vk_assert_ok(vk_plan_new(&p, &g, &t, NULL, NULL, &err), &err);
-  t.max_bytes = vk_plan_bytes(p);
+  t.max_bytes = vk_plan_bytes(p) + vk_plan_bound_bytes(p);
   vk_plan_free(p);
   vk_assert_ok(vk_plan_new(&p, &g, &t, NULL, NULL, &err), &err);
   vk_plan_free(p);
