@@ -1,9 +1,9 @@
-/* rl_loss.c - policy losses, their gradients and metrics, by the nodes of rl/policy_loss.h; and
+/* rl_loss.c - policy losses, their gradients and metrics, by the nodes of rl/loss.h; and
  * what lies before them: log-probabilities, entropies and draws from logits. */
 #include <math.h>
 
 #include "rl.h"
-#include "rl/policy_loss.h"
+#include "rl/loss.h"
 
 /* ---- losses --------------------------------------------------------------------------------- */
 

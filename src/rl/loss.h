@@ -1,4 +1,4 @@
-/* policy_loss.h - the loss of policy gradients as nodes of a graph, and what is reported of it.
+/* loss.h - the loss of policy gradients as nodes of a graph, and what is reported of it.
  *
  *   total = actor + critic - entropy_bonus H
  *   actor   mean of w l, l = max(-A r, -A clamp(r, 1 - lo, 1 + hi)), at most dual |A| (op ppo_loss)
@@ -16,9 +16,9 @@
  *
  * Source: Schulman et al. 2017, arXiv:1707.06347; Ye et al. 2020, arXiv:1912.09729 (dual clip);
  * Hilton et al. 2022, arXiv:2110.00641 (decoupled). Conventions: RLinf a3816b5,
- * rlinf/algorithms/losses.py. Test: tests/unit/test_policy_loss.c, tests/parity/rl */
-#ifndef VK_RL_POLICY_LOSS_H
-#define VK_RL_POLICY_LOSS_H
+ * rlinf/algorithms/losses.py. Test: tests/unit/test_rl_loss.c, tests/parity/rl */
+#ifndef VK_RL_LOSS_H
+#define VK_RL_LOSS_H
 
 #include "nn/graph.h"
 

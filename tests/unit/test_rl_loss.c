@@ -1,11 +1,11 @@
-/* test_policy_loss.c - the loss of policy gradients against its formulas in double, differentiated
+/* test_rl_loss.c - the loss of policy gradients against its formulas in double, differentiated
  * by differences; rows left out against rows masked; metrics by hand. */
 #include "test.h"
 
 #include "core/rng.h"
 #include "graph_net.h"
 #include "rl/advantage.h"
-#include "rl/policy_loss.h"
+#include "rl/loss.h"
 
 enum { ROWS = 9, STEPS = 3, DIMS = 2, TOKENS = STEPS * DIMS, N_TOKEN = ROWS * TOKENS };
 

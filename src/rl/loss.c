@@ -1,4 +1,4 @@
-#include "rl/policy_loss.h"
+#include "rl/loss.h"
 
 #include <math.h>
 

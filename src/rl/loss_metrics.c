@@ -1,6 +1,6 @@
 #include <math.h>
 
-#include "rl/policy_loss.h"
+#include "rl/loss.h"
 
 void vk_policy_sums_add(vk_policy_sums *s, const vk_policy_loss *loss, int64_t n_item,
                         const float *logp, const float *old, const float *adv, const float *weight)
