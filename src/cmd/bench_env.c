@@ -61,10 +61,10 @@ static vk_status measure_steps(bench *b, const char *name, const char *what, vk_
   vk_mt19937_seed(&rng, 7);
   for (int r = 0; r < n_rep; r++) {
     draw_actions(&rng, action, n_step);
-    double start_s = vk_sys_monotonic_s(), start_cpu_s = vk_bench_cpu_s();
+    double start_s = vk_sys_monotonic_s(), start_cpu_s = vk_sys_thread_cpu_s();
     for (int i = 0; i < n_step; i++)
       VK_TRY_DONE(step_and_look(env, action + i * VK_N_ACTION, i, v, err));
-    cpu_rate[r] = n_step / (vk_bench_cpu_s() - start_cpu_s);
+    cpu_rate[r] = n_step / (vk_sys_thread_cpu_s() - start_cpu_s);
     rate[r] = n_step / (vk_sys_monotonic_s() - start_s);
   }
   snprintf(cpu_name, sizeof cpu_name, "%s_cpu", what);

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd/bench.h"
 #include "core/rng.h"
 #include "core/signal.h"
+#include "core/sys.h"
 #include "nn/model_nano.h"
 #include "nn/net.h"
 
@@ -33,21 +33,6 @@ typedef struct subject {
   vk_nano_obs *obs;
   int n_batch;
 } subject;
-
-static double now_s(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* Of all threads: what the machine's other users take does not count. */
-static double cpu_s(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static vk_status add_result(subject *s, const char *what, double value, const char *unit,
                             vk_err *err)
@@ -113,7 +98,7 @@ static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double ste
     return vk_fail(err, VK_E_NOMEM, "no memory for %d times", n_rep);
   vk_status st = VK_OK;
   for (int k = -1; k < n_rep && st == VK_OK; k++) {
-    double start_s = now_s(), start_cpu_s = cpu_s();
+    double start_s = vk_sys_monotonic_s(), start_cpu_s = vk_sys_cpu_s();
     st = vk_signal_check(err);
     if (st == VK_OK)
       st = vk_nano_set_text(net->exec, g, texts, n_text, n_word, err);
@@ -124,8 +109,8 @@ static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double ste
     vk_exec_run(net->exec);
     st = vk_optim_step(optim, s->team, 3e-4, 1, NULL, err);
     if (k >= 0) {
-      t[k] = now_s() - start_s;
-      cpu[k] = cpu_s() - start_cpu_s;
+      t[k] = vk_sys_monotonic_s() - start_s;
+      cpu[k] = vk_sys_cpu_s() - start_cpu_s;
     }
   }
   step_s[0] = vk_bench_median(t, n_rep);
@@ -227,18 +212,18 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
   if (st == VK_OK)
     st = encode_text(s, &net, n_text, n_word, err);
   int n = 0;
-  const double begin_s = now_s();
+  const double begin_s = vk_sys_monotonic_s();
   for (int k = -N_WARM; k < N_DECISION && st == VK_OK; k++) {
-    double start_s = now_s();
+    double start_s = vk_sys_monotonic_s();
     if (k >= N_DECISION_LEAST && start_s - begin_s > decisions_s)
       break;
-    double start_cpu_s = cpu_s();
+    double start_cpu_s = vk_sys_cpu_s();
     st = vk_nano_set_obs(net.exec, &net.plan->graph, s->obs, n_batch, n_word, n_text, err);
     if (st == VK_OK)
       vk_exec_run(net.exec);
     if (k >= 0) {
-      t[k] = (now_s() - start_s) * 1e3;
-      cpu[k] = (cpu_s() - start_cpu_s) * 1e3;
+      t[k] = (vk_sys_monotonic_s() - start_s) * 1e3;
+      cpu[k] = (vk_sys_cpu_s() - start_cpu_s) * 1e3;
       n = k + 1;
     }
   }

@@ -1,13 +1,12 @@
 /* bench_ops.c - vlakit bench ops: the kernels of the network engine, an example at a time. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/bench.h"
 #include "core/signal.h"
+#include "core/sys.h"
 #include "nn/op.h"
-#include "nn/pick.h"
 
 enum { N_BLOCK = VK_NODE_IN_MAX + VK_NODE_OUT_MAX + 1 };
 static const double least_s = 0.01; /* a repetition takes at least this much */
@@ -31,35 +30,6 @@ static void *new_block(op_bench *o, size_t n_byte)
   if (p)
     memset(p, 0, n);
   return o->block[o->n_block++] = p;
-}
-
-/* Integers rising from 0 to hi. */
-static void fill_segments(int32_t *x, int64_t n, int64_t hi)
-{
-  for (int64_t i = 0; i < n; i++)
-    x[i] = (int32_t)(n > 1 ? hi * i / (n - 1) : 0);
-}
-
-static void fill(op_bench *o, int i)
-{
-  const vk_example_in *e = &o->example.in[i];
-  int64_t n = vk_shape_n_item(&e->shape), hi = e->hi > 0 ? e->hi : 1;
-  if (e->fill == VK_EXAMPLE_SEGMENTS) {
-    fill_segments(o->in[i].data, n, e->hi);
-    return;
-  }
-  for (int64_t k = 0; k < n; k++)
-    if (e->dtype == VK_F32) {
-      float x = (float)vk_philox_normal(&o->rng);
-      ((float *)o->in[i].data)[k] = e->fill == VK_EXAMPLE_POSITIVE ? fabsf(x) + 0.5f : x;
-    } else if (e->fill == VK_EXAMPLE_PICK) {
-      ((int32_t *)o->in[i].data)[k] = vk_pick_index((int)vk_example_int(&o->example, 0, e->lo - 1),
-                                                    vk_example_int(&o->example, 0, hi - 1));
-    } else if (e->dtype == VK_I32) {
-      ((int32_t *)o->in[i].data)[k] = (int32_t)vk_example_int(&o->example, 0, hi - 1);
-    } else if (e->dtype == VK_U8) {
-      ((uint8_t *)o->in[i].data)[k] = (uint8_t)vk_example_int(&o->example, 0, hi - 1);
-    }
 }
 
 static vk_status fail_memory(const op_bench *o, vk_err *err)
@@ -88,7 +58,7 @@ static vk_status op_bench_init(op_bench *o, const vk_op_def *op, int i_case, vk_
     o->in[i].data = new_block(o, (size_t)vk_shape_n_item(&e->shape) * vk_dtype_size(e->dtype));
     if (!o->in[i].data)
       return fail_memory(o, err);
-    fill(o, i);
+    vk_example_fill(&o->example, e, vk_shape_n_item(&e->shape), o->in[i].data);
   }
   vk_id first = vk_apply(&o->graph, op, in, o->example.attr);
   VK_TRY(vk_graph_check(&o->graph, err));
@@ -119,12 +89,12 @@ static void op_bench_fini(op_bench *o)
 /* Seconds of processor time of n calls. */
 static double call_n(op_bench *o, vk_op_run *run, int64_t n)
 {
-  double start_s = vk_bench_cpu_s();
+  double start_s = vk_sys_thread_cpu_s();
   for (int64_t i = 0; i < n; i++)
     for (o->call.i_phase = 0; o->call.i_phase < (o->op->n_phase ? o->op->n_phase : 1);
          o->call.i_phase++)
       run(&o->call);
-  return vk_bench_cpu_s() - start_s;
+  return vk_sys_thread_cpu_s() - start_s;
 }
 
 /* "[4448, 256] f32, [512] i32" */

@@ -47,12 +47,12 @@ static vk_status record_states(render_bench *r, vk_err *err)
 static vk_status draw_rounds(render_bench *r, vk_renderer *renderer, int n, double rate[2],
                              vk_render_stats *stats, vk_err *err)
 {
-  double start_s = vk_sys_monotonic_s(), start_cpu_s = vk_bench_cpu_s();
+  double start_s = vk_sys_monotonic_s(), start_cpu_s = vk_sys_thread_cpu_s();
   for (int i = 0; i < n; i++) {
     VK_TRY(vk_signal_check(err));
     VK_TRY(vk_render(renderer, r->shot, N_SHOT, stats, err));
   }
-  rate[1] = n * N_SHOT / (vk_bench_cpu_s() - start_cpu_s);
+  rate[1] = n * N_SHOT / (vk_sys_thread_cpu_s() - start_cpu_s);
   rate[0] = n * N_SHOT / (vk_sys_monotonic_s() - start_s);
   return VK_OK;
 }

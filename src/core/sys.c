@@ -20,6 +20,23 @@ double vk_sys_monotonic_s(void)
   return (double)vk_sys_monotonic_ns() * 1e-9;
 }
 
+static double clock_s(clockid_t clock)
+{
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double vk_sys_thread_cpu_s(void)
+{
+  return clock_s(CLOCK_THREAD_CPUTIME_ID);
+}
+
+double vk_sys_cpu_s(void)
+{
+  return clock_s(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 void vk_sys_utc_now(char out[VK_SYS_UTC_SIZE])
 {
   time_t now = time(NULL);

@@ -8,6 +8,11 @@
 int64_t vk_sys_monotonic_ns(void);
 double vk_sys_monotonic_s(void);
 
+/* Processor time of the calling thread, of all threads of this process: what the machine's other
+ * users take does not count. */
+double vk_sys_thread_cpu_s(void);
+double vk_sys_cpu_s(void);
+
 enum { VK_SYS_UTC_SIZE = 21 };
 /* Now, as "2026-08-01T12:34:56Z" (ISO 8601): sorts by time as text. */
 void vk_sys_utc_now(char out[VK_SYS_UTC_SIZE]);

@@ -6,9 +6,6 @@
 #include "nn/op.h"
 #include "nn/segments.h"
 
-/* Rows of a key segment that scratch is made for, when len_k does not say. */
-enum { ATTN_SEGMENT_MAX = 1024 };
-
 /* Offsets and distances in items. Row i, head h: q at i * ld_q + h * hd, k and v of the tensor
  * that holds them at i * ld_kv + off_k + h * hd, ... + off_v. */
 typedef struct attn {
@@ -64,7 +61,7 @@ static inline attn_segment attn_segment_of(const attn *a, int64_t s)
   return r;
 }
 
-/* Segments lie within the keys, and none is larger than scratch is for. */
+/* Segments lie within the keys, and none has more than `most` rows, for which scratch is. */
 static inline void attn_check_segments(const vk_op_call *c, const attn *a, int64_t most)
 {
   if (!a->seg)
@@ -74,13 +71,13 @@ static inline void attn_check_segments(const vk_op_call *c, const attn *a, int64
     VK_ASSERT(a->seg[s + 1] - a->seg[s] <= most);
 }
 
-/* The most rows that a key segment may have in this call. */
+/* The most rows that a key segment may have in this call: scratch is for as many. */
 static inline int64_t attn_most_keys(const vk_op_call *c, const attn *a)
 {
   int64_t n = c->in[a->i_kv].shape.dim[0];
   if (!attn_has(c, a->i_kv + 1) && a->len_k)
     return a->len_k;
-  return n < ATTN_SEGMENT_MAX ? n : ATTN_SEGMENT_MAX;
+  return c->attr->max_k && c->attr->max_k < n ? c->attr->max_k : n;
 }
 
 #if VK_PATH_IS_BASE
@@ -110,6 +107,8 @@ static inline vk_status attn_check(const vk_infer *c, int i_q, vk_err *err)
   } else if (a->len_k <= 0 || key->shape.dim[0] % a->len_k) {
     return vk_op_fail(c, err, "needs segments: an input or rows each (len_k)");
   }
+  if (a->max_k < 0 || (a->max_k && !seg))
+    return vk_op_fail(c, err, "max_k bounds segments of an input; 0: as many rows as there are");
   if (n_seg < 0 || a->len_q < 0 || (a->len_q && !kv) ||
       q->shape.dim[0] != (a->len_q ? n_seg * a->len_q : key->shape.dim[0]))
     return vk_op_fail(c, err, "%lld segments do not give the rows of queries", (long long)n_seg);

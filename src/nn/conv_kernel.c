@@ -303,6 +303,11 @@ vk_status vk_conv_check(const vk_infer *c, vk_err *err)
   if (a->kernel < 1 || a->stride < 1 || a->pad < 0 || a->pad >= a->kernel)
     return vk_op_fail(c, err, "a kernel of %lld, stride %lld and pad %lld do not fit each other",
                       (long long)a->kernel, (long long)a->stride, (long long)a->pad);
+  for (int i = 0; i < c->n_in; i++)
+    if (c->in[i] && c->in[i]->dtype == VK_U8)
+      return VK_OK;
+  if (a->scale != 0 || a->shift != 0)
+    return vk_op_fail(c, err, "scale and shift are for pictures of u8");
   return VK_OK;
 }
 

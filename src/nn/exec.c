@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/arena.h"
+#include "core/sys.h"
 
 /* A node with all that its kernel needs. */
 typedef struct step {
@@ -177,13 +177,6 @@ void vk_exec_set_size(vk_exec *x, int sym, int64_t n)
   update_steps(x);
 }
 
-static double now_s(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* The share of one thread. */
 static void run_steps(void *arg, int i_thread)
 {
@@ -197,7 +190,7 @@ static void run_steps(void *arg, int i_thread)
     call.out = s->tensor + call.n_in;
     call.i_part = i_thread;
     bool is_timed = x->is_timed && i_thread == 0;
-    double start_s = is_timed ? now_s() : 0;
+    double start_s = is_timed ? vk_sys_monotonic_s() : 0;
     vk_trace_span span = vk_trace_begin(i_thread == 0 ? x->trace : NULL, "nn",
                                         x->plan->graph.node[s->i_node].op->name);
     vk_trace_arg(&span, "i_node", s->i_node);
@@ -207,7 +200,7 @@ static void run_steps(void *arg, int i_thread)
     }
     vk_trace_end(&span);
     if (is_timed)
-      x->node_s[s->i_node] = now_s() - start_s;
+      x->node_s[s->i_node] = vk_sys_monotonic_s() - start_s;
   }
 }
 

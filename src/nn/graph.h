@@ -93,6 +93,7 @@ enum { VK_NONE = -1 };
   X(int64_t, n_head, "heads of an attention")                                                      \
   X(int64_t, len_q, "attention: rows of a query segment; 0: as the keys' segments")                \
   X(int64_t, len_k, "attention: rows of a key segment; 0: from the input seg")                     \
+  X(int64_t, max_k, "attention: most rows of a segment of the input seg; 0: as many as keys")      \
   X(int64_t, n_group, "groups of a normalisation")                                                 \
   X(int64_t, group, "rows that share one row of another input")                                    \
   X(int64_t, height, "rows of a picture")                                                          \

@@ -54,6 +54,18 @@ static inline int64_t vk_logits_argmax_ref(const double *x, int64_t n)
   return best < 0 ? 0 : best;
 }
 
+/* Of gradients: dx from dy, logits, an item a row that the loss had or gave, and lse. */
+VK_NODISCARD static inline vk_status vk_logits_grad_infer(const vk_infer *c, vk_dtype dtype,
+                                                          vk_err *err)
+{
+  VK_TRY(vk_op_need_logits(c, 1, err));
+  VK_TRY(vk_op_need_row_items(c, 0, VK_F32, 1, err));
+  VK_TRY(vk_op_need_row_items(c, 2, dtype, 1, err));
+  VK_TRY(vk_op_need_row_items(c, 3, VK_F32, 1, err));
+  vk_op_same(c, 0, 1);
+  return VK_OK;
+}
+
 /* Logits as input 0, or 1 after a gradient of the rows; case 1 has a temperature. Returns the
  * number of classes. */
 static inline int vk_logits_example(vk_example *e, bool is_grad)

@@ -161,6 +161,17 @@ static inline void vk_loss_grad_ref(const vk_op_call *c, int i_weight, int i_nor
                 : dloss * (weight ? weight[i] : 1) * slope(c->attr, c->in + 1, i);
 }
 
+/* The gradient by the loss's first input, by op: its inputs are dloss and then those of the loss.
+ */
+static inline vk_id vk_loss_grad(const vk_grad *c, const vk_op_def *op)
+{
+  const vk_node *n = c->node;
+  vk_in in = {.n = 1 + n->n_in, .id = {c->dy[0]}};
+  for (int i = 0; i < n->n_in; i++)
+    in.id[1 + i] = n->in[i];
+  return vk_apply(c->g, op, in, n->attr);
+}
+
 /* Inputs of an example: dloss for a gradient, n_item arrays of one shape, and by i_case & 1 weights
  * and i_case & 2 a norm after them. */
 static inline void vk_loss_example(vk_example *e, bool is_grad, int n_item)

@@ -156,14 +156,16 @@ static const char *join(char buf[96], const char *prefix, const char *name)
   return buf;
 }
 
-/* x + wo attention(wqkv norm(x)); segments from seg, or of `len` rows without it. */
+/* x + wo attention(wqkv norm(x)); segments from seg, of at most `len` rows, or without it of as
+ * many each. */
 static vk_id self_attention(builder *b, vk_id x, const char *layer, vk_id seg, int64_t len)
 {
   char name[96];
   int64_t d = b->c->d_model;
   vk_id y = norm(b, x, join(name, layer, "norm1"));
   y = linear(b, y, join(name, layer, "attn.wqkv"), 3 * d, d, false);
-  y = VK_APPLY(b->g, attention, VK_IN(y, VK_NONE, seg), .n_head = b->c->n_head, .len_k = len);
+  y = VK_APPLY(b->g, attention, VK_IN(y, VK_NONE, seg), .n_head = b->c->n_head,
+               .len_k = seg == VK_NONE ? len : 0, .max_k = seg == VK_NONE ? 0 : len);
   return add(b, x, linear(b, y, join(name, layer, "attn.wo"), d, d, false));
 }
 
@@ -178,10 +180,16 @@ static vk_id mlp(builder *b, vk_id x, const char *layer, const char *norm_name)
   return add(b, x, linear(b, y, join(name, layer, "mlp.w2"), d, 4 * d, false));
 }
 
-static vk_id encoder_layer(builder *b, vk_id x, const char *layer, vk_id seg)
+/* Tokens of a sample, at most. */
+static int64_t most_tokens(const builder *b)
+{
+  return b->n_view * VK_NANO_TOKENS + VK_NANO_WORDS + 1;
+}
+
+static vk_id encoder_layer(builder *b, vk_id x, const char *layer, vk_id seg, int64_t most)
 {
   vk_graph_place(b->g, "%s", layer);
-  x = mlp(b, self_attention(b, x, layer, seg, 0), layer, "norm2");
+  x = mlp(b, self_attention(b, x, layer, seg, most), layer, "norm2");
   if (x != VK_NONE)
     b->g->value[x].is_boundary = true;
   return x;
@@ -217,7 +225,7 @@ static void text_encoder(builder *b, vk_id *text, vk_id *vec)
   for (int i = 0; i < 2; i++) {
     char layer[32];
     snprintf(layer, sizeof layer, "text.layers.%d", i);
-    x = encoder_layer(b, x, layer, b->text_seg);
+    x = encoder_layer(b, x, layer, b->text_seg, VK_NANO_WORDS);
   }
   vk_graph_place(g, "text");
   *text = norm(b, x, "text.norm");
@@ -284,7 +292,7 @@ static vk_id encoder(builder *b, vk_id image, vk_id text)
   for (int i = 0; i < b->c->n_encoder; i++) {
     char layer[32];
     snprintf(layer, sizeof layer, "enc.%d", i);
-    x = encoder_layer(b, x, layer, b->token_seg);
+    x = encoder_layer(b, x, layer, b->token_seg, most_tokens(b));
     snprintf(layer, sizeof layer, "enc%d", i);
     probe(b, layer, x);
   }
@@ -313,7 +321,7 @@ static vk_id decoder(builder *b, vk_id memory)
     vk_id q = norm(b, x, join(name, layer, "norm2"));
     q = linear(b, q, join(name, layer, "cross.wq"), d, d, false);
     q = VK_APPLY(g, attention, VK_IN(q, kv, b->token_seg), .n_head = b->c->n_head,
-                 .len_q = VK_NANO_STEPS);
+                 .len_q = VK_NANO_STEPS, .max_k = most_tokens(b));
     x = add(b, x, linear(b, q, join(name, layer, "cross.wo"), d, d, false));
     x = mlp(b, x, layer, "norm3");
     snprintf(name, sizeof name, "dec%d", i);
@@ -372,7 +380,7 @@ static vk_status build(vk_graph *g, const void *config, const vk_model_args *a, 
   if (b.n_view < 1 || b.n_view > 2)
     return vk_fail(err, VK_E_RANGE, "nano: %d views: expected 1 or 2", b.n_view);
   VK_TRY(check(c, g->name, err));
-  int64_t n = a->n_batch, n_token = b.n_view * VK_NANO_TOKENS + VK_NANO_WORDS + 1;
+  int64_t n = a->n_batch, n_token = most_tokens(&b);
   vk_graph_sym(g, "batch", n);
   vk_graph_sym(g, "token", n * n_token);
   vk_graph_sym(g, "text", n);

@@ -91,6 +91,9 @@ typedef struct vk_grad {
   vk_id *dx;
 } vk_grad;
 
+/* For what a rule cannot differentiate: the graph's error becomes "PLACE: OP: SENTENCE". */
+void vk_grad_fail(const vk_grad *c, const char *format, ...) VK_PRINTF(2, 3);
+
 /* Work of a node at the shapes given: multiply-adds, and bytes that must move (each input and
  * output once unless the op says otherwise). */
 typedef struct vk_cost {
@@ -135,12 +138,16 @@ void vk_example_f32(vk_example *e, vk_shape shape);
 void vk_example_u8(vk_example *e, vk_shape shape);
 void vk_example_i32(vk_example *e, vk_shape shape, int fill, int64_t hi);
 void vk_example_none(vk_example *e);
+/* n items for an example's input, in its dtype. Those of a large one are as in a model: segments
+ * are alike, and every row that is picked is there. */
+void vk_example_fill(vk_example *e, const vk_example_in *in, int64_t n, void *data);
 
 enum {
-  VK_OP_NO_GRAD = 1, /* has no gradient: integers, sampling */
-  VK_OP_EXACT = 2,   /* every path gives the same bits (copies, integers) */
-  VK_OP_VIEW = 4,    /* output 0 is input 0 under another shape: there is no kernel call */
-  VK_OP_HIDDEN = 8,  /* passes make it, models do not */
+  VK_OP_NO_GRAD = 1,    /* has no gradient: integers, sampling */
+  VK_OP_EXACT = 2,      /* every path gives the same bits (copies, integers) */
+  VK_OP_VIEW = 4,       /* output 0 is input 0 under another shape: there is no kernel call */
+  VK_OP_HIDDEN = 8,     /* passes make it, models do not */
+  VK_OP_ANY_DTYPE = 16, /* input 0 may be of any dtype */
 };
 
 struct vk_op_def {

@@ -239,31 +239,37 @@ static void grad(vk_grad *c)
   vk_id kv = n->n_in > 1 ? n->in[1] : VK_NONE, seg = n->n_in > 2 ? n->in[2] : VK_NONE;
   c->dx[0] =
       VK_APPLY(c->g, attention_grad, VK_IN(c->dy[0], n->out[0], n->out[1], n->in[0], kv, seg),
-               .n_head = n->attr.n_head, .len_q = n->attr.len_q, .len_k = n->attr.len_k);
+               .n_head = n->attr.n_head, .len_q = n->attr.len_q, .len_k = n->attr.len_k,
+               .max_k = n->attr.max_k);
   if (kv != VK_NONE)
     c->dx[1] = vk_graph_out(c->g, c->dx[0], 1);
 }
 
 /* 0: self in segments; 1: queries of a fixed number against segments; 2: both of fixed numbers;
- * 3: self of fixed numbers, wide; 4: self in long segments */
+ * 3: self of fixed numbers, wide; 4: self in long segments; 5: few queries against
+ * one very long segment */
 static void example(vk_example *e)
 {
   int n_head = (int)vk_example_int(e, 1, 3), hd = (int)vk_example_int(e, 1, 20);
   int n_seg = (int)vk_example_int(e, 1, 4), n_row = (int)vk_example_int(e, 0, 90);
-  e->attr.n_head = n_head;
   if (e->i_case >= 3)
     hd = e->i_case == 3 ? 32 : 64;
   if (e->i_case == 4)
     n_seg = 2, n_row = 197;
+  if (e->i_case == 5)
+    n_head = 2, hd = 5, n_seg = 1, n_row = 1500;
   if (e->is_large)
-    e->attr.n_head = n_head = 4, hd = 64, n_seg = 32, n_row = 32 * 153;
+    n_head = 4, hd = 64, n_seg = 32, n_row = 32 * 153;
   int d = n_head * hd;
+  e->attr.n_head = n_head;
   if (e->i_case == 1 || e->i_case == 2)
     e->attr.len_q = e->is_large ? 8 : vk_example_int(e, 1, 40);
   if (e->i_case == 2 || e->i_case == 3) {
     e->attr.len_k = e->is_large ? 153 : vk_example_int(e, 1, 40);
     n_row = n_seg * (int)e->attr.len_k;
   }
+  if (e->i_case == 5) /* and rows that are in no segment */
+    e->attr.len_q = 3, e->attr.max_k = n_row, n_row += e->is_large ? 0 : 100;
   if (e->attr.len_q) {
     vk_example_f32(e, vk_shape_of(2, n_seg * (int)e->attr.len_q, d));
     vk_example_f32(e, vk_shape_of(2, n_row, 2 * d));
@@ -274,17 +280,18 @@ static void example(vk_example *e)
   if (e->i_case < 2 && !e->is_large) /* rows in no segment */
     n_row -= (int)vk_example_int(e, 0, n_row < 3 ? n_row : 3);
   if (!e->attr.len_k)
-    vk_example_i32(e, vk_shape_of(1, n_seg + 1), VK_EXAMPLE_SEGMENTS, n_row);
+    vk_example_i32(e, vk_shape_of(1, n_seg + 1), VK_EXAMPLE_SEGMENTS,
+                   e->attr.max_k ? e->attr.max_k : n_row);
 }
 
 const vk_op_def vk_op_attention = {
     .name = "attention",
     .help = "y = softmax(q k' / sqrt(hd)) v by segment and head; inputs q [n, 3 d] or q [n, d], "
-            "kv [m, 2 d], then seg of at most 1024 rows each; outputs y [n, d], lse [n, n_head]",
+            "kv [m, 2 d], then seg of at most max_k rows each; outputs y [n, d], lse [n, n_head]",
     .n_in_min = 1,
     .n_in_max = 3,
     .n_out = 2,
-    .n_case = 5,
+    .n_case = 6,
     .rtol = 5e-6,
     .atol = 5e-6,
     .tolerance = "scores of up to 64 products in float, then an exponential of them",

@@ -27,12 +27,7 @@ VK_OP_RUN(entropy_grad)
 
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
-  VK_TRY(vk_op_need_logits(c, 1, err));
-  VK_TRY(vk_op_need_row_items(c, 0, VK_F32, 1, err));
-  VK_TRY(vk_op_need_row_items(c, 2, VK_F32, 1, err));
-  VK_TRY(vk_op_need_row_items(c, 3, VK_F32, 1, err));
-  vk_op_same(c, 0, 1);
-  return VK_OK;
+  return vk_logits_grad_infer(c, VK_F32, err);
 }
 
 static void ref(const vk_op_call *c)

@@ -89,6 +89,8 @@ VK_OP_RUN(matmul)
 
 #include <math.h>
 
+#include "nn/op_rows.h"
+
 /* [m, n] with the rows' leading dimensions and extent. */
 static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *err)
 {
@@ -115,10 +117,7 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
   if ((c->attr->trans_b ? last : rows) != *k)
     return vk_op_fail(c, err, "%lld terms of the one meet %lld of the other", (long long)*k,
                       (long long)(c->attr->trans_b ? last : rows));
-  bool same_extent =
-      a->extent.sym == b->extent.sym &&
-      (a->extent.sym < 0 || a->extent.plus * b->shape.dim[0] == b->extent.plus * a->shape.dim[0]);
-  if (c->attr->trans_a ? !same_extent : b->extent.sym >= 0)
+  if (c->attr->trans_a ? !vk_op_same_extent(a, b) : b->extent.sym >= 0)
     return vk_op_fail(c, err, "the rows summed over must have one extent");
   return VK_OK;
 }
@@ -126,9 +125,7 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
 /* As many items in every run. */
 static bool has_items_of(const vk_value *a, const vk_value *b)
 {
-  if (vk_shape_n_item(&a->shape) != vk_shape_n_item(&b->shape) || a->extent.sym != b->extent.sym)
-    return false;
-  return a->extent.sym < 0 || a->extent.plus * b->shape.dim[0] == b->extent.plus * a->shape.dim[0];
+  return vk_shape_n_item(&a->shape) == vk_shape_n_item(&b->shape) && vk_op_same_extent(a, b);
 }
 
 static vk_status infer(const vk_infer *c, vk_err *err)
@@ -219,6 +216,10 @@ static void grad(vk_grad *c)
   vk_id a = n->in[0], b = n->in[1], dy = c->dy[0];
   if (n->n_in > 3)
     c->dx[3] = dy;
+  if (n->attr.act == VK_ACT_GELU && !n->attr.keep_pre) {
+    vk_grad_fail(c, "its activation has a gradient only if keep_pre is set");
+    return;
+  }
   if (n->attr.act == VK_ACT_GELU)
     dy = VK_APPLY(g, gelu_grad, VK_IN(dy, n->out[1]));
   if (n->n_in > 2 && c->need[2])

@@ -32,11 +32,7 @@ static void ref(const vk_op_call *c)
 
 static void grad(vk_grad *c)
 {
-  const vk_node *n = c->node;
-  vk_in in = {.n = 1 + n->n_in, .id = {c->dy[0]}};
-  for (int i = 0; i < n->n_in; i++)
-    in.id[1 + i] = n->in[i];
-  vk_id da = VK_APPLY(c->g, mse_grad, in);
+  vk_id da = vk_loss_grad(c, &vk_op_mse_grad);
   if (c->need[0])
     c->dx[0] = da;
   if (c->need[1])

@@ -32,11 +32,7 @@ static void ref(const vk_op_call *c)
 
 static void grad(vk_grad *c)
 {
-  const vk_node *n = c->node;
-  vk_in in = {.n = 1 + n->n_in, .id = {c->dy[0]}};
-  for (int i = 0; i < n->n_in; i++)
-    in.id[1 + i] = n->in[i];
-  c->dx[0] = vk_apply(c->g, &vk_op_ppo_loss_grad, in, n->attr);
+  c->dx[0] = vk_loss_grad(c, &vk_op_ppo_loss_grad);
 }
 
 static void example(vk_example *e)

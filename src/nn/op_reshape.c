@@ -50,7 +50,8 @@ static vk_status infer(const vk_infer *c, vk_err *err)
 
 static void ref(const vk_op_call *c)
 {
-  memcpy(c->out[0].data, c->in[0].data, (size_t)vk_shape_n_item(&c->out[0].shape) * sizeof(double));
+  memcpy(c->out[0].data, c->in[0].data,
+         (size_t)vk_shape_n_item(&c->out[0].shape) * vk_dtype_size(c->out[0].dtype));
 }
 
 static void grad(vk_grad *c)
@@ -85,7 +86,7 @@ const vk_op_def vk_op_reshape = {
     .n_in_max = 1,
     .n_out = 1,
     .n_case = 4,
-    .flags = VK_OP_EXACT | VK_OP_VIEW,
+    .flags = VK_OP_EXACT | VK_OP_VIEW | VK_OP_ANY_DTYPE,
     .tolerance = "exact",
     .infer = infer,
     .ref = ref,

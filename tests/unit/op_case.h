@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "example_fill.h"
 #include "nn/op.h"
 
 enum { GUARD = 256, GUARD_BYTE = 0xA5 };
@@ -55,7 +54,7 @@ static void fill(op_case *t, int i)
 {
   const vk_example_in *e = &t->example.in[i];
   int64_t n = vk_shape_n_item(&e->shape);
-  example_fill(&t->example, e, n, t->in[i].data);
+  vk_example_fill(&t->example, e, n, t->in[i].data);
   for (int64_t k = 0; k < n && e->dtype == VK_F32; k++)
     ((double *)t->in64[i].data)[k] = ((const float *)t->in[i].data)[k];
 }

@@ -2,7 +2,6 @@
 
 #include "test.h"
 
-#include "example_fill.h"
 #include "graph_net.h"
 
 enum { ADAPTER_MAX = 6000 }; /* items of a parameter that brings one shape to another */
@@ -44,7 +43,7 @@ static void *fill_units(random_graph *r, const want *w, double scale)
   size_t size = vk_dtype_size(w->in.dtype);
   uint8_t *data = net_alloc((size_t)(n * n_unit) * size), *at = data;
   for (int64_t u = 0; u < n_unit; u++) {
-    example_fill(&r->example, &w->in, n, at);
+    vk_example_fill(&r->example, &w->in, n, at);
     if (w->in.fill == VK_EXAMPLE_SEGMENTS) {
       for (int64_t i = 0; i < n; i++)
         ((int32_t *)at)[i] += (int32_t)(u * w->in.hi);

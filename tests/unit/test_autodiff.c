@@ -301,7 +301,12 @@ static void refusals(void **state)
   vk_id sum = VK_APPLY(&g, matmul, VK_IN(vk_graph_find(&g, "weight"), vk_graph_out(&g, y, 1)),
                        .trans_a = 1);
   vk_graph_output(&g, "pre", sum);
+  y = VK_APPLY(&g, matmul, VK_IN(x, w), .trans_b = 1, .act = VK_ACT_GELU);
+  sum = VK_APPLY(&g, matmul, VK_IN(vk_graph_find(&g, "weight"), y), .trans_a = 1);
+  vk_graph_output(&g, "no_pre", sum);
   refuse(&g, "pre", VK_E_UNSUPPORTED, "side: output 1 of matmul has no gradient");
+  refuse(&g, "no_pre", VK_E_UNSUPPORTED,
+         "side: matmul: its activation has a gradient only if keep_pre");
   vk_graph_fini(&g);
 }
 

@@ -4,7 +4,11 @@
  * alone. */
 #include "test.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/cpu.h"
 #include "graph_net.h"
@@ -265,9 +269,9 @@ static void wrong_shapes_are_refused(void **state)
         in.n = op->n_in_min - 1;
       else if (way == 1) /* one is missing */
         in.id[0] = VK_NONE;
-      else if (op->flags & VK_OP_EXACT) /* of a type that no op takes; copies take all */
+      else if (op->flags & VK_OP_ANY_DTYPE) /* too many */
         in.n = op->n_in_max + 1 <= VK_NODE_IN_MAX ? op->n_in_max + 1 : 0;
-      else
+      else /* of a type that no other op takes */
         in.id[0] = vk_graph_input(&g, "bad", VK_BF16, t.in[0].shape, VK_NO_EXTENT);
       for (int i = t.n_in; i < in.n; i++)
         in.id[i] = in.id[0];
@@ -307,6 +311,11 @@ static void wrong_sizes_are_refused(void **state)
   w = vk_graph_param(&g, "w", vk_shape_of(4, 2, 3, 1, 1));
   refuse(&g, VK_APPLY(&g, conv, VK_IN(x, w), .kernel = 1, .stride = 1), "need a scale");
 
+  vk_graph_init(&g, "wrong");
+  x = vk_graph_input(&g, "x", VK_F32, vk_shape_of(4, 1, 4, 4, 3), VK_NO_EXTENT);
+  w = vk_graph_param(&g, "w", vk_shape_of(4, 2, 3, 1, 1));
+  refuse(&g, VK_APPLY(&g, conv, VK_IN(x, w), .kernel = 1, .stride = 1, .scale = 2), "of u8");
+
   /* at capacity there are 8 queries a segment, but not in a run */
   vk_graph_init(&g, "wrong");
   int sym = vk_graph_sym(&g, "batch", 4);
@@ -319,6 +328,66 @@ static void wrong_sizes_are_refused(void **state)
   sym = vk_graph_sym(&g, "token", 12);
   x = vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, 12, 6), vk_graph_extent(sym, 1, 0));
   refuse(&g, VK_APPLY(&g, attention, VK_IN(x), .n_head = 2, .len_k = 4), "segments of 4");
+
+  vk_graph_init(&g, "wrong");
+  x = vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, 12, 6), VK_NO_EXTENT);
+  seg = vk_graph_input(&g, "seg", VK_I32, vk_shape_of(1, 5), VK_NO_EXTENT);
+  refuse(&g, VK_APPLY(&g, attention, VK_IN(x, VK_NONE, seg), .n_head = 2, .max_k = -1), "max_k");
+}
+
+/* References of ops that take any type copy items of their size. */
+static void any_type_is_taken(void **state)
+{
+  static const vk_dtype dtype[] = {VK_U8, VK_BF16, VK_I32, VK_F64};
+  for (int i_op = 0; i_op < vk_op_count(); i_op++)
+    for (size_t i = 0; i < VK_COUNT(dtype) && vk_ops[i_op]->flags & VK_OP_ANY_DTYPE; i++) {
+      vk_err err = VK_ERR_INIT;
+      vk_graph g;
+      uint8_t from[64], to[64];
+      vk_graph_init(&g, "any");
+      vk_attrs attr = {.count = 3};
+      vk_id x = vk_graph_input(&g, "x", dtype[i], vk_shape_of(2, 2, 3), VK_NO_EXTENT);
+      vk_id y = vk_apply(&g, vk_ops[i_op], VK_IN(x), attr);
+      vk_assert_ok(vk_graph_check(&g, &err), &err);
+      assert_int_equal(g.value[y].dtype, dtype[i]);
+      for (size_t k = 0; k < sizeof from; k++)
+        from[k] = (uint8_t)(k + 1);
+      memset(to, GUARD_BYTE, sizeof to);
+      vk_tensor in = {.data = from, .dtype = dtype[i], .shape = g.value[x].shape}, out = in;
+      out.data = to;
+      vk_ops[i_op]->ref(
+          &(vk_op_call){.attr = &attr, .n_in = 1, .n_out = 1, .in = &in, .out = &out, .n_part = 1});
+      size_t n = bytes_of(&in);
+      assert_memory_equal(from, to, n);
+      for (size_t k = n; k < sizeof to; k++)
+        assert_int_equal(to[k], GUARD_BYTE);
+      vk_graph_fini(&g);
+    }
+}
+
+/* A segment of more rows than the graph allows ends the program before anything is written. */
+static void too_long_segments_abort(void **state)
+{
+  for (int more = 0; more < 2; more++) {
+    op_case t;
+    op_case_init(&t, &vk_op_attention, 5, 1);
+    t.example.attr.max_k -= more;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+      signal(SIGABRT, SIG_DFL);
+      setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+      if (!freopen("/dev/null", "w", stderr))
+        _exit(3);
+      op_case_run(&t, VK_ISA_SCALAR, 1);
+      _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : 0, more ? SIGABRT : 0);
+    assert_true(more || WEXITSTATUS(status) == 0);
+    op_case_fini(&t);
+  }
 }
 
 static void ops_are_described(void **state)
@@ -342,7 +411,8 @@ int main(void)
       cmocka_unit_test(ops_are_described),        cmocka_unit_test(kernels_match_reference),
       cmocka_unit_test(parts_do_not_change_bits), cmocka_unit_test(gradients_match_differences),
       cmocka_unit_test(wrong_shapes_are_refused), cmocka_unit_test(in_place_does_not_change_bits),
-      cmocka_unit_test(wrong_sizes_are_refused),
+      cmocka_unit_test(wrong_sizes_are_refused),  cmocka_unit_test(any_type_is_taken),
+      cmocka_unit_test(too_long_segments_abort),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -475,17 +475,17 @@ static void build_packable(vk_graph *g)
 }
 
 /* Panels are made once a weight, in inference alone, and change no bit. */
-static void pack_makes_panels_once(void **state)
+static void check_panels(void (*build)(vk_graph *g), const char *op, int n)
 {
   for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++) {
     vk_graph g;
     result with, without;
     vk_target target = target_of(NULL);
     target.isa = isa;
-    build_packable(&g);
+    build(&g);
     run_with_and_without(&with, &without, &g, target, "pack");
-    assert_int_equal(count_op(&with, "pack"), 3);
-    assert_int_equal(count_op(&without, "pack"), 0);
+    assert_int_equal(count_op(&with, op), n);
+    assert_int_equal(count_op(&without, op), 0);
     for (int i = 0; i < with.n; i++)
       assert_memory_equal(with.item[i], without.item[i],
                           (size_t)with.n_item[i] * sizeof *with.item[i]);
@@ -495,24 +495,14 @@ static void pack_makes_panels_once(void **state)
   }
 }
 
+static void pack_makes_panels_once(void **state)
+{
+  check_panels(build_packable, "pack", 3);
+}
+
 static void pack_lays_out_convolutions(void **state)
 {
-  for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++) {
-    vk_graph g;
-    result with, without;
-    vk_target target = target_of(NULL);
-    target.isa = isa;
-    build_stem(&g);
-    run_with_and_without(&with, &without, &g, target, "pack");
-    assert_int_equal(count_op(&with, "conv_pack"), 2);
-    assert_int_equal(count_op(&without, "conv_pack"), 0);
-    for (int i = 0; i < with.n; i++)
-      assert_memory_equal(with.item[i], without.item[i],
-                          (size_t)with.n_item[i] * sizeof *with.item[i]);
-    result_fini(&with);
-    result_fini(&without);
-    vk_graph_fini(&g);
-  }
+  check_panels(build_stem, "conv_pack", 2);
 }
 
 /* ---- bf16 ----------------------------------------------------------------------------------- */

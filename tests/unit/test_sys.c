@@ -21,6 +21,19 @@ static void monotonic(void **state)
   assert_true(vk_sys_monotonic_s() - start_s >= 0.0199);
 }
 
+/* Work counts on the thread's clock and the process's, sleep on neither. */
+static void processor_time(void **state)
+{
+  double thread_s = vk_sys_thread_cpu_s(), all_s = vk_sys_cpu_s();
+  nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+  assert_true(vk_sys_thread_cpu_s() - thread_s < 0.0199);
+  for (volatile int i = 0; i < 1000000;)
+    i = i + 1;
+  assert_true(vk_sys_thread_cpu_s() > thread_s);
+  double took_s = vk_sys_thread_cpu_s() - thread_s;
+  assert_true(vk_sys_cpu_s() - all_s >= 0.9 * took_s);
+}
+
 static void utc(void **state)
 {
   char text[VK_SYS_UTC_SIZE], again[VK_SYS_UTC_SIZE];
@@ -56,6 +69,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(monotonic),
+      cmocka_unit_test(processor_time),
       cmocka_unit_test(utc),
       cmocka_unit_test(memory),
   };
