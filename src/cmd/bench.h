@@ -35,9 +35,6 @@ vk_status vk_bench_add(bench *b, const char *what, const char *name, double valu
 /* Of n > 0 numbers, which it sorts. */
 double vk_bench_median(double *x, int n);
 
-/* Processor time of the calling thread: what the machine's other users take does not count. */
-double vk_bench_cpu_s(void);
-
 /* A reset, init row 0 and n_wait waiting steps. */
 vk_status vk_bench_begin(vk_env *env, const vk_scene *scene, int n_wait, vk_err *err);
 

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd/bench.h"
 #include "core/json.h"
@@ -64,13 +63,6 @@ double vk_bench_median(double *x, int n)
   return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }
 
-double vk_bench_cpu_s(void)
-{
-  struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 vk_status vk_bench_begin(vk_env *env, const vk_scene *scene, int n_wait, vk_err *err)
 {
   const double wait[VK_N_ACTION] = {0, 0, 0, 0, 0, 0, -1};
@@ -121,6 +113,36 @@ static const bench_def defs[] = {
     {"model", vk_bench_model, false},  {"ops", vk_bench_ops, false},
     {"render", vk_bench_render, true},
 };
+
+/* Options of some benchmarks alone; the others are for all. */
+static const struct {
+  const char *opt, *benches;
+} opt_of[] = {
+    {"batch", "model"},       {"bf16", "model"},
+    {"model", "model"},       {"op", "ops"},
+    {"pictures", "env"},      {"samples", "env"},
+    {"steps", "env, render"}, {"suite", "env, render"},
+    {"trace", "model"},       {"visuals", "env, render"},
+};
+
+static bool is_given(const vk_cmd_call *call, const char *opt)
+{
+  size_t n = strlen(opt);
+  for (int i = 1; i < call->argc && strcmp(call->argv[i], "--") != 0; i++)
+    if (strncmp(call->argv[i], "--", 2) == 0 && strncmp(call->argv[i] + 2, opt, n) == 0 &&
+        (call->argv[i][2 + n] == '\0' || call->argv[i][2 + n] == '='))
+      return true;
+  return false;
+}
+
+static vk_status check_options(const bench *b, const char *name, vk_err *err)
+{
+  for (size_t i = 0; i < VK_COUNT(opt_of); i++)
+    if (!strstr(opt_of[i].benches, name) && is_given(b->call, opt_of[i].opt))
+      return vk_fail(err, VK_E_USAGE, "bench %s has no option --%s: it is one of %s", name,
+                     opt_of[i].opt, opt_of[i].benches);
+  return VK_OK;
+}
 
 static vk_status fail_unknown(const char *name, vk_err *err)
 {
@@ -173,6 +195,8 @@ static vk_status run_benches(bench *b, vk_err *err)
     found = found || strcmp(name, defs[i].name) == 0;
   if (!found)
     return fail_unknown(name, err);
+  if (!all)
+    VK_TRY(check_options(b, name, err));
   if (b->args->n_sample != 1 && b->args->n_sample != 4)
     return vk_fail(err, VK_E_USAGE, "--samples %d: expected 1 or 4", (int)b->args->n_sample);
   for (size_t i = 0; i < VK_COUNT(defs); i++) {

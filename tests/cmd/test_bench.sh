@@ -40,6 +40,13 @@ expect 0 bench ops --op cross_entropy --reps 1
 prints '[1792, 256] f32, [1792] i32'
 expect 2 bench ops --op matmil
 says 'did you mean matmul'
+expect 2 bench gemm --op add
+says 'bench gemm has no option --op: it is one of ops'
+expect 2 bench ops --op add --model=nano-n2
+says 'bench ops has no option --model: it is one of model'
+expect 2 bench model --visuals stand-in
+says 'it is one of env, render'
+expect 2 bench render --pack "$PACK" --pictures 3
 expect 2 bench
 expect 2 bench env render
 expect 2 bench enw --pack "$PACK"
