@@ -256,6 +256,7 @@ static void accumulation_is_the_sum(void **state)
     memset(half.block[v], 0, vk_value_bytes(&half.plan->graph.value[v]));
     vk_exec_bind(half.exec, net_value(&half, sum), half.block[v]);
   }
+  vk_exec_prepare(half.exec);
   vk_exec_set_size(half.exec, 0, NET_BATCH / 2);
   for (int k = 0; k < 2; k++) {
     enum { N_HALF = NET_BATCH / 2 };
