@@ -23,8 +23,8 @@ typedef struct vk_autodiff_args {
 /* out: an empty graph; gets all of `in`, the backward nodes, and an external output "grad.NAME" for
  * each parameter that is not frozen, in their order. A parameter that the loss does not depend on
  * gets zeros. Errors: VK_E_NOTFOUND (no such output), VK_E_SHAPE (it is no single f32),
- * VK_E_UNSUPPORTED (an op on the way, or an output
- * of it after the first, has no gradient), VK_E_NOMEM. */
+ * VK_E_UNSUPPORTED (an op on the way, or an output of it after the first, has no gradient),
+ * VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_autodiff(vk_graph *out, const vk_graph *in, const vk_autodiff_args *args,
                                    vk_err *err);
 

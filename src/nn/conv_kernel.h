@@ -60,6 +60,15 @@ static inline conv_shape conv_shape_of(const vk_shape *x, const vk_shape *y, con
                       .pad = a->pad};
 }
 
+/* Of the pixel of x that a tap of item k of y sees: its first item, or -1 where that is padding. */
+static inline int64_t conv_seen(const conv_shape *s, int64_t k, int64_t tap)
+{
+  int64_t x = k / s->o % s->y_w * s->stride - s->pad + tap % s->kernel;
+  int64_t y = k / s->o / s->y_w % s->y_h * s->stride - s->pad + tap / s->kernel;
+  int64_t i = k / s->o / s->y_w / s->y_h;
+  return x < 0 || x >= s->w || y < 0 || y >= s->h ? -1 : ((i * s->h + y) * s->w + x) * s->c;
+}
+
 /* n columns lie in panels of 1 to CONV_NV vectors, as equal as can be. */
 typedef struct conv_panel {
   int64_t j;  /* first column */

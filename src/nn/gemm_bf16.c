@@ -52,8 +52,7 @@ static int64_t round_up(int64_t a, int64_t b)
   return div_up(a, b) * b;
 }
 
-/* ---- B -----------------------------------------------------------------------------------------
- */
+/* ---- B ------------------------------------------------------------------------------------- */
 
 enum { N_P = 64 }; /* rows that are packed in f32, then rounded */
 
@@ -123,8 +122,7 @@ static block_b find_b(const part *t, int64_t p, int64_t j, int64_t j1)
   return b;
 }
 
-/* ---- A -----------------------------------------------------------------------------------------
- */
+/* ---- A ------------------------------------------------------------------------------------- */
 
 /* n numbers, rounded, and zeros up to n_pad */
 static void round_row(const float *in, int64_t n, int64_t n_pad, float *out)
@@ -225,8 +223,7 @@ static void pack_a(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t kc,
   }
 }
 
-/* ---- tiles -------------------------------------------------------------------------------------
- */
+/* ---- tiles --------------------------------------------------------------------------------- */
 
 /* A block of B, with n_i rows from i that lie packed at a. */
 static void run_block(const part *t, const float *a, int64_t i, int64_t n_i, const block_b *b)

@@ -1,5 +1,4 @@
-/* gemm_bf16_micro.c - the innermost loops of products with weights in bfloat16, but those of AMX.
- */
+/* gemm_bf16_micro.c - the innermost loops of products with weights in bfloat16, without AMX. */
 #include "nn/gemm_bf16_kernel.h"
 
 #if defined(__AVX512BF16__)

@@ -9,8 +9,7 @@ typedef struct row {
   bool is_gelu;
 } row;
 
-/* Column e and the lanes behind it, n of them. Null pointers of r are known when this is inlined.
- */
+/* Column e and the lanes behind it, n of them. Inlining makes null pointers of r constants. */
 VK_INLINE void finish_lanes(const row *r, int64_t e, int n, int is_whole)
 {
 #define LOAD(p) (is_whole ? vf_load((p) + e) : vf_load_n((p) + e, n))

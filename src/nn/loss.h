@@ -161,8 +161,7 @@ static inline void vk_loss_grad_ref(const vk_op_call *c, int i_weight, int i_nor
                 : dloss * (weight ? weight[i] : 1) * slope(c->attr, c->in + 1, i);
 }
 
-/* The gradient by the loss's first input, by op: its inputs are dloss and then those of the loss.
- */
+/* The gradient by a loss's first input: op has the inputs dloss and then those of the loss. */
 static inline vk_id vk_loss_grad(const vk_grad *c, const vk_op_def *op)
 {
   const vk_node *n = c->node;

@@ -79,8 +79,7 @@ VK_NODISCARD vk_status vk_nano_set_obs(vk_exec *x, const vk_graph *g, const vk_n
                                        const int *n_word, int n_text, vk_err *err);
 /* Sets sizes and fills inputs gram, word_start, word_pos, text_seg for n instructions.
  *   n_word  out, [n] words of each
- * Errors: VK_E_RANGE (more than the capacity, an instruction of more than VK_NANO_GRAMS n-grams).
- */
+ * Errors: VK_E_RANGE (beyond the capacity, an instruction of more than VK_NANO_GRAMS n-grams). */
 VK_NODISCARD vk_status vk_nano_set_text(vk_exec *x, const vk_graph *g, const char *const *text,
                                         int n, int *n_word, vk_err *err);
 

@@ -215,13 +215,9 @@ static void ref(const vk_op_call *c)
   int64_t n_tap = s.kernel * s.kernel;
   for (int64_t k = 0; k < vk_shape_n_item(&c->in[0].shape); k++)
     for (int64_t tap = 0; tap < n_tap; tap++) {
-      int64_t o = k % s.o, x = k / s.o % s.y_w * s.stride - s.pad + tap % s.kernel;
-      int64_t y = k / s.o / s.y_w % s.y_h * s.stride - s.pad + tap / s.kernel;
-      int64_t i = k / s.o / s.y_w / s.y_h;
-      if (x < 0 || x >= s.w || y < 0 || y >= s.h)
-        continue;
-      for (int64_t channel = 0; channel < s.c; channel++) {
-        int64_t at = ((i * s.h + y) * s.w + x) * s.c + channel;
+      int64_t o = k % s.o, first = conv_seen(&s, k, tap);
+      for (int64_t channel = 0; channel < s.c && first >= 0; channel++) {
+        int64_t at = first + channel;
         double value = c->in[1].dtype == VK_U8
                            ? ((const uint8_t *)c->in[1].data)[at] * c->attr->scale + c->attr->shift
                            : ((const double *)c->in[1].data)[at];

@@ -1,7 +1,6 @@
 /* op_conv_dx.c - gradient of a convolution by its input. Pixels of x whose row and column have the
  * same remainders by the stride see the same taps of the kernel: each such class is a convolution
- * of dy with stride 1, by the taps in reverse. No product with a zero between pixels is computed.
- */
+ * of dy with stride 1, by the taps in reverse. Products with zeros between pixels are left out. */
 #include "nn/conv_kernel.h"
 
 /* Rows or columns r, r + stride, ... of x. Pixel r + stride * i is the sum over t < n_tap of tap
@@ -195,14 +194,9 @@ static void ref(const vk_op_call *c)
   int64_t n_tap = s.kernel * s.kernel;
   for (int64_t k = 0; k < vk_shape_n_item(&c->in[0].shape); k++)
     for (int64_t tap = 0; tap < n_tap; tap++) {
-      int64_t o = k % s.o, x = k / s.o % s.y_w * s.stride - s.pad + tap % s.kernel;
-      int64_t y = k / s.o / s.y_w % s.y_h * s.stride - s.pad + tap / s.kernel;
-      int64_t i = k / s.o / s.y_w / s.y_h;
-      if (x < 0 || x >= s.w || y < 0 || y >= s.h)
-        continue;
-      for (int64_t channel = 0; channel < s.c; channel++)
-        dx[((i * s.h + y) * s.w + x) * s.c + channel] +=
-            dy[k] * w[(o * s.c + channel) * n_tap + tap];
+      int64_t o = k % s.o, first = conv_seen(&s, k, tap);
+      for (int64_t channel = 0; channel < s.c && first >= 0; channel++)
+        dx[first + channel] += dy[k] * w[(o * s.c + channel) * n_tap + tap];
     }
 }
 

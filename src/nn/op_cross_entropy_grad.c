@@ -1,5 +1,4 @@
-/* op_cross_entropy_grad.c - dx = dloss w / sum w (softmax(x) - q): the gradient of cross_entropy.
- */
+/* op_cross_entropy_grad.c - dx = dloss w / sum w (softmax(x) - q): cross_entropy's gradient. */
 #include "nn/cross_entropy.h"
 
 VK_OP_RUN(cross_entropy_grad)

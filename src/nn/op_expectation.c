@@ -1,5 +1,4 @@
-/* op_expectation.c - the mean class under softmax(x) of the classes within count of the greatest.
- */
+/* op_expectation.c - the mean class under softmax(x) of classes within count of the greatest. */
 #include "nn/logits.h"
 
 VK_OP_RUN(expectation)

@@ -36,8 +36,7 @@ VK_INLINE vf first(const vf coef[5], vf x, vf dy, vf sum[4], int is_gelu, int is
   return du;
 }
 
-/* n_row rows of n_v vectors of the period that begin at item k; n_lane < VK_LANES: of one vector.
- */
+/* n_row rows of n_v vectors of the period from item k on; n_lane < VK_LANES: of one vector. */
 VK_INLINE void first_block(const job *j, int64_t r, int64_t n_row, int64_t k, int n_v, int n_lane,
                            int is_gelu, int is_film)
 {

@@ -47,8 +47,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   return VK_OK;
 }
 
-/* Panels of the scalar path: four columns, k by k. What fills up to VK_GEMM_PANEL is not written.
- */
+/* Panels of the scalar path: four columns, k by k. The rest of VK_GEMM_PANEL is not written. */
 static void ref(const vk_op_call *c)
 {
   enum { NR = 4 };

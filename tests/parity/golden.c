@@ -10,8 +10,7 @@ enum { N_PIXEL = 128 * 128 * 3, N_ACTION = 56, N_STATE = 8, N_STEP = 8 };
 
 static const uint64_t file_max = UINT64_C(1) << 32; /* bytes a file may unpack to */
 
-/* ---- numbers of small.npz ----------------------------------------------------------------------
- */
+/* ---- numbers of small.npz ------------------------------------------------------------------ */
 
 static uint32_t fnv1a(const char *text)
 {
@@ -57,8 +56,7 @@ void golden_weight(const char *name, int n_dim, const int64_t *shape, float *out
     out[i] = shift + scale * unit(key, (uint32_t)i);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 /* The array's items, which must be n of this kind and size (n < 0: any number). */
 static vk_status take(const vk_npz *npz, const char *name, char kind, int item_size, int64_t n,
@@ -241,8 +239,7 @@ vk_status golden_config(const golden *g, const int32_t **config, vk_err *err)
   return VK_OK;
 }
 
-/* ---- comparing ----------------------------------------------------------------------------------
- */
+/* ---- comparing ----------------------------------------------------------------------------- */
 
 static double item(const vk_array *a, int64_t i)
 {

@@ -37,8 +37,7 @@ typedef struct parity {
   int n_text, n_word[GOLDEN_SAMPLE_MAX];
 } parity;
 
-/* ---- the model ---------------------------------------------------------------------------------
- */
+/* ---- the model ----------------------------------------------------------------------------- */
 
 static vk_status open_small(parity *p, vk_err *err)
 {
@@ -147,8 +146,7 @@ static void compare(parity *p, const vk_net *net, const char *output, const char
   golden_compare(p->g, name, vk_exec_data(net->exec, v), vk_shape_n_item(&shape), bound);
 }
 
-/* ---- what is compared --------------------------------------------------------------------------
- */
+/* ---- what is compared ---------------------------------------------------------------------- */
 
 /* Gradients, and how far the optimiser's first step takes each parameter. */
 static vk_status compare_step(parity *p, vk_err *err)
@@ -264,8 +262,7 @@ static vk_status compare_inference(parity *p, vk_err *err)
   return st;
 }
 
-/* ---- layers ------------------------------------------------------------------------------------
- */
+/* ---- layers -------------------------------------------------------------------------------- */
 
 /* [n, side, side, channel] to [n, channel, side, side]. NULL without memory. */
 static float *planes_first(const float *x, const vk_shape *s, int64_t n)
@@ -331,8 +328,7 @@ static vk_status compare_layers(parity *p, vk_err *err)
   return st;
 }
 
-/* ---- main --------------------------------------------------------------------------------------
- */
+/* ---- main ---------------------------------------------------------------------------------- */
 
 static vk_status compare_all(parity *p, vk_err *err)
 {
