@@ -40,8 +40,7 @@ double vk_optim_lr(const vk_lr_schedule *s, int64_t i_step);
 
 /* ---- the optimiser ---- */
 
-/* Parameters of a group are updated alike. Frozen ones are not touched, nor their gradients read.
- */
+/* Parameters of a group are updated alike. Frozen ones stay, and their gradients are not read. */
 typedef struct vk_optim_group {
   double lr_scale;     /* of the step's learning rate */
   double weight_decay; /* of the parameter a step, times the learning rate */

@@ -11,6 +11,7 @@
 #include "core/rng.h"
 #include "nn/model_nano.h"
 #include "nn/net.h"
+#include "nn/op.h"
 
 enum { N_PIXEL = VK_NANO_PX * VK_NANO_PX * 3, N_LOGIT = 56 * 256, N_SAMPLE = 3 };
 
@@ -277,6 +278,18 @@ static void inputs_beyond_capacity_are_refused(void **state)
   vk_params_free(&p);
 }
 
+/* Scratch of attention is for a sample's tokens, not for those of the batch. */
+static void check_segments(const vk_graph *g, int64_t n_view)
+{
+  for (int i = 0; i < g->n_node; i++) {
+    const vk_node *n = &g->node[i];
+    if (n->op != &vk_op_attention || n->n_in < 3 || n->in[2] == VK_NONE)
+      continue;
+    bool is_text = strncmp(n->place, "text", 4) == 0;
+    assert_int_equal(n->attr.max_k, is_text ? VK_NANO_WORDS : n_view * VK_NANO_TOKENS + 25);
+  }
+}
+
 static void every_form_can_be_built(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -302,6 +315,7 @@ static void every_form_can_be_built(void **state)
                        .probe = true};
     vk_assert_ok(vk_model_build(&g, &m, &a, &err), &err);
     vk_assert_ok(vk_graph_verify(&g, &err), &err);
+    check_segments(&g, a.n_view);
     vk_graph_fini(&g);
   }
 }
