@@ -83,8 +83,9 @@ static void damage_attr(vk_attrs *a, source *s)
 {
   int field = take(s), i = 0;
 #define X(type, name, what)                                                                        \
-  if (field % 32 == i++) {                                                                         \
-    int64_t x = number(s, (int64_t)a->name);                                                       \
+  if (field % 64 == i++) {                                                                         \
+    double old = (double)a->name;                                                                  \
+    int64_t x = number(s, old > -1e18 && old < 1e18 ? (int64_t)old : 0);                           \
     a->name = (type)x;                                                                             \
   }
   VK_ATTRS(X)
@@ -142,7 +143,8 @@ static void damage_value(vk_graph *g, source *s)
     break;
   case 7: /* one that fits */
     v->extent = vk_graph_extent(0, take(s) % 3, 0);
-    v->extent.plus = v->shape.dim[0] - v->extent.per * g->sym_cap[0];
+    v->extent.plus =
+        (int64_t)((uint64_t)v->shape.dim[0] - (uint64_t)v->extent.per * (uint64_t)g->sym_cap[0]);
     break;
   case 8:
     v->node = (int)number(s, v->node);
@@ -187,6 +189,12 @@ static bool can_run(const vk_graph *g)
     has_empty |= vk_shape_n_item(&x->shape) == 0 && (x->kind != VK_RESULT || x->i_out == 0);
     n += vk_shape_n_item(&x->shape);
   }
+  for (int i = 0; i < g->n_node; i++)
+    for (int k = 0; k < g->node[i].n_in; k++) {
+      vk_id v = g->node[i].in[k];
+      if (v != VK_NONE && g->value[v].kind == VK_RESULT && g->value[v].dtype == VK_I32)
+        return false; /* an index that some op chose */
+    }
   return n <= N_ITEM_MAX && !(has_index && has_empty);
 }
 
