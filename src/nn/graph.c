@@ -1,5 +1,6 @@
 #include "nn/graph.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,6 +334,21 @@ static vk_id add_node(vk_graph *g, vk_node *n, const vk_value *out)
   return n->out[0];
 }
 
+/* The name of an attribute that no op can mean, or NULL: whole numbers are counts, which products
+ * of must not overflow, but for a symbol's -1 and the key of a generator. */
+static const char *bad_attr(const vk_attrs *a)
+{
+#define X(type, name, what)                                                                        \
+  if (!isfinite((double)a->name) ||                                                                \
+      ((type)0.5 == 0 && (const void *)&a->name != (const void *)&a->seed &&                       \
+       (a->name < ((const void *)&a->name == (const void *)&a->sym ? -1 : 0) ||                    \
+        (double)a->name > INT32_MAX)))                                                             \
+    return #name;
+  VK_ATTRS(X)
+#undef X
+  return NULL;
+}
+
 vk_status vk_graph_infer(const vk_graph *g, const vk_node *n, vk_value *out, vk_err *err)
 {
   vk_infer c = {
@@ -344,6 +360,9 @@ vk_status vk_graph_infer(const vk_graph *g, const vk_node *n, vk_value *out, vk_
   if (n->n_in < n->op->n_in_min || n->n_in > n->op->n_in_max)
     return vk_op_fail(&c, err, "takes %d to %d inputs, has %d", n->op->n_in_min, n->op->n_in_max,
                       n->n_in);
+  const char *bad = bad_attr(&n->attr);
+  if (bad)
+    return vk_op_fail(&c, err, "%s is no number that an attribute may have", bad);
   for (int i = 0; i < n->op->n_in_min; i++)
     if (!c.in[i])
       return vk_op_fail(&c, err, "input %d is missing", i);
