@@ -107,7 +107,7 @@ static inline vk_status attn_check(const vk_infer *c, int i_q, vk_err *err)
   } else if (a->len_k <= 0 || key->shape.dim[0] % a->len_k) {
     return vk_op_fail(c, err, "needs segments: an input or rows each (len_k)");
   }
-  if (a->max_k < 0 || (a->max_k && !seg))
+  if (a->max_k && !seg)
     return vk_op_fail(c, err, "max_k bounds segments of an input; 0: as many rows as there are");
   if (n_seg < 0 || a->len_q < 0 || (a->len_q && !kv) ||
       q->shape.dim[0] != (a->len_q ? n_seg * a->len_q : key->shape.dim[0]))

@@ -328,8 +328,7 @@ static void wrong_sizes_are_refused(void **state)
 
   vk_graph_init(&g, "wrong");
   x = vk_graph_input(&g, "x", VK_F32, vk_shape_of(2, 12, 6), VK_NO_EXTENT);
-  seg = vk_graph_input(&g, "seg", VK_I32, vk_shape_of(1, 5), VK_NO_EXTENT);
-  refuse(&g, VK_APPLY(&g, attention, VK_IN(x, VK_NONE, seg), .n_head = 2, .max_k = -1), "max_k");
+  refuse(&g, VK_APPLY(&g, attention, VK_IN(x), .n_head = 2, .len_k = 4, .max_k = 4), "max_k");
 }
 
 /* References of ops that take any type copy items of their size. */
