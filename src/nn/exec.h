@@ -7,6 +7,10 @@
  *   memcpy(vk_exec_data(x, image), ...);
  *   vk_exec_run(x);
  *
+ * In training the plan's graph has an external output "grad.NAME" for each parameter, to be bound
+ * to memory of its size (vk_graph_find_output, vk_exec_bind); net.h does all of this for models.
+ * Ids are those of plan->graph, not of the graph that was planned.
+ *
  * The same plan, inputs and number of threads give the same bits; without a backward pass the
  * number of threads does not matter either. Test: tests/unit/test_exec.c */
 #ifndef VK_NN_EXEC_H

@@ -1,7 +1,7 @@
 /* graph.h - a model as a static graph of ops for one bucket of shapes.
  *
  * A graph is a list of values (what flows) and a list of nodes (ops, in an order in which they can
- * run). Models build one with vk_apply or the short names of build.h; passes make a new graph from
+ * run). Models build one with VK_APPLY; passes make a new graph from
  * an old one; the executor runs a planned one and nothing else.
  *
  *   vk_id x = vk_graph_input(g, "x", VK_F32, vk_shape_of(2, 32, 128), VK_NO_EXTENT);
@@ -108,7 +108,7 @@ enum { VK_NONE = -1 };
   X(int64_t, plus, "rows beyond them")                                                             \
   X(int64_t, kernel, "convolution: height and width of the window in pixels")                      \
   X(int64_t, pad, "convolution: rows and columns of zeros on every side")                          \
-  X(int64_t, dtype, "type of the output (cast), of panels (pack) or of factors (matmul)")          \
+  X(int64_t, dtype, "type of panels (pack) or of factors (matmul)")                                \
   X(int64_t, native, "panels of bf16: for the processor's own instructions")                       \
   X(int64_t, seed, "random numbers: key of the op's stream")                                       \
   X(double, eps, "added to a variance or mean square")                                             \
@@ -158,7 +158,7 @@ typedef struct vk_value {
   vk_extent extent;
   bool is_frozen;   /* PARAM: no gradient */
   bool is_external; /* INPUT: lies in memory of the caller (vk_exec_bind) */
-  bool is_boundary; /* kept between recomputed stretches (pass recompute) */
+  bool is_boundary; /* kept between recomputed stretches (autodiff.h) */
   const void *data; /* CONST */
   int node, i_out;  /* RESULT: who makes it */
 } vk_value;

@@ -348,7 +348,8 @@ static void losses(builder *b, vk_id logits, vk_id value)
                                 vk_graph_extent(VK_NANO_BATCH, 1, 0));
     vk_id mse = VK_APPLY(g, mse, VK_IN(value, want));
     vk_graph_output(g, "loss_value", mse);
-    loss = VK_APPLY(g, add, VK_IN(loss, mse), .scale = b->a->value_weight);
+    if (b->a->value_weight != 0)
+      loss = VK_APPLY(g, add, VK_IN(loss, mse), .scale = b->a->value_weight);
   }
   vk_graph_output(g, "loss", loss);
 }

@@ -13,8 +13,8 @@
  * Rows of tokens are packed: words that an instruction does not have, missing proprioception and
  * missing views are not there; an instruction that several samples share is encoded once.
  *
- * Source: the architecture in spec/policy.md section 6.2; layers by the reference that made
- * tests/golden/nano. Test: tests/unit/test_model_nano.c */
+ * Source: our own design (BAKU's FiLM stem and chunks, YOCO's one projection of keys and values,
+ * arXiv:2405.05254). Test: tests/unit/test_model_nano.c, tests/parity/nano */
 #ifndef VK_NN_MODEL_NANO_H
 #define VK_NN_MODEL_NANO_H
 

@@ -22,6 +22,8 @@ static vk_status infer(const vk_infer *c, vk_err *err)
 {
   VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
   VK_TRY(vk_op_need_alike(c, 0, 1, err));
+  if (c->attr->scale == 0)
+    return vk_op_fail(c, err, "scale is 0 or was not given; a sum has 1");
   vk_op_same(c, 0, 0);
   return VK_OK;
 }

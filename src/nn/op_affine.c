@@ -28,6 +28,8 @@ static vk_status infer(const vk_infer *c, vk_err *err)
 {
   if (c->in[0]->dtype != VK_U8)
     VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
+  if (c->attr->scale == 0)
+    return vk_op_fail(c, err, "scale is 0 or was not given");
   vk_op_same(c, 0, 0);
   c->out[0].dtype = VK_F32;
   return VK_OK;

@@ -275,7 +275,9 @@ static void example(vk_example *e)
 
 const vk_op_def vk_op_matmul = {
     .name = "matmul",
-    .help = "y = act(a b + bias) + residual; trans_a, trans_b; outputs y, pre (with keep_pre)",
+    .help = "y = act(a b + bias) + residual; inputs a, b, bias, residual; trans_a, trans_b; "
+            "outputs y, pre "
+            "(with keep_pre)",
     .n_in_min = 2,
     .n_in_max = 5,
     .n_out = 2,

@@ -40,6 +40,11 @@ vk_status vk_pass_run_all(vk_graph *out, const vk_graph *in, const vk_target *ta
 {
   vk_graph now = {.name = ""};
   vk_status st = vk_graph_verify(in, err);
+  for (int i = 0; i < target->n_skip && st == VK_OK; i++)
+    st = vk_pass_check_name(target->skip[i], err);
+  if (st == VK_OK && target->is_train && !target->loss)
+    st = vk_fail(err, VK_E_NOTFOUND, "%s: training needs the name of an output as its loss",
+                 in->name);
   const vk_graph *from = in;
   for (size_t i = 0; i < VK_COUNT(vk_passes) && st == VK_OK; i++) {
     if (!vk_passes[i]->is_needed && is_skipped(target, vk_passes[i]->name))

@@ -1,5 +1,5 @@
 /* expert_facts.h - what the scripted expert knows of the gripper, of objects and of fixtures, read
- * from a JSON file. README of the file's keys: data/expert.md. Test: tests/unit/test_expert.c */
+ * from a JSON file. Test: tests/unit/test_expert.c */
 #ifndef VK_SIM_EXPERT_FACTS_H
 #define VK_SIM_EXPERT_FACTS_H
 
