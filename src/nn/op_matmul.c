@@ -98,6 +98,10 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
   if (a->shape.n_dim < 2)
     return vk_op_fail(c, err, "input 0 must have rows");
   *k = c->attr->trans_a ? vk_shape_n_row(&a->shape) : vk_shape_last(&a->shape);
+  if (c->attr->dtype != VK_F32 &&
+      (c->attr->dtype != VK_BF16 || !(c->attr->packed_b || c->attr->trans_a) ||
+       c->attr->isa >= VK_ISA_N))
+    return vk_op_fail(c, err, "bf16 needs panels or trans_a, and a path (isa)");
   if (c->attr->packed_b) {
     *n = c->attr->count;
     if (c->attr->trans_a || b->order != VK_ORDER_PANELS || *n <= 0)
