@@ -318,6 +318,8 @@ static void add_op(random_graph *r, const vk_op_def *op, int i_case)
   *e = (vk_example){.rng = &r->rng, .i_case = i_case};
   op->example(e);
   vk_example made = *e; /* filling uses the generator only */
+  if (r->is_smooth && made.no_grad)
+    return;
   want w[VK_NODE_IN_MAX];
   memset(w, 0, sizeof w);
   for (int i = 0; i < made.n_in; i++)
@@ -332,7 +334,8 @@ static void add_op(random_graph *r, const vk_op_def *op, int i_case)
     in.id[i] = VK_NONE;
     if (!w[i].in.is_used)
       continue;
-    in.id[i] = find_input(r, &w[i], jumps);
+    in.id[i] =
+        r->is_smooth && op->data_in >> i & 1 ? add_input(r, &w[i]) : find_input(r, &w[i], jumps);
     r->has_fixed_index |= w[i].in.dtype == VK_I32;
   }
   vk_graph_place(g, "%s.%d", op->name, g->n_node);
@@ -425,9 +428,8 @@ static void add_outputs(random_graph *r)
     }
 }
 
-void random_graph_init(random_graph *r, uint64_t seed, const vk_op_def *op, int i_case)
+static void build(random_graph *r, uint64_t seed, const vk_op_def *op, int i_case)
 {
-  memset(r, 0, sizeof *r);
   vk_philox_init(&r->rng, seed, 77);
   r->seed = seed;
   r->example = (vk_example){.rng = &r->rng};
@@ -443,7 +445,8 @@ void random_graph_init(random_graph *r, uint64_t seed, const vk_op_def *op, int 
       continue;
     }
     const vk_op_def *next = vk_ops[random_graph_int(r, 0, vk_op_count() - 1)];
-    if (next->flags & VK_OP_HIDDEN && random_graph_chance(r, 0.6))
+    if ((next->flags & VK_OP_HIDDEN && random_graph_chance(r, 0.6)) ||
+        (r->is_smooth && next->flags & VK_OP_NO_GRAD))
       continue;
     add_op(r, next, (int)random_graph_int(r, 0, (next->n_case ? next->n_case : 1) - 1));
   }
@@ -451,6 +454,19 @@ void random_graph_init(random_graph *r, uint64_t seed, const vk_op_def *op, int 
   add_outputs(r);
   vk_err err = VK_ERR_INIT;
   vk_assert_ok(vk_graph_verify(&r->graph, &err), &err);
+}
+
+void random_graph_init(random_graph *r, uint64_t seed, const vk_op_def *op, int i_case)
+{
+  memset(r, 0, sizeof *r);
+  build(r, seed, op, i_case);
+}
+
+void random_graph_init_smooth(random_graph *r, uint64_t seed)
+{
+  memset(r, 0, sizeof *r);
+  r->is_smooth = true;
+  build(r, seed, NULL, 0);
 }
 
 void random_graph_fini(random_graph *r)

@@ -13,6 +13,7 @@ typedef struct random_graph {
   vk_graph graph; /* outputs: "loss", one number, and some values on the way */
   uint64_t seed;
   int64_t cap;                  /* of batch */
+  bool is_smooth;               /* by random_graph_init_smooth */
   bool has_fixed_index;         /* rows are named that a batch of 0 lacks */
   void *leaf[RANDOM_VALUE_MAX]; /* data at capacity of inputs and parameters */
   /* private: for building */
@@ -26,6 +27,8 @@ typedef struct random_graph {
 
 /* The graph of a seed. op: it takes part first, with variant i_case of its example; NULL: any. */
 void random_graph_init(random_graph *r, uint64_t seed, const vk_op_def *op, int i_case);
+/* Only ops with a gradient, and only where they have one: the loss's is what differences say. */
+void random_graph_init_smooth(random_graph *r, uint64_t seed);
 void random_graph_fini(random_graph *r);
 
 /* Whole random number in [lo, hi] of the graph's generator; true with probability p. */

@@ -4,6 +4,8 @@
 
 #include "graph_net.h"
 #include "nn/autodiff.h"
+#include "nn/graph_dump.h"
+#include "random_graph.h"
 
 /* Leaves drawn by name, in double. */
 static void **draw_leaves(const vk_graph *g)
@@ -142,6 +144,83 @@ static void parameters_in_all_places(void **state)
   vk_graph_fini(&g);
 }
 
+/* The loss of a graph in double. */
+static double loss_of(const random_graph *r, void **data)
+{
+  graph_run_reference(&r->graph, NULL, data);
+  return *(double *)data[vk_graph_find_output(&r->graph, "loss")];
+}
+
+/* Where both one-sided slopes agree (no kink between) the gradient does too. Returns how many
+ * items were compared. */
+static int compare_item(const random_graph *r, void **data, vk_id v, int64_t k, double got)
+{
+  double *x = (double *)data[v] + k, old = *x, h = 1e-6;
+  double mid = loss_of(r, data);
+  *x = old + h;
+  double up = (loss_of(r, data) - mid) / h;
+  *x = old - h;
+  double down = (mid - loss_of(r, data)) / h;
+  *x = old;
+  if (fabs(up - down) > 1e-3 * (fabs(up) + fabs(down)) + 1e-4)
+    return 0;
+  if (fabs(got - (up + down) / 2) > 1e-4 * fabs(got) + 2e-6 * (1 + fabs(mid))) {
+    print_error("seed %d, %s, item %d: %.9g, differences say %.9g\n", (int)r->seed,
+                r->graph.value[v].name, (int)k, got, (up + down) / 2);
+    vk_graph_dump(&r->graph, stderr);
+    fail();
+  }
+  return 1;
+}
+
+/* Gradients of graphs of all ops that have one, in double, against differences. */
+static void random_graphs(void **state)
+{
+  int n_compared = 0, n_item = 0;
+  for (uint64_t seed = 1; seed <= 200; seed++) {
+    random_graph r;
+    vk_err err = VK_ERR_INIT;
+    vk_graph d;
+    random_graph_init_smooth(&r, seed);
+    vk_graph_init(&d, "d");
+    vk_assert_ok(vk_autodiff(&d, &r.graph, &(vk_autodiff_args){.loss = "loss"}, &err), &err);
+    void **got = calloc((size_t)d.n_value + 1, sizeof *got);
+    void **data = calloc((size_t)r.graph.n_value + 1, sizeof *data);
+    assert_true(got && data);
+    for (vk_id v = 0; v < d.n_value; v++) {
+      vk_id from =
+          d.value[v].kind == VK_RESULT ? VK_NONE : vk_graph_find(&r.graph, d.value[v].name);
+      got[v] = from != VK_NONE ? r.data[from]
+               : d.value[v].kind == VK_CONST
+                   ? graph_to_double(d.value[v].data, vk_shape_n_item(&d.value[v].shape))
+                   : NULL;
+    }
+    for (vk_id v = 0; v < r.graph.n_value; v++)
+      data[v] = r.graph.value[v].kind == VK_RESULT ? NULL : r.data[v];
+    graph_run_reference(&d, NULL, got);
+    for (vk_id v = 0; v < r.graph.n_value; v++) {
+      char name[64];
+      snprintf(name, sizeof name, "grad.%s", r.graph.value[v].name);
+      vk_id dx = vk_graph_find_output(&d, name);
+      int64_t n = vk_shape_n_item(&r.graph.value[v].shape);
+      for (int64_t k = 0; dx != VK_NONE && k < n; k += 1 + n / 3, n_item++)
+        n_compared += compare_item(&r, data, v, k, ((double *)got[dx])[k]);
+    }
+    for (vk_id v = 0; v < d.n_value; v++)
+      if (d.value[v].kind == VK_RESULT || d.value[v].kind == VK_CONST)
+        free(got[v]);
+    for (vk_id v = 0; v < r.graph.n_value; v++)
+      if (r.graph.value[v].kind == VK_RESULT)
+        free(data[v]);
+    free(got);
+    free(data);
+    vk_graph_fini(&d);
+    random_graph_fini(&r);
+  }
+  assert_true(n_item > 300 && n_compared > n_item * 9 / 10); /* kinks are rare */
+}
+
+/* Nodes with the gradient, when some parameters are frozen. */
 static int n_node_of(const vk_graph *g, const char *const *frozen, int n_frozen)
 {
   vk_err err = VK_ERR_INIT;
@@ -317,6 +396,7 @@ int main(void)
       cmocka_unit_test(a_net),
       cmocka_unit_test(equal_gradients_are_apart),
       cmocka_unit_test(parameters_in_all_places),
+      cmocka_unit_test(random_graphs),
       cmocka_unit_test(frozen_parameters_cost_nothing),
       cmocka_unit_test(recomputation_saves_memory_and_keeps_bits),
       cmocka_unit_test(accumulation_is_the_sum),
