@@ -13,7 +13,7 @@ static const bench_args defaults = {
 static const vk_opt opts[] = {
     VK_OPT_I64(bench_args, "batch", n_batch, 1, 4096, "N", NULL,
                "model: only this batch (default: decisions of 1, training steps of 32 and 128)"),
-    VK_OPT_FLAG(bench_args, "bf16", bf16, "model: products by weights in bf16"),
+    VK_OPT_FLAG(bench_args, "bf16", bf16, "model: products in bf16"),
     VK_OPT_STR(bench_args, "model", model, "MODEL", "model: which ones, a comma list"),
     VK_OPT_STR(bench_args, "op", op, "NAME", "ops: this one alone"),
     VK_OPT_I64(bench_args, "pictures", picture_every, 1, 1000, "N", "steps",

@@ -27,7 +27,7 @@ static const vk_opt opts[] = {
     VK_OPT_I64_GIVEN(graph_args, "batch", n_batch, batch_given, 1, 1 << 20, "N", NULL,
                      "most samples in a run (with --train: 32)"),
     VK_OPT_FLAG(graph_args, "before", before, "leave out every pass that can be left out"),
-    VK_OPT_FLAG(graph_args, "bf16", bf16, "products by weights in bf16"),
+    VK_OPT_FLAG(graph_args, "bf16", bf16, "products in bf16"),
     VK_OPT_FLAG(graph_args, "full", full, "svg: a box a node, not one a part of the model"),
     VK_OPT_LIST(graph_args, "no-pass", skip, "PASS", "leave out these passes"),
     VK_OPT_STR(graph_args, "out", out, "FILE", "write to a file instead of standard output"),

@@ -90,6 +90,8 @@ static inline vk_status attn_check(const vk_infer *c, int i_q, vk_err *err)
   const vk_value *seg = i_q + 2 < c->n_in ? c->in[i_q + 2] : NULL;
   const vk_attrs *a = c->attr;
   VK_TRY(vk_op_need(c, i_q, VK_F32, 2, err));
+  if (a->dtype == VK_BF16 && a->len_q)
+    return vk_op_fail(c, err, "dtype bf16 is for segments of as many queries as keys");
   int64_t last = q->shape.dim[1], d = kv ? last : last / 3;
   if (a->n_head <= 0 || d == 0 || d % a->n_head || (!kv && last % 3))
     return vk_op_fail(c, err, "rows do not divide into %lld heads%s", (long long)a->n_head,

@@ -13,6 +13,7 @@
 #define VK_NN_ATTENTION_KERNEL_H
 
 #include "nn/attention.h"
+#include "nn/op_bf16.h"
 #include "nn/simd.h"
 #include "nn/transpose.h"
 
@@ -134,6 +135,54 @@ VK_INLINE vf attn_exp2(vf x)
   p = vf_fma(p, r, vf_set1(1.00000012f));
   return vf_from_bits((vi)((vu)vf_bits(p) + ((vu)vf_bits(t) << 23)));
 #endif
+}
+
+/* ---- in bfloat16 ------------------------------------------------------------------------------
+ * Products of gemm_bf16.h take many queries at once: s[key * ld + query]. */
+
+enum { ATTN_QB_BF16 = 256 };
+
+/* Distance of rows of scores, of up to n_q queries in all. */
+VK_INLINE int64_t attn_ld_bf16(int64_t n_q)
+{
+  return n_q < ATTN_QB_BF16 ? (n_q + ATTN_PAD - 1) / ATTN_PAD * ATTN_PAD : ATTN_QB_BF16;
+}
+
+/* s[key, query] = k q', rows of hd items. */
+VK_INLINE void attn_scores_bf16(const vk_op_call *c, int64_t hd, const float *k, int64_t ld_k,
+                                int64_t n_k, const float *q, int64_t ld_q, int64_t n_q, float *s,
+                                int64_t ld, void *scratch)
+{
+  const vk_gemm g = {.m = n_k,
+                     .n = n_q,
+                     .k = hd,
+                     .a = k,
+                     .lda = ld_k,
+                     .b = q,
+                     .ldb = ld_q,
+                     .b_trans = true,
+                     .c = s,
+                     .ldc = ld};
+  vk_op_bf16_path(c->attr)->run(&g, NULL, scratch, 0, 1);
+}
+
+/* y[query] = scale sum over keys of s[key, query] v[key], rows of hd items. */
+VK_INLINE void attn_values_bf16(const vk_op_call *c, int64_t hd, const float *s, int64_t ld,
+                                int64_t n_k, const float *v, int64_t ld_v, float scale, float *y,
+                                int64_t ld_y, int64_t n_q, void *scratch)
+{
+  const vk_gemm g = {.m = n_q,
+                     .n = hd,
+                     .k = n_k,
+                     .a = s,
+                     .lda = ld,
+                     .a_trans = true,
+                     .b = v,
+                     .ldb = ld_v,
+                     .c = y,
+                     .ldc = ld_y,
+                     .scale = scale};
+  vk_op_bf16_path(c->attr)->run(&g, NULL, scratch, 0, 1);
 }
 
 /* Rows of a tile, at most `most`, that divide n evenly. */

@@ -45,6 +45,10 @@ typedef void vk_gemm_fill_a(void *arg, int64_t i, int64_t n_i, int64_t p, int64_
 typedef void vk_gemm_fill_b(void *arg, int64_t p, int64_t n_p, int64_t j, int64_t n_j, float *out,
                             int64_t stride);
 
+/* Fills the same of A or B in bfloat16, for gemm_bf16.h. */
+typedef void vk_gemm_fill_bf16(void *arg, int64_t i, int64_t n_i, int64_t p, int64_t n_p,
+                               uint16_t *out, int64_t stride);
+
 /* Zero means "not": a product needs m, n, k, one source for A, one for B, c and ldc. Leading
  * dimensions are distances of rows in floats. m, n >= 0, k >= 1. */
 typedef struct vk_gemm {
@@ -57,6 +61,7 @@ typedef struct vk_gemm {
   const float *b_packed;  /* instead of b: from vk_gemm_pack of the same path */
   vk_gemm_fill_a *fill_a; /* instead of a */
   vk_gemm_fill_b *fill_b; /* instead of b */
+  vk_gemm_fill_bf16 *fill_a_bf16, *fill_b_bf16; /* instead of a and b: products of gemm_bf16.h */
   void *fill_a_arg, *fill_b_arg;
   float *c; /* [m, n] */
   int64_t ldc;

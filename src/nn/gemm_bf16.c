@@ -81,6 +81,26 @@ static void pair_rows(const float *in, int64_t n_p, float *out)
     }
 }
 
+/* The same of rows of halves, BF16_NR apart; n_p is even. */
+static void pair_rows_bf16(const uint16_t *in, int64_t n_p, float *out)
+{
+  for (int64_t p = 0; p < n_p; p += 2, in += 2 * BF16_NR, out += BF16_NR)
+    for (int v = 0; v < BF16_NR; v += VK_LANES) {
+      vi low = vf_bits(vf_load_bf16(in + v)), high = vf_bits(vf_load_bf16(in + BF16_NR + v));
+      vf_store(out + v, vf_from_bits((vi)((vu)low >> 16) | high));
+    }
+}
+
+/* Columns j to end of a panel from fill_b_bf16. */
+static void fill_columns(const vk_gemm *g, int64_t p, int64_t n_p, int64_t j, int64_t end,
+                         uint16_t *rows, float *out)
+{
+  g->fill_b_bf16(g->fill_b_arg, p, n_p, j, end - j, rows, BF16_NR);
+  if (n_p % 2)
+    memset(rows + n_p * BF16_NR, 0, sizeof *rows * BF16_NR);
+  pair_rows_bf16(rows, round_up(n_p, 2), out);
+}
+
 /* Terms p to p + kc of columns j to j1: out[i * panel + q * NR + r] for pairs q, zero behind kc up
  * to a multiple of K_PAD. */
 static void pack_b(const vk_gemm *g, int64_t p, int64_t kc, int64_t j, int64_t j1, float *out,
@@ -94,6 +114,10 @@ static void pack_b(const vk_gemm *g, int64_t p, int64_t kc, int64_t j, int64_t j
       memset(rows, 0, sizeof rows);
     for (int64_t q = 0; q < kc; q += N_P) {
       int64_t n_q = min_i(N_P, kc - q);
+      if (g->fill_b_bf16) {
+        fill_columns(g, p + q, n_q, j, end, (uint16_t *)(void *)rows, out + q / 2 * BF16_NR);
+        continue;
+      }
       gemm_pack_b(g, p + q, n_q, j, end, rows, N_P * GEMM_NR);
       pair_rows(rows, n_q, out + q / 2 * BF16_NR);
     }
@@ -124,19 +148,25 @@ static block_b find_b(const part *t, int64_t p, int64_t j, int64_t j1)
 
 /* ---- A ------------------------------------------------------------------------------------- */
 
+void VK_KERNEL(vk_gemm_bf16_round)(const float *in, int64_t n, uint16_t *out)
+{
+  int64_t e = 0;
+#if defined(__AVX512BF16__)
+  for (; e + 32 <= n; e += 32)
+    _mm512_storeu_si512(out + e,
+                        (__m512i)_mm512_cvtne2ps_pbh(vf_load(in + e + 16), vf_load(in + e)));
+#endif
+  for (; e + VK_LANES <= n; e += VK_LANES)
+    vf_store_bf16(out + e, vf_load(in + e));
+  vf_store_bf16_n(out + e, vf_load_n(in + e, (int)(n - e)), (int)(n - e));
+}
+
 /* n numbers, rounded, and zeros up to n_pad */
 static void round_row(const float *in, int64_t n, int64_t n_pad, float *out)
 {
 #if BF16_IN_PAIRS
   uint16_t *to = (uint16_t *)(void *)out;
-  int64_t e = 0;
-  for (; e + VK_LANES <= n; e += VK_LANES)
-#if defined(__AVX512BF16__)
-    _mm256_storeu_si256((__m256i *)(void *)(to + e), (__m256i)_mm512_cvtneps_pbh(vf_load(in + e)));
-#else
-    vf_store_bf16(to + e, vf_load(in + e));
-#endif
-  vf_store_bf16_n(to + e, vf_load_n(in + e, (int)(n - e)), (int)(n - e));
+  VK_KERNEL(vk_gemm_bf16_round)(in, n, to);
   memset(to + n, 0, sizeof *to * (size_t)(n_pad - n));
 #else
   vi upper = vi_set1((int32_t)0xffff0000u);
@@ -154,6 +184,30 @@ static void round_row(const float *in, int64_t n, int64_t n_pad, float *out)
 static int64_t tile_rows(int64_t m_r)
 {
   return BF16_K == 32 ? round_up(m_r, 16) : m_r;
+}
+
+/* Rows i to i + n of A from fill_a_bf16. */
+static void fill_panel(const part *t, int64_t i, int64_t n, int64_t p, int64_t kc, float *out)
+{
+  const vk_gemm *g = t->g;
+  int64_t n_pad = round_up(kc, BF16_K);
+#if BF16_IN_PAIRS
+  uint16_t *to = (uint16_t *)(void *)out;
+  g->fill_a_bf16(g->fill_a_arg, i, n, p, kc, to, 2 * BF16_SA);
+  for (int64_t e = 0; e < n && kc < n_pad; e++)
+    memset(to + e * 2 * BF16_SA + kc, 0, sizeof *to * (size_t)(n_pad - kc));
+#else
+  uint16_t *rows = (uint16_t *)(void *)t->rows;
+  g->fill_a_bf16(g->fill_a_arg, i, n, p, kc, rows, 2 * GEMM_SA);
+  for (int64_t e = 0; e < n; e++, rows += 2 * GEMM_SA, out += BF16_SA) {
+    int64_t q = 0;
+    for (; q + VK_LANES <= kc; q += VK_LANES)
+      vf_store(out + q, vf_load_bf16(rows + q));
+    vf_store_n(out + q, vf_load_bf16_n(rows + q, (int)(kc - q)), (int)(kc - q));
+    for (q = kc; q < n_pad; q++)
+      out[q] = 0;
+  }
+#endif
 }
 
 /* Word q of a row to VK_LANES rows: what A[i .. i + n) have there, rows of out BF16_SA apart. */
@@ -204,12 +258,18 @@ static void pack_a(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t kc,
 {
   const vk_gemm *g = t->g;
   int64_t n_pad = round_up(kc, BF16_K);
-  if (g->a_trans && !g->fill_a) {
+  if (g->a_trans && !g->fill_a && !g->fill_a_bf16) {
     pack_a_columns(t, i, n_i, p, kc, out);
     return;
   }
   for (int64_t r = 0; r < n_i; r += t->m_r, out += BF16_PANEL_A) {
     int64_t n = min_i(t->m_r, n_i - r), ld = g->lda;
+    if (g->fill_a_bf16) {
+      fill_panel(t, i + r, n, p, kc, out);
+      for (int64_t e = n; e < tile_rows(n); e++)
+        memset(out + e * BF16_SA, 0, sizeof *out * BF16_SA);
+      continue;
+    }
     const float *from = g->a ? g->a + (i + r) * g->lda + p : t->rows;
     if (g->fill_a) {
       g->fill_a(g->fill_a_arg, i + r, n, p, kc, t->rows, GEMM_SA);
@@ -296,7 +356,7 @@ static void choose_grid(const vk_gemm *g, bool is_packed, int n_part, int *n_row
 void VK_KERNEL(vk_gemm_bf16_run)(const vk_gemm *g, const void *packed, void *scratch, int i_part,
                                  int n_part)
 {
-  VK_ASSERT(g->k >= 1 && g->m >= 0 && g->n >= 0 && (packed || g->b || g->fill_b));
+  VK_ASSERT(g->k >= 1 && g->m >= 0 && g->n >= 0 && (packed || g->b || g->fill_b || g->fill_b_bf16));
   VK_ASSERT(g->act == VK_GEMM_ACT_NONE || g->residual != g->c || g->k <= VK_GEMM_KC);
   int n_row = 1, n_column = 1;
   choose_grid(g, packed != NULL, n_part, &n_row, &n_column);
@@ -342,8 +402,11 @@ size_t vk_gemm_bf16_scratch_bytes(int n_part)
 #define PATH(path)                                                                                 \
   extern vk_gemm_bf16_pack_fn vk_gemm_bf16_pack_##path;                                            \
   extern vk_gemm_bf16_run_fn vk_gemm_bf16_run_##path;                                              \
-  static const vk_gemm_bf16_path path_##path = {                                                   \
-      .name = #path, .pack = vk_gemm_bf16_pack_##path, .run = vk_gemm_bf16_run_##path};
+  extern vk_gemm_bf16_round_fn vk_gemm_bf16_round_##path;                                          \
+  static const vk_gemm_bf16_path path_##path = {.name = #path,                                     \
+                                                .pack = vk_gemm_bf16_pack_##path,                  \
+                                                .run = vk_gemm_bf16_run_##path,                    \
+                                                .round = vk_gemm_bf16_round_##path};
 PATH(scalar)
 #if defined(__x86_64__)
 PATH(avx2)

@@ -22,11 +22,15 @@ size_t vk_gemm_bf16_scratch_bytes(int n_part);
 /* Packs g->b [k, n] (or [n, k] with b_trans) into out, aligned to 64 bytes, for one path. */
 typedef void vk_gemm_bf16_pack_fn(const vk_gemm *g, void *out);
 
-/* As vk_gemm_run_fn of gemm.h; packed is B from the same path, or NULL: then g has b or fill_b, and
- * each part rounds and packs a block of it at a time. */
+/* As vk_gemm_run_fn of gemm.h; packed is B from the same path, or NULL: then g has b or a fill_b,
+ * and each part rounds and packs a block of it at a time. */
 typedef void vk_gemm_bf16_run_fn(const vk_gemm *g, const void *packed, void *scratch, int i_part,
                                  int n_part);
 
+/* Rounds n numbers. */
+typedef void vk_gemm_bf16_round_fn(const float *in, int64_t n, uint16_t *out);
+
+vk_gemm_bf16_round_fn VK_KERNEL(vk_gemm_bf16_round);
 vk_gemm_bf16_pack_fn VK_KERNEL(vk_gemm_bf16_pack);
 vk_gemm_bf16_run_fn VK_KERNEL(vk_gemm_bf16_run);
 
@@ -34,6 +38,7 @@ typedef struct vk_gemm_bf16_path {
   const char *name; /* "scalar", "avx2", "avx512", "avx512bf16", "amx" */
   vk_gemm_bf16_pack_fn *pack;
   vk_gemm_bf16_run_fn *run;
+  vk_gemm_bf16_round_fn *round;
 } vk_gemm_bf16_path;
 
 /* The best path up to isa that the program has; of AVX-512 with the instructions for bfloat16 where

@@ -1,5 +1,6 @@
 /* op_attention.c - y = softmax(q k^T / sqrt(hd)) v in each segment of rows and each head, without a
  * matrix of all scores: a block of queries meets all keys of its segment in a part's scratch.
+ * With dtype bf16 (pass bf16) factors of both products are rounded, and sums are f32.
  * Source: Vaswani et al. 2017, arXiv:1706.03762. */
 #include "nn/attention_kernel.h"
 
@@ -74,8 +75,9 @@ static void scores(const attn *a, const room *m, const float *k, int64_t ld_k, i
           a->hd, k + i * ld_k, ld_k, m->qt + p * a->hd, m->s + i * ATTN_QB + p, m->most + p);
 }
 
-/* s becomes exp(scaled s - the greatest); lse is a column of rows n_head apart. */
-static void exponentials(const attn *a, const room *m, int64_t n_k, int64_t n_q, float *lse)
+/* s, rows ld apart, becomes exp(scaled s - the greatest); lse is a column of rows n_head apart. */
+static void exponentials(const attn *a, const room *m, int64_t ld, int64_t n_k, int64_t n_q,
+                         float *lse)
 {
   float factor = 1.0f / sqrtf((float)a->hd), ln[ATTN_QB];
   vf f2 = vf_set1(factor * ATTN_LOG2E);
@@ -83,8 +85,8 @@ static void exponentials(const attn *a, const room *m, int64_t n_k, int64_t n_q,
     float *s = m->s + q;
     vf most = vf_load(m->most + q), minus = vf_neg(most * f2), sum = vf_zero();
     for (int64_t i = 0; i < n_k; i++) {
-      vf e = attn_exp2(vf_fma(vf_load(s + i * ATTN_QB), f2, minus));
-      vf_store(s + i * ATTN_QB, e);
+      vf e = attn_exp2(vf_fma(vf_load(s + i * ld), f2, minus));
+      vf_store(s + i * ld, e);
       sum += e;
     }
     vf_store(m->scale + q, vf_set1(1.0f) / sum);
@@ -131,8 +133,56 @@ static void attend(const vk_op_call *c, const attn *a, const attn_segment *g, in
       attn_prefetch(next_k + a->off_v - a->off_k, a->ld_kv, g->n_k, a->hd, b, n_block);
     }
     scores(a, &m, k, ld_k, g->n_k, n_q);
-    exponentials(a, &m, g->n_k, n_q, lse + i * a->n_head);
+    exponentials(a, &m, ATTN_QB, g->n_k, n_q, lse + i * a->n_head);
     attn_values(g->n_k, n_q, m.s, v, ld_k, m.scale, y + i * a->d, a->d, a->hd);
+  }
+}
+
+/* ---- in bfloat16 ------------------------------------------------------------------------------
+ */
+
+static int64_t room_floats_bf16(int64_t n_k)
+{
+  return n_k * attn_ld_bf16(n_k) + ATTN_QB_BF16 + ATTN_QB;
+}
+
+/* The greatest score of up to ATTN_QB queries, then exponentials. */
+static void exponentials_bf16(const attn *a, const room *m, int64_t ld, int64_t n_k, int64_t n_q,
+                              float *lse)
+{
+  for (int64_t q = 0; q < n_q; q += VK_LANES) {
+    vf most = vf_set1(-INFINITY);
+    for (int64_t i = 0; i < n_k; i++)
+      most = vf_max(vf_load(m->s + i * ld + q), most);
+    vf_store(m->most + q, most);
+  }
+  exponentials(a, m, ld, n_k, n_q, lse);
+}
+
+/* As attend, of a segment of as many queries as keys. */
+static void attend_bf16(const vk_op_call *c, const attn *a, const attn_segment *g, int64_t head,
+                        int64_t b, int64_t end, float *at, void *scratch)
+{
+  const float *q = (const float *)c->in[0].data + g->q * a->ld_q + head * a->hd;
+  const float *k = (const float *)c->in[a->i_kv].data + g->k * a->ld_kv + a->off_k + head * a->hd;
+  const float *v = k + a->off_v - a->off_k;
+  int64_t last = g->n_q < end * ATTN_QB ? g->n_q : end * ATTN_QB, ld = attn_ld_bf16(g->n_q);
+  room m = {.most = at, .scale = at + ATTN_QB, .s = at + ATTN_QB + ATTN_QB_BF16};
+  for (int64_t i = b * ATTN_QB; i < last; i += ATTN_QB_BF16) {
+    int64_t n_q = last - i < ATTN_QB_BF16 ? last - i : ATTN_QB_BF16;
+    float *y = (float *)c->out[0].data + (g->q + i) * a->d + head * a->hd;
+    float *lse = (float *)c->out[1].data + (g->q + i) * a->n_head + head;
+    attn_scores_bf16(c, a->hd, k, a->ld_kv, g->n_k, q + i * a->ld_q, a->ld_q, n_q, m.s, ld,
+                     scratch);
+    for (int64_t r = 0; r < n_q; r += ATTN_QB) {
+      const room block = {.most = m.most, .scale = m.scale + r, .s = m.s + r};
+      exponentials_bf16(a, &block, ld, g->n_k, n_q - r < ATTN_QB ? n_q - r : ATTN_QB,
+                        lse + r * a->n_head);
+    }
+    attn_values_bf16(c, a->hd, m.s, ld, g->n_k, v, a->ld_kv, 1, y, a->d, n_q, scratch);
+    for (int64_t r = 0; r < n_q; r++)
+      for (int64_t j = 0; j < a->hd; j++)
+        y[r * a->d + j] *= m.scale[r];
   }
 }
 
@@ -141,6 +191,11 @@ VK_OP_RUN(attention)
   attn a = attn_of(c, 0);
   int64_t most = attn_most_keys(c, &a), n_item = 0, at = 0, begin, end;
   float *scratch = (float *)c->scratch + c->i_part * room_floats(&a, most);
+  char *scratch_bf16 = (char *)c->scratch + vk_op_bf16_scratch(c) * (size_t)c->i_part;
+  bool is_bf16 = vk_op_is_bf16(c);
+  if (is_bf16)
+    scratch = (float *)(void *)((char *)c->scratch + vk_op_bf16_scratch(c) * (size_t)c->n_part) +
+              room_floats_bf16(most) * c->i_part;
   attn_check_segments(c, &a, most);
   if (a.seg && !a.len_q && c->i_part == 0) {
     int64_t n_row = c->in[0].shape.dim[0];
@@ -155,7 +210,9 @@ VK_OP_RUN(attention)
     int64_t n_block = (g.n_q + ATTN_QB - 1) / ATTN_QB;
     for (int64_t h = 0; h < a.n_head; h++, at += n_block) {
       int64_t first = begin > at ? begin - at : 0, last = end - at < n_block ? end - at : n_block;
-      if (first < last)
+      if (first < last && is_bf16)
+        attend_bf16(c, &a, &g, h, first, last, scratch, scratch_bf16);
+      else if (first < last)
         attend(c, &a, &g, h, first, last, scratch);
     }
   }
@@ -184,6 +241,9 @@ static void cost(const vk_op_call *c, vk_cost *cost)
 static size_t scratch(const vk_op_call *c)
 {
   attn a = attn_of(c, 0);
+  if (vk_op_is_bf16(c))
+    return (size_t)c->n_part * (vk_op_bf16_scratch(c) +
+                                sizeof(float) * (size_t)room_floats_bf16(attn_most_keys(c, &a)));
   return (size_t)(c->n_part * room_floats(&a, attn_most_keys(c, &a))) * sizeof(float);
 }
 

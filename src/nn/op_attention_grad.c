@@ -1,6 +1,7 @@
 /* op_attention_grad.c - gradients of op attention. With p = exp(s - lse) and D = sum of dy y over a
  * query's channels: dv = p' dy, ds = p (dy v' - D), dq = ds k scale, dk = ds' q scale. Parts take
  * whole heads of segments, so sums over queries do not depend on their number.
+ * With dtype bf16 (pass bf16) factors of products are rounded, and sums are f32.
  * Source: Dao et al. 2022, arXiv:2205.14135, algorithm 4. */
 #include "nn/attention_kernel.h"
 
@@ -175,24 +176,32 @@ static void over_queries(const work *w, int64_t n_q, const float *p, const float
     }
 }
 
-/* What a block needs of its queries: D, -lse, and rows as the products want them. */
-static void load_queries(const vk_op_call *c, const work *w, int64_t row, int64_t head, int64_t n_q)
+/* D and -lse log2 e of up to ATTN_QB queries. */
+static void load_sums(const vk_op_call *c, const attn *a, int64_t row, int64_t head, int64_t n_q,
+                      float *dot, float *minus)
 {
-  const attn *a = w->a;
-  const room *m = &w->m;
   const float *dy = (const float *)c->in[0].data + row * a->d + head * a->hd;
   const float *y = (const float *)c->in[1].data + row * a->d + head * a->hd;
   const float *lse = (const float *)c->in[2].data + row * a->n_head + head;
-  const float *q = (const float *)c->in[3].data + row * a->ld_q + head * a->hd;
   for (int i = 0; i < ATTN_QB; i++) {
     vf sum = vf_zero();
     for (int64_t j = 0; j < a->hd && i < n_q; j += VK_LANES) {
       int n = attn_smaller(a->hd - j, VK_LANES);
       sum = vf_fma(vf_load_n(dy + i * a->d + j, n), vf_load_n(y + i * a->d + j, n), sum);
     }
-    m->dot[i] = vf_sum(sum);
-    m->minus[i] = i < n_q ? lse[i * a->n_head] * -ATTN_LOG2E : 0;
+    dot[i] = vf_sum(sum);
+    minus[i] = i < n_q ? lse[i * a->n_head] * -ATTN_LOG2E : 0;
   }
+}
+
+/* What a block needs of its queries: D, -lse, and rows as the products want them. */
+static void load_queries(const vk_op_call *c, const work *w, int64_t row, int64_t head, int64_t n_q)
+{
+  const attn *a = w->a;
+  const room *m = &w->m;
+  const float *dy = (const float *)c->in[0].data + row * a->d + head * a->hd;
+  const float *q = (const float *)c->in[3].data + row * a->ld_q + head * a->hd;
+  load_sums(c, a, row, head, n_q, m->dot, m->minus);
   attn_transpose(q, a->ld_q, n_q, a->hd, m->qt);
   attn_transpose(dy, a->d, n_q, a->hd, m->dyt);
   attn_copy(q, a->ld_q, n_q, a->hd, m->q, w->pad);
@@ -233,11 +242,83 @@ static void backward(const vk_op_call *c, const attn *a, const attn_segment *g, 
   }
 }
 
+/* ---- in bfloat16 ------------------------------------------------------------------------------
+ */
+
+static int64_t room_floats_bf16(int64_t n_k)
+{
+  return 2 * n_k * attn_ld_bf16(n_k) + 2 * ATTN_QB_BF16;
+}
+
+/* p = 2^(factor s + minus), ds = p (dp - dot); s lies where p will, dp where ds will. */
+static void probabilities_bf16(int64_t n_k, int64_t n_q, int64_t ld, float factor,
+                               const float *minus, const float *dot, float *p, float *ds)
+{
+  vf f = vf_set1(factor);
+  for (int64_t i = 0; i < n_k; i++, p += ld, ds += ld)
+    for (int64_t r = 0; r < n_q; r += VK_LANES) {
+      vf x = attn_exp2(vf_fma(vf_load(p + r), f, vf_load(minus + r)));
+      vf_store(p + r, x);
+      vf_store(ds + r, x * (vf_load(ds + r) - vf_load(dot + r)));
+    }
+}
+
+/* out[key] (from 0 if is_first) + scale sum over queries of p[key, query] b[query] */
+static void add_queries_bf16(const vk_op_call *c, const attn *a, int64_t n_k, int64_t n_q,
+                             const float *p, int64_t ld, const float *b, int64_t ld_b, float scale,
+                             float *out, bool is_first, void *scratch)
+{
+  const vk_gemm g = {.m = n_k,
+                     .n = a->hd,
+                     .k = n_q,
+                     .a = p,
+                     .lda = ld,
+                     .b = b,
+                     .ldb = ld_b,
+                     .c = out,
+                     .ldc = a->ld_kv,
+                     .residual = is_first ? NULL : out,
+                     .ldr = a->ld_kv,
+                     .scale = scale};
+  vk_op_bf16_path(c->attr)->run(&g, NULL, scratch, 0, 1);
+}
+
+/* A head of a segment of as many queries as keys. */
+static void backward_bf16(const vk_op_call *c, const attn *a, const attn_segment *g, int64_t head,
+                          float *at, void *scratch)
+{
+  int64_t at_k = g->k * a->ld_kv + a->off_k + head * a->hd, step = a->off_v - a->off_k;
+  int64_t ld = attn_ld_bf16(g->n_q), hd = a->hd, n_k = g->n_k;
+  const float *k = (const float *)c->in[a->i_kv].data + at_k;
+  float *dk = (float *)c->out[a->i_kv - 3].data + at_k;
+  float *dot = at, *minus = dot + ATTN_QB_BF16, *p = minus + ATTN_QB_BF16, *ds = p + n_k * ld;
+  float scale = 1.0f / sqrtf((float)hd);
+  for (int64_t i = 0; i < g->n_q; i += ATTN_QB_BF16) {
+    int64_t n_q = attn_smaller(g->n_q - i, ATTN_QB_BF16), row = g->q + i;
+    const float *dy = (const float *)c->in[0].data + row * a->d + head * hd;
+    const float *q = (const float *)c->in[3].data + row * a->ld_q + head * hd;
+    float *dq = (float *)c->out[0].data + row * a->ld_q + head * hd;
+    for (int64_t b = 0; b < n_q; b += ATTN_QB)
+      load_sums(c, a, row + b, head, attn_smaller(n_q - b, ATTN_QB), dot + b, minus + b);
+    attn_scores_bf16(c, hd, k, a->ld_kv, n_k, q, a->ld_q, n_q, p, ld, scratch);
+    attn_scores_bf16(c, hd, k + step, a->ld_kv, n_k, dy, a->d, n_q, ds, ld, scratch);
+    probabilities_bf16(n_k, n_q, ld, scale * ATTN_LOG2E, minus, dot, p, ds);
+    add_queries_bf16(c, a, n_k, n_q, p, ld, dy, a->d, 1, dk + step, i == 0, scratch);
+    add_queries_bf16(c, a, n_k, n_q, ds, ld, q, a->ld_q, scale, dk, i == 0, scratch);
+    attn_values_bf16(c, hd, ds, ld, n_k, k, a->ld_kv, scale, dq, a->ld_q, n_q, scratch);
+  }
+}
+
 VK_OP_RUN(attention_grad)
 {
   attn a = attn_of(c, 3);
   int64_t most = attn_most_keys(c, &a), begin, end;
   float *scratch = (float *)c->scratch + c->i_part * room_floats(&a, most);
+  char *scratch_bf16 = (char *)c->scratch + vk_op_bf16_scratch(c) * (size_t)c->i_part;
+  bool is_bf16 = vk_op_is_bf16(c);
+  if (is_bf16)
+    scratch = (float *)(void *)((char *)c->scratch + vk_op_bf16_scratch(c) * (size_t)c->n_part) +
+              room_floats_bf16(most) * c->i_part;
   attn_check_segments(c, &a, most);
   if (a.seg && c->i_part == 0) {
     int64_t n_row = c->in[a.i_kv].shape.dim[0];
@@ -248,7 +329,10 @@ VK_OP_RUN(attention_grad)
   vk_op_part(c, a.n_seg * a.n_head, 1, &begin, &end);
   for (; begin < end; begin++) {
     attn_segment g = attn_segment_of(&a, begin / a.n_head);
-    backward(c, &a, &g, begin % a.n_head, scratch);
+    if (is_bf16)
+      backward_bf16(c, &a, &g, begin % a.n_head, scratch, scratch_bf16);
+    else
+      backward(c, &a, &g, begin % a.n_head, scratch);
   }
 }
 
@@ -288,6 +372,9 @@ static void cost(const vk_op_call *c, vk_cost *cost)
 static size_t scratch(const vk_op_call *c)
 {
   attn a = attn_of(c, 3);
+  if (vk_op_is_bf16(c))
+    return (size_t)c->n_part * (vk_op_bf16_scratch(c) +
+                                sizeof(float) * (size_t)room_floats_bf16(attn_most_keys(c, &a)));
   return (size_t)(c->n_part * room_floats(&a, attn_most_keys(c, &a))) * sizeof(float);
 }
 

@@ -1,12 +1,13 @@
 /* op_conv.c - y = convolution of x (NHWC) by w (PyTorch's layout), plus a bias. A patch embedding
  * is kernel = stride, pad 0. u8 pictures become value * scale + shift first; what is padded is zero
- * after that. */
-#include "nn/conv_kernel.h"
+ * after that. With dtype bf16 (pass bf16) x and w are rounded, and sums are f32. */
+#include "nn/conv_bf16.h"
 
 /* Floats that a band takes and the rows of y that it serves, at most. */
-static int64_t band_rows(const conv_shape *s, int64_t pitch, int n_part)
+static int64_t band_rows(const vk_op_call *c, const conv_shape *s, int64_t pitch)
 {
-  int64_t n = (CONV_BAND / pitch - s->kernel) / s->stride + 1;
+  int64_t band = vk_op_is_bf16(c) ? CONV_BAND_BF16 : CONV_BAND, n_part = c->n_part;
+  int64_t n = (band / pitch - s->kernel) / s->stride + 1;
   if (n_part > 1)
     n = conv_min(n, conv_div_up(s->n * s->y_h, n_part));
   return conv_max(1, conv_min(n, s->y_h));
@@ -17,16 +18,17 @@ static int64_t pitch_of(const conv_shape *s)
   return (s->w + 2 * s->pad) * s->c;
 }
 
-/* Room for a band: the same for every path and number of rows. */
-static int64_t band_floats(const conv_shape *s)
+/* Room for a band, and in bf16 for the same rounded: as much for every path and number of rows. */
+static int64_t band_floats(const vk_op_call *c, const conv_shape *s)
 {
-  int64_t n = conv_max(CONV_BAND, s->kernel * pitch_of(s));
-  return conv_div_up(n, 16) * 16;
+  bool is_bf16 = vk_op_is_bf16(c);
+  int64_t n = conv_max(is_bf16 ? CONV_BAND_BF16 : CONV_BAND, s->kernel * pitch_of(s));
+  return conv_div_up(n, 32) * (is_bf16 ? 48 : 32);
 }
 
-static int64_t packed_floats(const conv_shape *s)
+static int64_t packed_floats(const vk_op_call *c, const conv_shape *s)
 {
-  return conv_packed(s->o, s->kernel * s->kernel * s->c);
+  return c->attr->packed_b ? 0 : conv_packed(s->o, s->kernel * s->kernel * s->c);
 }
 
 /* Rows [y0, y1) of picture i. */
@@ -56,6 +58,30 @@ static void run_band(const vk_op_call *c, const conv_shape *s, const float *band
   }
 }
 
+static void run_band_bf16(const vk_op_call *c, const conv_shape *s, float *band, int64_t pitch,
+                          int64_t i, int64_t y0, int64_t y1, conv_ahead ahead, void *scratch)
+{
+  uint16_t *rounded = (uint16_t *)(void *)(band + band_floats(c, s) / 3 * 2);
+  conv_round_band(c, band, ((y1 - y0 - 1) * s->stride + s->kernel) * pitch, rounded);
+  conv_windows w = {.at = rounded,
+                    .n_x = s->y_w,
+                    .n_y = y1 - y0,
+                    .step_x = s->stride * s->c,
+                    .step_y = s->stride * pitch,
+                    .pitch = pitch,
+                    .kc = s->kernel * s->c,
+                    .ahead[0] = ahead};
+  const vk_gemm g = {.m = w.n_y * w.n_x,
+                     .n = s->o,
+                     .k = s->kernel * w.kc,
+                     .fill_a_bf16 = conv_fill_windows,
+                     .fill_a_arg = &w,
+                     .c = (float *)c->out[0].data + (i * s->y_h + y0) * s->y_w * s->o,
+                     .ldc = s->o,
+                     .bias = c->n_in > 2 ? c->in[2].data : NULL};
+  vk_op_bf16_path(c->attr)->run(&g, c->in[1].data, scratch, 0, 1);
+}
+
 VK_OP_RUN(conv)
 {
   conv_shape s = conv_shape_of(&c->in[0].shape, &c->out[0].shape, c->attr);
@@ -73,17 +99,26 @@ VK_OP_RUN(conv)
                    .c = s.c,
                    .left = s.pad,
                    .right = s.pad};
-  int64_t pitch = conv_pitch(&x), rows = band_rows(&s, pitch, c->n_part);
+  int64_t pitch = conv_pitch(&x), rows = band_rows(c, &s, pitch);
   int64_t n_band = conv_div_up(s.y_h, rows), i, end;
-  float *band = (float *)c->scratch + packed_floats(&s) + band_floats(&s) * c->i_part;
+  float *bands = (float *)c->scratch + packed_floats(c, &s);
+  float *band = bands + band_floats(c, &s) * c->i_part;
+  char *scratch = (char *)(bands + band_floats(c, &s) * c->n_part);
   vk_op_part(c, s.n * n_band, 1, &i, &end);
   for (; i < end; i++) {
     int64_t y0 = i % n_band * rows, y1 = conv_min(y0 + rows, s.y_h);
     conv_fill_band(&x, i / n_band, y0 * s.stride - s.pad, (y1 - y0 - 1) * s.stride + s.kernel,
                    band);
     int64_t n_tile = conv_n_panel(s.o) * (y1 - y0) * conv_div_up(s.y_w, CONV_MR_TILE);
+    if (vk_op_is_bf16(c)) /* fills of up to 16 windows */
+      n_tile = conv_div_up((y1 - y0) * s.y_w, 16);
     conv_ahead ahead = conv_ahead_rows(&x, s.n, i / n_band, y1 * s.stride - s.pad + s.kernel - 1,
                                        rows * s.stride, n_tile);
+    if (vk_op_is_bf16(c)) {
+      run_band_bf16(c, &s, band, pitch, i / n_band, y0, y1, ahead,
+                    scratch + vk_op_bf16_scratch(c) * (size_t)c->i_part);
+      continue;
+    }
     run_band(c, &s, band, pitch, i / n_band, y0, y1, &ahead);
   }
 }
@@ -95,10 +130,15 @@ static vk_status infer_weight(const vk_infer *c, int64_t *o, vk_err *err)
 {
   const vk_value *w = c->in[1];
   int64_t n_channel = c->in[0]->shape.dim[3], kernel = c->attr->kernel;
+  bool is_bf16 = c->attr->dtype == VK_BF16;
+  if (is_bf16 && !c->attr->packed_b)
+    return vk_op_fail(c, err, "dtype bf16 needs packed_b");
   if (c->attr->packed_b) {
+    int64_t k = kernel * kernel * n_channel;
     *o = c->attr->count;
     if (w->order != VK_ORDER_PANELS || *o <= 0 ||
-        vk_value_bytes(w) != vk_conv_packed_bytes(*o, kernel * kernel * n_channel))
+        vk_value_bytes(w) !=
+            (is_bf16 ? vk_gemm_bf16_packed_bytes(*o, k) : vk_conv_packed_bytes(*o, k)))
       return vk_op_fail(c, err, "packed_b needs panels (op conv_pack) and a count of channels");
     return VK_OK;
   }
@@ -147,7 +187,8 @@ static void cost(const vk_op_call *c, vk_cost *cost)
 static size_t scratch(const vk_op_call *c)
 {
   conv_shape s = conv_shape_of(&c->in[0].shape, &c->out[0].shape, c->attr);
-  return sizeof(float) * (size_t)(packed_floats(&s) + band_floats(&s) * c->n_part);
+  return sizeof(float) * (size_t)(packed_floats(c, &s) + band_floats(c, &s) * c->n_part) +
+         vk_op_bf16_scratch(c) * (size_t)c->n_part;
 }
 
 /* Item [i, y, x, channel] of the padded picture. */

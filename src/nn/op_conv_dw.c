@@ -1,14 +1,17 @@
 /* op_conv_dw.c - gradient of a convolution by its weight: the sum over all pixels of y of dy by the
  * window of x. Pictures fall into a fixed number of chunks; a part sums some channels of dy over
  * some chunks, and the chunks' sums are added in their order, so that the number of parts changes
- * no bit. Within a chunk, blocks of pixels are summed in registers. */
-#include "nn/conv_kernel.h"
+ * no bit. Within a chunk, blocks of pixels are summed in registers. With dtype bf16 (pass bf16) dy
+ * and x are rounded, and a block of pixels is a product with sums in f32. */
+#include "nn/conv_bf16.h"
 
 enum {
   N_CHUNK = 8,          /* at most */
   BLOCK = 64,           /* pixels of y in a block */
   SUM_MAX = 512 * 1024, /* floats of the sums of all chunks, if two have no more */
   BAND_MAX = 48 * 1024, /* floats, if what is needed at least is no more */
+  BLOCK_BF16 = VK_GEMM_KC,
+  BAND_MAX_BF16 = 128 * 1024,
 };
 
 typedef struct plan {
@@ -37,6 +40,8 @@ static plan plan_of(const vk_op_call *c)
   plan p = {0};
   p.s = conv_shape_of(&c->in[1].shape, &c->in[0].shape, c->attr);
   const conv_shape *s = &p.s;
+  int64_t block = vk_op_is_bf16(c) ? BLOCK_BF16 : BLOCK;
+  int64_t band = vk_op_is_bf16(c) ? BAND_MAX_BF16 : BAND_MAX;
   p.x = (conv_source){.data = c->in[1].data,
                       .is_u8 = c->in[1].dtype == VK_U8,
                       .scale = (float)c->attr->scale,
@@ -48,15 +53,14 @@ static plan plan_of(const vk_op_call *c)
                       .right = s->pad};
   p.k = s->kernel * s->kernel * s->c;
   p.pitch = conv_pitch(&p.x);
-  p.n_line = conv_min(conv_div_up(BLOCK, s->y_w), s->y_h);
-  while (p.n_line > 1 && rows_for(s, p.n_line) * p.pitch > BAND_MAX)
+  p.n_line = conv_min(conv_div_up(block, s->y_w), s->y_h);
+  while (p.n_line > 1 && rows_for(s, p.n_line) * p.pitch > band)
     p.n_line--;
   p.n_line = conv_div_up(s->y_h, conv_div_up(s->y_h, p.n_line));
   p.band_rows = rows_for(s, p.n_line);
   p.n_picture = 1;
   if (p.n_line == s->y_h)
-    p.n_picture =
-        conv_max(1, conv_min(BLOCK / (s->y_h * s->y_w), BAND_MAX / (p.band_rows * p.pitch)));
+    p.n_picture = conv_max(1, conv_min(block / (s->y_h * s->y_w), band / (p.band_rows * p.pitch)));
   p.n_chunk = conv_min(n_chunk_of(&p), s->n);
   return p;
 }
@@ -64,6 +68,13 @@ static plan plan_of(const vk_op_call *c)
 static int64_t band_floats(const plan *p)
 {
   return conv_div_up(p->n_picture * p->band_rows * p->pitch, 16) * 16;
+}
+
+/* Of a part: a band, and in bf16 the same rounded. */
+static int64_t part_floats(const vk_op_call *c, const plan *p)
+{
+  int64_t n = band_floats(p);
+  return vk_op_is_bf16(c) ? n + conv_div_up(n, 32) * 16 : n;
 }
 
 /* Rows of a tile of n_v vectors at most. */
@@ -148,9 +159,112 @@ static void combine(const vk_op_call *c, const plan *p, conv_panel panel, int64_
   }
 }
 
+/* ---- in bfloat16 ------------------------------------------------------------------------------
+ */
+
+/* Columns [j0, j1) of a chunk's sums [o, kernel, kernel, c]. */
+static void sum_chunk_bf16(const vk_op_call *c, const plan *p, int64_t i_chunk, int64_t j0,
+                           int64_t j1, float *band, void *scratch)
+{
+  const conv_shape *s = &p->s;
+  int64_t begin = s->n * i_chunk / p->n_chunk, end = s->n * (i_chunk + 1) / p->n_chunk;
+  uint16_t *rounded = (uint16_t *)(void *)(band + band_floats(p));
+  conv_windows w = {.at = rounded,
+                    .n_x = s->y_w,
+                    .step_x = s->stride * s->c,
+                    .step_y = s->stride * p->pitch,
+                    .step = p->band_rows * p->pitch,
+                    .pitch = p->pitch,
+                    .kc = s->kernel * s->c,
+                    .first = j0};
+  vk_gemm g = {.m = s->o,
+               .n = j1 - j0,
+               .lda = s->o,
+               .a_trans = true,
+               .fill_b_bf16 = conv_fill_windows,
+               .fill_b_arg = &w,
+               .c = (float *)c->scratch + i_chunk * conv_packed(s->o, p->k) + j0,
+               .ldc = p->k,
+               .ldr = p->k};
+  conv_source dy = {.data = c->in[0].data, .h = s->y_h, .w = s->y_w, .c = s->o};
+  for (int64_t i = begin; i < end; i += p->n_picture)
+    for (int64_t y = 0; y < s->y_h; y += p->n_line) {
+      int64_t n_picture = conv_min(p->n_picture, end - i);
+      w.n_y = conv_min(p->n_line, s->y_h - y);
+      for (int64_t k = 0; k < n_picture; k++) {
+        conv_fill_band(&p->x, i + k, y * s->stride - s->pad, rows_for(s, w.n_y), band + k * w.step);
+        conv_round_band(c, band + k * w.step, rows_for(s, w.n_y) * p->pitch, rounded + k * w.step);
+      }
+      g.k = n_picture * w.n_y * s->y_w;
+      int64_t rows = (p->n_picture - 1) * s->y_h + p->n_line, last = i + n_picture - 1;
+      int64_t n_step = conv_div_up(g.k, 64) * conv_div_up(g.n, VK_GEMM_PANEL);
+      w.ahead[0] =
+          conv_ahead_rows(&p->x, s->n, last, (y + w.n_y) * s->stride, rows * s->stride, n_step);
+      w.ahead[1] = conv_ahead_rows(&dy, s->n, last, y + w.n_y, rows, n_step);
+      g.a = (const float *)c->in[0].data + (i * s->y_h + y) * s->y_w * s->o;
+      vk_op_bf16_path(c->attr)->run(&g, NULL, scratch, 0, 1);
+      g.residual = g.c;
+    }
+}
+
+/* Parts of the columns so that parts of the chunks are equal. */
+static int64_t n_split_of(const plan *p, int n_part)
+{
+  int64_t a = p->n_chunk, b = n_part;
+  while (b) {
+    int64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return conv_min(n_part / a, conv_div_up(p->k, VK_GEMM_PANEL));
+}
+
+static void sum_bf16(const vk_op_call *c, const plan *p, float *band, void *scratch)
+{
+  if (p->n_chunk == 0)
+    return;
+  int64_t n_split = n_split_of(p, c->n_part), n_panel = conv_div_up(p->k, VK_GEMM_PANEL), i, end;
+  vk_op_part(c, n_split * p->n_chunk, 1, &i, &end);
+  while (i < end) {
+    int64_t i_chunk = i / n_split, next = conv_min(end, (i_chunk + 1) * n_split);
+    int64_t j0 = n_panel * (i - i_chunk * n_split) / n_split * VK_GEMM_PANEL;
+    int64_t j1 = n_panel * (next - i_chunk * n_split) / n_split * VK_GEMM_PANEL;
+    sum_chunk_bf16(c, p, i_chunk, j0, conv_min(j1, p->k), band, scratch);
+    i = next;
+  }
+}
+
+/* dw[o, c, kernel, kernel]: the chunks' sums. */
+static void combine_bf16(const vk_op_call *c, const plan *p)
+{
+  const conv_shape *s = &p->s;
+  int64_t n_tap = s->kernel * s->kernel, step = conv_packed(s->o, p->k), i, end;
+  vk_op_part(c, s->o * n_tap, 1, &i, &end);
+  for (; i < end; i++) {
+    const float *in = (const float *)c->scratch + i * s->c;
+    float *dw = (float *)c->out[0].data + i / n_tap * p->k + i % n_tap;
+    for (int64_t channel = 0; channel < s->c; channel++) {
+      float sum = 0;
+      for (int64_t k = 0; k < p->n_chunk; k++)
+        sum += in[k * step + channel];
+      dw[channel * n_tap] = sum;
+    }
+  }
+}
+
 VK_OP_RUN(conv_dw)
 {
   plan p = plan_of(c);
+  float *bands = (float *)c->scratch + n_chunk_of(&p) * conv_packed(p.s.o, p.k);
+  float *band = bands + c->i_part * part_floats(c, &p);
+  if (vk_op_is_bf16(c)) {
+    char *scratch = (char *)(bands + c->n_part * part_floats(c, &p));
+    if (c->i_phase == 0)
+      sum_bf16(c, &p, band, scratch + vk_op_bf16_scratch(c) * (size_t)c->i_part);
+    else
+      combine_bf16(c, &p);
+    return;
+  }
   int64_t n_panel = conv_n_panel(p.s.o), i, end;
   if (c->i_phase == 1) {
     vk_op_part(c, n_panel * p.s.c, 1, &i, &end);
@@ -158,8 +272,6 @@ VK_OP_RUN(conv_dw)
       combine(c, &p, conv_panel_at(p.s.o, i / p.s.c), i % p.s.c);
     return;
   }
-  float *band =
-      (float *)c->scratch + n_chunk_of(&p) * conv_packed(p.s.o, p.k) + c->i_part * band_floats(&p);
   vk_op_part(c, n_panel * p.n_chunk, 1, &i, &end);
   while (i < end) {
     int64_t i_chunk = i / n_panel, next = conv_min(end, (i_chunk + 1) * n_panel);
@@ -202,7 +314,8 @@ static size_t scratch(const vk_op_call *c)
 {
   plan p = plan_of(c);
   return sizeof(float) *
-         (size_t)(n_chunk_of(&p) * conv_packed(p.s.o, p.k) + band_floats(&p) * c->n_part);
+             (size_t)(n_chunk_of(&p) * conv_packed(p.s.o, p.k) + part_floats(c, &p) * c->n_part) +
+         vk_op_bf16_scratch(c) * (size_t)c->n_part;
 }
 
 static void ref(const vk_op_call *c)

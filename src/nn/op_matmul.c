@@ -5,8 +5,7 @@
  * sums over the rows of both. */
 #include <string.h>
 
-#include "nn/gemm_bf16.h"
-#include "nn/op.h"
+#include "nn/op_bf16.h"
 
 /* The product at the call's shapes. */
 static vk_gemm product_of(const vk_op_call *c)
@@ -60,9 +59,7 @@ static void run_product(const vk_op_call *c, const vk_gemm *g)
     VK_KERNEL(vk_gemm_run)(g, c->scratch, c->i_part, c->n_part);
     return;
   }
-  const vk_cpu cpu = {.avx512_bf16 = c->attr->native != 0};
-  vk_gemm_bf16_path_of((vk_isa)c->attr->isa, &cpu)
-      ->run(g, g->b_packed, c->scratch, c->i_part, c->n_part);
+  vk_op_bf16_path(c->attr)->run(g, g->b_packed, c->scratch, c->i_part, c->n_part);
 }
 
 /* A sum over no rows (gradients of weights that no row of this run went through) is one over a row

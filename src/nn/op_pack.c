@@ -1,8 +1,7 @@
 /* op_pack.c - the second factor of a product in the order in which its kernel reads it (panels of
  * gemm.h or, with dtype bf16, gemm_bf16.h, of the path isa): bytes for matmul{packed_b, count}.
  * Passes pack and bf16 make it. */
-#include "nn/gemm_bf16.h"
-#include "nn/op.h"
+#include "nn/op_bf16.h"
 
 VK_OP_RUN(pack)
 {
@@ -19,9 +18,8 @@ VK_OP_RUN(pack)
                .ldb = n_column,
                .b_trans = trans};
   if (c->attr->dtype == VK_BF16) {
-    const vk_cpu cpu = {.avx512_bf16 = c->attr->native != 0};
     uint8_t *out = (uint8_t *)c->out[0].data + vk_gemm_bf16_packed_bytes(j, k);
-    vk_gemm_bf16_path_of((vk_isa)c->attr->isa, &cpu)->pack(&g, out);
+    vk_op_bf16_path(c->attr)->pack(&g, out);
     return;
   }
   vk_gemm_path_of((vk_isa)c->attr->isa)->pack(&g, (float *)c->out[0].data + j * k);

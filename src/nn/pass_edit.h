@@ -60,9 +60,9 @@ void vk_pass_edit_set_in(vk_pass_edit *e, vk_node *n, int k, vk_id v);
 /* Input k of node i becomes what node p, which made it for node i alone, reads as its input 0. */
 void vk_pass_edit_bypass(vk_pass_edit *e, int i, int k, int p);
 
-/* Writes in to the empty graph with every weight of a product (and, in f32, of a convolution)
- * packed as panel says (isa, dtype, native), and weight gradients in that dtype: what passes pack
- * and bf16 do. Errors: VK_E_NOMEM, those of shape rules. */
+/* Writes in to the empty graph with every weight of a product or convolution packed as
+ * panel says (isa, dtype, native), and gradients in that dtype: what passes pack and bf16 do.
+ * Errors: VK_E_NOMEM, those of shape rules. */
 VK_NODISCARD vk_status vk_pass_write_packed(vk_graph *out, const vk_graph *in,
                                             const vk_attrs *panel, vk_err *err);
 

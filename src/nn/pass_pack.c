@@ -24,11 +24,31 @@ static void mark_once(packer *a, const vk_graph *in, const vk_node *n)
     a->is_once[n->out[k]] = is_once && in->value[n->out[k]].extent.sym < 0;
 }
 
-/* Panels of bf16 are padded to 32 terms, and convolutions have none. */
+/* Columns that make a copy of a convolution's windows pay, which f32 reads where they are; 0: none
+ * do. Tiles take less time for a product than its copies take; AVX-512's instructions for bf16
+ * halve it at best. */
+static int64_t columns_for_windows(const vk_attrs *panel)
+{
+  if (panel->dtype != VK_BF16)
+    return 0;
+  return panel->isa >= VK_ISA_AMX ? 16 : panel->isa == VK_ISA_AVX512 && panel->native ? 64 : 0;
+}
+
+/* Windows of a few channels are many short rows. */
+static bool rounds_windows(const vk_attrs *panel, const vk_graph *in, const vk_node *n)
+{
+  bool is_dw = n->op == &vk_op_conv_dw;
+  int64_t n_channel = in->value[n->in[is_dw]].shape.dim[3];
+  int64_t n_column = in->value[is_dw ? n->in[0] : n->out[0]].shape.dim[3];
+  int64_t least = columns_for_windows(panel);
+  return least > 0 && n_channel >= 16 && n_column >= least;
+}
+
+/* Panels of bf16 are padded to 32 terms. */
 static bool reads_panels(const packer *a, const vk_graph *in, const vk_node *n)
 {
-  if (a->panel.dtype == VK_F32 && n->op == &vk_op_conv)
-    return true;
+  if (n->op == &vk_op_conv)
+    return a->panel.dtype == VK_F32 || rounds_windows(&a->panel, in, n);
   return n->op == &vk_op_matmul && !n->attr.trans_a &&
          (a->panel.dtype == VK_F32 || vk_shape_last(&in->value[n->in[0]].shape) >= 16);
 }
@@ -73,11 +93,15 @@ static void write_packed(packer *a, const vk_graph *in, int i, vk_id *map)
   }
 }
 
-/* Sums over rows of two activations: weight gradients, but those of a few channels, which are
- * cheap. */
-static bool sums_rows(const vk_graph *in, const vk_node *n)
+/* Products of two activations, summed over rows: weight gradients, but those of a few channels,
+ * which are cheap. And convolutions' gradients, and attention of rows to themselves. */
+static bool rounds_both(const vk_attrs *panel, const vk_graph *in, const vk_node *n)
 {
-  return n->op == &vk_op_matmul && n->attr.trans_a &&
+  if (n->op == &vk_op_conv_dw || n->op == &vk_op_conv_dx)
+    return rounds_windows(panel, in, n);
+  if (n->op == &vk_op_attention || n->op == &vk_op_attention_grad)
+    return panel->dtype == VK_BF16 && panel->isa >= VK_ISA_AMX && n->attr.len_q == 0;
+  return panel->dtype == VK_BF16 && n->op == &vk_op_matmul && n->attr.trans_a &&
          vk_shape_last(&in->value[n->in[0]].shape) >= 16 &&
          vk_shape_last(&in->value[n->in[1]].shape) >= 16;
 }
@@ -106,7 +130,7 @@ vk_status vk_pass_write_packed(vk_graph *out, const vk_graph *in, const vk_attrs
       write_packed(&a, in, i, map);
     } else {
       vk_graph_copy_node(out, in, i, map);
-      if (panel->dtype != VK_F32 && sums_rows(in, &in->node[i]) && out->status == VK_OK)
+      if (out->status == VK_OK && rounds_both(panel, in, &in->node[i]))
         set_path(&out->node[out->n_node - 1].attr, panel);
     }
   }

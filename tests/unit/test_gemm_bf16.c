@@ -9,8 +9,9 @@
 /* The tiles of gemm_amx.h in C, see meson.build. */
 extern vk_gemm_bf16_pack_fn vk_gemm_bf16_pack_emulated;
 extern vk_gemm_bf16_run_fn vk_gemm_bf16_run_emulated;
+extern vk_gemm_bf16_round_fn vk_gemm_bf16_round_emulated;
 static const vk_gemm_bf16_path emulated = {"emulated", vk_gemm_bf16_pack_emulated,
-                                           vk_gemm_bf16_run_emulated};
+                                           vk_gemm_bf16_run_emulated, vk_gemm_bf16_round_emulated};
 
 static const vk_gemm_bf16_path *path[8];
 static int n_path;
@@ -88,6 +89,27 @@ static void fill_b(void *arg, int64_t p, int64_t n_p, int64_t j, int64_t n_j, fl
           g->b_trans ? g->b[(j + r) * g->ldb + p + q] : g->b[(p + q) * g->ldb + j + r];
 }
 
+/* What these give, rounded. */
+static void fill_a_bf16(void *arg, int64_t i, int64_t n_i, int64_t p, int64_t n_p, uint16_t *out,
+                        int64_t stride)
+{
+  float row[VK_GEMM_KC];
+  for (int64_t r = 0; r < n_i; r++) {
+    fill_a(arg, i + r, 1, p, n_p, row, 0);
+    vk_gemm_bf16_round_emulated(row, n_p, out + r * stride);
+  }
+}
+
+static void fill_b_bf16(void *arg, int64_t p, int64_t n_p, int64_t j, int64_t n_j, uint16_t *out,
+                        int64_t stride)
+{
+  float row[VK_GEMM_PANEL];
+  for (int64_t q = 0; q < n_p; q++) {
+    fill_b(arg, p + q, 1, j, n_j, row, 0);
+    vk_gemm_bf16_round_emulated(row, n_j, out + q * stride);
+  }
+}
+
 static double a_at(const vk_gemm *g, int64_t i, int64_t p)
 {
   return round_bf16(g->a_trans ? g->a[p * g->lda + i] : g->a[i * g->lda + p]);
@@ -148,12 +170,18 @@ static void check_product(const vk_gemm_bf16_path *o, int64_t m, int64_t n, int6
   bool is_packed = draw(2);
   if (is_packed || draw(2)) {
     told.b = NULL;
-    told.fill_b = is_packed ? NULL : fill_b;
+    if (!is_packed && draw(2))
+      told.fill_b = fill_b;
+    else if (!is_packed)
+      told.fill_b_bf16 = fill_b_bf16;
     told.fill_b_arg = &g;
   }
   if (draw(2)) {
     told.a = NULL;
-    told.fill_a = fill_a;
+    if (draw(2))
+      told.fill_a = fill_a;
+    else
+      told.fill_a_bf16 = fill_a_bf16;
     told.fill_a_arg = &g;
   }
   run_parts(o, &told, is_packed ? packed : NULL, n_part);

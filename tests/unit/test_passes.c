@@ -535,6 +535,53 @@ static void bf16_rounds_products(void **state)
     }
 }
 
+/* Two convolutions and attention of the pixels, with as many channels as bf16 is worth it for. */
+static void build_pictures(vk_graph *g)
+{
+  enum { C = 64, N_PIXEL = 6 };
+  vk_graph_init(g, "pictures");
+  int batch = vk_graph_sym(g, "batch", N_BATCH);
+  vk_id x = vk_graph_input(g, "x", VK_F32, vk_shape_of(4, N_BATCH, 9, 6, 16),
+                           vk_graph_extent(batch, 1, 0));
+  for (int i = 0; i < 2; i++) {
+    vk_id w = vk_graph_param(g, i ? "w1" : "w0", vk_shape_of(4, C, i ? C : 16, 3, 3));
+    x = VK_APPLY(g, conv, VK_IN(x, w), .kernel = 3, .stride = 2, .pad = 1);
+  }
+  x = VK_APPLY(g, reshape, VK_IN(x), .count = C);
+  x = VK_APPLY(g, rms_norm, VK_IN(x, vk_graph_param(g, "norm", vk_shape_of(1, C))), .eps = 1e-6);
+  x = VK_APPLY(g, attention, VK_IN(linear(g, "qkv", x, 3 * D, C)), .n_head = 2, .len_k = N_PIXEL);
+  vk_id y = linear(g, "head", x, 1, D);
+  vk_graph_output(g, "x", x);
+  vk_graph_output(g, "loss", VK_APPLY(g, matmul, VK_IN(y, y), .trans_a = 1));
+}
+
+/* Convolutions and their gradients where the processor has instructions for bf16. */
+static void bf16_rounds_convolutions(void **state)
+{
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  for (vk_isa isa = VK_ISA_SCALAR; isa <= best; isa++) {
+    vk_graph g;
+    result with, without, again;
+    vk_target target = target_of("loss");
+    bool is_fast = isa >= VK_ISA_AMX || (isa == VK_ISA_AVX512 && cpu.avx512_bf16);
+    target.isa = isa;
+    target.is_bf16 = true;
+    build_pictures(&g);
+    run_with_and_without(&with, &without, &g, target, "bf16");
+    assert_int_equal(count_op(&with, "conv_pack"), is_fast ? 2 : 0);
+    target.n_thread = 1;
+    run_graph(&again, &g, &target, N_BATCH - 2);
+    for (int i = 0; i < with.n; i++)
+      assert_memory_equal(with.item[i], again.item[i],
+                          (size_t)with.n_item[i] * sizeof *with.item[i]);
+    result_fini(&with);
+    result_fini(&without);
+    result_fini(&again);
+    vk_graph_fini(&g);
+  }
+}
+
 /* In inference what parameters alone decide is computed once, in training every time. */
 static void parameters_alone_are_computed_once(void **state)
 {
@@ -733,6 +780,7 @@ int main(void)
       cmocka_unit_test(pack_makes_panels_once),
       cmocka_unit_test(pack_lays_out_convolutions),
       cmocka_unit_test(bf16_rounds_products),
+      cmocka_unit_test(bf16_rounds_convolutions),
       cmocka_unit_test(parameters_alone_are_computed_once),
       cmocka_unit_test(a_dump_is_as_promised),
       cmocka_unit_test(a_dump_can_be_compared),

@@ -96,12 +96,19 @@ static double size_of_terms(const vk_graph *g, const vk_node *node, const int64_
   return sqrt((double)k) * rms_of(g, node->in[0], n, data) * rms_of(g, node->in[1], n, data);
 }
 
+/* What pass bf16 may round, of nodes of graphs before passes. */
+static bool has_products(const vk_op_def *op)
+{
+  return op == &vk_op_matmul || op == &vk_op_conv || op == &vk_op_conv_dx || op == &vk_op_conv_dw ||
+         op == &vk_op_attention || op == &vk_op_attention_grad;
+}
+
 /* Moves results of node i by noise. */
 static void add_noise(const vk_graph *g, int i, const int64_t *n, double **data, bool is_bf16,
                       vk_philox *rng)
 {
   const vk_node *node = &g->node[i];
-  double noise = is_bf16 && node->op == &vk_op_matmul ? NOISE_BF16 : NOISE;
+  double noise = is_bf16 && has_products(node->op) ? NOISE_BF16 : NOISE;
   if (node->op->flags & (VK_OP_EXACT | VK_OP_VIEW))
     return;
   double least = fmin(node->op->atol, 3e-7); /* GELU of what is far below 0 */
