@@ -21,15 +21,15 @@ static const vk_opt opts[] = {
     VK_OPT_I64(bench_args, "samples", n_sample, 1, 4, "1|4", NULL,
                "env: samples a pixel of those; the benchmark's have 4"),
     VK_OPT_I64(bench_args, "reps", n_rep, 1, 100, "N", NULL, "repetitions; the median counts"),
-    VK_OPT_I64(bench_args, "steps", n_step, 10, 100000, "N", NULL, "control steps in a repetition"),
+    VK_OPT_I64(bench_args, "steps", n_step, 10, 100000, "N", NULL,
+               "env, render: control steps in a repetition"),
     VK_OPT_STR(bench_args, "suite", suite, "SUITE",
-               "the suites whose first tasks are run: one, or a comma list"),
+               "env, render: the suites whose first tasks are run, one or a comma list"),
     VK_OPT_STR(bench_args, "trace", trace, "FILE",
                "model: write where time went, a slice an op, for Perfetto"),
-    VK_OPT_STR(
-        bench_args, "visuals", visuals, "stand-in|original|FILE",
-        "what is drawn: original, stand-in, or a file (default: the original where they are at "
-        "hand)"),
+    VK_OPT_STR(bench_args, "visuals", visuals, "stand-in|original|FILE",
+               "env, render: what is drawn, original, stand-in, or a file (default: the original "
+               "where they are at hand)"),
     VK_OPT_END,
 };
 
