@@ -50,7 +50,8 @@ quietly() { # quietly WHAT COMMAND...: shows the end of its output when it fails
   "$@" >log 2>&1 || fail "$what: $(tail -n 20 log)"
 }
 quietly 'configure' meson setup tree/build tree --buildtype=plain -Dwerror=true
-quietly 'build' ninja -C tree/build vlakit tests/unit/test_hello tests/fuzz/fuzz_hello
+quietly 'build' ninja -C tree/build vlakit tests/unit/test_hello tests/unit/test_ops \
+  tests/fuzz/fuzz_hello
 check 'what it prints' env VK_SOURCE="$T/tree" VK_BUILD="$T/tree/build" \
   VLAKIT="$T/tree/build/vlakit" python3 tree/tests/cmd/blocks.py tree/CONTRIBUTING.md
 
