@@ -83,13 +83,24 @@ r = json.load(sys.stdin)['runs'][-1]
 print($2)" 2>"$T/field"
 }
 
-wait_for() { # wait_for CATALOG PYTHON: up to two minutes, until it is true
+can_write() { # can_write CATALOG: nobody is writing
+  python3 -c "
+import sqlite3, sys
+sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute('BEGIN IMMEDIATE')" "$1" 2>"$T/field"
+}
+
+# wait_for CATALOG PYTHON PID: up to two minutes, until it is true. The process stands still while
+# one looks, so that it cannot end meanwhile, and is left standing (kill -CONT), outside of a write.
+wait_for() {
   i=0
-  until [ "$(field "$1" "$2")" = True ]; do
+  while kill -STOP "$3"; do
+    [ "$(field "$1" "$2")" = True ] && can_write "$1" && return
+    kill -CONT "$3"
     i=$((i + 1))
     [ $i -lt 1200 ] || return 1
     sleep 0.1
   done
+  return 1 # it has ended
 }
 
 finish() {

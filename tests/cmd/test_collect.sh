@@ -62,8 +62,7 @@ says 'is of vlakit collect, not an evaluation'
 # Killed in the middle and resumed: the same bytes.
 "$VLAKIT" collect -q --suite $suite --episodes 4 --out kill --threads 1 --catalog kill.db >kill.out 2>&1 &
 pid=$!
-check 'a first try' wait_for kill.db 'r["n_episode"] >= 1'
-kill -STOP $pid # that it cannot end before it is killed
+check 'a first try' wait_for kill.db 'r["n_episode"] >= 1' $pid
 run=$(field kill.db 'r["run"]')
 expect 1 collect --resume "$run" --catalog kill.db
 says "is still running as process $pid"
@@ -90,8 +89,9 @@ says 'is done, its demonstrations are in'
 # Ctrl-C keeps what is done and says how to go on.
 "$VLAKIT" collect -q --suite $suite --episodes 4 --out stop --threads 1 --catalog stop.db >stop.out 2>stop.err &
 pid=$!
-check 'a first try' wait_for stop.db 'r["n_episode"] >= 1'
+check 'a first try' wait_for stop.db 'r["n_episode"] >= 1' $pid
 kill -INT $pid
+kill -CONT $pid
 wait $pid
 check 'exit code 130' [ $? = 130 ]
 check 'how to go on' grep -q 'go on with vlakit collect --resume' stop.err
@@ -99,8 +99,9 @@ check 'how to go on' grep -q 'go on with vlakit collect --resume' stop.err
 # Another process takes the place of the file meanwhile: it stays, and so does what was collected.
 "$VLAKIT" collect -q --suite $suite --episodes 4 --out both.npz --threads 1 --catalog both.db >both.out 2>both.err &
 pid=$!
-check 'a first try' wait_for both.db 'r["n_episode"] >= 1'
+check 'a first try' wait_for both.db 'r["n_episode"] >= 1' $pid
 echo mine >both.npz
+kill -CONT $pid
 wait $pid
 check 'exit code' [ $? = 1 ]
 check 'what is in the way' grep -q 'both.npz has appeared since this run began' both.err

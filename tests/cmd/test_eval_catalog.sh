@@ -20,8 +20,7 @@ expect 0 eval -q --suite $suite --policy zero --episodes 10 --json --catalog who
 cp out whole.json
 "$VLAKIT" eval -q --suite $suite --policy zero --episodes 10 --catalog kill.db >/dev/null 2>&1 &
 pid=$!
-check 'a first episode' wait_for kill.db 'r["n_episode"] >= 1'
-kill -STOP $pid # that it cannot end before it is killed
+check 'a first episode' wait_for kill.db 'r["n_episode"] >= 1' $pid
 run=$(field kill.db 'r["run"]')
 expect 1 eval --resume "$run" --catalog kill.db
 says "is still running as process $pid"
@@ -43,8 +42,9 @@ for how in INT:130 TERM:143; do
   rm -f stop.db*
   "$VLAKIT" eval -q --suite $suite --policy zero --catalog stop.db >stop.out 2>stop.err &
   pid=$!
-  check "a first episode before ${how%:*}" wait_for stop.db 'r["n_episode"] >= 1'
+  check "a first episode before ${how%:*}" wait_for stop.db 'r["n_episode"] >= 1' $pid
   kill -"${how%:*}" $pid
+  kill -CONT $pid
   wait $pid
   code=$?
   check "exit code $code after ${how%:*}" [ $code = "${how#*:}" ]
