@@ -89,6 +89,8 @@ static double size_of_terms(const vk_graph *g, const vk_node *node, const int64_
 {
   if (node->op == &vk_op_add)
     return rms_of(g, node->in[0], n, data);
+  if (node->op->n_phase > 1 && vk_shape_n_item(&g->value[node->out[0]].shape) == 1)
+    return 4; /* a loss: a mean of terms of about that size, of both signs */
   if (node->op != &vk_op_matmul)
     return 0;
   vk_shape a = vk_value_shape(&g->value[node->in[0]], n);
