@@ -1,7 +1,7 @@
 #!/bin/sh
 # make-tour.sh - makes the scenes and the graph of README.md anew, with stand-in visuals, by
-# build/vlakit. The film
-# is one of `vlakit eval --film`, film.png and report.png are screenshots of its report.
+# build/vlakit. The film is one of `vlakit eval --film`, film.png and report.png are screenshots of
+# its report.
 #   sh tools/make-tour.sh
 set -eu
 cd "$(dirname "$0")/.."

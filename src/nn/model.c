@@ -18,11 +18,6 @@ const vk_model_def *const vk_models[] = {
 
 enum { N_FAMILY = VK_COUNT(vk_models), CONFIG_BYTES_MAX = 1 << 20, NAMES_MAX = 64 };
 
-int vk_model_count(void)
-{
-  return N_FAMILY;
-}
-
 const char **vk_model_names(void)
 {
   static const char format[] = "%s-%s";
@@ -93,6 +88,16 @@ vk_status vk_model_parse(vk_model *m, const char *text, size_t n, const char *wh
   return st;
 }
 
+/* A config beside weights. */
+static vk_status find_config(const char *path, vk_err *err)
+{
+  if (vk_fs_is_file(path))
+    return VK_OK;
+  return vk_fail(err, VK_E_NOTFOUND,
+                 "there is no %s; a checkpoint is a folder with config.json and model.safetensors",
+                 path);
+}
+
 static vk_status open_config(vk_model *m, const char *path, vk_err *err)
 {
   char *bytes = NULL;
@@ -112,6 +117,7 @@ vk_status vk_model_open(vk_model *m, const char *word, vk_err *err)
     return vk_fail(err, VK_E_USAGE, "the model's path is too long: %zu bytes", n);
   if (vk_fs_is_dir(word)) {
     snprintf(path, sizeof path, "%s/config.json", word);
+    VK_TRY(find_config(path, err));
     VK_TRY(open_config(m, path, err));
     snprintf(m->weights, sizeof m->weights, "%s", word);
     return VK_OK;
@@ -119,6 +125,7 @@ vk_status vk_model_open(vk_model *m, const char *word, vk_err *err)
   if (n > 12 && strcmp(word + n - 12, ".safetensors") == 0) {
     const char *slash = strrchr(word, '/');
     snprintf(path, sizeof path, "%.*sconfig.json", slash ? (int)(slash - word + 1) : 0, word);
+    VK_TRY(find_config(path, err));
     VK_TRY(open_config(m, path, err));
     snprintf(m->weights, sizeof m->weights, "%s", word);
     return VK_OK;

@@ -57,8 +57,6 @@ typedef struct vk_model {
 
 /* The families in the order of model_list.h. */
 extern const vk_model_def *const vk_models[];
-/* Families in that list. */
-int vk_model_count(void);
 /* Names "FAMILY-SIZE", NULL-terminated, for help and completion; free it (not the names, which
  * live in the program). NULL without memory. */
 const char **vk_model_names(void);
