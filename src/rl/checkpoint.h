@@ -1,0 +1,100 @@
+/* checkpoint.h - trained policies in folders laid out as LeRobot's:
+ *
+ *   DIR/checkpoints/005000/pretrained_model/config.json         what the policy is, see below
+ *                                           model.safetensors   the weights to use (the average)
+ *                                           train_config.json   how it was trained
+ *                          training_state/optimizer_state.safetensors   vk_optim_save
+ *                                         weights.safetensors           what training goes on from
+ *                                         rng_state.safetensors         u64 "state"
+ *                                         training_step.json            {"step", "trainer"}
+ *                                         scheduler_state.json
+ *                   last -> 005000, best -> 003000
+ *
+ * config.json has LeRobot's keys (type, input_features, output_features, normalization_mapping,
+ * chunk_size, n_action_steps) and ours: "model" (the network's config), "norm_stats" (as OpenVLA
+ * has them, by key), "image" (how pictures are made), "provenance", "step".
+ *
+ * A checkpoint is made beside its place, synced and renamed: whoever reads sees all of it or
+ * nothing, and when writing fails (a full disk) the one before stays the last.
+ * Test: tests/unit/test_checkpoint.c, tests/cmd/test_eval_checkpoint.sh */
+#ifndef VK_RL_CHECKPOINT_H
+#define VK_RL_CHECKPOINT_H
+
+#include "nn/net.h"
+#include "rl/view.h"
+
+/* rl/norm_stats.h */
+typedef struct vk_norm_stats vk_norm_stats;
+
+/* Where the weights come from; "" where it is not known. */
+typedef struct vk_checkpoint_source {
+  char data_hash[65], pack_hash[65], visuals_hash[65], statistics_hash[65];
+  char visuals[32]; /* "original", "stand-in", "file" */
+  char version[64]; /* of the program */
+  char run[64];     /* id in the catalog */
+} vk_checkpoint_source;
+
+/* What a policy is but for its weights. */
+typedef struct vk_checkpoint_info {
+  vk_model model;       /* weights: the file or folder of the weights to use */
+  vk_norm_stats *stats; /* [n_stats], keys differ */
+  int n_stats;
+  vk_view_config view;   /* isa: as in vk_view_defaults, it is not stored */
+  int64_t n_action_step; /* actions of a chunk that are executed, at most */
+  vk_checkpoint_source source;
+  int64_t step;              /* of training */
+  char path[VK_FS_PATH_MAX]; /* the folder that holds config.json; "" of one not yet saved */
+} vk_checkpoint_info;
+
+/* Reads config.json and nothing else. word: a checkpoint (.../005000), its pretrained_model, a
+ * run's folder or its "checkpoints" (then the last), or a .safetensors file beside a config.json.
+ * *info is zeroed on failure, else close it.
+ * Errors: VK_E_NOTFOUND; VK_E_FORMAT, VK_E_RANGE, VK_E_UNSUPPORTED, each with the file and key. */
+VK_NODISCARD vk_status vk_checkpoint_open(vk_checkpoint_info *info, const char *word, vk_err *err);
+/* A zeroed one is allowed. */
+void vk_checkpoint_close(vk_checkpoint_info *info);
+
+/* The parameters of its model with the weights to use. Free with vk_params_free.
+ * Errors: those of vk_params_load: one sentence says how many tensors do not fit. */
+VK_NODISCARD vk_status vk_checkpoint_load(const vk_checkpoint_info *info, vk_params *params,
+                                          vk_err *err);
+
+/* What is saved. */
+typedef struct vk_checkpoint_write {
+  const vk_checkpoint_info *info; /* path, step and the model's weights are not looked at */
+  const vk_params *params;        /* what training goes on from */
+  const float *ema;               /* block of params' layout: the weights to use; NULL: params */
+  vk_safetensors_dtype dtype;     /* of the weights to use: F32, BF16 or F16 */
+  const cJSON *train_config;
+  const vk_optim *optim; /* NULL: no training_state, the policy cannot be trained on */
+  const uint64_t *rng;   /* [n_rng] state of the trainer's generators */
+  int n_rng;
+  const cJSON *scheduler, *trainer; /* NULL: empty; trainer: position of the loader, ... */
+  bool is_best;                     /* the link `best` goes to it */
+  int n_keep;                       /* newest that stay, beside the best; 0: all */
+} vk_checkpoint_write;
+
+/* Writes DIR/checkpoints/STEP (at least six digits), points `last` at it, and then removes older
+ * ones. One that is there of the same step is replaced.
+ * Errors: VK_E_IO with the reason (a full disk), VK_E_NOTFOUND, VK_E_NOMEM; what was there stays.
+ */
+VK_NODISCARD vk_status vk_checkpoint_save(const char *dir, int64_t step,
+                                          const vk_checkpoint_write *what, vk_err *err);
+
+/* Brings training back to where info's checkpoint was saved, bit for bit.
+ *   params     of info's model: gets the weights that training goes on from
+ *   optim      made with the saved one's config and spans
+ *   rng        [n_rng] out
+ *   trainer    out, as it was given; free with cJSON_Delete
+ * Errors: VK_E_NOTFOUND (no training_state), VK_E_MISMATCH (another model or optimiser),
+ * VK_E_FORMAT; params and optim may have changed then. */
+VK_NODISCARD vk_status vk_checkpoint_resume(const vk_checkpoint_info *info, vk_params *params,
+                                            vk_optim *optim, uint64_t *rng, int n_rng,
+                                            cJSON **trainer, vk_err *err);
+
+/* The statistics by which the policy acts in tasks of a suite: those of the suite's name, of SUITE
+ * "_no_noops", else "libero130". Errors: VK_E_NOTFOUND lists the keys that there are. */
+VK_NODISCARD vk_status vk_checkpoint_find_stats(const vk_checkpoint_info *info, const char *suite,
+                                                const vk_norm_stats **out, vk_err *err);
+
+#endif
