@@ -1,6 +1,5 @@
 #include "nn/graph.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,95 +13,6 @@ typedef struct vk_text_block {
   size_t used, cap;
   char byte[];
 } vk_text_block;
-
-size_t vk_dtype_size(vk_dtype dtype)
-{
-  static const size_t size[] = {
-#define X(NAME, bytes, spelling) bytes,
-      VK_DTYPES(X)
-#undef X
-  };
-  return size[dtype];
-}
-
-const char *vk_dtype_name(vk_dtype dtype)
-{
-  static const char *const name[] = {
-#define X(NAME, bytes, spelling) spelling,
-      VK_DTYPES(X)
-#undef X
-  };
-  return (unsigned)dtype < VK_DTYPE_N ? name[dtype] : "?";
-}
-
-/* ---- shapes -------------------------------------------------------------------------------- */
-
-vk_shape vk_shape_of(int n_dim, ...)
-{
-  VK_ASSERT(n_dim >= 0 && n_dim <= VK_DIM_MAX);
-  vk_shape s = {.n_dim = n_dim};
-  va_list ap;
-  va_start(ap, n_dim);
-  for (int i = 0; i < n_dim; i++)
-    s.dim[i] = va_arg(ap, int);
-  va_end(ap);
-  return s;
-}
-
-int64_t vk_shape_n_item(const vk_shape *s)
-{
-  int64_t n = 1;
-  for (int i = 0; i < s->n_dim; i++)
-    n *= s->dim[i];
-  return n;
-}
-
-int64_t vk_shape_last(const vk_shape *s)
-{
-  return s->n_dim ? s->dim[s->n_dim - 1] : 1;
-}
-
-int64_t vk_shape_n_row(const vk_shape *s)
-{
-  int64_t n = 1;
-  for (int i = 0; i + 1 < s->n_dim; i++)
-    n *= s->dim[i];
-  return n;
-}
-
-bool vk_shape_equal(const vk_shape *a, const vk_shape *b)
-{
-  if (a->n_dim != b->n_dim)
-    return false;
-  for (int i = 0; i < a->n_dim; i++)
-    if (a->dim[i] != b->dim[i])
-      return false;
-  return true;
-}
-
-const char *vk_shape_text(const vk_shape *s, char buf[VK_SHAPE_TEXT])
-{
-  size_t at = 0;
-  buf[at++] = '[';
-  for (int i = 0; i < s->n_dim && at < VK_SHAPE_TEXT - 24; i++)
-    at += (size_t)snprintf(buf + at, VK_SHAPE_TEXT - at, "%s%lld", i ? ", " : "",
-                           (long long)s->dim[i]);
-  snprintf(buf + at, VK_SHAPE_TEXT - at, "]");
-  return buf;
-}
-
-vk_shape vk_value_shape(const vk_value *v, const int64_t *n)
-{
-  vk_shape s = v->shape;
-  if (n && v->extent.sym >= 0 && s.n_dim > 0)
-    s.dim[0] = v->extent.per * n[v->extent.sym] + v->extent.plus;
-  return s;
-}
-
-size_t vk_value_bytes(const vk_value *v)
-{
-  return (size_t)vk_shape_n_item(&v->shape) * vk_dtype_size(v->dtype);
-}
 
 /* ---- the graph's memory -------------------------------------------------------------------- */
 
@@ -198,11 +108,6 @@ int vk_graph_sym(vk_graph *g, const char *name, int64_t cap)
   g->sym[g->n_sym] = vk_graph_text(g, name);
   g->sym_cap[g->n_sym] = cap;
   return g->n_sym++;
-}
-
-vk_extent vk_graph_extent(int sym, int64_t per, int64_t plus)
-{
-  return (vk_extent){.sym = sym, .per = per, .plus = plus};
 }
 
 static vk_id add_leaf(vk_graph *g, vk_value v)
@@ -332,44 +237,6 @@ static vk_id add_node(vk_graph *g, vk_node *n, const vk_value *out)
     return VK_NONE;
   g->node[g->n_node++] = *n;
   return n->out[0];
-}
-
-/* The name of an attribute that no op can mean, or NULL: whole numbers are counts, which products
- * of must not overflow, but for a symbol's -1 and the key of a generator. */
-static const char *bad_attr(const vk_attrs *a)
-{
-#define X(type, name, what)                                                                        \
-  if (!isfinite((double)a->name) ||                                                                \
-      ((type)0.5 == 0 && (const void *)&a->name != (const void *)&a->seed &&                       \
-       (a->name < ((const void *)&a->name == (const void *)&a->sym ? -1 : 0) ||                    \
-        (double)a->name > INT32_MAX)))                                                             \
-    return #name;
-  VK_ATTRS(X)
-#undef X
-  return NULL;
-}
-
-vk_status vk_graph_infer(const vk_graph *g, const vk_node *n, vk_value *out, vk_err *err)
-{
-  vk_infer c = {
-      .graph = g, .op = n->op, .place = n->place, .attr = &n->attr, .n_in = n->n_in, .out = out};
-  for (int i = 0; i < n->n_in; i++)
-    c.in[i] = n->in[i] == VK_NONE ? NULL : &g->value[n->in[i]];
-  for (int i = 0; i < n->op->n_out; i++)
-    out[i] = (vk_value){.name = "", .extent = VK_NO_EXTENT};
-  if (n->n_in < n->op->n_in_min || n->n_in > n->op->n_in_max)
-    return vk_op_fail(&c, err, "takes %d to %d inputs, has %d", n->op->n_in_min, n->op->n_in_max,
-                      n->n_in);
-  const char *bad = bad_attr(&n->attr);
-  if (bad)
-    return vk_op_fail(&c, err, "%s is no number that an attribute may have", bad);
-  for (int i = 0; i < n->op->n_in_min; i++)
-    if (!c.in[i])
-      return vk_op_fail(&c, err, "input %d is missing", i);
-  VK_TRY(n->op->infer(&c, err));
-  for (int i = 0; i < n->op->n_out; i++)
-    VK_TRY(vk_graph_check_shape(g, n->op->name, &out[i].shape, &out[i].extent, err));
-  return VK_OK;
 }
 
 vk_id vk_apply(vk_graph *g, const vk_op_def *op, vk_in in, vk_attrs attr)

@@ -54,7 +54,8 @@ enum {
   VK_NODE_IN_MAX = 8,
   VK_NODE_OUT_MAX = 4,
   VK_SYM_MAX = 8,
-  VK_SHAPE_TEXT = 96, /* of vk_shape_text's buffer */
+  VK_SHAPE_TEXT = 96,  /* of vk_shape_text's buffer */
+  VK_VALUE_TEXT = 256, /* of others' */
 };
 
 /* Row-major; pictures are [n, height, width, channel]. */
@@ -255,6 +256,8 @@ const char *vk_graph_text(vk_graph *g, const char *text);
 size_t vk_value_bytes(const vk_value *v);
 /* Shape when sym i has n[i]; n NULL: the capacity. */
 vk_shape vk_value_shape(const vk_value *v, const int64_t *n);
+/* Shape, the first dimension by its extent: "[batch*3, 24]", "[token+2, 8]". Returns buf. */
+const char *vk_value_shape_text(const vk_graph *g, const vk_value *v, char buf[VK_VALUE_TEXT]);
 
 /* Every rule that a graph must keep: order, indices, shapes as the ops derive them, names, what
  * lies in memory of the caller. Errors: VK_E_SHAPE, VK_E_MISMATCH with the node. */

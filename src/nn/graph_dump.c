@@ -36,23 +36,7 @@ const char *vk_graph_value_name(const vk_graph *g, vk_id v, char buf[VK_VALUE_TE
 
 const char *vk_graph_value_shape(const vk_graph *g, vk_id v, char buf[VK_VALUE_TEXT])
 {
-  const vk_value *a = &g->value[v];
-  size_t at = 0;
-  add(buf, &at, "[");
-  for (int i = 0; i < a->shape.n_dim; i++) {
-    add(buf, &at, "%s", i ? ", " : "");
-    if (i > 0 || a->extent.sym < 0) {
-      add(buf, &at, "%lld", (long long)a->shape.dim[i]);
-      continue;
-    }
-    add(buf, &at, "%s", g->sym[a->extent.sym]);
-    if (a->extent.per != 1)
-      add(buf, &at, "*%lld", (long long)a->extent.per);
-    if (a->extent.plus)
-      add(buf, &at, "%+lld", (long long)a->extent.plus);
-  }
-  add(buf, &at, "]");
-  return buf;
+  return vk_value_shape_text(g, &g->value[v], buf);
 }
 
 /* Whole numbers and doubles are printed alike: those of VK_ATTRS are exact in 9 digits. */

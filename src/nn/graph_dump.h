@@ -18,14 +18,12 @@
 
 #include "nn/graph.h"
 
-enum { VK_VALUE_TEXT = 256 };
-
 /* Writes it to out, whose errors the caller looks for. */
 void vk_graph_dump(const vk_graph *g, FILE *out);
 
 /* A value's name in the dump: "enc.0.attn.matmul#2:1". Returns buf. */
 const char *vk_graph_value_name(const vk_graph *g, vk_id v, char buf[VK_VALUE_TEXT]);
-/* Its shape, the first dimension by its extent: "[batch*3, 24]", "[token+2, 8]". Returns buf. */
+/* Its shape (vk_value_shape_text). Returns buf. */
 const char *vk_graph_value_shape(const vk_graph *g, vk_id v, char buf[VK_VALUE_TEXT]);
 /* Attributes of a node that are not 0: " trans_b=1 act=gelu"; "" for none. Returns buf. */
 const char *vk_graph_attr_text(const vk_graph *g, const vk_node *n, char buf[VK_VALUE_TEXT]);

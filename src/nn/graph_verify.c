@@ -3,35 +3,6 @@
 #include "nn/graph.h"
 #include "nn/op.h"
 
-vk_status vk_graph_check_shape(const vk_graph *g, const char *name, const vk_shape *s,
-                               const vk_extent *e, vk_err *err)
-{
-  char text[VK_SHAPE_TEXT];
-  int64_t n = 1, most;
-  if (s->n_dim < 0 || s->n_dim > VK_DIM_MAX)
-    return vk_fail(err, VK_E_SHAPE, "%s: %s: %d dimensions, expected at most %d", g->name, name,
-                   s->n_dim, VK_DIM_MAX);
-  bool fits = true;
-  for (int i = 0; i < s->n_dim && fits; i++)
-    fits = s->dim[i] >= 0 && s->dim[i] <= INT32_MAX &&
-           !__builtin_mul_overflow(n, s->dim[i] ? s->dim[i] : 1, &n) && n <= INT64_C(1) << 40;
-  if (!fits)
-    return vk_fail(err, VK_E_SHAPE,
-                   "%s: %s: %s is not a shape: dimensions of at least 0 and below 2^31, at most "
-                   "2^40 items",
-                   g->name, name, vk_shape_text(s, text));
-  if (e->sym < 0)
-    return VK_OK;
-  if (e->sym >= g->n_sym || s->n_dim == 0 || e->per < 0 || e->plus < 0 ||
-      __builtin_mul_overflow(e->per, g->sym_cap[e->sym], &most) ||
-      __builtin_add_overflow(most, e->plus, &most) || s->dim[0] != most)
-    return vk_fail(err, VK_E_SHAPE,
-                   "%s: %s: the first dimension of %s is not %lld times the symbol's capacity plus "
-                   "%lld",
-                   g->name, name, vk_shape_text(s, text), (long long)e->per, (long long)e->plus);
-  return VK_OK;
-}
-
 /* What must hold before anything of the node is read. */
 static vk_status verify_frame(const vk_graph *g, int i, vk_err *err)
 {

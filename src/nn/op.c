@@ -72,68 +72,6 @@ vk_cost vk_op_cost(const vk_op_def *op, const vk_op_call *c)
   return cost;
 }
 
-/* ---- shape rules --------------------------------------------------------------------------- */
-
-vk_status vk_op_fail(const vk_infer *c, vk_err *err, const char *format, ...)
-{
-  char text[256], in[400] = "", shape[VK_SHAPE_TEXT];
-  va_list ap;
-  va_start(ap, format);
-  vsnprintf(text, sizeof text, format, ap);
-  va_end(ap);
-  size_t at = 0;
-  for (int i = 0; i < c->n_in && at < sizeof in - 120; i++)
-    at += (size_t)snprintf(in + at, sizeof in - at, "%s%s%s%s", i ? ", " : "",
-                           c->in[i] ? vk_shape_text(&c->in[i]->shape, shape) : "none",
-                           c->in[i] ? " " : "", c->in[i] ? vk_dtype_name(c->in[i]->dtype) : "");
-  return vk_fail(err, VK_E_SHAPE, "%s%s%s of %s: %s", c->place, c->place[0] ? ": " : "",
-                 c->op->name, in, text);
-}
-
-vk_status vk_op_need(const vk_infer *c, int i, vk_dtype dtype, int n_dim, vk_err *err)
-{
-  const vk_value *v = c->in[i];
-  if (v->dtype != dtype)
-    return vk_op_fail(c, err, "input %d must be %s", i, vk_dtype_name(dtype));
-  if (v->order != VK_ORDER_ROWS)
-    return vk_op_fail(c, err, "input %d must be row-major", i);
-  if (n_dim && v->shape.n_dim != n_dim)
-    return vk_op_fail(c, err, "input %d must have %d dimensions", i, n_dim);
-  return VK_OK;
-}
-
-vk_status vk_op_need_alike(const vk_infer *c, int i, int j, vk_err *err)
-{
-  const vk_value *a = c->in[i], *b = c->in[j];
-  if (a->dtype != b->dtype || !vk_shape_equal(&a->shape, &b->shape))
-    return vk_op_fail(c, err, "inputs %d and %d must have the same shape and type", i, j);
-  if (a->extent.sym != b->extent.sym ||
-      (a->extent.sym >= 0 && (a->extent.per != b->extent.per || a->extent.plus != b->extent.plus)))
-    return vk_op_fail(c, err, "inputs %d and %d must have the same extent", i, j);
-  return VK_OK;
-}
-
-vk_status vk_op_need_fixed(const vk_infer *c, int i, vk_err *err)
-{
-  if (i < c->n_in && c->in[i] && c->in[i]->extent.sym >= 0)
-    return vk_op_fail(c, err, "input %d must have as many rows in every run", i);
-  return VK_OK;
-}
-
-vk_extent vk_op_extent(const vk_attrs *a)
-{
-  bool is_fixed = a->sym < 0 || (a->per == 0 && a->plus == 0);
-  return is_fixed ? VK_NO_EXTENT : vk_graph_extent((int)a->sym, a->per, a->plus);
-}
-
-void vk_op_same(const vk_infer *c, int i_out, int i_in)
-{
-  c->out[i_out].dtype = c->in[i_in]->dtype;
-  c->out[i_out].order = c->in[i_in]->order;
-  c->out[i_out].shape = c->in[i_in]->shape;
-  c->out[i_out].extent = c->in[i_in]->extent;
-}
-
 void vk_grad_fail(const vk_grad *c, const char *format, ...)
 {
   if (c->g->status != VK_OK)

@@ -67,7 +67,7 @@ typedef struct vk_infer {
   vk_value *out; /* op->n_out of them */
 } vk_infer;
 
-/* "enc.0.attn: attention of [8, 128] f32, [153, 256] f32: SENTENCE" */
+/* "enc.0.attn: attention of [batch*8, 128] f32, [token, 256] f32: SENTENCE" */
 vk_status vk_op_fail(const vk_infer *c, vk_err *err, const char *format, ...) VK_PRINTF(3, 4);
 /* Input i is of this dtype and number of dimensions (0: any). */
 VK_NODISCARD vk_status vk_op_need(const vk_infer *c, int i, vk_dtype dtype, int n_dim, vk_err *err);

@@ -70,6 +70,20 @@ static void errors_stick(void **state)
   vk_graph_fini(&g);
 }
 
+static void errors_name_symbols(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_graph g;
+  vk_graph_init(&g, "bad");
+  int batch = vk_graph_sym(&g, "batch", 4), token = vk_graph_sym(&g, "token", 10);
+  vk_id a = vk_graph_input(&g, "a", VK_F32, vk_shape_of(2, 12, 5), vk_graph_extent(batch, 3, 0));
+  vk_id b = vk_graph_input(&g, "b", VK_F32, vk_shape_of(2, 12, 5), vk_graph_extent(token, 1, 2));
+  assert_int_equal(VK_APPLY(&g, add, VK_IN(a, b), .scale = 1), VK_NONE);
+  vk_assert_fails(vk_graph_check(&g, &err), VK_E_SHAPE);
+  vk_assert_says(&err, "add of [batch*3, 5] f32, [token+2, 5] f32: ");
+  vk_graph_fini(&g);
+}
+
 static void a_name_is_there_once(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -309,6 +323,7 @@ int main(void)
       cmocka_unit_test(shapes),
       cmocka_unit_test(a_net_is_built),
       cmocka_unit_test(errors_stick),
+      cmocka_unit_test(errors_name_symbols),
       cmocka_unit_test(a_name_is_there_once),
       cmocka_unit_test(shapes_that_are_none),
       cmocka_unit_test(extents_that_do_not_fit),
