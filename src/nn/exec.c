@@ -1,5 +1,6 @@
 #include "nn/exec.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,11 +205,25 @@ static void run_steps(void *arg, int i_thread)
   }
 }
 
+/* The value's name is that of the output where it is one: a gradient is made by some node. */
+VK_NORETURN static void fail_unbound(const vk_exec *x, vk_id v)
+{
+  const vk_graph *g = &x->plan->graph;
+  const char *name = g->value[v].name;
+  char text[256];
+  for (int i = 0; i < g->n_output; i++)
+    if (g->output[i].value == v)
+      name = g->output[i].name;
+  snprintf(text, sizeof text, "is_bound(\"%s\") of %s", name, g->name);
+  vk_assert_failed(text, __FILE__, __LINE__);
+}
+
 void vk_exec_prepare(vk_exec *x)
 {
   const vk_graph *g = &x->plan->graph;
   for (int v = 0; v < g->n_value; v++)
-    VK_ASSERT(x->plan->place[v].where != VK_WHERE_BOUND || x->data[v]);
+    if (x->plan->place[v].where == VK_WHERE_BOUND && !x->data[v])
+      fail_unbound(x, v);
   x->is_once = true;
   vk_team_run(x->team, run_steps, x);
   x->is_prepared = true;

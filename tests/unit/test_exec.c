@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include <unistd.h>
 
+#include "aborts.h"
 #include "core/fs.h"
 #include "graph_net.h"
 
@@ -204,6 +205,52 @@ static void denormals_are_zero(void **state)
   vk_graph_fini(&g);
 }
 
+typedef struct forgetful {
+  vk_exec *exec;
+  const vk_plan *plan;
+  const char *missing;
+} forgetful;
+
+static void bind_and_prepare(void *arg)
+{
+  const forgetful *f = arg;
+  const vk_graph *g = &f->plan->graph;
+  for (vk_id v = 0; v < g->n_value; v++)
+    if (f->plan->place[v].where == VK_WHERE_BOUND && f->plan->place[v].root == v &&
+        v != vk_graph_find(g, f->missing) && v != vk_graph_find_output(g, f->missing))
+      vk_exec_bind(f->exec, v, net_alloc(vk_value_bytes(&g->value[v])));
+  vk_exec_prepare(f->exec);
+}
+
+/* Whoever forgets to bind something reads its name. */
+static void what_is_not_bound_is_named(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_graph g;
+  vk_target t = net_target(1, true);
+  net_build(&g, NET_BATCH);
+  vk_plan *plan;
+  vk_team *team;
+  vk_assert_ok(vk_plan_new(&plan, &g, &t, NULL, NULL, &err), &err);
+  vk_assert_ok(vk_team_new(&team, 1, &err), &err);
+  static const char *const missing[] = {"w1", "grad.b0"};
+  for (size_t i = 0; i < VK_COUNT(missing); i++) {
+    forgetful f = {.plan = plan, .missing = missing[i]};
+    char text[300], want[64];
+    vk_assert_ok(vk_exec_new(&f.exec, plan, team, NULL, &err), &err);
+    assert_true(aborts_saying(bind_and_prepare, &f, text, sizeof text));
+    snprintf(want, sizeof want, "is_bound(\"%s\") of net is false", missing[i]);
+    if (!strstr(text, want)) {
+      print_error("\"%s\" does not say: %s\n", text, want);
+      fail();
+    }
+    vk_exec_free(f.exec);
+  }
+  vk_team_free(team);
+  vk_plan_free(plan);
+  vk_graph_fini(&g);
+}
+
 /* Slices of category "nn" in the trace at path. */
 static int count_slices(const char *path)
 {
@@ -270,6 +317,7 @@ int main(void)
       cmocka_unit_test(views_of_leaves),
       cmocka_unit_test(rows_do_not_depend_on_the_batch),
       cmocka_unit_test(denormals_are_zero),
+      cmocka_unit_test(what_is_not_bound_is_named),
       cmocka_unit_test(a_trace_has_a_slice_a_node),
       cmocka_unit_test(same_bits_for_every_number_of_threads),
   };
