@@ -131,6 +131,20 @@ static vk_status backward_node(tape *t, int i, vk_err *err)
   return vk_graph_check(t->g, err);
 }
 
+/* The gradient by parameter v, which the loss does not depend on. */
+static vk_status add_zeros(tape *t, vk_id v, vk_id *dx, vk_err *err)
+{
+  const vk_value *p = &t->in->value[v];
+  char name[NAME_MAX_BYTES];
+  snprintf(name, sizeof name, "zero.%s", p->name);
+  void *zeros = calloc(1, vk_value_bytes(p) + 1);
+  if (!zeros)
+    return vk_fail(err, VK_E_NOMEM, "%s: no memory for its gradient", t->in->name);
+  *dx = vk_graph_const(t->g, name, VK_F32, p->shape, zeros);
+  free(zeros);
+  return vk_graph_check(t->g, err);
+}
+
 static vk_status add_outputs(tape *t, const vk_autodiff_args *args, vk_err *err)
 {
   char name[NAME_MAX_BYTES];
@@ -144,7 +158,7 @@ static vk_status add_outputs(tape *t, const vk_autodiff_args *args, vk_err *err)
     vk_graph_place(t->g, "grad");
     vk_id dx = t->dy[v];
     if (dx == VK_NONE)
-      dx = VK_APPLY(t->g, add, VK_IN(t->map[v], t->map[v]), .scale = -1);
+      VK_TRY(add_zeros(t, v, &dx, err));
     if (args->accumulate) {
       snprintf(name, sizeof name, "sum.%s", p->name);
       vk_id sum = vk_graph_input_external(t->g, name, VK_F32, p->shape);

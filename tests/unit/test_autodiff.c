@@ -116,6 +116,38 @@ static void equal_gradients_are_apart(void **state)
   vk_graph_fini(&g);
 }
 
+/* The gradient by what the loss does not depend on is zero, whatever it is; and adds nothing. */
+static void no_gradient_is_zero(void **state)
+{
+  enum { N = 6 };
+  for (int accumulate = 0; accumulate < 2; accumulate++) {
+    vk_graph g;
+    net_run r;
+    vk_target t = net_target(2, true);
+    t.accumulate = accumulate;
+    net_build(&g, NET_BATCH);
+    vk_id aside = vk_graph_param(&g, "aside", vk_shape_of(3, 1, 2, 3));
+    vk_graph_output(&g, "aside", VK_APPLY(&g, gelu, VK_IN(aside)));
+    net_open(&r, &g, &t, NULL);
+    net_fill_all(&r, 1);
+    const float odd[N] = {NAN, INFINITY, -INFINITY, 0, 1, -3e38f};
+    memcpy(net_data(&r, "aside"), odd, sizeof odd);
+    float *dx = net_data(&r, "grad.aside");
+    for (int i = 0; i < N; i++)
+      dx[i] = 7;
+    if (accumulate)
+      vk_exec_bind(r.exec, net_value(&r, "sum.aside"), dx);
+    vk_exec_prepare(r.exec);
+    for (int run = 0; run < 2; run++) {
+      vk_exec_run(r.exec);
+      for (int i = 0; i < N; i++)
+        assert_true(dx[i] == (accumulate ? 7 : 0));
+    }
+    net_close(&r);
+    vk_graph_fini(&g);
+  }
+}
+
 /* What many nodes share, what none needs, and the loss itself. */
 static void parameters_in_all_places(void **state)
 {
@@ -395,6 +427,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_net),
       cmocka_unit_test(equal_gradients_are_apart),
+      cmocka_unit_test(no_gradient_is_zero),
       cmocka_unit_test(parameters_in_all_places),
       cmocka_unit_test(random_graphs),
       cmocka_unit_test(frozen_parameters_cost_nothing),
