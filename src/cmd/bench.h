@@ -15,7 +15,7 @@ typedef struct result {
   char name[80];
   double value;
   const char *unit;
-  char note[96]; /* "" for none */
+  char note[96]; /* printed behind the unit; "" for none */
 } result;
 
 typedef struct bench {
@@ -28,9 +28,11 @@ typedef struct bench {
   int n_result, n_room;
 } bench;
 
-/* Adds the result WHAT.NAME. Errors: VK_E_NOMEM. */
+/* Adds the result WHAT.NAME and, without --json, prints it. Errors: VK_E_NOMEM. */
 vk_status vk_bench_add(bench *b, const char *what, const char *name, double value, const char *unit,
                        vk_err *err);
+vk_status vk_bench_add_noted(bench *b, const char *what, const char *name, double value,
+                             const char *unit, const char *note, vk_err *err);
 
 /* Of n > 0 numbers, which it sorts. */
 double vk_bench_median(double *x, int n);

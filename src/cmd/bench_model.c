@@ -218,7 +218,9 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
     if (k >= N_DECISION_LEAST && start_s - begin_s > decisions_s)
       break;
     double start_cpu_s = vk_sys_cpu_s();
-    st = vk_nano_set_obs(net.exec, &net.plan->graph, s->obs, n_batch, n_word, n_text, err);
+    st = vk_signal_check(err);
+    if (st == VK_OK)
+      st = vk_nano_set_obs(net.exec, &net.plan->graph, s->obs, n_batch, n_word, n_text, err);
     if (st == VK_OK)
       vk_exec_run(net.exec);
     if (k >= 0) {
@@ -227,8 +229,6 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
       n = k + 1;
     }
   }
-  if (st == VK_OK)
-    st = vk_signal_check(err);
   if (st == VK_OK)
     st = add_times(s, n_batch, "", t, n, err);
   if (st == VK_OK)
@@ -269,8 +269,10 @@ vk_status vk_bench_model(bench *b, vk_err *err)
   for (char *name = strtok_r(list, ",", &save); name && st == VK_OK;
        name = strtok_r(NULL, ",", &save))
     st = bench_one(b, team, trace, name, err);
-  if (st == VK_OK && trace)
-    st = vk_trace_write(trace, err);
+  if (trace && (st == VK_OK || st == VK_E_INTERRUPTED)) {
+    vk_status written = vk_trace_write(trace, st == VK_OK ? err : NULL);
+    st = st == VK_OK ? written : st;
+  }
   vk_trace_free(trace);
   vk_team_free(team);
   return st;

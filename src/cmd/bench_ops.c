@@ -130,11 +130,10 @@ static vk_status measure(bench *b, const vk_op_def *op, int i_case, vk_err *err)
   }
   double took_s = vk_bench_median(s, n_rep);
   vk_cost cost = vk_op_cost(op, &o.call);
-  char what[64], note[sizeof b->result->note];
+  char what[64], note[96];
   snprintf(what, sizeof what, "ops.%.40s.%d", op->name, i_case);
   note_inputs(&o, note, sizeof note);
-  VK_TRY_DONE(vk_bench_add(b, what, "time", took_s * 1e6, "us", err));
-  snprintf(b->result[b->n_result - 1].note, sizeof note, "%s", note);
+  VK_TRY_DONE(vk_bench_add_noted(b, what, "time", took_s * 1e6, "us", note, err));
   if (cost.macs > 0)
     VK_TRY_DONE(vk_bench_add(b, what, "work", 2e-9 * cost.macs / took_s, "GF/s", err));
   st = vk_bench_add(b, what, "moved", 1e-9 * cost.bytes / took_s, "GB/s", err);
@@ -151,7 +150,10 @@ static vk_status fail_unknown(const char *name, vk_err *err)
     return vk_fail(err, VK_E_NOMEM, "no memory for the names of ops");
   for (int i = 0; i < vk_op_count(); i++)
     names[i] = vk_ops[i]->name;
-  vk_status st = vk_opt_fail_name(err, "op", name, names);
+  vk_status st = vk_opt_nearest(name, names)
+                     ? vk_opt_fail_name(err, "op", name, names)
+                     : vk_fail(err, VK_E_USAGE, "unknown op '%.80s'; vlakit graph ops lists all %d",
+                               name, vk_op_count());
   free(names);
   return st;
 }

@@ -33,8 +33,8 @@ static const vk_opt opts[] = {
     VK_OPT_END,
 };
 
-vk_status vk_bench_add(bench *b, const char *what, const char *name, double value, const char *unit,
-                       vk_err *err)
+vk_status vk_bench_add_noted(bench *b, const char *what, const char *name, double value,
+                             const char *unit, const char *note, vk_err *err)
 {
   if (b->n_result == b->n_room) {
     b->n_room = 2 * b->n_room + 16;
@@ -47,8 +47,18 @@ vk_status vk_bench_add(bench *b, const char *what, const char *name, double valu
   snprintf(r->name, sizeof r->name, "%s.%s", what, name);
   r->value = value;
   r->unit = unit;
-  r->note[0] = '\0';
+  snprintf(r->note, sizeof r->note, "%s", note);
+  if (!b->call->common->json) {
+    printf("%-34s %10.4g %s%s%s\n", r->name, value, unit, *note ? "  " : "", r->note);
+    fflush(stdout); /* the next may take minutes */
+  }
   return VK_OK;
+}
+
+vk_status vk_bench_add(bench *b, const char *what, const char *name, double value, const char *unit,
+                       vk_err *err)
+{
+  return vk_bench_add_noted(b, what, name, value, unit, "", err);
 }
 
 static int by_value(const void *a, const void *b)
@@ -152,16 +162,11 @@ static vk_status fail_unknown(const char *name, vk_err *err)
   return vk_opt_fail_name(err, "benchmark", name, names);
 }
 
-static vk_status print_results(const bench *b, vk_err *err)
+static vk_status print_json(const bench *b, bool is_interrupted, vk_err *err)
 {
-  if (!b->call->common->json) {
-    for (int i = 0; i < b->n_result; i++)
-      printf("%-34s %10.4g %s%s%s\n", b->result[i].name, b->result[i].value, b->result[i].unit,
-             b->result[i].note[0] ? "  " : "", b->result[i].note);
-    return VK_OK;
-  }
   cJSON *top = cJSON_CreateObject(), *results = cJSON_AddArrayToObject(top, "results");
   cJSON_AddStringToObject(top, "isa", vk_isa_name(b->call->isa));
+  cJSON_AddBoolToObject(top, "interrupted", is_interrupted);
   for (int i = 0; i < b->n_result; i++) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "name", b->result[i].name);
@@ -206,13 +211,17 @@ static vk_status run_benches(bench *b, vk_err *err)
       VK_TRY(open_pack(b, err));
     VK_TRY(defs[i].run(b, err));
   }
-  return print_results(b, err);
+  return VK_OK;
 }
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
   bench b = {.call = call, .args = call->args};
   vk_status st = run_benches(&b, err);
+  if (call->common->json && (st == VK_OK || st == VK_E_INTERRUPTED)) {
+    vk_status printed = print_json(&b, st != VK_OK, st == VK_OK ? err : NULL);
+    st = st == VK_OK ? printed : st;
+  }
   vk_pack_close(&b.pack);
   free(b.result);
   return st;
@@ -223,8 +232,9 @@ const vk_cmd vk_cmd_bench = {
     .summary = "measure how fast this machine runs the parts of the program",
     .synopsis = "env|gemm|model|ops|render|all [options]",
     .description =
-        "Runs benchmarks in the process and prints one number a line: a name, a value and its "
-        "unit.\n\n"
+        "Runs benchmarks in the process and prints one number a line, as soon as it is measured: a "
+        "name, a value and its unit. Ctrl-C ends it; with --json what was measured until then is "
+        "printed.\n\n"
         "env: environments without pictures, in the first task of each suite.\n"
         "  steps        control steps a second, one thread, with random actions\n"
         "  steps_cpu    the same by the processor time that they took\n"

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORD_MAX = 255 }; /* longer words are nobody's misspelling */
+enum {
+  WORD_MAX = 255,  /* longer words are nobody's misspelling */
+  NAMES_MAX = 320, /* bytes of a list of names in a sentence of vk_err */
+};
 
 /* Levenshtein distance; both words are at most WORD_MAX long. */
 static size_t edit_distance(const char *a, const char *b)
@@ -53,19 +56,25 @@ const char *vk_opt_nearest(const char *word, const char *const *candidates)
   return best;
 }
 
+/* "all, none, some"; what has no room is said by "...". */
 static void join_names(const char *const *names, char *out, size_t size)
 {
+  size_t at = 0;
   out[0] = '\0';
   for (int i = 0; names[i]; i++) {
-    size_t at = strlen(out);
-    snprintf(out + at, size - at, "%s%s", i ? ", " : "", names[i]);
+    const char *gap = i ? ", " : "";
+    if (at + strlen(names[i]) + sizeof ", , ..." > size) {
+      snprintf(out + at, size - at, "%s...", gap);
+      return;
+    }
+    at += (size_t)snprintf(out + at, size - at, "%s%s", gap, names[i]);
   }
 }
 
 vk_status vk_opt_fail_name(vk_err *err, const char *what, const char *word,
                            const char *const *names)
 {
-  char all[256];
+  char all[NAMES_MAX];
   const char *best = vk_opt_nearest(word, names);
   if (best)
     return vk_fail(err, VK_E_USAGE, "unknown %s '%.80s'; did you mean %s?", what, word, best);
@@ -158,7 +167,7 @@ static vk_status set_number(const vk_opt *opt, void *member, const char *value, 
 
 static vk_status check_choice(const vk_opt *opt, const char *value, vk_err *err)
 {
-  char all[256];
+  char all[NAMES_MAX];
   for (int i = 0; opt->choices[i]; i++)
     if (strcmp(opt->choices[i], value) == 0)
       return VK_OK;

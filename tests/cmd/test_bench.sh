@@ -40,6 +40,8 @@ expect 0 bench ops --op cross_entropy --reps 1
 prints '[1792, 256] f32, [1792] i32'
 expect 2 bench ops --op matmil
 says 'did you mean matmul'
+expect 2 bench ops --op list
+says 'vlakit graph ops lists all'
 expect 2 bench gemm --op add
 says 'bench gemm has no option --op: it is one of ops'
 expect 2 bench ops --op add --model=nano-n2
@@ -58,6 +60,29 @@ expect 2 bench render --pack "$PACK" --suite libero_object --visuals nowhere.vis
 says nowhere.visuals
 expect 1 bench env --pack nowhere.pack
 says nowhere.pack
+
+# a line as soon as it is measured, and Ctrl-C keeps what was measured
+check 'Ctrl-C' python3 - "$VLAKIT" <<'PY'
+import json, signal, subprocess, sys, time
+def start(*words):
+    return subprocess.Popen([sys.argv[1], "bench", "gemm", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True)
+p = start()
+assert p.stdout.readline().startswith("gemm.peak.rate")
+p.send_signal(signal.SIGINT)
+rest, wrong = p.communicate()
+assert p.returncode == 130 and wrong.count("\n") == 1 and "1024x1024x1024.dw" not in rest, (p.returncode, wrong, rest)
+p = start("--json")
+def catches_ctrl_c():
+    mask = next(line for line in open("/proc/%d/status" % p.pid) if line.startswith("SigCgt"))
+    return int(mask.split()[1], 16) & 1 << signal.SIGINT - 1
+while not catches_ctrl_c():
+    time.sleep(0.01)
+p.send_signal(signal.SIGINT)
+text, wrong = p.communicate()
+d = json.loads(text)
+assert p.returncode == 130 and d["interrupted"] and all(r["value"] > 0 for r in d["results"]), (p.returncode, d)
+PY
 
 peer() { # peer CODE TEXT ARGUMENTS...: the peer script ends so, and says so
   want=$1

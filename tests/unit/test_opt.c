@@ -237,6 +237,12 @@ static void nearest(void **state)
   vk_assert_fails(vk_opt_fail_name(&err, "thing", "xyz", (const char *const[]){"a", "b", NULL}),
                   VK_E_USAGE);
   assert_string_equal(err.text, "unknown thing 'xyz'; there are a, b");
+  const char *many[200] = {NULL}; /* a list that has no room ends after a whole name */
+  for (int i = 0; i < 199; i++)
+    many[i] = "elephant";
+  vk_assert_fails(vk_opt_fail_name(&err, "thing", "xyz", many), VK_E_USAGE);
+  assert_true(strlen(err.text) > 300);
+  assert_non_null(strstr(err.text, "elephant, elephant, ..."));
 }
 
 int main(void)
