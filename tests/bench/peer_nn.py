@@ -91,6 +91,11 @@ def stop(text):
 
 def python_of(args):
     """The interpreter of --peer-torch, which is made when it is not there."""
+    for name in ("gemm_torch.py", "nano_torch.py", "nano_ort.py"):
+        if not os.path.exists(os.path.join(args.peer_dir, name)):
+            stop("there is no %s in %s; name its place with --peer-dir" % (name, args.peer_dir))
+    if not os.path.exists(args.vlakit):
+        stop("there is no %s; name its place with --vlakit" % args.vlakit)
     python = os.path.join(args.peer_torch, "bin", "python")
     if not os.path.exists(python):
         print("peer: making %s with %s: gigabytes, minutes" % (args.peer_torch, " ".join(PACKAGES)), file=sys.stderr)
@@ -98,9 +103,6 @@ def python_of(args):
                       [os.path.join(args.peer_torch, "bin", "pip"), "install", "--quiet"] + PACKAGES):
             if subprocess.run(words).returncode:
                 stop("%s failed; remove %s before another try" % (" ".join(words), args.peer_torch))
-    for name in ("gemm_torch.py", "nano_torch.py", "nano_ort.py"):
-        if not os.path.exists(os.path.join(args.peer_dir, name)):
-            stop("there is no %s in %s; name its place with --peer-dir" % (name, args.peer_dir))
     return python
 
 

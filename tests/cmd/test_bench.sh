@@ -98,6 +98,10 @@ peer 1 --peer-dir env --peer-dir /nowhere
 mkdir peers
 touch peers/libero_python.py
 peer 1 libero_setup.sh env --peer-dir peers --peer-env /nowhere
+peer 1 'name its place with --peer-dir' gemm --peer-dir peers --peer-torch torch
+touch peers/gemm_torch.py peers/nano_torch.py peers/nano_ort.py
+peer 1 'name its place with --vlakit' gemm --peer-dir peers --peer-torch torch --vlakit /nowhere
+check 'no environment is made in vain' [ ! -e torch ]
 peer 2 invalid env2
 peer 1 'name its place with --peer-env' render --vlakit "$VLAKIT" --peer-env /nowhere
 peer 1 'name its place with --vlakit' render --vlakit /nowhere
