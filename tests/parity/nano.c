@@ -1,10 +1,6 @@
 /* nano.c - how far the nano policy of this program is from golden files: forward pass, losses,
  * every gradient, the first step of the optimiser, what flows between layers, and inference from
- * text that was encoded before.
- *
- *   parity_nano [--isa ISA] [--threads N] [--bf16] [--no-pass NAME]... DIR|small.npz
- *
- * Exits 1 when a tensor is out of its bound, 77 when there are no golden files. */
+ * text that was encoded before. Without arguments it says what it takes. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +20,25 @@ static double bound = 1e-5, grad_bound = 1e-5, step_bound = 1e-4;
 /* With products in bfloat16: numbers are rounded by 2^-9, in some 40 products one after the other.
  */
 static const double bf16_bound = 1e-2, bf16_grad_bound = 2e-2, bf16_step_bound = 5e-3;
+
+static const char usage[] =
+    "Usage: tests/parity/nano [--isa ISA] [--threads N] [--bf16] [--no-pass NAME]...\n"
+    "                         DIR|small.npz\n"
+    "\n"
+    "Compares the nano policy with golden files: forward pass, losses, gradients, the first\n"
+    "step of the optimiser, inference. DIR holds weights.safetensors, batch.npz,\n"
+    "instructions.txt, outputs.npz and outputs_f64.npz; tests/parity/small.npz holds outputs\n"
+    "alone.\n"
+    "\n"
+    "  --isa ISA       scalar, avx2, avx512 or amx (default: the best of this processor)\n"
+    "  --threads N     default 1\n"
+    "  --bf16          products in bf16, with wider bounds\n"
+    "  --no-pass NAME  without this pass (vlakit graph passes lists them)\n"
+    "\n"
+    "Prints a line a tensor: its name, items, what it was compared with (f64: PyTorch in\n"
+    "double precision, f32: in single), the relative error and its bound; at last the worst.\n"
+    "Exit code 0; 1 when a tensor is out of its bound or a file cannot be read; 2 for this\n"
+    "text; 77 without golden files or without this ISA.\n";
 
 typedef struct parity {
   golden *g;
@@ -402,7 +417,7 @@ int main(int argc, char **argv)
   vk_cpu_detect(&cpu);
   parity p = {.g = &g, .target = {.isa = vk_isa_best(&cpu), .n_thread = 1}};
   if (!read_words(&p, argc, argv, &path)) {
-    printf("parity_nano [--isa ISA] [--threads N] [--bf16] [--no-pass NAME]... DIR|small.npz\n");
+    fputs(usage, stdout);
     return 2;
   }
   if (p.target.isa > vk_isa_best(&cpu)) {

@@ -1,12 +1,6 @@
 /* rl.c - how far this program is from golden files of reinforcement learning: advantages, masks,
- * losses with their gradients, log-probabilities, action tokens.
- *
- *   parity_rl [--isa ISA] [--threads N] DIR|FILE.npz...
- *
- * A file is KIND_CASE.npz with hyper-parameters in the array meta (JSON). Losses and gradients come
- * from graphs of the engine's ops. Prints a line a file: arrays compared, the error that is worst
- * in units of its bound, arrays that nothing was done with. Exits 1 when an array is out of its
- * bound, a file cannot be read or nothing was compared, 77 without golden files. */
+ * losses with their gradients, log-probabilities, action tokens. Without arguments it says what it
+ * takes. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +18,21 @@ static const struct {
 } kinds[] = {
     {"gae", rl_gae},       {"grpo", rl_grpo},     {"lossmask", rl_lossmask},  {"loss", rl_loss},
     {"policy", rl_policy}, {"action", rl_action}, {"bootstrap", rl_bootstrap}};
+
+static const char usage[] =
+    "Usage: tests/parity/rl [--isa ISA] [--threads N] DIR|FILE.npz...\n"
+    "\n"
+    "Compares advantages, masks, losses with their gradients, log-probabilities and action\n"
+    "tokens with golden files, KIND_CASE.npz, whose array meta has hyper-parameters as JSON;\n"
+    "tests/parity/small_rl has some.\n"
+    "\n"
+    "  --isa ISA    scalar, avx2, avx512 or amx (default: the best of this processor)\n"
+    "  --threads N  default 1\n"
+    "\n"
+    "Prints a line a file: how many arrays were compared, the error that is worst beside its\n"
+    "bound, that bound, and arrays that nothing was compared with.\n"
+    "Exit code 0; 1 when an array is out of its bound, a file cannot be read or nothing was\n"
+    "compared; 2 for this text; 77 without golden files or without this ISA.\n";
 
 typedef struct parity {
   vk_target target;
@@ -47,6 +56,14 @@ static int kind_of(const char *path)
     if (name[n] == '_' && strlen(kinds[i].name) == n && strncmp(kinds[i].name, name, n) == 0)
       return (int)i;
   return -1;
+}
+
+static void print_kinds(void)
+{
+  printf("Kinds:");
+  for (size_t i = 0; i < VK_COUNT(kinds); i++)
+    printf(" %s", kinds[i].name);
+  puts("");
 }
 
 static vk_status read_meta(rl_file *f, const char *path, vk_err *err)
@@ -78,10 +95,8 @@ static void compare_file(parity *p, const char *path)
   rl_file f = {.target = p->target, .team = p->team};
   int kind = kind_of(path);
   if (kind < 0) {
-    printf("%-18s unknown: not one of the kinds", base_name(path));
-    for (size_t i = 0; i < VK_COUNT(kinds); i++)
-      printf(" %s", kinds[i].name);
-    printf("\n");
+    printf("%-18s unknown. ", base_name(path));
+    print_kinds();
     p->n_unknown++;
     return;
   }
@@ -174,7 +189,7 @@ int main(int argc, char **argv)
   p.target = (vk_target){.isa = vk_isa_best(&cpu), .n_thread = 1};
   int code = 2;
   if (!read_words(&p, argc, argv, &n))
-    printf("parity_rl [--isa ISA] [--threads N] DIR|FILE.npz...\n");
+    fputs(usage, stdout), print_kinds();
   else if (p.target.isa > vk_isa_best(&cpu))
     printf("this processor has no %s\n", vk_isa_name(p.target.isa)), code = SKIP;
   else if (n == 0 || !vk_fs_is_file(p.file[0]))
