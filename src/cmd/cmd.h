@@ -46,6 +46,8 @@ typedef struct vk_cmd {
   const char *synopsis;    /* arguments after the name: "--suite S --policy P [options]" */
   const char *description; /* paragraphs for --help and the man page, a blank line between them;
                               lines that begin with a space are kept as they stand (tables) */
+  char *(*more)(void);     /* further ones, from other tables; to be freed, NULL without memory. May
+                              be NULL */
   const char *examples;    /* lines "vlakit NAME ...  # what it does" */
   const vk_opt *opts;      /* may be NULL */
   size_t args_size;

@@ -1,5 +1,4 @@
-/* cmd_graph.c - vlakit graph: a model's graph as a table, text or drawing, and the ops there are.
- */
+/* cmd_graph.c - vlakit graph: a model's graph as a table, text or drawing; ops and passes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,16 +20,23 @@ typedef struct graph_args {
 
 static const char *const parts[] = {"all", "text", "act", NULL}; /* as vk_model_part */
 
+static const char no_pass_help[] = "leave out these passes:"
+#define VK_PASS(name) " " #name
+#include "nn/pass_list.h"
+#undef VK_PASS
+    ;
+
 static const graph_args defaults = {.part = "all", .n_batch = 1};
 static const vk_opt opts[] = {
-    VK_OPT_STR(graph_args, "after", after, "PASS", "dump, svg: the graph that this pass gives"),
+    VK_OPT_STR(graph_args, "after", after, "PASS", "dump, svg: as this pass leaves the graph"),
     VK_OPT_I64_GIVEN(graph_args, "batch", n_batch, batch_given, 1, 1 << 20, "N", NULL,
                      "most samples in a run (with --train: 32)"),
     VK_OPT_FLAG(graph_args, "before", before, "leave out every pass that can be left out"),
     VK_OPT_FLAG(graph_args, "bf16", bf16, "products in bf16"),
     VK_OPT_FLAG(graph_args, "full", full, "svg: a box a node, not one a part of the model"),
-    VK_OPT_LIST(graph_args, "no-pass", skip, "PASS", "leave out these passes"),
-    VK_OPT_STR(graph_args, "out", out, "FILE", "write to a file instead of standard output"),
+    VK_OPT_LIST(graph_args, "no-pass", skip, "PASS", no_pass_help),
+    VK_OPT_STR(graph_args, "out", out, "FILE",
+               "dump, svg: write to a file instead of standard output"),
     VK_OPT_CHOICE(graph_args, "part", part, "PART", parts,
                   "all of it, instructions to text tokens, or pictures and text tokens to bins"),
     VK_OPT_FLAG(graph_args, "recompute", recompute,
@@ -52,6 +58,7 @@ typedef struct job {
   vk_plan *plan;
   FILE *text; /* dump, svg: what they write to */
   vk_status (*write)(const vk_graph *g, bool full, FILE *out, vk_err *err);
+  int n_node;       /* of the graph written */
   vk_status status; /* of the pass watched */
   vk_err err;
 } job;
@@ -110,21 +117,30 @@ static vk_status build(job *j, vk_err *err)
   return vk_model_build(&j->graph, &j->model, &m, err);
 }
 
+/* What was asked for, in words. */
 static void describe(const job *j, char *out, size_t n)
 {
-  int64_t n_batch = j->graph.sym_cap[0];
-  snprintf(out, n, "%s%s%s%s%s, batch of %lld%s", j->args->train ? "training" : "inference",
-           j->args->bf16 ? " in bf16" : "", j->args->recompute ? " with recomputation" : "",
-           strcmp(j->args->part, "all") ? ", part " : "",
-           strcmp(j->args->part, "all") ? j->args->part : "", (long long)n_batch,
-           j->args->before ? ", before the passes" : "");
+  const graph_args *a = j->args;
+  bool is_part = strcmp(a->part, "all") != 0;
+  size_t at =
+      (size_t)snprintf(out, n, "%s%s%s%s%s%s, batch of %lld", a->train ? "training" : "inference",
+                       a->bf16 ? " in bf16" : "", a->recompute ? " with recomputation" : "",
+                       a->value ? ", value head" : "", is_part ? ", part " : "",
+                       is_part ? a->part : "", (long long)j->graph.sym_cap[0]);
+  if (a->n_view)
+    at += (size_t)snprintf(out + at, n - at, ", %d view%s", (int)a->n_view,
+                           a->n_view == 1 ? "" : "s");
+  if (a->before)
+    snprintf(out + at, n - at, ", before the passes");
+  for (int i = 0; !a->before && i < j->target.n_skip && at < n; i++)
+    at += (size_t)snprintf(out + at, n - at, "%s %s", i ? "," : ", without", j->target.skip[i]);
 }
 
 /* ---- subcommands --------------------------------------------------------------------------- */
 
 static vk_status show(job *j, vk_err *err)
 {
-  char asked[128];
+  char asked[512];
   describe(j, asked, sizeof asked);
   VK_TRY(vk_plan_new(&j->plan, &j->graph, &j->target, NULL, NULL, err));
   if (!j->call->common->json) {
@@ -134,8 +150,12 @@ static vk_status show(job *j, vk_err *err)
   cJSON *o = cJSON_CreateObject();
   cJSON_AddStringToObject(o, "model", j->model.name);
   cJSON_AddBoolToObject(o, "train", j->args->train);
+  cJSON_AddBoolToObject(o, "recompute", j->args->recompute);
+  cJSON_AddBoolToObject(o, "bf16", j->args->bf16);
+  cJSON_AddBoolToObject(o, "value", j->args->value);
   cJSON_AddStringToObject(o, "part", j->args->part);
   cJSON_AddNumberToObject(o, "batch", (double)j->graph.sym_cap[0]);
+  cJSON_AddNumberToObject(o, "views", (double)j->args->n_view);
   cJSON_AddStringToObject(o, "isa", vk_isa_name(j->target.isa));
   cJSON_AddNumberToObject(o, "threads", j->target.n_thread);
   cJSON *passes = cJSON_AddArrayToObject(o, "no_pass");
@@ -147,11 +167,17 @@ static vk_status show(job *j, vk_err *err)
   return st;
 }
 
+static vk_status write_graph(job *j, const vk_graph *g, vk_err *err)
+{
+  j->n_node = g->n_node;
+  return j->write(g, j->args->full, j->text, err);
+}
+
 static void watch(void *arg, const vk_pass_def *pass, const vk_graph *g)
 {
   job *j = arg;
   if (strcmp(pass->name, j->args->after) == 0)
-    j->status = j->write(g, j->args->full, j->text, &j->err);
+    j->status = write_graph(j, g, &j->err);
 }
 
 /* The graph by j->write, as one text that the caller frees. */
@@ -166,7 +192,7 @@ static vk_status write_text(job *j, char **text, size_t *n, vk_err *err)
   vk_status st =
       vk_pass_run_all(&out, &j->graph, &j->target, j->args->after ? watch : NULL, j, err);
   if (st == VK_OK && !j->args->after)
-    st = j->write(&out, j->args->full, j->text, err);
+    st = write_graph(j, &out, err);
   if (st == VK_OK && j->status != VK_OK) {
     *err = j->err;
     st = j->status;
@@ -188,30 +214,43 @@ static vk_status print_text(job *j, vk_err *err)
   vk_status st = write_text(j, &text, &n, err);
   if (st == VK_OK && j->args->out)
     st = vk_fs_write(j->args->out, text, n, err);
-  else if (st == VK_OK && !j->call->common->json)
-    fwrite(text, 1, n, stdout);
   if (st == VK_OK && j->call->common->json) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "model", j->model.name);
-    if (j->args->out)
+    cJSON_AddNumberToObject(o, "nodes", j->n_node);
+    if (j->args->out) {
       cJSON_AddStringToObject(o, "file", j->args->out);
-    else
+      cJSON_AddNumberToObject(o, "bytes", (double)n);
+    } else {
       cJSON_AddStringToObject(o, "text", text);
+    }
     st = vk_json_print(o, err);
     cJSON_Delete(o);
+  } else if (st == VK_OK && j->args->out) {
+    printf("%s: %d nodes, %.1f kB\n", j->args->out, j->n_node, 1e-3 * (double)n);
+  } else if (st == VK_OK) {
+    fwrite(text, 1, n, stdout);
   }
   free(text);
   return st;
 }
 
-static vk_status print_ops(const vk_cmd_call *call, vk_err *err)
+/* Of ops or passes, which need no model. */
+static vk_status print_list(const vk_cmd_call *call, void (*print)(void),
+                            void (*add_json)(cJSON *object), vk_err *err)
 {
+  const graph_args *a = call->args;
+  if (call->n_positional > 1)
+    return vk_fail(err, VK_E_USAGE, "graph %s takes no model (%s)", call->positional[0],
+                   call->positional[1]);
+  if (a->skip.n)
+    return vk_fail(err, VK_E_USAGE, "graph %s has no option --no-pass", call->positional[0]);
   if (!call->common->json) {
-    vk_graph_ops_print();
+    print();
     return VK_OK;
   }
   cJSON *o = cJSON_CreateObject();
-  vk_graph_ops_add_json(o);
+  add_json(o);
   vk_status st = vk_json_print(o, err);
   cJSON_Delete(o);
   return st;
@@ -225,6 +264,13 @@ static vk_status write_dump(const vk_graph *g, bool full, FILE *out, vk_err *err
 
 static vk_status run_model(job *j, const char *what, vk_err *err)
 {
+  const vk_opt_list *skip = &j->args->skip;
+  if (j->call->n_positional < 2 && skip->n &&
+      vk_pass_check_name(skip->item[skip->n - 1], NULL) != VK_OK)
+    return vk_fail(err, VK_E_USAGE,
+                   "--no-pass takes all words up to the next option, '%.80s' too; put the model "
+                   "before it, or -- between them",
+                   skip->item[skip->n - 1]);
   if (j->call->n_positional < 2)
     return vk_fail(err, VK_E_USAGE, "graph %s needs a model, as in: vlakit graph %s nano-n2", what,
                    what);
@@ -237,7 +283,7 @@ static vk_status run_model(job *j, const char *what, vk_err *err)
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
-  static const char *const names[] = {"show", "dump", "svg", "ops", NULL};
+  static const char *const names[] = {"show", "dump", "svg", "ops", "passes", NULL};
   const char *what = call->positional[0];
   const graph_args *a = call->args;
   bool is_known = false;
@@ -245,14 +291,15 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     is_known = is_known || strcmp(what, names[i]) == 0;
   if (!is_known)
     return vk_opt_fail_name(err, "part of graph", what, names);
-  if (strcmp(what, "ops") == 0)
-    return call->n_positional > 1
-               ? vk_fail(err, VK_E_USAGE, "graph ops takes no model (%s)", call->positional[1])
-               : print_ops(call, err);
-  if (strcmp(what, "show") == 0 && (a->out || a->after || a->full))
+  bool is_written = strcmp(what, "dump") == 0 || strcmp(what, "svg") == 0;
+  if (!is_written && (a->out || a->after || a->full))
     return vk_fail(err, VK_E_USAGE, "--out, --after and --full are for dump and svg");
   if (strcmp(what, "dump") == 0 && a->full)
     return vk_fail(err, VK_E_USAGE, "--full is for svg");
+  if (strcmp(what, "ops") == 0)
+    return print_list(call, vk_graph_ops_print, vk_graph_ops_add_json, err);
+  if (strcmp(what, "passes") == 0)
+    return print_list(call, vk_graph_passes_print, vk_graph_passes_add_json, err);
   job *j = calloc(1, sizeof *j);
   if (!j)
     return vk_fail(err, VK_E_NOMEM, "no memory for a graph");
@@ -266,24 +313,68 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   return st;
 }
 
+/* The keys of config files, by family. */
+static char *write_keys(void)
+{
+  char *text = NULL;
+  size_t n = 0;
+  FILE *out = open_memstream(&text, &n);
+  if (!out)
+    return NULL;
+  fputs("A config file is a JSON object; what it leaves out is as in its size, and without a size "
+        "as in the first:\n",
+        out);
+  for (int i = 0; i < vk_model_count(); i++) {
+    const vk_model_def *m = vk_models[i];
+    fprintf(out, "\n  %-10s \"%s\"\n  %-10s", "model", m->name, "size");
+    for (int k = 0; m->sizes[k]; k++)
+      fprintf(out, "%s \"%s\"", k ? "," : "", m->sizes[k]);
+    for (const vk_model_key *k = m->keys; k->name; k++)
+      fprintf(out, "\n  %-10s %s", k->name, k->help);
+    fputc('\n', out);
+  }
+  if (fclose(out) == 0)
+    return text;
+  free(text);
+  return NULL;
+}
+
 const vk_cmd vk_cmd_graph = {
     .name = "graph",
     .summary = "show a model's graph, its memory plan and its costs",
-    .synopsis = "show|dump|svg|ops MODEL [options]",
+    .synopsis = "show|dump|svg|ops|passes [MODEL] [options]",
     .description =
         "A model is a static graph of ops for a bucket of shapes; passes make of it the graph that "
         "runs. MODEL is nano-n2, nano-n8, nano-n20, a config file (JSON) or a checkpoint's "
         "folder.\n\n"
-        "  show  a table of nodes with their outputs' shapes, multiply-adds (MACs) and bytes "
-        "moved,\n"
-        "        then parameters and the memory plan: how large the arena is, the least that it\n"
-        "        could be, what each strategy gives, and the largest tensors where it is fullest\n"
-        "  dump  one line an input, parameter, node and output, to be compared with diff\n"
-        "  svg   a drawing\n"
-        "  ops   the ops that graphs are made of (no MODEL): formula, gradient, kernels, and how\n"
-        "        far a kernel may be from the double reference, and why\n\n"
+        "  show    a table of nodes, then parameters and the memory plan: how large the arena is,\n"
+        "          the least that it could be, what each strategy gives, and the largest tensors\n"
+        "          where it is fullest\n"
+        "  dump    one line an input, parameter, node and output, to be compared with diff\n"
+        "  svg     a drawing\n"
+        "  ops     what graphs are made of (no MODEL)\n"
+        "  passes  what makes the graph that runs, in their order (no MODEL)\n\n"
         "Shapes are those of a full run; dimensions that may be smaller in a run are printed by "
-        "their symbol: [token, 128], [batch*8, 1792].",
+        "their symbol: [token, 128], [batch*8, 1792].\n\n"
+        "Columns of show:\n\n"
+        "  node    in the order in which they run\n"
+        "  place   where in the model, as in the names of parameters: text.layers.0\n"
+        "  output  shape of the first output\n"
+        "  MACs    multiply-adds\n"
+        "  bytes   that must at least be read and written\n"
+        "  then    \"once\": not in every run, only when parameters change; \"view\": no work, "
+        "the\n"
+        "          input under another shape; attributes of the op that are not 0\n\n"
+        "Lines of dump:\n\n"
+        "  symbol NAME MOST     input NAME TYPE SHAPE       param NAME TYPE SHAPE\n"
+        "  NAME TYPE SHAPE = OP(NAME SHAPE, ...) ATTRIBUTES            output NAME = NAME\n"
+        "  A node's name is its place and op; #2 is the second such node, :1 its second output.\n\n"
+        "Lines of ops, an op:\n\n"
+        "  its name and formula\n"
+        "  gradient: there is one; in-place: the output may lie over an input; view: no work;\n"
+        "  passes-only: models do not use it; then the ISAs that have kernels of their own\n"
+        "  how far a kernel may be from the op computed in double precision, and why",
+    .more = write_keys,
     .examples = "vlakit graph show nano-n2 --train --batch 128\n"
                 "vlakit graph svg nano-n2 --out n2.svg\n"
                 "vlakit graph dump nano-n2 --before --out a  # and without, then diff a b\n"

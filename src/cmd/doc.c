@@ -1,6 +1,7 @@
 #include "cmd/doc.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/version.h"
@@ -137,6 +138,12 @@ void vk_doc_help(FILE *out, const vk_cmd *cmd)
   print_wrapped(out, usage, strlen(usage), 7, fprintf(out, "Usage: "));
   fputc('\n', out);
   print_prose(out, cmd->description);
+  char *more = cmd->more ? cmd->more() : NULL;
+  if (more) {
+    fputc('\n', out);
+    print_prose(out, more);
+    free(more);
+  }
   print_all_options(out, cmd);
   if (cmd->examples && *cmd->examples)
     fprintf(out, "\nExamples:\n");

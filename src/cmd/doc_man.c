@@ -1,5 +1,6 @@
 /* doc_man.c - man pages and JSON made from the tables. */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/doc.h"
@@ -207,6 +208,12 @@ void vk_doc_man(FILE *out, const vk_cmd *cmd)
     put_filled(out, cmd->synopsis, strlen(cmd->synopsis));
     fputs(".SH DESCRIPTION\n", out);
     put_prose(out, cmd->description);
+    char *more = cmd->more ? cmd->more() : NULL;
+    if (more) {
+      fputs(".PP\n", out);
+      put_prose(out, more);
+      free(more);
+    }
   }
   fputs(".SH OPTIONS\n", out);
   for (int i = 0; i < n_group; i++) {

@@ -255,3 +255,24 @@ void vk_graph_ops_add_json(cJSON *object)
     cJSON_AddItemToArray(list, o);
   }
 }
+
+/* ---- passes -------------------------------------------------------------------------------- */
+
+void vk_graph_passes_print(void)
+{
+  for (int i = 0; i < vk_pass_count(); i++)
+    printf("%-10s %s%s\n", vk_passes[i]->name, vk_passes[i]->help,
+           vk_passes[i]->is_needed ? "; cannot be left out" : "");
+}
+
+void vk_graph_passes_add_json(cJSON *object)
+{
+  cJSON *list = cJSON_AddArrayToObject(object, "passes");
+  for (int i = 0; i < vk_pass_count(); i++) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "name", vk_passes[i]->name);
+    cJSON_AddStringToObject(o, "help", vk_passes[i]->help);
+    cJSON_AddBoolToObject(o, "needed", vk_passes[i]->is_needed);
+    cJSON_AddItemToArray(list, o);
+  }
+}

@@ -1,4 +1,5 @@
-/* graph_show.h - tables and JSON of what `vlakit graph show` and `graph ops` print.
+/* graph_show.h - tables and JSON of what `vlakit graph show`, `ops` and `passes` print. Places are
+ * one string as in the names of parameters, "enc.0", in JSON too.
  * Test: tests/cmd/test_graph.sh */
 #ifndef VK_CMD_GRAPH_SHOW_H
 #define VK_CMD_GRAPH_SHOW_H
@@ -15,5 +16,9 @@ void vk_graph_show_add_json(cJSON *object, const vk_plan *plan);
 /* The table of ops, and as JSON: {"ops": [{name, help, ...}]}. */
 void vk_graph_ops_print(void);
 void vk_graph_ops_add_json(cJSON *object);
+
+/* The passes in the order in which they run, and as JSON: {"passes": [{name, help, needed}]}. */
+void vk_graph_passes_print(void);
+void vk_graph_passes_add_json(cJSON *object);
 
 #endif

@@ -18,6 +18,11 @@ const vk_model_def *const vk_models[] = {
 
 enum { N_FAMILY = VK_COUNT(vk_models), CONFIG_BYTES_MAX = 1 << 20, NAMES_MAX = 64 };
 
+int vk_model_count(void)
+{
+  return N_FAMILY;
+}
+
 const char **vk_model_names(void)
 {
   static const char format[] = "%s-%s";

@@ -31,9 +31,14 @@ typedef struct vk_model_args {
   bool probe;          /* also outputs act.NAME: what flows between layers */
 } vk_model_args;
 
+typedef struct vk_model_key {
+  const char *name, *help; /* help: "8 to 4096: ..." */
+} vk_model_key;
+
 typedef struct vk_model_def {
   const char *name, *help;
   const char *const *sizes; /* NULL-terminated */
+  const vk_model_key *keys; /* of a config but "model" and "size"; ends with a NULL name */
   size_t config_size;
   /* Fills config from a size's name. */
   vk_status (*set_size)(void *config, const char *size, vk_err *err);
@@ -57,6 +62,8 @@ typedef struct vk_model {
 
 /* The families in the order of model_list.h. */
 extern const vk_model_def *const vk_models[];
+/* Of that list. */
+int vk_model_count(void);
 /* Names "FAMILY-SIZE", NULL-terminated, for help and completion; free it (not the names, which
  * live in the program). NULL without memory. */
 const char **vk_model_names(void);

@@ -31,17 +31,26 @@ static vk_status set_size(void *config, const char *size, vk_err *err)
   return vk_fail(err, VK_E_FORMAT, "nano: size \"%s\": expected n2, n8 or n20", size);
 }
 
-/* X(key, member, least, most) */
+/* X(key, member, least, most, help) */
 #define KEYS(X)                                                                                    \
-  X("d_model", d_model, 8, 4096)                                                                   \
-  X("n_head", n_head, 1, 64)                                                                       \
-  X("n_encoder", n_encoder, 1, 64)                                                                 \
-  X("n_decoder", n_decoder, 1, 64)                                                                 \
-  X("n_view", n_view, 1, 2)
+  X("d_model", d_model, 8, 4096, "numbers of a token, a multiple of n_head")                       \
+  X("n_head", n_head, 1, 64, "heads of an attention")                                              \
+  X("n_encoder", n_encoder, 1, 64, "layers of the encoder")                                        \
+  X("n_decoder", n_decoder, 1, 64, "layers of the decoder")                                        \
+  X("n_view", n_view, 1, 2, "pictures of an observation")
+
+static const vk_model_key keys[] = {
+#define X(key, member, least, most, help) {key, #least " to " #most ": " help},
+    KEYS(X)
+#undef X
+        {"stem", "[a, b, c, d], each a multiple of 8: channels of the convolutions; d is d_model"},
+    {"shared_kv", "true or false: all decoder layers read the same keys and values"},
+    {NULL, NULL},
+};
 
 static vk_status check(const vk_nano_config *c, const char *what, vk_err *err)
 {
-#define X(key, member, least, most)                                                                \
+#define X(key, member, least, most, help)                                                          \
   if (c->member < least || c->member > most)                                                       \
     return vk_fail(err, VK_E_RANGE, "%s: %s %lld: expected %d to %d", what, key,                   \
                    (long long)c->member, least, most);
@@ -62,14 +71,12 @@ static vk_status check(const vk_nano_config *c, const char *what, vk_err *err)
 
 static vk_status read_config(void *config, const cJSON *json, const char *what, vk_err *err)
 {
-  static const char *const keys[] = {"model", "size", "stem", "shared_kv",
-#define X(key, member, least, most) key,
-                                     KEYS(X)
-#undef X
-                                         NULL};
+  const char *names[VK_COUNT(keys) + 2] = {"model", "size"};
+  for (int i = 0; keys[i].name; i++)
+    names[i + 2] = keys[i].name;
   vk_nano_config *c = config;
-  VK_TRY(vk_json_check_keys(json, keys, what, err));
-#define X(key, member, least, most)                                                                \
+  VK_TRY(vk_json_check_keys(json, names, what, err));
+#define X(key, member, least, most, help)                                                          \
   if (cJSON_GetObjectItemCaseSensitive(json, key))                                                 \
     VK_TRY(vk_json_get_i64(json, key, &c->member, what, err));
   KEYS(X)
@@ -94,7 +101,7 @@ static cJSON *write_config(const void *config)
   const vk_nano_config *c = config;
   cJSON *json = cJSON_CreateObject();
   cJSON_AddStringToObject(json, "model", "nano");
-#define X(key, member, least, most) cJSON_AddNumberToObject(json, key, (double)c->member);
+#define X(key, member, least, most, help) cJSON_AddNumberToObject(json, key, (double)c->member);
   KEYS(X)
 #undef X
   cJSON *stem = cJSON_AddArrayToObject(json, "stem");
@@ -453,6 +460,7 @@ const vk_model_def vk_model_nano = {
     .name = "nano",
     .help = "convolutional stem, text from hashed n-grams, transformer, 8 x 7 x 256 bins",
     .sizes = size_names,
+    .keys = keys,
     .config_size = sizeof(vk_nano_config),
     .set_size = set_size,
     .read = read_config,

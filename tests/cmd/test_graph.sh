@@ -21,6 +21,9 @@ expect 0 graph show nano-n2 --train --batch 8 --recompute --json
 json "d['bytes_planned'] < json.load(open('train.json'))['bytes_planned']"
 expect 0 graph show nano-n8 --part act --views 1 --json
 json "d['part'] == 'act' and all(n['shape'] for n in d['node_list'])"
+json "(d['views'], d['value'], d['bf16'], d['recompute'], d['no_pass']) == (1, False, False, False, [])"
+expect 0 graph show nano-n2 --bf16 --value --views 1 --no-pass fusion pack --threads 1 --isa scalar
+prints 'nano-n2: inference in bf16, value head, batch of 1, 1 view, without fusion, pack, scalar, 1 thread'
 
 # passes change what is shown
 expect 0 graph show nano-n2 --no-pass fusion pack --json
@@ -35,7 +38,8 @@ prints 'dtype=bf16'
 
 # dump
 expect 0 graph dump nano-n2 --before --out before
-silent
+prints 'before: 1'
+prints ' nodes, '
 expect 0 graph dump nano-n2
 cp out after
 prints 'input image u8 [batch*2, 128, 128, 3]'
@@ -71,12 +75,26 @@ sys.exit(not (root.tag == svg + "svg" and inside and len(boxes) > 20 and "enc.0"
 PY
 done
 expect 0 graph svg nano-n2 --out a.svg --json
-json "d == {'model': 'nano-n2', 'file': 'a.svg'}"
+json "d == {'model': 'nano-n2', 'nodes': d['nodes'], 'file': 'a.svg', 'bytes': $(wc -c <a.svg)} and d['nodes'] > 80"
 
 # a config file
 printf '{"model": "nano", "size": "n2", "n_encoder": 1}\n' >one.json
 expect 0 graph show one.json --json
 json "not any(n['place'] == 'enc.1' for n in d['node_list'])"
+
+for key in $(python3 -c 'import json; print(*json.load(open("one.json")))') stem shared_kv; do
+  expect 0 help graph
+  prints "  $key "
+done
+
+# passes, which are those of the help
+expect 0 graph passes --json
+json "len(d['passes']) > 5 and all(p['help'] for p in d['passes'])"
+names=$(python3 -c 'import json; print(*(p["name"] for p in json.load(open("out"))["passes"]))')
+expect 0 help graph --man
+check 'the help names all passes' sh -c 'tr "\n" " " <out | grep -qF "leave out these passes: '"$names"'"'
+expect 0 graph passes
+prints 'cannot be left out'
 
 # ops
 expect 0 graph ops
@@ -97,6 +115,11 @@ expect 2 graph show nano-n2 --no-pass fusoin
 says 'did you mean fusion'
 expect 2 graph show nano-n2 --no-pass gradient
 says 'cannot be left out'
+expect 0 graph show --no-pass fusion -- nano-n2
+expect 2 graph show --no-pass fusion nano-n2
+says "'nano-n2' too; put the model before it"
+expect 2 graph ops --no-pass fusion
+expect 2 graph passes --out x
 expect 2 graph dump nano-n2 --after packk
 says 'did you mean pack'
 expect 2 graph dump nano-n2 --after pack --no-pass pack
