@@ -73,6 +73,7 @@ int64_t vk_dataset_n(const vk_dataset *d, vk_split split);
 int64_t vk_dataset_n_frame(const vk_dataset *d);
 void vk_dataset_sample(const vk_dataset *d, vk_split split, int64_t i, vk_sample *out);
 
+const vk_pack *vk_dataset_pack(const vk_dataset *d);
 int vk_dataset_n_task(const vk_dataset *d);
 const vk_dataset_task *vk_dataset_task_get(const vk_dataset *d, int i);
 

@@ -1,7 +1,7 @@
 /* frames.h - the pictures of a dataset's samples: drawn when first asked for, kept while there is
  * room. One for all loaders of a dataset.
  *
- * What is kept is both views without augmentation, 96 KiB a sample; once the room is full, the rest
+ * What is kept is the pictures without augmentation, 48 KiB each; once the room is full, the rest
  * are drawn each time. A scene and its stage are built when a picture of the task is first needed,
  * and kept. Test: tests/unit/test_loader.c */
 #ifndef VK_RL_FRAMES_H
@@ -15,6 +15,7 @@ typedef struct vk_frames_config {
   const vk_visuals *visuals;
   const char *cache_dir; /* compiled models; NULL: none */
   vk_view_config view;
+  int n_view;           /* pictures a sample: 1 (agentview) or 2 */
   uint64_t cache_bytes; /* for pictures; taken as they come */
   vk_trace *trace;      /* NULL: off */
 } vk_frames_config;
@@ -25,7 +26,7 @@ typedef struct vk_frames vk_frames;
 VK_NODISCARD vk_status vk_frames_new(vk_frames **out, const vk_frames_config *config, vk_err *err);
 /* After all loaders and readers. */
 void vk_frames_free(vk_frames *f);
-const vk_dataset *vk_frames_dataset(const vk_frames *f);
+const vk_frames_config *vk_frames_config_get(const vk_frames *f);
 
 /* What one thread gets pictures with. */
 typedef struct vk_frame_reader vk_frame_reader;
@@ -35,7 +36,7 @@ void vk_frame_reader_free(vk_frame_reader *r);
 /* The first n_view pictures of a sample: pixel[v] out, [128, 128, 3] each, valid until the next
  * call with r. Errors: those of scenes, stages and drawing; VK_E_SHAPE and VK_E_RANGE for a row
  * that is none of the task's scene, naming the task. */
-VK_NODISCARD vk_status vk_frames_get(vk_frame_reader *r, const vk_sample *sample, int n_view,
+VK_NODISCARD vk_status vk_frames_get(vk_frame_reader *r, const vk_sample *sample,
                                      const uint8_t *pixel[VK_VIEW_N], vk_err *err);
 
 typedef struct vk_frames_stats {

@@ -20,7 +20,6 @@ typedef struct vk_loader_config {
   vk_frames *frames; /* of the dataset; must outlive the loader */
   vk_split split;    /* validation: once through, in order, augment does not count */
   int n_batch;       /* samples */
-  int n_view;        /* pictures a sample, 1 or 2 */
   uint64_t seed;
   int64_t
       first_sample; /* of the run: a resumed one goes on with first_sample + n of its last batch */

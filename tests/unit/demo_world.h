@@ -1,0 +1,87 @@
+/* demo_world.h - files of demonstrations for tests: a few steps of random moves in real scenes,
+ * that count as successes. Pass make_demo_world and remove_demo_world to cmocka_run_group_tests. */
+#ifndef VK_TEST_DEMO_WORLD_H
+#define VK_TEST_DEMO_WORLD_H
+
+#include "temp_dir.h"
+
+#include "core/rng.h"
+#include "rl/demo_scene.h"
+#include "sim/visuals_choose.h"
+
+static vk_pack pack;
+static vk_visuals visuals;
+
+static uint32_t task_index(const char *word)
+{
+  uint32_t *task = calloc(pack.n_task + 1, sizeof *task), n, i_task;
+  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, NULL), NULL);
+  i_task = task[0];
+  free(task);
+  return i_task;
+}
+
+/* n_step + 1 observations; label and executed action are the same. */
+static void record_demo(vk_demo *d, vk_env *env, uint32_t seed, int n_step)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_philox rng;
+  const vk_start start = {VK_ROWS_EVAL, (int)seed, 0, &vk_protocols[0]};
+  vk_philox_init(&rng, seed, 0);
+  vk_assert_ok(vk_start_env(env, &start, &err), &err);
+  vk_assert_ok(vk_demo_record_begin(d, env, n_step, &err), &err);
+  for (int t = 0; t < n_step; t++) {
+    double action[VK_N_ACTION];
+    vk_step step;
+    for (int k = 0; k < VK_N_ACTION; k++)
+      action[k] = 2 * vk_philox_double(&rng) - 1;
+    action[VK_N_ACTION - 1] = t < n_step / 2 ? -1 : 1;
+    vk_demo_record_action(d, action, action);
+    vk_assert_ok(vk_env_step(env, action, &step, &err), &err);
+    vk_demo_record_step(d, env, t == n_step - 1);
+  }
+}
+
+/* NAME in the folder: n_demo demonstrations of the task, the i-th of n_step + i steps. */
+static void write_store(const char *name, const char *word, int n_demo, int n_step)
+{
+  vk_err err = VK_ERR_INIT;
+  uint32_t i_task = task_index(word);
+  vk_scene *scene;
+  vk_env *env;
+  vk_demo_info info;
+  vk_demo_writer *w;
+  vk_demo_info_of_task(&info, &pack, i_task);
+  vk_assert_ok(vk_scene_new(&scene, &pack, i_task, NULL, &err), &err);
+  vk_assert_ok(vk_env_new(&env, scene, &err), &err);
+  vk_assert_ok(vk_demo_create(&w, in_dir(name), &info, &err), &err);
+  for (int i = 0; i < n_demo; i++) {
+    vk_demo d;
+    record_demo(&d, env, (uint32_t)i, n_step + i);
+    vk_assert_ok(vk_demo_add(w, &d, &err), &err);
+    vk_demo_free(&d);
+  }
+  vk_assert_ok(vk_demo_commit(w, &err), &err);
+  vk_env_free(env);
+  vk_scene_free(scene);
+}
+
+static int make_demo_world(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  if (make_temp_dir(state) == 0 &&
+      vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK &&
+      vk_visuals_choose(&visuals, "stand-in", &pack, &err) == VK_OK)
+    return 0;
+  print_error("%s\n", err.text);
+  return -1;
+}
+
+static int remove_demo_world(void **state)
+{
+  vk_visuals_close(&visuals);
+  vk_pack_close(&pack);
+  return remove_temp_dir(state);
+}
+
+#endif
