@@ -67,6 +67,9 @@ static vk_status open_name(vk_model *m, const char *word, vk_err *err)
 static vk_status read_config(vk_model *m, const cJSON *json, const char *what, vk_err *err)
 {
   const char *family, *size;
+  const cJSON *own = cJSON_GetObjectItemCaseSensitive(json, "model");
+  if (cJSON_IsObject(own)) /* a checkpoint's */
+    json = own;
   VK_TRY(vk_json_get_str(json, "model", &family, what, err));
   for (int f = 0; f < N_FAMILY; f++)
     if (strcmp(vk_models[f]->name, family) == 0)
@@ -103,6 +106,26 @@ static vk_status find_config(const char *path, vk_err *err)
                  path);
 }
 
+vk_status vk_model_find_folder(char out[VK_FS_PATH_MAX], const char *dir, vk_err *err)
+{
+  static const char *const inside[] = {"", "/pretrained_model", "/last/pretrained_model",
+                                       "/checkpoints/last/pretrained_model"};
+  char path[VK_FS_PATH_MAX];
+  int n = (int)strlen(dir);
+  while (n > 1 && dir[n - 1] == '/')
+    n--;
+  if (n >= VK_FS_PATH_MAX - 64)
+    return vk_fail(err, VK_E_RANGE, "the model's path is too long: %d bytes", n);
+  for (size_t i = 0; i < VK_COUNT(inside); i++) {
+    snprintf(out, VK_FS_PATH_MAX, "%.*s%s", n, dir, inside[i]);
+    snprintf(path, sizeof path, "%.4000s/config.json", out);
+    if (vk_fs_is_file(path))
+      return VK_OK;
+  }
+  snprintf(path, sizeof path, "%.*s/config.json", n, dir);
+  return find_config(path, err);
+}
+
 static vk_status open_config(vk_model *m, const char *path, vk_err *err)
 {
   char *bytes = NULL;
@@ -121,10 +144,11 @@ vk_status vk_model_open(vk_model *m, const char *word, vk_err *err)
   if (n >= sizeof path - 32)
     return vk_fail(err, VK_E_USAGE, "the model's path is too long: %zu bytes", n);
   if (vk_fs_is_dir(word)) {
-    snprintf(path, sizeof path, "%s/config.json", word);
-    VK_TRY(find_config(path, err));
+    char dir[VK_FS_PATH_MAX];
+    VK_TRY(vk_model_find_folder(dir, word, err));
+    VK_TRY(vk_fs_join(path, sizeof path, dir, "config.json", err));
     VK_TRY(open_config(m, path, err));
-    snprintf(m->weights, sizeof m->weights, "%s", word);
+    snprintf(m->weights, sizeof m->weights, "%s", dir);
     return VK_OK;
   }
   if (n > 12 && strcmp(word + n - 12, ".safetensors") == 0) {

@@ -1,7 +1,8 @@
 /* model.h - models by name, config file or checkpoint folder. A family of models is a file
  * model_NAME.c with a vk_model_NAME and a line in model_list.h.
  *
- * A config is JSON: {"model": "nano", "size": "n2", ...}; what it does not say is the size's.
+ * A config is JSON: {"model": "nano", "size": "n2", ...}; what it does not say is the size's. In a
+ * checkpoint's config.json it is the value of "model" (rl/checkpoint.h).
  * Test: tests/unit/test_model_nano.c, tests/fuzz/fuzz_model.c */
 #ifndef VK_NN_MODEL_H
 #define VK_NN_MODEL_H
@@ -68,9 +69,12 @@ int vk_model_count(void);
  * live in the program). NULL without memory. */
 const char **vk_model_names(void);
 
-/* word: a name, a config file, a folder with config.json and weights, or a .safetensors file beside
- * a config.json. Errors: VK_E_USAGE (unknown name), VK_E_NOTFOUND, VK_E_FORMAT, VK_E_RANGE. */
+/* word: a name, a config file, a folder (vk_model_find_folder), or a .safetensors file beside a
+ * config.json. Errors: VK_E_USAGE (unknown name), VK_E_NOTFOUND, VK_E_FORMAT, VK_E_RANGE. */
 VK_NODISCARD vk_status vk_model_open(vk_model *m, const char *word, vk_err *err);
+/* The folder with config.json and weights that a folder stands for: itself, its pretrained_model,
+ * or of a training run that of the last checkpoint. Errors: VK_E_NOTFOUND, VK_E_RANGE. */
+VK_NODISCARD vk_status vk_model_find_folder(char out[VK_FS_PATH_MAX], const char *dir, vk_err *err);
 /* From a config's text. */
 VK_NODISCARD vk_status vk_model_parse(vk_model *m, const char *text, size_t n, const char *what,
                                       vk_err *err);

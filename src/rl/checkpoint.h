@@ -21,10 +21,8 @@
 #define VK_RL_CHECKPOINT_H
 
 #include "nn/net.h"
+#include "rl/norm_stats.h"
 #include "rl/view.h"
-
-/* rl/norm_stats.h */
-typedef struct vk_norm_stats vk_norm_stats;
 
 /* Where the weights come from; "" where it is not known. */
 typedef struct vk_checkpoint_source {
@@ -40,7 +38,7 @@ typedef struct vk_checkpoint_info {
   vk_norm_stats *stats; /* [n_stats], keys differ */
   int n_stats;
   vk_view_config view;   /* isa: as in vk_view_defaults, it is not stored */
-  int64_t n_action_step; /* actions of a chunk that are executed, at most */
+  int64_t n_action_step; /* actions of a chunk that are executed, at most: 1 to 8 */
   vk_checkpoint_source source;
   int64_t step;              /* of training */
   char path[VK_FS_PATH_MAX]; /* the folder that holds config.json; "" of one not yet saved */
@@ -51,6 +49,9 @@ typedef struct vk_checkpoint_info {
  * *info is zeroed on failure, else close it.
  * Errors: VK_E_NOTFOUND; VK_E_FORMAT, VK_E_RANGE, VK_E_UNSUPPORTED, each with the file and key. */
 VK_NODISCARD vk_status vk_checkpoint_open(vk_checkpoint_info *info, const char *word, vk_err *err);
+/* The same from the text of a config.json; `what` names it in errors. */
+VK_NODISCARD vk_status vk_checkpoint_parse(vk_checkpoint_info *info, const char *text, size_t n,
+                                           const char *what, vk_err *err);
 /* A zeroed one is allowed. */
 void vk_checkpoint_close(vk_checkpoint_info *info);
 
@@ -91,10 +92,5 @@ VK_NODISCARD vk_status vk_checkpoint_save(const char *dir, int64_t step,
 VK_NODISCARD vk_status vk_checkpoint_resume(const vk_checkpoint_info *info, vk_params *params,
                                             vk_optim *optim, uint64_t *rng, int n_rng,
                                             cJSON **trainer, vk_err *err);
-
-/* The statistics by which the policy acts in tasks of a suite: those of the suite's name, of SUITE
- * "_no_noops", else "libero130". Errors: VK_E_NOTFOUND lists the keys that there are. */
-VK_NODISCARD vk_status vk_checkpoint_find_stats(const vk_checkpoint_info *info, const char *suite,
-                                                const vk_norm_stats **out, vk_err *err);
 
 #endif
