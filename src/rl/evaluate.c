@@ -17,6 +17,7 @@ enum { N_HALF = 2, SLOTS_PER_THREAD = 2 };
 /* A task's scene, built when its first episode begins and freed when its last one has ended. */
 typedef struct task {
   vk_scene *scene;
+  vk_stage *stage; /* when the policy sees pictures */
   enum { TASK_NEW, TASK_BUILDING, TASK_READY, TASK_BROKEN } state;
   vk_status status; /* why it is broken */
   vk_err error;
@@ -30,6 +31,7 @@ typedef struct slot {
   bool is_busy;    /* an episode is under way */
   bool is_watched; /* its begin was told to the watch */
   int n_dummy_left, i_step;
+  int i_chunk, n_chunk; /* of the answer: executed, and to be executed in all */
   double start_s;
   vk_eval_result result;
 } slot;
@@ -39,7 +41,13 @@ typedef struct eval {
   task *task; /* [pack->n_task] */
   int n_slot;
   slot *slot;
-  double *action; /* [n_slot, 7] */
+  double *action;     /* [n_slot, 7] */
+  int n_answer;       /* actions of an answer */
+  double *chunk;      /* [n_slot, n_answer, 7] the answer that each slot executes */
+  double *answer;     /* the same, while the policy answers for many */
+  uint8_t *pixel;     /* [n_slot, VK_VIEW_N, VK_VIEW_BYTES]; NULL: the policy sees none */
+  vk_viewer **viewer; /* [n_slot] each of one slot; in lockstep the first draws for all */
+  vk_view_shot *shot; /* [n_slot] */
   vk_step *step;
   vk_status *step_status;
   vk_err *step_error;
@@ -84,6 +92,14 @@ static bool must_stop(eval *e)
 
 /* ---- scenes ---- */
 
+static void free_scene(task *t)
+{
+  vk_stage_free(t->stage);
+  vk_scene_free(t->scene);
+  t->stage = NULL;
+  t->scene = NULL;
+}
+
 static vk_status hold_task(eval *e, uint32_t i_task, task **out, vk_err *err)
 {
   task *t = &e->task[i_task];
@@ -97,6 +113,10 @@ static vk_status hold_task(eval *e, uint32_t i_task, task **out, vk_err *err)
     vk_trace_arg(&span, "task", i_task);
     vk_err error = VK_ERR_INIT;
     vk_status st = vk_scene_new(&t->scene, e->c->pack, i_task, e->c->cache_dir, &error);
+    if (st == VK_OK && e->pixel)
+      st = vk_stage_new(&t->stage, t->scene, e->c->visuals, &error);
+    if (st != VK_OK)
+      free_scene(t);
     vk_trace_end(&span);
     pthread_mutex_lock(&e->mutex);
     t->status = st;
@@ -119,8 +139,7 @@ static void free_unwanted_scene(task *t)
 {
   if (t->n_left > 0 || t->n_holder > 0 || t->state != TASK_READY)
     return;
-  vk_scene_free(t->scene);
-  t->scene = NULL;
+  free_scene(t);
   t->state = TASK_NEW;
 }
 
@@ -157,6 +176,7 @@ static vk_policy_obs observe(eval *e, int i)
       .i_env = i,
       .i_step = e->slot[i].i_step,
       .instruction = vk_pack_text(scene->pack, scene->task->language),
+      .suite = vk_pack_suite_of(scene->pack, scene->task),
       .robot = vk_env_robot_obs(env),
       .env = e->c->policy->def->needs & VK_POLICY_STATE ? env : NULL,
   };
@@ -250,7 +270,7 @@ static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
   s->is_busy = true;
   s->is_watched = false;
   s->n_dummy_left = e->c->protocol->n_dummy;
-  s->i_step = 0;
+  s->i_step = s->i_chunk = s->n_chunk = 0;
   s->start_s = vk_sys_monotonic_s();
   vk_err err = VK_ERR_INIT;
   vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "reset");
@@ -265,10 +285,69 @@ static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
   return st == VK_OK;
 }
 
-/* Whether the policy's answer can be executed; the watch may change it. */
-static vk_status accept_action(eval *e, int i, double *action, vk_err *err)
+/* ---- asking the policy ---- */
+
+static bool is_asked(const slot *s)
+{
+  return s->is_busy && s->n_dummy_left == 0 && s->i_chunk == s->n_chunk;
+}
+
+/* What slot i shows, to be drawn for its policy. */
+static vk_view_shot shot_of(eval *e, int i)
+{
+  vk_view_shot shot = {.stage = e->slot[i].held->stage,
+                       .state = vk_env_picture_state(vk_env_batch_get(e->batch, i))};
+  for (int k = 0; k < e->c->policy->n_view; k++)
+    shot.pixel[k] = e->pixel + (size_t)(VK_VIEW_N * i + k) * VK_VIEW_BYTES;
+  return shot;
+}
+
+static double *chunk_of(eval *e, double *chunks, int i)
+{
+  return chunks + (size_t)VK_N_ACTION * (size_t)e->n_answer * (size_t)i;
+}
+
+/* Slot i has a new answer in its chunk. */
+static void begin_chunk(eval *e, int i)
+{
+  slot *s = &e->slot[i];
+  int n_replan = e->c->protocol->n_replan > 0 ? e->c->protocol->n_replan : 1;
+  s->i_chunk = 0;
+  s->n_chunk = e->n_answer < n_replan ? e->n_answer : n_replan;
+}
+
+/* Draws for the n slots listed in obs, and asks the policy for all of them at once.
+ *   answer  [n, n_answer, 7] out */
+static vk_status ask(eval *e, vk_viewer *viewer, vk_policy_obs *obs, vk_view_shot *shot, int n,
+                     double *answer, vk_err *err)
+{
+  const vk_policy *p = e->c->policy;
+  if (e->pixel) {
+    vk_trace_span draw = vk_trace_begin(e->c->trace, "eval", "pictures");
+    for (int j = 0; j < n; j++) {
+      shot[j] = shot_of(e, obs[j].i_env);
+      for (int k = 0; k < VK_VIEW_N; k++)
+        obs[j].picture[k] = shot[j].pixel[k];
+    }
+    vk_status st = vk_viewer_draw(viewer, shot, n, err);
+    vk_trace_end(&draw);
+    VK_TRY(st);
+  }
+  vk_trace_span act = vk_trace_begin(e->c->trace, "eval", "act");
+  vk_trace_arg(&act, "n", n);
+  vk_status st = p->def->act(p->state, n, obs, answer, err);
+  vk_trace_end(&act);
+  return st;
+}
+
+/* Takes the next action of slot i's answer, if it can be executed; the watch may change it. */
+static vk_status take_action(eval *e, int i, vk_err *err)
 {
   const vk_eval_watch *w = e->c->watch;
+  slot *s = &e->slot[i];
+  double *action = e->action + VK_N_ACTION * i;
+  memcpy(action, chunk_of(e, e->chunk, i) + VK_N_ACTION * s->i_chunk++,
+         sizeof *action * VK_N_ACTION);
   for (int k = 0; k < VK_N_ACTION; k++)
     if (!isfinite(action[k]))
       return vk_fail(err, VK_E_RANGE, "the policy answered %g as number %d of its action",
@@ -314,7 +393,6 @@ static void run_episode(void *arg, int i_episode, int i_thread)
   int i = i_thread;
   slot *s = &e->slot[i];
   double *action = e->action + VK_N_ACTION * i;
-  const vk_policy *p = e->c->policy;
   if (must_stop(e) || !begin_episode(e, i, &e->c->episode[i_episode]))
     return;
   vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "episode");
@@ -326,12 +404,14 @@ static void run_episode(void *arg, int i_episode, int i_thread)
     if (s->n_dummy_left > 0) {
       memcpy(action, e->c->protocol->dummy, sizeof e->c->protocol->dummy);
     } else {
-      vk_policy_obs obs = observe(e, i);
-      vk_trace_span act = vk_trace_begin(e->c->trace, "eval", "act");
-      st = p->def->act(p->state, 1, &obs, action, err);
-      vk_trace_end(&act);
+      if (is_asked(s)) {
+        vk_policy_obs obs = observe(e, i);
+        st = ask(e, e->viewer ? e->viewer[i] : NULL, &obs, &e->shot[i], 1, chunk_of(e, e->chunk, i),
+                 err);
+        begin_chunk(e, i);
+      }
       if (st == VK_OK)
-        st = accept_action(e, i, action, err);
+        st = take_action(e, i, err);
     }
     vk_trace_span step = vk_trace_begin(e->c->trace, "eval", "step");
     if (st == VK_OK)
@@ -377,34 +457,40 @@ static void fill_half(half *h)
   }
 }
 
-/* One answer of the policy for all slots of a half that are past their waiting steps. */
+/* The next action of every slot of a half. The policy is asked once, for all slots whose answer is
+ * used up. */
 static void act_half(half *h)
 {
   eval *e = h->e;
-  const vk_policy *p = e->c->policy;
   int n = 0;
   for (int i = h->first; i < h->first + h->n; i++)
-    if (e->slot[i].is_busy && e->slot[i].n_dummy_left == 0)
+    if (is_asked(&e->slot[i]))
       e->obs[h->first + n++] = observe(e, i);
-  /* Answers come side by side and are then put where their slots are, last first. */
-  double *action = e->action + VK_N_ACTION * h->first;
+  const double *answer = chunk_of(e, e->answer, h->first);
   vk_err err = VK_ERR_INIT;
-  vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "act");
-  vk_trace_arg(&span, "n", n);
-  vk_status st = n > 0 ? p->def->act(p->state, n, e->obs + h->first, action, &err) : VK_OK;
-  vk_trace_end(&span);
-  for (int i = h->first + h->n - 1; i >= h->first; i--) {
-    e->mask[i] = e->slot[i].is_busy;
-    double *own = e->action + VK_N_ACTION * i;
-    if (!e->slot[i].is_busy)
+  vk_status st = n > 0 ? ask(e, e->viewer ? e->viewer[0] : NULL, e->obs + h->first,
+                             e->shot + h->first, n, chunk_of(e, e->answer, h->first), &err)
+                       : VK_OK;
+  for (int i = h->first; i < h->first + h->n; i++) {
+    slot *s = &e->slot[i];
+    e->mask[i] = s->is_busy;
+    if (!s->is_busy)
       continue;
-    if (e->slot[i].n_dummy_left > 0) {
-      memcpy(own, e->c->protocol->dummy, sizeof e->c->protocol->dummy);
+    if (s->n_dummy_left > 0) {
+      memcpy(e->action + VK_N_ACTION * i, e->c->protocol->dummy, sizeof e->c->protocol->dummy);
       continue;
     }
-    memmove(own, action + VK_N_ACTION * --n, sizeof *own * VK_N_ACTION);
     vk_err bad = err;
-    vk_status own_st = st == VK_OK ? accept_action(e, i, own, &bad) : st;
+    vk_status own_st = VK_OK;
+    if (is_asked(s)) { /* answers lie side by side, in the order of slots */
+      memcpy(chunk_of(e, e->chunk, i), answer,
+             sizeof *answer * (size_t)VK_N_ACTION * (size_t)e->n_answer);
+      answer += VK_N_ACTION * e->n_answer;
+      begin_chunk(e, i);
+      own_st = st;
+    }
+    if (own_st == VK_OK)
+      own_st = take_action(e, i, &bad);
     if (own_st != VK_OK) {
       e->mask[i] = false;
       end_episode(e, i, own_st, &bad);
@@ -458,10 +544,33 @@ static void run_lockstep(eval *e)
 
 /* ---- all of it ---- */
 
+/* What pictures need: a viewer a thread, or one that draws on all threads. */
+static vk_status make_viewers(eval *e, vk_err *err)
+{
+  const vk_eval_config *c = e->c;
+  size_t n = (size_t)e->n_slot;
+  bool is_lockstep = (c->policy->def->needs & VK_POLICY_BATCH) != 0;
+  if (!c->visuals)
+    return vk_fail(err, VK_E_USAGE, "policy %s sees pictures: visuals are needed",
+                   c->policy->def->name);
+  vk_view_config view = c->policy->view;
+  view.isa = c->isa;
+  e->pixel = malloc(n * VK_VIEW_N * VK_VIEW_BYTES);
+  e->viewer = calloc(n, sizeof *e->viewer);
+  if (!e->pixel || !e->viewer)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the pictures of %zu slots", n);
+  int n_viewer = is_lockstep ? 1 : vk_pool_n_thread(c->pool);
+  for (int i = 0; i < n_viewer && i < e->n_slot; i++)
+    VK_TRY(vk_viewer_new(&e->viewer[i], &view, is_lockstep ? c->pool : NULL, err));
+  return VK_OK;
+}
+
 static vk_status make_eval(eval *e, vk_err *err)
 {
   const vk_eval_config *c = e->c;
   size_t n = (size_t)e->n_slot;
+  e->n_answer = c->policy->n_action > 1 ? c->policy->n_action : 1;
+  VK_ASSERT(e->n_answer <= VK_POLICY_ACTIONS_MAX);
   e->task = calloc(c->pack->n_task, sizeof *e->task);
   e->slot = calloc(n, sizeof *e->slot);
   e->action = calloc(n * VK_N_ACTION, sizeof *e->action);
@@ -470,13 +579,18 @@ static vk_status make_eval(eval *e, vk_err *err)
   e->step_error = calloc(n, sizeof *e->step_error);
   e->mask = calloc(n, sizeof *e->mask);
   e->obs = calloc(n, sizeof *e->obs);
+  e->chunk = calloc(n * (size_t)e->n_answer * VK_N_ACTION, sizeof *e->chunk);
+  e->answer = calloc(n * (size_t)e->n_answer * VK_N_ACTION, sizeof *e->answer);
+  e->shot = calloc(n, sizeof *e->shot);
   if (!e->task || !e->slot || !e->action || !e->step || !e->step_status || !e->step_error ||
-      !e->mask || !e->obs)
+      !e->mask || !e->obs || !e->chunk || !e->answer || !e->shot)
     return vk_fail(err, VK_E_NOMEM, "no memory for %zu slots", n);
   const vk_env_slices slices = {
       .action = e->action, .step = e->step, .status = e->step_status, .error = e->step_error};
   VK_TRY(vk_env_batch_new(&e->batch, e->n_slot, c->pool, &slices, err));
   vk_env_batch_set_isa(e->batch, c->isa);
+  if (c->policy->def->needs & VK_POLICY_PICTURES)
+    VK_TRY(make_viewers(e, err));
   for (int i = 0; i < c->n_episode; i++)
     e->task[c->episode[i].i_task].n_left++;
   return VK_OK;
@@ -486,7 +600,14 @@ static void free_eval(eval *e)
 {
   vk_env_batch_free(e->batch);
   for (size_t i = 0; e->task && i < e->c->pack->n_task; i++)
-    vk_scene_free(e->task[i].scene);
+    free_scene(&e->task[i]);
+  for (int i = 0; e->viewer && i < e->n_slot; i++)
+    vk_viewer_free(e->viewer[i]);
+  free(e->viewer);
+  free(e->pixel);
+  free(e->shot);
+  free(e->chunk);
+  free(e->answer);
   free(e->task);
   free(e->slot);
   free(e->action);

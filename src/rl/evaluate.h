@@ -56,9 +56,10 @@ typedef struct vk_eval_config {
   const vk_pack *pack;
   const char *cache_dir; /* compiled models; NULL: none */
   const vk_protocol *protocol;
-  uint32_t seed;           /* of the resets */
-  vk_start_rows rows;      /* first states */
-  const vk_policy *policy; /* opened for vk_eval_n_slot(pool) environments */
+  uint32_t seed;             /* of the resets */
+  vk_start_rows rows;        /* first states */
+  const vk_policy *policy;   /* opened for vk_eval_n_slot(pool) environments */
+  const vk_visuals *visuals; /* needed when the policy sees pictures */
   vk_pool *pool;
   vk_isa isa; /* path of the environments; results do not depend on it */
   int n_episode;

@@ -64,6 +64,9 @@ vk_status vk_policy_open(vk_policy *policy, const char *word, const vk_policy_ar
   if (st != VK_OK)
     return st;
   policy->def = def;
+  policy->n_action = 1;
+  if (def->describe)
+    def->describe(policy->state, policy);
   hash_policy(policy, own.argument);
   return VK_OK;
 }

@@ -8,7 +8,10 @@
 
 #include "core/err.h"
 #include "core/hash.h"
+#include "rl/view.h"
 #include "sim/env.h"
+
+enum { VK_POLICY_ACTIONS_MAX = 64 }; /* of an answer */
 
 enum {
   VK_POLICY_STATE = 1,    /* looks at the simulator's state (privileged) */
@@ -21,14 +24,20 @@ typedef struct vk_policy_obs {
   int i_env;  /* slot in [0, n_env) of this policy */
   int i_step; /* control steps since the protocol's waiting steps */
   const char *instruction;
+  const char *suite; /* of the task */
   const vk_robot_obs *robot;
   const vk_env *env; /* NULL unless the policy declares VK_POLICY_STATE */
+  /* [128, 128, 3] each, as the policy's view says, when it is asked for actions and declares
+   * VK_POLICY_PICTURES; else NULL */
+  const uint8_t *picture[VK_VIEW_N];
 } vk_policy_obs;
 
 typedef struct vk_policy_args {
   const char *argument; /* what stands after "NAME:", or NULL */
   int n_env;            /* slots; each runs one episode at a time */
   uint64_t seed;
+  double temperature; /* of policies that can draw their actions: 0 takes the most likely one */
+  vk_isa isa;         /* path of a network's kernels */
 } vk_policy_args;
 
 typedef struct vk_policy vk_policy;
@@ -43,12 +52,14 @@ typedef struct vk_policy_def {
   /* A new episode begins in slot i_env: env stands after reset, init state and waiting steps.
    * episode is unique per (task, row) and makes generators independent of order. */
   vk_status (*begin)(void *state, const vk_policy_obs *obs, uint64_t episode, vk_err *err);
-  /* Next action of each slot listed: action [n, 7] out. Called from several threads at once for
-   * disjoint slots; the answer for a slot never depends on n or on the other slots. */
+  /* Next actions of each slot listed: action [n, n_action, 7] out. Called from several threads at
+   * once for disjoint slots; the answer for a slot never depends on n or on the other slots. */
   vk_status (*act)(void *state, int n, const vk_policy_obs *obs, double *action, vk_err *err);
   /* Adds to the hash what stands behind the argument (a file's content). NULL: the argument's own
    * text is all there is. */
   void (*identify)(const void *state, vk_sha256 *hash);
+  /* Fills in n_action and view of a policy that was opened. NULL: one action an answer. */
+  void (*describe)(const void *state, vk_policy *policy);
 } vk_policy_def;
 
 extern const vk_policy_def *const vk_policy_defs[]; /* NULL-terminated */
@@ -57,6 +68,10 @@ struct vk_policy {
   const vk_policy_def *def;
   void *state;
   char hash[65]; /* identifies what acts: name, argument, version, data */
+  int n_action;  /* of an answer, at most VK_POLICY_ACTIONS_MAX; it is asked anew when as many of
+                    them were executed as it has, or as the protocol allows */
+  int n_view;    /* of the pictures, the first so many are looked at */
+  vk_view_config view;
 };
 
 /* "expert", "replay:FILE", ... Errors: VK_E_USAGE with the nearest name. */

@@ -10,6 +10,7 @@
 #include "core/fs.h"
 #include "core/signal.h"
 #include "rl/evaluate.h"
+#include "sim/visuals_choose.h"
 
 enum { N_STEP = 6, ROOM = 16 };
 
@@ -19,14 +20,17 @@ static const vk_protocol quick = {.name = "quick",
                                   .n_episode = 2,
                                   .n_dummy = 2,
                                   .dummy = {0, 0, 0, 0, 0, 0, -1},
-                                  .n_step_default = N_STEP};
+                                  .n_step_default = N_STEP,
+                                  .n_replan = 4};
 
 static vk_pack pack;
+static vk_visuals visuals;
 
 static int open_pack(void **state)
 {
   vk_err err = VK_ERR_INIT;
-  if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK)
+  if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK &&
+      vk_visuals_choose(&visuals, "stand-in", &pack, &err) == VK_OK)
     return 0;
   print_error("%s\n", err.text);
   return -1;
@@ -34,6 +38,7 @@ static int open_pack(void **state)
 
 static int close_pack(void **state)
 {
+  vk_visuals_close(&visuals);
   vk_pack_close(&pack);
   return 0;
 }
@@ -85,12 +90,15 @@ static vk_status evaluate_traced(results *out, int n_thread, const vk_policy_def
   vk_policy_def own = def ? *def : *policy.def;
   own.needs |= needs;
   vk_policy used = {.def = &own, .state = policy.state};
+  if (own.describe)
+    own.describe(policy.state, &used);
   if (out->n_max == 0)
     out->n_max = ROOM;
   const vk_eval_config config = {.pack = &pack,
                                  .protocol = &quick,
                                  .seed = 5,
                                  .policy = &used,
+                                 .visuals = &visuals,
                                  .pool = pool,
                                  .n_episode = n,
                                  .episode = episode,
@@ -268,6 +276,130 @@ static void test_policy_begins(void **state)
   free(start);
 }
 
+/* ---- chunks and pictures ---- */
+
+static vk_status begin_any(void *policy, const vk_policy_obs *obs, uint64_t episode, vk_err *err)
+{
+  return VK_OK;
+}
+
+enum { N_CHUNK = 5 }; /* of which the protocol executes four */
+
+static void describe_chunks(const void *state, vk_policy *policy)
+{
+  policy->n_action = N_CHUNK;
+}
+
+static void describe_views(const void *state, vk_policy *policy)
+{
+  policy->n_action = N_CHUNK;
+  policy->n_view = VK_VIEW_N;
+  policy->view = vk_view_defaults;
+}
+
+/* What to do in step i of an episode. */
+static void planned_action(int i, double action[VK_N_ACTION])
+{
+  for (int k = 0; k < VK_N_ACTION; k++)
+    action[k] = k == 6 ? 1 : ((i * 5 + k * 3) % 7 - 3) / 4.0;
+}
+
+static vk_status act_step(void *policy, int n, const vk_policy_obs *obs, double *action,
+                          vk_err *err)
+{
+  for (int j = 0; j < n; j++)
+    planned_action(obs[j].i_step, action + VK_N_ACTION * j);
+  return VK_OK;
+}
+
+/* Asked in steps 0 and 4 of 6, for the fifth action of which nobody has use. */
+static vk_status act_chunk(void *policy, int n, const vk_policy_obs *obs, double *action,
+                           vk_err *err)
+{
+  for (int j = 0; j < n; j++) {
+    if (obs[j].i_step % 4 != 0)
+      return vk_fail(err, VK_E_SIM, "asked in step %d", obs[j].i_step);
+    for (int k = 0; k < N_CHUNK; k++, action += VK_N_ACTION) {
+      planned_action(obs[j].i_step + k, action);
+      if (k == N_CHUNK - 1)
+        action[0] = NAN;
+    }
+  }
+  return VK_OK;
+}
+
+static void test_chunks_are_executed_before_the_next_is_asked_for(void **state)
+{
+  static const vk_policy_def single = {.name = "single", .begin = begin_any, .act = act_step};
+  static const vk_policy_def chunks = {
+      .name = "chunks", .begin = begin_any, .act = act_chunk, .describe = describe_chunks};
+  const uint32_t a = task_index("libero_object/0"), b = task_index("libero_90/0");
+  const vk_eval_episode episode[] = {{a, 0}, {a, 1}, {b, 0}};
+  vk_err err = VK_ERR_INIT;
+  results want = {0};
+  vk_assert_ok(evaluate(&want, 1, &single, 0, 3, episode, &err), &err);
+  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH)
+    for (int n_thread = 1; n_thread <= 2; n_thread++) {
+      results got = {0};
+      vk_assert_ok(evaluate(&got, n_thread, &chunks, needs, 3, episode, &err), &err);
+      for (int i = 0; i < got.n; i++)
+        vk_assert_ok(got.item[i].status, &got.item[i].error);
+      expect_same(&want, &got);
+    }
+}
+
+/* Moves by what it sees; sees what the renderer draws of its environment. */
+static vk_status act_seeing(void *policy, int n, const vk_policy_obs *obs, double *action,
+                            vk_err *err)
+{
+  memset(action, 0, sizeof *action * VK_N_ACTION * N_CHUNK * (size_t)n);
+  for (int j = 0; j < n; j++, action += VK_N_ACTION * N_CHUNK) {
+    uint8_t *pixel = malloc((size_t)VK_VIEW_N * VK_VIEW_BYTES);
+    vk_stage *stage = NULL;
+    vk_viewer *viewer = NULL;
+    vk_view_shot shot = {.state = vk_env_picture_state(obs[j].env),
+                         .pixel = {pixel, pixel + VK_VIEW_BYTES}};
+    VK_TRY(vk_stage_new(&stage, vk_env_scene(obs[j].env), &visuals, err));
+    VK_TRY(vk_viewer_new(&viewer, &vk_view_defaults, NULL, err));
+    shot.stage = stage;
+    VK_TRY(vk_viewer_draw(viewer, &shot, 1, err));
+    for (int k = 0; k < VK_VIEW_N; k++) {
+      int64_t sum = 0;
+      if (memcmp(obs[j].picture[k], shot.pixel[k], VK_VIEW_BYTES) != 0)
+        return vk_fail(err, VK_E_MISMATCH, "view %d of slot %d", k, obs[j].i_env);
+      for (int i = 0; i < VK_VIEW_BYTES; i++)
+        sum += obs[j].picture[k][i];
+      for (int i = 0; i < N_CHUNK; i++)
+        action[VK_N_ACTION * i + k] = (double)(sum % 1000) / 1000 - 0.5;
+    }
+    vk_viewer_free(viewer);
+    vk_stage_free(stage);
+    free(pixel);
+  }
+  return VK_OK;
+}
+
+static void test_pictures_are_of_the_moment_and_the_slot(void **state)
+{
+  static const vk_policy_def def = {.name = "seeing",
+                                    .needs = VK_POLICY_PICTURES | VK_POLICY_STATE,
+                                    .begin = begin_any,
+                                    .act = act_seeing,
+                                    .describe = describe_views};
+  const uint32_t a = task_index("libero_object/0"), b = task_index("libero_90/0");
+  const vk_eval_episode forward[] = {{a, 0}, {a, 1}, {b, 0}}, backward[] = {{b, 0}, {a, 1}, {a, 0}};
+  vk_err err = VK_ERR_INIT;
+  results want = {0};
+  vk_assert_ok(evaluate(&want, 1, &def, 0, 3, forward, &err), &err);
+  for (int i = 0; i < want.n; i++)
+    vk_assert_ok(want.item[i].status, &want.item[i].error);
+  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+    results got = {0};
+    vk_assert_ok(evaluate(&got, 2, &def, needs, 3, needs ? forward : backward, &err), &err);
+    expect_same(&want, &got);
+  }
+}
+
 /* ---- policies that cannot go on ---- */
 
 static vk_status begin_unless_row_1(void *policy, const vk_policy_obs *obs, uint64_t episode,
@@ -341,11 +473,6 @@ static vk_status act_and_interrupt(void *policy, int n, const vk_policy_obs *obs
   return VK_OK;
 }
 
-static vk_status begin_any(void *policy, const vk_policy_obs *obs, uint64_t episode, vk_err *err)
-{
-  return VK_OK;
-}
-
 /* In a child, as an interruption lasts. */
 static void test_interruption(void **state)
 {
@@ -376,6 +503,8 @@ int main(void)
       cmocka_unit_test(test_protocol_order),
       cmocka_unit_test(test_scenes_are_built_once),
       cmocka_unit_test(test_policy_begins),
+      cmocka_unit_test(test_chunks_are_executed_before_the_next_is_asked_for),
+      cmocka_unit_test(test_pictures_are_of_the_moment_and_the_slot),
       cmocka_unit_test(test_errors_stay_with_their_episode),
       cmocka_unit_test(test_put_error_ends_it),
       cmocka_unit_test(test_interruption),
