@@ -170,5 +170,7 @@ vk_status vk_model_build(vk_graph *g, const vk_model *m, const vk_model_args *ar
     return vk_fail(err, VK_E_RANGE, "a batch of %lld: expected 1 to %d", (long long)args->n_batch,
                    1 << 20);
   VK_TRY(m->def->build(g, m->config, args, err));
+  if (args->extend)
+    args->extend(g, args->extend_arg);
   return vk_graph_check(g, err);
 }

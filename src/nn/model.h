@@ -30,6 +30,10 @@ typedef struct vk_model_args {
   double last_weight;  /* of the gripper's labels; 0 means 1 */
   double dropout;      /* probability; 0: none */
   bool probe;          /* also outputs act.NAME: what flows between layers */
+  /* Adds nodes and outputs to the whole graph, a loss of another kind; what is wrong becomes the
+   * graph's error. NULL: nothing. */
+  void (*extend)(vk_graph *g, const void *arg);
+  const void *extend_arg;
 } vk_model_args;
 
 typedef struct vk_model_key {

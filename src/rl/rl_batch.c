@@ -1,0 +1,327 @@
+#include "rl/rl_batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
+
+enum { STEPS = VK_NANO_STEPS, DIMS = VK_NANO_DIMS, TOKENS = VK_DECISION_BINS };
+
+/* ---- making one ---------------------------------------------------------------------------- */
+
+vk_status vk_rl_config_check(const vk_rl_config *c, vk_err *err)
+{
+  int64_t group = c->loss.group;
+  if (group != 1 && group != DIMS && group != TOKENS)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "log-probabilities of %lld tokens: expected 1 (a token), %d (an action) or %d (a "
+        "chunk)",
+        (long long)group, DIMS, TOKENS);
+  if (group == TOKENS && !c->per_chunk)
+    return vk_fail(err, VK_E_USAGE,
+                   "log-probabilities of chunks need rewards of chunks: advantages of actions are "
+                   "finer");
+  if (!(c->filter_lo <= c->filter_hi))
+    return vk_fail(err, VK_E_USAGE, "groups are kept from %g to %g: no group would be",
+                   c->filter_lo, c->filter_hi);
+  return VK_OK;
+}
+
+static int64_t decision_of(const vk_rl_batch *b, int64_t row)
+{
+  int64_t n = b->roll.n_traj;
+  return row % n * b->rollout->n_chunk + row / n;
+}
+
+static bool is_uniform(const double *score, int n)
+{
+  for (int i = 1; i < n; i++)
+    if (score[i] != score[0])
+      return false;
+  return true;
+}
+
+/* What the functions of rl/advantage.h read: allocated together. */
+typedef struct tables {
+  uint8_t *done; /* [n + 1, B, 8] */
+  float *reward; /* [n, B, 8] */
+  float *value;  /* [n + 1, B, C'] */
+  double *score; /* [B] */
+  vk_moments *moments;
+  int64_t *task, *start; /* [B] */
+} tables;
+
+static void free_tables(tables *t)
+{
+  free(t->done);
+  free(t->reward);
+  free(t->value);
+  free(t->score);
+  free(t->moments);
+  free(t->task);
+  free(t->start);
+}
+
+static vk_status make_tables(tables *t, const vk_rl_batch *b, vk_err *err)
+{
+  const vk_rollout *r = b->rollout;
+  int64_t n_traj = r->n_episode, n_head = vk_roll_n_head(&b->roll);
+  size_t n = (size_t)((r->n_chunk + 1) * n_traj);
+  *t = (tables){.done = calloc(n, STEPS),
+                .reward = calloc(n, STEPS * sizeof(float)),
+                .value = calloc(n, (size_t)n_head * sizeof(float)),
+                .score = calloc((size_t)n_traj, sizeof *t->score),
+                .moments = calloc((size_t)n_traj, sizeof *t->moments),
+                .task = calloc((size_t)n_traj, sizeof *t->task),
+                .start = calloc((size_t)n_traj, sizeof *t->start)};
+  if (!t->done || !t->reward || !t->value || !t->score || !t->moments || !t->task || !t->start)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the advantages of %lld episodes",
+                   (long long)n_traj);
+  for (int64_t e = 0; e < n_traj; e++) {
+    const vk_rollout_episode *one = &r->episode[e];
+    int64_t last = one->n_step - 1, row = last / STEPS * n_traj + e;
+    t->task[e] = one->i_task;
+    t->start[e] = one->row;
+    t->done[(row + n_traj) * STEPS + last % STEPS] = 1;
+    t->reward[row * STEPS + last % STEPS] = one->success ? (float)b->config.reward : 0;
+    for (int64_t k = 0; k < one->n_decision; k++)
+      memcpy(t->value + (k * n_traj + e) * n_head, r->value + (e * r->n_chunk + k) * STEPS,
+             sizeof(float) * (size_t)n_head);
+  }
+  return VK_OK;
+}
+
+static vk_status alloc(vk_rl_batch *b, vk_err *err)
+{
+  size_t n = (size_t)vk_roll_n_row(&b->roll), n_head = (size_t)vk_roll_n_head(&b->roll);
+  b->mask = calloc(n, n_head);
+  b->action_mask = calloc(n, STEPS);
+  b->n_valid = calloc((size_t)b->roll.n_traj, sizeof *b->n_valid);
+  b->adv = calloc(n * n_head, sizeof *b->adv);
+  b->ret = calloc(n * n_head, sizeof *b->ret);
+  b->weight = calloc(n * n_head, sizeof *b->weight);
+  b->used = calloc(n, sizeof *b->used);
+  if (!b->mask || !b->action_mask || !b->n_valid || !b->adv || !b->ret || !b->weight || !b->used)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the advantages of %zu decisions", n);
+  return VK_OK;
+}
+
+/* Advantages, and returns where there are values. */
+static void make_advantages(vk_rl_batch *b, tables *t)
+{
+  const vk_rl_config *c = &b->config;
+  const vk_roll *r = &b->roll;
+  if (!c->is_gae) {
+    vk_adv_group(r, b->rollout->group, t->score, b->mask, b->adv);
+    return;
+  }
+  vk_adv_gae(r, c->gamma, c->lambda, t->reward, t->done, t->value, b->adv, b->ret);
+  vk_adv_moments(r, b->adv, b->mask, 0, r->n_traj, t->moments);
+  vk_moments all = vk_moments_join(r->n_traj, t->moments);
+  vk_adv_normalise(vk_roll_n_row(r) * vk_roll_n_head(r), &all, VK_NORMALISE_STD, b->adv);
+}
+
+static void make_weights(vk_rl_batch *b)
+{
+  const vk_rl_config *c = &b->config;
+  int64_t n_row = vk_roll_n_row(&b->roll), n_head = vk_roll_n_head(&b->roll);
+  double t_max = (double)(b->roll.n_chunk * STEPS), n_valid = 0;
+  vk_adv_weights(&b->roll, b->mask, c->with_length ? b->n_valid : NULL, t_max, b->weight);
+  b->norm = vk_adv_norm(n_row, n_head, TOKENS / c->loss.group, b->weight, c->with_length);
+  b->value_norm = vk_adv_norm(n_row, n_head, n_head, b->weight, c->with_length);
+  for (int64_t i = 0; i < n_row * STEPS; i++)
+    n_valid += b->action_mask[i];
+  b->entropy_norm = n_valid;
+}
+
+static void choose_rows(vk_rl_batch *b)
+{
+  const vk_rl_config *c = &b->config;
+  int64_t n_row = vk_roll_n_row(&b->roll), n_valid = 0;
+  bool actor_alone = !c->is_gae && c->loss.entropy_bonus == 0;
+  b->n_used = vk_adv_rows(n_row, vk_roll_n_head(&b->roll), b->weight, actor_alone ? b->adv : NULL,
+                          b->used, &b->saved_padded);
+  for (int i = 0; i < b->rollout->n_episode; i++)
+    n_valid += b->rollout->episode[i].n_decision;
+  b->saved = 1 - (double)b->n_used / (double)n_valid;
+}
+
+vk_status vk_rl_batch_new(vk_rl_batch *b, const vk_rollout *rollout, const vk_rl_config *config,
+                          vk_err *err)
+{
+  tables t = {0};
+  int32_t *unused = calloc((size_t)rollout->n_episode, sizeof *unused);
+  *b = (vk_rl_batch){.rollout = rollout,
+                     .config = *config,
+                     .roll = {.n_chunk = rollout->n_chunk,
+                              .n_traj = rollout->n_episode,
+                              .n_step = STEPS,
+                              .per_chunk = config->per_chunk}};
+  vk_roll action = b->roll;
+  action.per_chunk = false;
+  vk_status st = unused ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for a batch");
+  VK_TRY_DONE(st);
+  VK_TRY_DONE(vk_rl_config_check(config, err));
+  VK_TRY_DONE(alloc(b, err));
+  VK_TRY_DONE(make_tables(&t, b, err));
+  VK_TRY_DONE(vk_adv_check_groups(rollout->n_episode, rollout->group, t.task, t.start, err));
+  vk_adv_valid(&action, t.done, b->action_mask, unused);
+  vk_adv_valid(&b->roll, t.done, b->mask, b->n_valid);
+  vk_adv_score(&b->roll, t.reward, t.done, t.score);
+  double lo = config->filter_lo * config->reward, hi = config->filter_hi * config->reward;
+  vk_adv_filter(&action, rollout->group, t.score, lo, hi, b->action_mask, NULL);
+  b->n_kept = (int)vk_adv_filter(&b->roll, rollout->group, t.score, lo, hi, b->mask, NULL);
+  for (int g = 0; g < rollout->n_group; g++)
+    b->n_uniform += is_uniform(t.score + (ptrdiff_t)g * rollout->group, rollout->group);
+  make_advantages(b, &t);
+  make_weights(b);
+  choose_rows(b);
+done:
+  free(unused);
+  free_tables(&t);
+  if (st != VK_OK)
+    vk_rl_batch_free(b);
+  return st;
+}
+
+void vk_rl_batch_free(vk_rl_batch *b)
+{
+  free(b->mask);
+  free(b->action_mask);
+  free(b->n_valid);
+  free(b->adv);
+  free(b->ret);
+  free(b->weight);
+  free(b->used);
+  *b = (vk_rl_batch){0};
+}
+
+/* Fisher and Yates. */
+void vk_rl_batch_order(const vk_rl_batch *b, uint64_t seed, uint64_t number, int32_t *order)
+{
+  vk_philox rng;
+  vk_philox_init(&rng, seed, number);
+  memcpy(order, b->used, sizeof *order * (size_t)b->n_used);
+  for (int64_t i = b->n_used - 1; i > 0; i--) {
+    int64_t j = (int64_t)(vk_philox_u64(&rng) % (uint64_t)(i + 1));
+    int32_t x = order[i];
+    order[i] = order[j];
+    order[j] = x;
+  }
+}
+
+/* ---- to and from a net --------------------------------------------------------------------- */
+
+/* Observations and instructions; what several rows say is encoded once. */
+static vk_status set_obs(const vk_rl_batch *b, const int32_t *row, int n, vk_net *net, int *n_word,
+                         vk_err *err)
+{
+  const vk_rollout *r = b->rollout;
+  const vk_graph *g = &net->plan->graph;
+  int n_text = 0;
+  vk_nano_obs *obs = calloc((size_t)n, sizeof *obs);
+  const char **text = calloc((size_t)n, sizeof *text);
+  vk_status st = obs && text ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for a micro-batch");
+  for (int i = 0; i < n && st == VK_OK; i++) {
+    int64_t d = decision_of(b, row[i]);
+    const char *says = r->episode[d / r->n_chunk].instruction;
+    int k = 0;
+    while (k < n_text && strcmp(text[k], says) != 0)
+      k++;
+    if (k == n_text)
+      text[n_text++] = says;
+    obs[i] = (vk_nano_obs){.proprio = r->proprio + d * VK_VIEW_PROPRIO, .i_text = k};
+    for (int v = 0; v < r->n_view; v++)
+      obs[i].image[v] = r->picture + (d * r->n_view + v) * VK_VIEW_BYTES;
+  }
+  if (st == VK_OK)
+    st = vk_nano_set_text(net->exec, g, text, n_text, n_word, err);
+  if (st == VK_OK)
+    st = vk_nano_set_obs(net->exec, g, obs, n, n_word, n_text, err);
+  free(obs);
+  free(text);
+  return st;
+}
+
+static void set_scalar(vk_net *net, const char *name, double x)
+{
+  *(float *)vk_net_data(net, name) = (float)x;
+}
+
+static void scale(float *x, int64_t n, double factor)
+{
+  for (int64_t i = 0; i < n && factor != 1; i++)
+    x[i] = (float)((double)x[i] * factor);
+}
+
+/* The first heads of a row have the numbers there are, others weight 0. */
+static void set_critic(const vk_rl_batch *b, const int32_t *row, int n, double share, vk_net *net)
+{
+  int64_t n_head = vk_roll_n_head(&b->roll);
+  float *old = vk_net_data(net, "value_old"), *ret = vk_net_data(net, "return");
+  float *weight = vk_net_data(net, "value_weight");
+  for (int i = 0; i < n; i++) {
+    const float *value = b->rollout->value + decision_of(b, row[i]) * STEPS;
+    for (int64_t h = 0; h < STEPS; h++) {
+      int64_t from = row[i] * n_head + (h < n_head ? h : 0);
+      old[i * STEPS + h] = value[h < n_head ? h : 0];
+      ret[i * STEPS + h] = (float)b->ret[from];
+      weight[i * STEPS + h] = h < n_head ? (float)(share * (double)b->weight[from]) : 0;
+    }
+  }
+}
+
+vk_status vk_rl_batch_set(const vk_rl_batch *b, const int32_t *row, int n, const vk_rl_share *share,
+                          double n_part, vk_net *net, int *n_word, vk_err *err)
+{
+  const vk_rollout *r = b->rollout;
+  int64_t n_head = vk_roll_n_head(&b->roll), width = TOKENS / b->config.loss.group;
+  VK_TRY(set_obs(b, row, n, net, n_word, err));
+  int32_t *action = vk_net_data(net, "action");
+  float *old = vk_net_data(net, "logp_old"), *adv = vk_net_data(net, "adv");
+  float *weight = vk_net_data(net, "weight"), *spread = vk_net_data(net, "entropy_weight");
+  for (int i = 0; i < n; i++) {
+    int64_t d = decision_of(b, row[i]);
+    memcpy(action + i * TOKENS, r->bin + d * TOKENS, sizeof *action * TOKENS);
+    memcpy(old + i * TOKENS, r->log_prob + d * TOKENS, sizeof *old * TOKENS);
+    for (int k = 0; k < TOKENS && spread; k++)
+      spread[i * TOKENS + k] =
+          b->action_mask[row[i] * STEPS + k / DIMS] ? (float)share->entropy_bonus : 0;
+  }
+  vk_adv_spread(n, row, n_head, width, b->adv, adv);
+  vk_adv_spread_f32(n, row, n_head, width, b->weight, weight);
+  scale(weight, n * width, share->actor);
+  set_scalar(net, "norm", b->norm / n_part);
+  if (spread)
+    set_scalar(net, "entropy_norm", b->entropy_norm / n_part);
+  if (vk_net_data(net, "value_norm")) {
+    set_critic(b, row, n, share->critic, net);
+    set_scalar(net, "value_norm", b->value_norm / n_part);
+  }
+  return VK_OK;
+}
+
+void vk_rl_batch_sum(const vk_rl_batch *b, const int32_t *row, int n, const vk_net *net,
+                     vk_rl_sums *sums)
+{
+  int64_t width = TOKENS / b->config.loss.group, n_head = vk_roll_n_head(&b->roll);
+  const float *logp = vk_net_data(net, "logp"), *entropy = vk_net_data(net, "entropy");
+  float weight[TOKENS];
+  for (int i = 0; i < n; i++) {
+    int64_t d = decision_of(b, row[i]);
+    /* weights of the batch, not of the net: they count while the critic warms up, too */
+    vk_adv_spread_f32(1, row + i, n_head, width, b->weight, weight);
+    vk_policy_sums_add(&sums->policy, &b->config.loss, width, logp + i * TOKENS,
+                       b->rollout->log_prob + d * TOKENS,
+                       (const float *)vk_net_data(net, "adv") + i * width, weight);
+    for (int k = 0; k < TOKENS; k++)
+      if (b->action_mask[row[i] * STEPS + k / DIMS]) {
+        sums->entropy += (double)entropy[i * TOKENS + k];
+        sums->n_token++;
+      }
+  }
+  if (vk_net_data(net, "return"))
+    vk_policy_sums_add_value(&sums->policy, (int64_t)n * STEPS, vk_net_data(net, "value"),
+                             vk_net_data(net, "return"), vk_net_data(net, "value_weight"));
+}

@@ -1,0 +1,51 @@
+/* rollout.h - episodes of a policy that is being trained: what it saw, drew and thought of it.
+ *
+ * Episodes of a group share task and initial state and differ in what is drawn. Decision k of
+ * episode b lies at b * n_chunk + k of every array, whatever the order in which episodes ran, so
+ * that a rollout has the same bits on any number of threads. Pictures are drawn at decisions alone.
+ *
+ * An episode that the simulator cannot finish is run again with other draws, and after a few times
+ * its whole group from another initial state: how often is counted.
+ * Test: tests/unit/test_rollout.c */
+#ifndef VK_RL_ROLLOUT_H
+#define VK_RL_ROLLOUT_H
+
+#include "core/log.h"
+#include "rl/evaluate.h"
+#include "rl/policy_checkpoint.h"
+
+typedef struct vk_rollout_episode {
+  uint32_t i_task;
+  int row;    /* initial state, as in vk_eval_episode */
+  int repeat; /* which draws */
+  const char *instruction;
+  bool success;
+  int n_step;     /* actions executed */
+  int n_decision; /* each executed 8, the last one perhaps fewer */
+} vk_rollout_episode;
+
+typedef struct vk_rollout {
+  int n_group, group, n_episode; /* n_episode = n_group * group: group g has the g-th `group` */
+  int n_chunk;                   /* most decisions of an episode */
+  int n_view;
+  vk_rollout_episode *episode; /* [n_episode] */
+  /* [n_episode * n_chunk, ...]; what an episode did not come to means nothing */
+  uint8_t *picture; /* [n_view, 128, 128, 3] */
+  float *proprio;   /* [8] scaled */
+  int32_t *bin;     /* [56] drawn */
+  float *log_prob;  /* [56] */
+  float *value;     /* [8] */
+  int n_replaced;   /* episodes that were run again */
+  int64_t n_step;   /* control steps of the last run, waiting steps included */
+  double wall_s;
+} vk_rollout;
+
+/* Memory of a rollout of that size. */
+uint64_t vk_rollout_bytes(int n_group, int group, int n_chunk, int n_view);
+/* Errors: VK_E_RANGE (a size below 1), VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_rollout_new(vk_rollout *r, int n_group, int group, int n_chunk,
+                                      int n_view, vk_err *err);
+/* A zeroed one is allowed. */
+void vk_rollout_free(vk_rollout *r);
+
+#endif
