@@ -1,0 +1,98 @@
+/* train_config.h - what a training run is asked to do: keys of a JSON object, in one table from
+ * which reading, --set, help, man page and the run's record are made.
+ *
+ * A new key is a member here and a row in train_config.c.
+ *
+ *   {"method": "sft", "model": "nano-n2", "data": ["demos"], "lr": 0.0005}
+ *
+ * Test: tests/unit/test_train_config.c, tests/fuzz/fuzz_train_config.c, tests/cmd/test_train.sh */
+#ifndef VK_RL_TRAIN_CONFIG_H
+#define VK_RL_TRAIN_CONFIG_H
+
+#include "core/arena.h"
+#include "core/json.h"
+#include "core/opt.h"
+
+/* Which methods read a key. */
+enum {
+  VK_TRAIN_SFT = 1,
+  VK_TRAIN_DAGGER = 2,
+  VK_TRAIN_PPO = 4,
+  VK_TRAIN_GRPO = 8,
+  VK_TRAIN_IMITATION = VK_TRAIN_SFT | VK_TRAIN_DAGGER,
+  VK_TRAIN_ALL = 15,
+};
+
+/* Members are named as their keys; what they mean and their units stand in the table. */
+typedef struct vk_train_config {
+  /* what */
+  const char *about, *method, *model, *init, *precision;
+  int64_t seed;
+  /* demonstrations */
+  vk_opt_list data;
+  int64_t demos, validation_demos;
+  bool drop_noops;
+  /* pictures */
+  const char *visuals, *protocol;
+  int64_t views;
+  /* augmentation */
+  double crop, brightness, contrast, word_dropout, paraphrase, proprio_dropout;
+  int64_t shift_px;
+  /* loss */
+  double label_sigma, gripper_weight, dropout;
+  /* optimiser */
+  int64_t batch, micro_batch, steps, warmup;
+  double epochs, lr, final_lr, weight_decay, beta1, beta2, clip_norm, ema_decay;
+  const char *schedule;
+  /* what does not change the weights: a resumed run may have other values */
+  const char *out, *eval_suite;
+  int64_t save_every, keep, validate_every, eval_every, eval_episodes, cache_mb, workers;
+  /* private */
+  uint64_t given[2]; /* a bit a key: it was said, and is not the default */
+  vk_arena text;     /* strings that were read */
+} vk_train_config;
+
+/* Keys that stand together in help. */
+typedef struct vk_train_section {
+  const char *title;
+  unsigned methods;   /* VK_TRAIN_*: who reads them */
+  bool is_free;       /* a resumed run may have other values */
+  const vk_opt *keys; /* ends with VK_OPT_END; offsets are those of vk_train_config */
+} vk_train_section;
+
+extern const vk_train_section vk_train_sections[]; /* ends with a NULL title */
+extern const vk_train_config vk_train_config_default;
+
+/* All defaults. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_train_config_init(vk_train_config *c, vk_err *err);
+/* A zeroed one is allowed. */
+void vk_train_config_fini(vk_train_config *c);
+
+/* Reads keys from a file, or from the one of that name that comes with the program ("sft-n2").
+ * Errors: VK_E_USAGE (no such name, with the nearest), VK_E_NOTFOUND, VK_E_IO, and those of
+ * vk_train_config_parse. */
+VK_NODISCARD vk_status vk_train_config_read(vk_train_config *c, const char *word, vk_err *err);
+/* The same from text; `what` names it in errors.
+ * Errors: VK_E_FORMAT (no JSON object, an unknown key with the nearest, a value of another type),
+ * VK_E_RANGE, each with the line; VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_train_config_parse(vk_train_config *c, const char *text, size_t n,
+                                             const char *what, vk_err *err);
+/* "lr=1e-4"; elements of lists are separated by commas. Errors: VK_E_USAGE, VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_train_config_set(vk_train_config *c, const char *assignment, vk_err *err);
+
+/* What must hold between keys, keys of other methods included. Errors: VK_E_USAGE. */
+VK_NODISCARD vk_status vk_train_config_check(const vk_train_config *c, vk_err *err);
+
+/* The keys of its method with their values; NULL without memory. */
+cJSON *vk_train_config_json(const vk_train_config *c);
+
+/* Whether b may go on with what a began: errors VK_E_USAGE with the first key that differs,
+ * sections that are free left out, and both values. `what` names a ("run 05k2m3xq"). */
+VK_NODISCARD vk_status vk_train_config_same(const vk_train_config *a, const vk_train_config *b,
+                                            const char *what, vk_err *err);
+
+/* The names of configurations that come with the program, sorted, NULL-terminated, as one block to
+ * be freed. NULL without memory. */
+const char **vk_train_config_names(void);
+
+#endif
