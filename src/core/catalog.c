@@ -61,6 +61,13 @@ static const char *const migrations[] = {
     "  CHECK ((success IS NULL) = (error IS NOT NULL))"
     ") STRICT, WITHOUT ROWID;",
     "ALTER TABLE run DROP COLUMN pid_start;", /* a lock says who lives */
+    "CREATE TABLE point ("
+    "  run_id TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,"
+    "  tag TEXT NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  value REAL," /* NULL: not a number */
+    "  PRIMARY KEY (run_id, tag, step)"
+    ") STRICT, WITHOUT ROWID;",
 };
 _Static_assert(VK_COUNT(migrations) == VK_CATALOG_SCHEMA, "one migration a schema version");
 

@@ -18,7 +18,7 @@
 #include "core/fs.h"
 
 enum {
-  VK_CATALOG_SCHEMA = 2,               /* the newest schema this program knows */
+  VK_CATALOG_SCHEMA = 3,               /* the newest schema this program knows */
   VK_CATALOG_APPLICATION = 0x766c616b, /* "vlak" */
   VK_RUN_ID_SIZE = 9,                  /* eight characters and the NUL */
 };
@@ -132,6 +132,18 @@ VK_NODISCARD vk_status vk_run_finish(vk_run *run, vk_status result, const vk_err
 /* Writes a finished episode. A second row of the same task and init row is VK_E_MISMATCH. */
 VK_NODISCARD vk_status vk_run_put_episode(vk_run *run, const vk_episode_row *episode, vk_err *err);
 
+/* A point of a curve: "train/loss". Its value may be NaN. */
+typedef struct vk_point_row {
+  const char *tag;
+  int64_t step;
+  double value;
+} vk_point_row;
+
+/* Writes n points, all or none; a point of the same tag and step takes the place of the one before
+ * (a run that goes on from an earlier step). */
+VK_NODISCARD vk_status vk_run_put_points(vk_run *run, int n, const vk_point_row *point,
+                                         vk_err *err);
+
 /* Queries call fn for each row, in order, until it returns other than VK_OK, which they return. fn
  * must not call the catalog. */
 typedef vk_status vk_run_row_fn(void *arg, const vk_run_row *row,
@@ -146,6 +158,12 @@ VK_NODISCARD vk_status vk_catalog_each_run(vk_catalog *catalog, const char *id, 
 /* Episodes of a run by task and init row. */
 VK_NODISCARD vk_status vk_catalog_each_episode(vk_catalog *catalog, const char *id,
                                                vk_episode_row_fn *fn, void *arg, vk_err *err);
+
+typedef vk_status vk_point_row_fn(void *arg, const vk_point_row *row, vk_err *err);
+
+/* Points of a run by tag and step. */
+VK_NODISCARD vk_status vk_catalog_each_point(vk_catalog *catalog, const char *id,
+                                             vk_point_row_fn *fn, void *arg, vk_err *err);
 
 /* Episodes that two runs share by (task, row) and that both scored. */
 typedef struct vk_pair_sum {

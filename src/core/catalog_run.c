@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -304,6 +305,42 @@ vk_status vk_run_put_episode(vk_run *run, const vk_episode_row *episode, vk_err 
   return st;
 }
 
+/* ---- points of curves ---- */
+
+static vk_status put_points(vk_run *run, int n, const vk_point_row *point, vk_err *err)
+{
+  static const char doing[] = "writing points of a curve";
+  vk_catalog *c = run->catalog;
+  sqlite3_stmt *stmt = NULL;
+  VK_TRY(vk_catalog_prepare(c, "INSERT OR REPLACE INTO point VALUES (:run, :tag, :step, :value)",
+                            &stmt, doing, err));
+  vk_status st = VK_OK;
+  for (int i = 0; i < n && st == VK_OK; i++) {
+    sqlite3_reset(stmt);
+    vk_catalog_bind_text(stmt, ":run", run->id);
+    vk_catalog_bind_text(stmt, ":tag", point[i].tag);
+    vk_catalog_bind_i64(stmt, ":step", point[i].step);
+    sqlite3_bind_double(stmt, vk_catalog_parameter(stmt, ":value"), point[i].value);
+    int rc = sqlite3_step(stmt);
+    if (rc != SQLITE_DONE)
+      st = vk_catalog_fail(c, rc, doing, err);
+  }
+  sqlite3_finalize(stmt);
+  return st;
+}
+
+vk_status vk_run_put_points(vk_run *run, int n, const vk_point_row *point, vk_err *err)
+{
+  static const char doing[] = "writing points of a curve";
+  vk_catalog *c = run->catalog;
+  pthread_mutex_lock(&c->lock);
+  vk_status st = vk_catalog_exec(c, "BEGIN IMMEDIATE", doing, err);
+  if (st == VK_OK)
+    st = vk_catalog_end(c, put_points(run, n, point, err), doing, err);
+  pthread_mutex_unlock(&c->lock);
+  return st;
+}
+
 /* ---- queries ---- */
 
 static const char select_runs[] = "SELECT id, state, error, start_utc, end_utc, wall_s, n_thread"
@@ -401,6 +438,31 @@ vk_status vk_catalog_each_episode(vk_catalog *catalog, const char *id, vk_episod
   }
   if (st == VK_OK && rc != SQLITE_DONE)
     st = vk_catalog_fail(catalog, rc, "listing episodes", err);
+  sqlite3_finalize(stmt);
+  pthread_mutex_unlock(&catalog->lock);
+  return st;
+}
+
+vk_status vk_catalog_each_point(vk_catalog *catalog, const char *id, vk_point_row_fn *fn, void *arg,
+                                vk_err *err)
+{
+  pthread_mutex_lock(&catalog->lock);
+  sqlite3_stmt *stmt = NULL;
+  int rc = SQLITE_DONE;
+  vk_status st = vk_catalog_prepare(
+      catalog, "SELECT tag, step, value FROM point WHERE run_id = :id ORDER BY tag, step", &stmt,
+      "listing points", err);
+  if (st == VK_OK)
+    vk_catalog_bind_text(stmt, ":id", id);
+  while (st == VK_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    bool is_number = sqlite3_column_type(stmt, 2) != SQLITE_NULL;
+    vk_point_row row = {.tag = vk_catalog_text(stmt, 0),
+                        .step = sqlite3_column_int64(stmt, 1),
+                        .value = is_number ? sqlite3_column_double(stmt, 2) : NAN};
+    st = fn(arg, &row, err);
+  }
+  if (st == VK_OK && rc != SQLITE_DONE)
+    st = vk_catalog_fail(catalog, rc, "listing points", err);
   sqlite3_finalize(stmt);
   pthread_mutex_unlock(&catalog->lock);
   return st;

@@ -457,6 +457,18 @@ vk_status vk_train_config_set(vk_train_config *c, const char *assignment, vk_err
                  equals + 1, want);
 }
 
+vk_status vk_train_config_set_data(vk_train_config *c, const vk_opt_list *path, vk_err *err)
+{
+  place p;
+  bool is_valid;
+  VK_TRY(find(&p, "data", VK_E_USAGE, err));
+  cJSON *list = cJSON_CreateStringArray((const char *const *)path->item, path->n);
+  vk_status st = list ? assign(c, &p, list, &is_valid, err)
+                      : vk_fail(err, VK_E_NOMEM, "no memory for %d paths", path->n);
+  cJSON_Delete(list);
+  return st;
+}
+
 const char **vk_train_config_names(void)
 {
   enum { NAMES_MAX = 64, NAME_BYTES = 64 };

@@ -80,6 +80,10 @@ VK_NODISCARD vk_status vk_train_config_parse(vk_train_config *c, const char *tex
 /* "lr=1e-4"; elements of lists are separated by commas. Errors: VK_E_USAGE, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_train_config_set(vk_train_config *c, const char *assignment, vk_err *err);
 
+/* The list of "data". Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_train_config_set_data(vk_train_config *c, const vk_opt_list *path,
+                                                vk_err *err);
+
 /* What must hold between keys, keys of other methods included. Errors: VK_E_USAGE. */
 VK_NODISCARD vk_status vk_train_config_check(const vk_train_config *c, vk_err *err);
 

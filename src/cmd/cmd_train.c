@@ -1,0 +1,479 @@
+/* cmd_train.c - vlakit train: fit or improve a policy. */
+#include <math.h>
+#include <mujoco/mujoco.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/doc.h"
+#include "cmd/record.h"
+#include "core/sys.h"
+#include "rl/trainer.h"
+#include "sim/model_cache.h"
+#include "sim/visuals_choose.h"
+
+typedef struct train_args {
+  const char *config, *method, *out, *resume;
+  vk_opt_list set, data;
+} train_args;
+
+static const train_args defaults = {0};
+static const char *const methods[] = {"sft", NULL};
+
+#define ARGS train_args
+static const vk_opt opts[] = {
+    VK_OPT_STR(ARGS, "config", config, "CONFIG",
+               "a JSON file of keys, or the name of one that comes along; list: show those"),
+    VK_OPT_LIST(ARGS, "data", data, "PATH", "files and folders of demonstrations"),
+    VK_OPT_CHOICE(ARGS, "method", method, "METHOD", methods,
+                  "how the policy is made (default: what the configuration says)"),
+    VK_OPT_STR(ARGS, "out", out, "DIR", "folder for checkpoints and curves"),
+    VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
+    VK_OPT_LIST(ARGS, "set", set, "KEY=VALUE", "set keys of the configuration; list: show all"),
+    VK_OPT_END,
+};
+#undef ARGS
+
+typedef struct job {
+  const vk_cmd_call *call;
+  vk_train_config config;
+  char out[VK_FS_PATH_MAX]; /* absolute */
+  int n_thread;
+  vk_pack pack;
+  vk_visuals visuals;
+  vk_record record;
+  vk_log log;
+  vk_progress progress;
+  vk_trainer trainer;
+} job;
+
+/* ---- lists --------------------------------------------------------------------------------- */
+
+static vk_status list_configs(bool as_json, vk_err *err)
+{
+  const char **names = vk_train_config_names();
+  if (!names)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the names of configurations");
+  cJSON *top = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(top, "configs");
+  vk_status st = VK_OK;
+  for (int i = 0; names[i] && st == VK_OK; i++) {
+    vk_train_config c = {0};
+    st = vk_train_config_init(&c, err);
+    if (st == VK_OK)
+      st = vk_train_config_read(&c, names[i], err);
+    const char *about = c.about ? c.about : "";
+    if (st == VK_OK && !as_json)
+      printf("%-14s %s\n", names[i], about);
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "name", names[i]);
+    cJSON_AddStringToObject(o, "about", about);
+    cJSON_AddItemToArray(list, o);
+    vk_train_config_fini(&c);
+  }
+  if (st == VK_OK && as_json)
+    st = vk_json_print(top, err);
+  cJSON_Delete(top);
+  free(names);
+  return st;
+}
+
+static vk_status list_keys(bool as_json, vk_err *err)
+{
+  cJSON *top = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(top, "keys");
+  for (const vk_train_section *s = vk_train_sections; s->title; s++) {
+    if (!as_json)
+      printf("%s%s:\n", s == vk_train_sections ? "" : "\n", s->title);
+    for (const vk_opt *key = s->keys; key->kind != VK_OPT_KIND_END; key++) {
+      char notes[512];
+      vk_doc_option_notes(key, &vk_train_config_default, notes, sizeof notes);
+      if (!as_json)
+        printf("  %-18s %s%s%s%s\n", key->name, key->help, *notes ? " (" : "", notes,
+               *notes ? ")" : "");
+      cJSON *o = cJSON_CreateObject();
+      cJSON_AddStringToObject(o, "name", key->name);
+      cJSON_AddStringToObject(o, "section", s->title);
+      cJSON_AddStringToObject(o, "help", key->help);
+      cJSON_AddStringToObject(o, "notes", notes);
+      cJSON_AddItemToArray(list, o);
+    }
+  }
+  vk_status st = as_json ? vk_json_print(top, err) : VK_OK;
+  cJSON_Delete(top);
+  return st;
+}
+
+/* ---- the plan ------------------------------------------------------------------------------ */
+
+static vk_status make_absolute(char out[VK_FS_PATH_MAX], const char *path, vk_err *err)
+{
+  char here[VK_FS_PATH_MAX];
+  if (!getcwd(here, sizeof here))
+    return vk_fs_fail(err, ".", "find");
+  VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, here, path, err));
+  for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';)
+    out[--n] = '\0';
+  return VK_OK;
+}
+
+/* A run may be resumed from another folder. */
+static vk_status make_data_absolute(vk_train_config *c, vk_err *err)
+{
+  vk_opt_list list = {.n = c->data.n};
+  char(*path)[VK_FS_PATH_MAX] = calloc((size_t)list.n + 1, sizeof *path);
+  vk_status st = path ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for %d paths", list.n);
+  for (int i = 0; i < list.n && st == VK_OK; i++) {
+    st = make_absolute(path[i], c->data.item[i], err);
+    list.item[i] = path[i];
+  }
+  if (st == VK_OK && list.n)
+    st = vk_train_config_set_data(c, &list, err);
+  free(path);
+  return st;
+}
+
+/* What is typed, on top of what c holds. */
+static vk_status apply_options(const job *j, vk_train_config *c, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  const vk_common_args *common = j->call->common;
+  char text[64];
+  if (a->config)
+    VK_TRY(vk_train_config_read(c, a->config, err));
+  if (common->seed_given) {
+    snprintf(text, sizeof text, "seed=%lld", (long long)common->seed);
+    VK_TRY(vk_train_config_set(c, text, err));
+  }
+  if (a->method) {
+    snprintf(text, sizeof text, "method=%s", a->method);
+    VK_TRY(vk_train_config_set(c, text, err));
+  }
+  if (a->data.n)
+    VK_TRY(vk_train_config_set_data(c, &a->data, err));
+  for (int i = 0; i < a->set.n; i++)
+    VK_TRY(vk_train_config_set(c, a->set.item[i], err));
+  VK_TRY(make_data_absolute(c, err));
+  return vk_train_config_check(c, err);
+}
+
+static vk_status plan_from_options(job *j, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  VK_TRY(apply_options(j, &j->config, err));
+  const char *out = a->out ? a->out : j->config.out;
+  if (j->config.data.n == 0 || !out)
+    return vk_fail(err, VK_E_USAGE,
+                   "--data and --out are needed, or --resume; for example vlakit train --config "
+                   "sft-n2 --data demos --out trained");
+  VK_TRY(make_absolute(j->out, out, err));
+  char dir[VK_FS_PATH_MAX + 16];
+  snprintf(dir, sizeof dir, "%s/checkpoints", j->out);
+  if (vk_fs_is_dir(dir))
+    return vk_fail(err, VK_E_USAGE,
+                   "--out: %s has checkpoints already; take another folder, or go on with --resume "
+                   "RUN (vlakit runs lists them)",
+                   j->out);
+  return VK_OK;
+}
+
+/* With --resume the record says what to train; what is typed as well must agree with it.
+ *   text  the keys of the run, as JSON */
+static vk_status plan_as_began(job *j, const char *text, const char *what, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  vk_train_config began;
+  VK_TRY(vk_train_config_init(&began, err));
+  vk_status st = vk_train_config_parse(&began, text, strlen(text), what, err);
+  if (st == VK_OK && !a->config)
+    st = vk_train_config_parse(&j->config, text, strlen(text), what, err);
+  if (st == VK_OK)
+    st = apply_options(j, &j->config, err);
+  if (st == VK_OK)
+    st = vk_train_config_same(&began, &j->config, what, err);
+  vk_train_config_fini(&began);
+  return st;
+}
+
+static vk_status plan_from_record(job *j, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  const vk_report *run = &j->record.earlier;
+  const cJSON *head = cJSON_GetObjectItemCaseSensitive(run->head, "config");
+  const cJSON *train = cJSON_GetObjectItemCaseSensitive(head, "train");
+  const char *out = vk_record_config_text(&j->record, "out");
+  if (strcmp(vk_report_text(run, "command"), "train") != 0 || !train || !out)
+    return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not of train", a->resume,
+                   vk_report_text(run, "command"));
+  if (strcmp(vk_report_text(run, "state"), "done") == 0)
+    return vk_fail(err, VK_E_USAGE, "run %s is done, its checkpoints are in %s/checkpoints",
+                   a->resume, out);
+  if (a->out)
+    return vk_fail(err, VK_E_USAGE, "--out: run %s goes on in %s; leave it out", a->resume, out);
+  snprintf(j->out, sizeof j->out, "%s", out);
+  char what[64], *text = NULL;
+  snprintf(what, sizeof what, "run %s", a->resume);
+  VK_TRY(vk_json_text(&text, train, err));
+  vk_status st = plan_as_began(j, text, what, err);
+  cJSON_free(text);
+  return st;
+}
+
+/* Bits depend on the number of threads, so a run keeps it. */
+static vk_status plan_threads(job *j, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  int wanted = (int)j->call->common->n_thread;
+  int then = a->resume ? (int)vk_record_config_number(&j->record, "threads") : 0;
+  j->n_thread = then ? then : wanted ? wanted : vk_cpu_count();
+  if (then && wanted && wanted != then)
+    return vk_fail(err, VK_E_USAGE,
+                   "--threads: run %s was started with %d, on which its bits depend; leave it out",
+                   a->resume, then);
+  return VK_OK;
+}
+
+static vk_status check_resumable(const job *j, vk_err *err)
+{
+  const vk_record_same same[] = {
+      {"pack_hash", j->pack.hash, "the pack"},
+      {"visuals_hash", j->visuals.hash, "the visuals"},
+      {"mujoco", mj_versionString(), "MuJoCo's version"},
+      {"isa", vk_isa_name(j->call->isa), "the instruction set (--isa)"},
+  };
+  return vk_record_check_same(&j->record, same, VK_COUNT(same), err);
+}
+
+/* ---- the record ---------------------------------------------------------------------------- */
+
+static cJSON *config_json(const job *j)
+{
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddItemToObject(o, "train", vk_train_config_json(&j->config));
+  cJSON_AddStringToObject(o, "out", j->out);
+  cJSON_AddStringToObject(o, "data_hash", j->trainer.data.hash);
+  cJSON_AddNumberToObject(o, "threads", j->n_thread);
+  cJSON_AddStringToObject(o, "isa", vk_isa_name(j->call->isa));
+  cJSON_AddStringToObject(o, "device", j->call->common->device);
+  cJSON_AddStringToObject(o, "pack", j->pack.path);
+  return o;
+}
+
+static vk_status begin_record(job *j, vk_err *err)
+{
+  const vk_run_row row = {.command = "train", .pack_hash = j->pack.hash, .n_thread = j->n_thread};
+  return vk_record_begin(&j->record, config_json(j), &row, &j->visuals, NULL, err);
+}
+
+static vk_status put_points(void *arg, int64_t step, int n, const vk_train_point *point,
+                            vk_err *err)
+{
+  enum { ROWS_MAX = 32 };
+  job *j = arg;
+  vk_point_row row[ROWS_MAX];
+  VK_ASSERT(n <= ROWS_MAX);
+  for (int i = 0; i < n; i++)
+    row[i] = (vk_point_row){point[i].tag, step, point[i].value};
+  return vk_run_put_points(&j->record.run, n, row, err);
+}
+
+/* ---- results ------------------------------------------------------------------------------- */
+
+static vk_status print_dry_run(job *j, vk_err *err)
+{
+  const vk_trainer *t = &j->trainer;
+  const vk_train_config *c = &j->config;
+  vk_train_estimate e;
+  VK_TRY(vk_trainer_estimate(&j->trainer, &e, err));
+  if (j->call->common->json) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddBoolToObject(o, "dry_run", true);
+    cJSON_AddItemToObject(o, "config", vk_train_config_json(c));
+    cJSON_AddNumberToObject(o, "n_parameter", (double)t->learner.params.n_used);
+    cJSON_AddNumberToObject(o, "n_task", t->data.n_task);
+    cJSON_AddNumberToObject(o, "n_demo", t->data.n_demo);
+    cJSON_AddNumberToObject(o, "n_sample", (double)t->data.n_sample);
+    cJSON_AddNumberToObject(o, "n_step", (double)t->n_step);
+    cJSON_AddNumberToObject(o, "threads", j->n_thread);
+    cJSON_AddNumberToObject(o, "bytes", (double)e.bytes);
+    cJSON_AddNumberToObject(o, "step_s", e.step_s);
+    cJSON_AddNumberToObject(o, "wall_s", e.wall_s);
+    vk_status st = vk_json_print(o, err);
+    cJSON_Delete(o);
+    return st;
+  }
+  char time[32];
+  vk_progress_format_time(e.wall_s, time, sizeof time);
+  printf("model     %s, %.1f million parameters, %s\n", t->model.name,
+         (double)t->learner.params.n_used / 1e6, t->learner.config.is_bf16 ? "bf16" : "f32");
+  printf("data      %lld samples of %d demonstrations of %d task%s; held out: %lld of %d\n",
+         (long long)t->data.n_sample, t->data.n_demo, t->data.n_task,
+         t->data.n_task == 1 ? "" : "s", (long long)t->data.n_validation_sample,
+         t->data.n_validation_demo);
+  printf("steps     %lld of %lld samples, %.1f epochs\n", (long long)(t->n_step - t->step),
+         (long long)c->batch, (double)t->n_step * (double)c->batch / (double)t->data.n_sample);
+  printf("memory    about %.0f MB on %d threads\n", (double)e.bytes / 1e6, j->n_thread);
+  printf("time      about %s, at %.2f s a step (%.1f samples/s) once pictures are drawn\n", time,
+         e.step_s, (double)c->batch / e.step_s);
+  return VK_OK;
+}
+
+static void add_number(cJSON *o, const char *key, double value)
+{
+  if (isnan(value))
+    cJSON_AddNullToObject(o, key);
+  else
+    cJSON_AddNumberToObject(o, key, value);
+}
+
+static vk_status print_result(const job *j, double wall_s, vk_err *err)
+{
+  const vk_trainer *t = &j->trainer;
+  double samples_per_s = (double)(t->step - t->first_step) * (double)j->config.batch / wall_s;
+  if (j->call->common->json) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "run", j->record.run.id);
+    cJSON_AddNumberToObject(o, "step", (double)t->step);
+    add_number(o, "loss", t->loss);
+    add_number(o, "val_loss", t->val_loss);
+    add_number(o, "success_rate", NAN);
+    cJSON_AddNullToObject(o, "ci95");
+    cJSON_AddNumberToObject(o, "samples_per_s", samples_per_s);
+    add_number(o, "env_steps_per_s", NAN);
+    cJSON_AddNumberToObject(o, "wall_s", wall_s);
+    cJSON_AddNumberToObject(o, "peak_bytes", (double)vk_sys_peak_resident_bytes());
+    cJSON_AddStringToObject(o, "checkpoint", t->checkpoint);
+    cJSON_AddNumberToObject(o, "n_lost", t->n_lost);
+    cJSON_AddItemToObject(o, "config", vk_train_config_json(&j->config));
+    vk_status st = vk_json_print(o, err);
+    cJSON_Delete(o);
+    return st;
+  }
+  char time[32];
+  vk_progress_format_time(wall_s, time, sizeof time);
+  printf("run         %s, %lld steps in %s, %.1f samples/s\n", j->record.run.id,
+         (long long)(t->step - t->first_step), time, samples_per_s);
+  printf("loss        %.4f", t->loss);
+  if (!isnan(t->val_loss))
+    printf(", of held-out demonstrations %.4f", t->val_loss);
+  printf("\ncheckpoint  %s\n", t->checkpoint);
+  return VK_OK;
+}
+
+/* What is about to start, on stderr. */
+static void announce(job *j)
+{
+  const vk_trainer *t = &j->trainer;
+  vk_log_line(&j->log,
+              "train %s: %s, %.1f million parameters, %lld samples of %d demonstrations of %d "
+              "tasks, %lld steps of %lld, %d threads, about %.0f MB",
+              j->record.run.id, t->model.name, (double)t->learner.params.n_used / 1e6,
+              (long long)t->data.n_sample, t->data.n_demo, t->data.n_task, (long long)t->n_step,
+              (long long)j->config.batch, j->n_thread,
+              (double)(vk_learner_bytes(&t->learner) + t->data.bytes) / 1e6);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static vk_status run_job(job *j, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  const vk_common_args *common = j->call->common;
+  VK_TRY(vk_fs_make_dirs(j->out, err));
+  VK_TRY(a->resume ? vk_record_go_on(&j->record, err) : begin_record(j, err));
+  if (!common->quiet)
+    announce(j);
+  vk_progress_init(&j->progress, common->quiet ? NULL : &j->log, "train", "steps",
+                   j->trainer.n_step, j->trainer.step);
+  double start_s = vk_sys_monotonic_s();
+  vk_status st = vk_trainer_run(&j->trainer, j->record.run.id, err);
+  double wall_s = vk_sys_monotonic_s() - start_s;
+  vk_progress_fini(&j->progress);
+  st = vk_record_end(&j->record, st, wall_s, err);
+  if (st == VK_OK)
+    st = print_result(j, wall_s, err);
+  else if (st == VK_E_INTERRUPTED)
+    vk_fail(err, st, "interrupted: step %lld of %lld is saved; go on with vlakit train --resume %s",
+            (long long)j->trainer.step, (long long)j->trainer.n_step, j->record.run.id);
+  else
+    st = vk_err_prefix(err, "run %s", j->record.run.id);
+  return vk_record_write_trace(&j->record, st, err);
+}
+
+static vk_status prepare(job *j, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  const vk_common_args *common = j->call->common;
+  static char cache[VK_FS_PATH_MAX];
+  VK_TRY(vk_record_open(&j->record, j->call, a->resume, err));
+  VK_TRY(vk_train_config_init(&j->config, err));
+  VK_TRY(a->resume ? plan_from_record(j, err) : plan_from_options(j, err));
+  VK_TRY(plan_threads(j, err));
+  VK_TRY(vk_pack_open(&j->pack, common->pack, err));
+  VK_TRY(vk_visuals_choose(&j->visuals, j->config.visuals, &j->pack, err));
+  if (a->resume)
+    VK_TRY(check_resumable(j, err));
+  if (!common->dry_run)
+    VK_TRY(vk_record_start(&j->record, err));
+  const vk_trainer_config config = {.train = &j->config,
+                                    .pack = &j->pack,
+                                    .visuals = &j->visuals,
+                                    .cache_dir = vk_model_cache_dir(cache),
+                                    .out = j->out,
+                                    .isa = j->call->isa,
+                                    .n_thread = j->n_thread,
+                                    .log = common->quiet ? NULL : &j->log,
+                                    .trace = j->record.trace,
+                                    .progress = &j->progress,
+                                    .put = put_points,
+                                    .arg = j};
+  VK_TRY(vk_trainer_new(&j->trainer, &config, err));
+  return a->resume ? vk_trainer_resume(&j->trainer, err) : VK_OK;
+}
+
+static vk_status run(const vk_cmd_call *call, vk_err *err)
+{
+  const train_args *a = call->args;
+  if (a->config && strcmp(a->config, "list") == 0)
+    return list_configs(call->common->json, err);
+  if (a->set.n == 1 && strcmp(a->set.item[0], "list") == 0)
+    return list_keys(call->common->json, err);
+  job j = {.call = call};
+  vk_log_init(&j.log, stderr);
+  vk_status st = prepare(&j, err);
+  if (st == VK_OK)
+    st = call->common->dry_run ? print_dry_run(&j, err) : run_job(&j, err);
+  vk_trainer_free(&j.trainer);
+  vk_log_fini(&j.log);
+  vk_record_close(&j.record);
+  vk_visuals_close(&j.visuals);
+  vk_pack_close(&j.pack);
+  vk_train_config_fini(&j.config);
+  return st;
+}
+
+const vk_cmd vk_cmd_train = {
+    .name = "train",
+    .flags = VK_CMD_LONG,
+    .summary = "fit a policy to demonstrations",
+    .synopsis = "--config CONFIG --data PATH... --out DIR [options] | --resume RUN",
+    .description =
+        "Trains a network to do what demonstrations do: the cross-entropy of their actions, eight "
+        "steps at a time, from camera pictures that are drawn when they are needed. The policy is "
+        "DIR/checkpoints/last, for vlakit eval --policy.\n\n"
+        "A configuration is a JSON object of keys; --set KEY=VALUE overrides one, and --set list "
+        "shows all with their defaults. Curves go to the catalog (vlakit runs ID) and, for "
+        "TensorBoard, to event files in DIR.\n\n"
+        "After Ctrl-C, SIGTERM or a crash, --resume goes on from the last checkpoint and ends with "
+        "the same weights, bit for bit. A loss that is not a number ends the run; the checkpoints "
+        "before stay, and the batch is kept in DIR/bad_batch.safetensors.",
+    .examples =
+        "  vlakit train --config sft-n2 --data demos --out trained\n"
+        "  vlakit train --config sft-n2 --data demos --out trained --set lr=1e-4 steps=2000\n"
+        "  vlakit train --config sft-n8 --data demos --out big --dry-run  # how long, how much\n"
+        "  vlakit train --resume 05k2m3xq\n",
+    .opts = opts,
+    .args_size = sizeof(train_args),
+    .args_default = &defaults,
+    .run = run,
+};

@@ -1,0 +1,175 @@
+#include "rl/learner.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+/* An optimiser over all parameters: with decay, without, and those without gradients, which stay.
+ */
+static vk_status open_optim(vk_learner *l, vk_err *err)
+{
+  enum { DECAY, PLAIN, FROZEN };
+  const vk_optim_group group[] = {
+      [DECAY] = {.lr_scale = 1, .weight_decay = l->config.weight_decay},
+      [PLAIN] = {.lr_scale = 1},
+      [FROZEN] = {.is_frozen = true},
+  };
+  const vk_params *p = &l->params;
+  l->spans = calloc((size_t)p->n_param + 1, sizeof *l->spans);
+  if (!l->spans)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d parameters", p->n_param);
+  for (int i = 0; i < p->n_param; i++) {
+    const vk_param *a = &p->param[i];
+    char name[160];
+    snprintf(name, sizeof name, "grad.%.150s", a->name);
+    bool is_frozen = vk_graph_find_output(&l->net.plan->graph, name) == VK_NONE;
+    l->spans[i] = (vk_optim_span){.name = a->name,
+                                  .offset = a->offset,
+                                  .n = a->n,
+                                  .i_group = is_frozen                    ? FROZEN
+                                             : l->model.def->has_decay(a) ? DECAY
+                                                                          : PLAIN};
+  }
+  return vk_optim_new(&l->optim, &l->config.optim, group, VK_COUNT(group), l->spans, p->n_param,
+                      p->data, l->grad, err);
+}
+
+static vk_status open_nets(vk_learner *l, vk_err *err)
+{
+  const vk_learner_config *c = &l->config;
+  vk_target target = {.isa = c->isa,
+                      .n_thread = vk_team_n_thread(c->team),
+                      .is_train = true,
+                      .loss = "loss",
+                      .accumulate = c->n_micro > 1,
+                      .is_bf16 = c->is_bf16};
+  VK_TRY(vk_net_new(&l->net, &l->model, &c->args, &target, &l->params, l->grad, c->team, c->trace,
+                    err));
+  VK_TRY(open_optim(l, err));
+  if (!c->has_check)
+    return VK_OK;
+  vk_model_args args = c->args;
+  args.dropout = 0;
+  target = (vk_target){.isa = c->isa, .n_thread = target.n_thread, .is_bf16 = c->is_bf16};
+  vk_params used = l->params;
+  used.data = (float *)vk_learner_weights(l);
+  return vk_net_new(&l->check, &l->model, &args, &target, &used, NULL, c->team, c->trace, err);
+}
+
+vk_status vk_learner_new(vk_learner *l, const vk_learner_config *config, vk_err *err)
+{
+  *l = (vk_learner){.config = *config, .model = *config->model};
+  vk_status st = VK_OK;
+  VK_TRY_DONE(vk_net_params_new(&l->params, &l->model, config->seed, err));
+  if (config->weights)
+    VK_TRY_DONE(vk_params_load(&l->params, config->weights, err));
+  l->grad = vk_params_block(&l->params);
+  l->n_word = calloc((size_t)config->args.n_batch, sizeof *l->n_word);
+  if (!l->grad || !l->n_word) {
+    st = vk_fail(err, VK_E_NOMEM, "no memory for gradients of %lld numbers",
+                 (long long)l->params.n_item);
+    goto done;
+  }
+  st = open_nets(l, err);
+done:
+  if (st != VK_OK)
+    vk_learner_free(l);
+  return st;
+}
+
+void vk_learner_free(vk_learner *l)
+{
+  vk_net_free(&l->check);
+  vk_optim_free(l->optim);
+  free(l->spans);
+  vk_net_free(&l->net);
+  free(l->grad);
+  free(l->n_word);
+  vk_params_free(&l->params);
+  *l = (vk_learner){0};
+}
+
+uint64_t vk_learner_bytes(const vk_learner *l)
+{
+  uint64_t n_block = 4 + (vk_optim_ema(l->optim) != NULL); /* parameters, gradients, moments */
+  uint64_t bytes = vk_plan_bytes(l->net.plan) + n_block * 4 * (uint64_t)l->params.n_item;
+  return l->check.plan ? bytes + vk_plan_bytes(l->check.plan) : bytes;
+}
+
+/* ---- a step -------------------------------------------------------------------------------- */
+
+static vk_status set_inputs(vk_learner *l, vk_net *net, const vk_batch *b, vk_err *err)
+{
+  const vk_graph *g = &net->plan->graph;
+  if (b->n > l->config.args.n_batch)
+    return vk_fail(err, VK_E_RANGE, "a batch of %d samples: at most %lld fit", b->n,
+                   (long long)l->config.args.n_batch);
+  VK_TRY(vk_nano_set_text(net->exec, g, b->text, b->n_text, l->n_word, err));
+  VK_TRY(vk_nano_set_obs(net->exec, g, b->obs, b->n, l->n_word, b->n_text, err));
+  memcpy(vk_net_data(net, "target"), b->target, sizeof(int32_t) * (size_t)b->n * VK_CHUNK_TARGETS);
+  return VK_OK;
+}
+
+void vk_learner_begin(vk_learner *l)
+{
+  if (l->config.n_micro > 1)
+    memset(l->grad, 0, sizeof(float) * (size_t)l->params.n_item);
+  l->n_added = 0;
+}
+
+/* The stream of dropout's masks: 32 bits, as the op takes them. */
+static int32_t dropout_stream(uint64_t seed, int64_t number)
+{
+  vk_philox rng;
+  vk_philox_init(&rng, seed, (uint64_t)number);
+  return (int32_t)vk_philox_u32(&rng);
+}
+
+vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number, double *loss,
+                         vk_err *err)
+{
+  VK_ASSERT(l->n_added < l->config.n_micro);
+  VK_TRY(set_inputs(l, &l->net, batch, err));
+  int32_t *stream = vk_net_data(&l->net, "step");
+  if (stream)
+    *stream = dropout_stream(l->config.seed, number);
+  vk_exec_run(l->net.exec);
+  l->n_added++;
+  *loss = *(const float *)vk_net_data(&l->net, "loss");
+  return isfinite(*loss) ? VK_OK : vk_fail(err, VK_E_RANGE, "the loss is %g", *loss);
+}
+
+vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err)
+{
+  VK_ASSERT(l->n_added > 0);
+  vk_trace_span span = vk_trace_begin(l->config.trace, "train", "optimiser");
+  vk_status st = vk_optim_step(l->optim, l->config.team, lr, 1.0 / l->n_added, grad_norm, err);
+  vk_trace_end(&span);
+  return st;
+}
+
+/* ---- the weights that are used ------------------------------------------------------------- */
+
+const float *vk_learner_weights(const vk_learner *l)
+{
+  const float *average = vk_optim_ema(l->optim);
+  return average ? average : l->params.data;
+}
+
+void vk_learner_check_begin(vk_learner *l)
+{
+  vk_exec_prepare(l->check.exec);
+}
+
+vk_status vk_learner_check(vk_learner *l, const vk_batch *batch, double *loss, vk_err *err)
+{
+  VK_TRY(set_inputs(l, &l->check, batch, err));
+  vk_exec_run(l->check.exec);
+  *loss = *(const float *)vk_net_data(&l->check, "loss");
+  return VK_OK;
+}

@@ -1,0 +1,74 @@
+/* learner.h - a network that learns: parameters, gradients, optimiser, and their average that is
+ * used. What all methods of training do with a batch.
+ *
+ *   vk_learner_begin(l);
+ *   for every micro-batch: VK_TRY(vk_learner_add(l, batch, number, &loss, err));
+ *   VK_TRY(vk_learner_step(l, lr, &grad_norm, err));
+ *
+ * Bits depend on the parameters, the batches with their numbers, the seed, the number of threads
+ * and the path of isa. Test: tests/unit/test_trainer.c */
+#ifndef VK_RL_LEARNER_H
+#define VK_RL_LEARNER_H
+
+#include "nn/net.h"
+#include "rl/loader.h"
+
+typedef struct vk_learner_config {
+  const vk_model *model;
+  const char *weights; /* begin with them: as vk_params_load; NULL: random ones */
+  uint64_t seed;       /* of random parameters and of dropout */
+  vk_model_args args;  /* n_batch: of a micro-batch; losses, dropout */
+  int n_micro;         /* micro-batches a step */
+  vk_optim_config optim;
+  double weight_decay;
+  vk_isa isa;
+  bool is_bf16;
+  bool has_check; /* vk_learner_check will be called */
+  vk_team *team;  /* must outlive it, as trace must */
+  vk_trace *trace;
+} vk_learner_config;
+
+typedef struct vk_learner {
+  vk_learner_config config;
+  vk_model model;
+  vk_params params;
+  float *grad; /* as params.data */
+  vk_net net;  /* forward, loss, backward */
+  vk_optim *optim;
+  vk_optim_span *spans; /* [params.n_param] */
+  vk_net check;         /* the loss alone, by the weights that are used */
+  int n_added;          /* micro-batches since vk_learner_begin */
+  int *n_word;          /* [args.n_batch] scratch */
+} vk_learner;
+
+/* Parameters that the losses do not reach (the value head's, without its loss) stay as they are.
+ * Errors: those of vk_net_new, vk_params_load and vk_optim_new; VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_learner_new(vk_learner *l, const vk_learner_config *config, vk_err *err);
+/* A zeroed one is allowed. */
+void vk_learner_free(vk_learner *l);
+
+/* A step begins: gradients are forgotten. */
+void vk_learner_begin(vk_learner *l);
+/* Forward and backward pass of a micro-batch; its gradients are added.
+ *   number  of the micro-batch in the run: dropout's masks follow from it and the seed
+ *   loss    out: mean over its samples
+ * Errors: VK_E_RANGE: the loss is not finite, or the batch does not fit. */
+VK_NODISCARD vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number,
+                                      double *loss, vk_err *err);
+/* One step of the optimiser with the mean gradient of what was added.
+ *   grad_norm  out, before clipping
+ * Errors: VK_E_RANGE: the gradient is not finite; parameters are as they were. */
+VK_NODISCARD vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err);
+
+/* The weights that are used: the average, or without one the parameters. Laid out as params. */
+const float *vk_learner_weights(const vk_learner *l);
+/* Loss of a batch by them, without dropout. */
+VK_NODISCARD vk_status vk_learner_check(vk_learner *l, const vk_batch *batch, double *loss,
+                                        vk_err *err);
+/* Before the first vk_learner_check after a step. */
+void vk_learner_check_begin(vk_learner *l);
+
+/* Bytes of all that is allocated: plans, parameters, gradients, moments, average. */
+uint64_t vk_learner_bytes(const vk_learner *l);
+
+#endif

@@ -1,0 +1,220 @@
+/* train_sft.c - behaviour cloning: the cross-entropy of demonstrated actions, as bins with soft
+ * labels, over chunks of eight steps. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/signal.h"
+#include "rl/trainer.h"
+
+enum { BATCHES_AHEAD = 4 };
+
+typedef struct sft {
+  vk_dataset *dataset;
+  vk_frames *frames;
+  vk_loader *loader;     /* NULL: not started yet */
+  const vk_batch *batch; /* in use */
+} sft;
+
+/* ---- data ---------------------------------------------------------------------------------- */
+
+static vk_status open_data(sft *s, vk_trainer *t, vk_err *err)
+{
+  const vk_trainer_config *c = &t->config;
+  if (c->train->data.n == 0)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "\"data\" names no demonstrations; give --data PATH, which vlakit collect makes");
+  VK_TRY(vk_dataset_new(&s->dataset,
+                        &(vk_dataset_config){.pack = c->pack,
+                                             .cache_dir = c->cache_dir,
+                                             .path = c->train->data.item,
+                                             .n_path = c->train->data.n,
+                                             .n_demo_per_task = (int)c->train->demos,
+                                             .n_validation = (int)c->train->validation_demos,
+                                             .drop_noops = c->train->drop_noops,
+                                             .stats = t->init.stats},
+                        err));
+  const vk_protocol *protocol;
+  VK_TRY(vk_protocol_find(&protocol, c->train->protocol, err));
+  vk_frames_config config = {.dataset = s->dataset,
+                             .visuals = c->visuals,
+                             .cache_dir = c->cache_dir,
+                             .view = vk_view_defaults,
+                             .n_view = (int)c->train->views,
+                             .cache_bytes = (uint64_t)c->train->cache_mb * 1000000,
+                             .trace = c->trace};
+  config.view.turn = protocol->image_turn;
+  t->data.view = config.view;
+  config.view.isa = c->isa;
+  return vk_frames_new(&s->frames, &config, err);
+}
+
+static vk_loader_config loader_config(const sft *s, const vk_trainer *t, vk_split split)
+{
+  const vk_train_config *c = t->config.train;
+  return (vk_loader_config){.frames = s->frames,
+                            .split = split,
+                            .n_batch = (int)c->micro_batch,
+                            .seed = (uint64_t)c->seed,
+                            .first_sample = t->step * c->batch,
+                            .augment = {.shift_px = (int)c->shift_px,
+                                        .crop = c->crop,
+                                        .brightness = c->brightness,
+                                        .contrast = c->contrast,
+                                        .word_dropout = c->word_dropout,
+                                        .paraphrase = c->paraphrase,
+                                        .proprio_dropout = c->proprio_dropout},
+                            .n_worker = (int)c->workers,
+                            .n_ahead = BATCHES_AHEAD,
+                            .trace = t->config.trace};
+}
+
+static void describe(const sft *s, vk_trainer *t)
+{
+  const vk_train_config *c = t->config.train;
+  vk_dataset_info info;
+  vk_dataset_info_get(s->dataset, &info);
+  const vk_loader_config config = loader_config(s, t, VK_SPLIT_TRAIN);
+  double all = (double)vk_dataset_n_frame(s->dataset) * VK_VIEW_N * VK_VIEW_BYTES;
+  double cache = (double)c->cache_mb * 1e6;
+  vk_train_data *d = &t->data;
+  d->stats = vk_dataset_stats(s->dataset);
+  snprintf(d->hash, sizeof d->hash, "%s", vk_dataset_hash(s->dataset));
+  d->n_task = vk_dataset_n_task(s->dataset);
+  d->n_demo = info.n_demo[VK_SPLIT_TRAIN];
+  d->n_validation_demo = info.n_demo[VK_SPLIT_VALIDATION];
+  d->n_sample = vk_dataset_n(s->dataset, VK_SPLIT_TRAIN);
+  d->n_validation_sample = vk_dataset_n(s->dataset, VK_SPLIT_VALIDATION);
+  d->bytes =
+      (uint64_t)info.n_byte + vk_loader_bytes(&config) + (uint64_t)(all < cache ? all : cache);
+  if (t->n_step == 0)
+    t->n_step = (int64_t)ceil(c->epochs * (double)d->n_sample / (double)c->batch);
+}
+
+static void close_sft(void *state)
+{
+  sft *s = state;
+  vk_loader_free(s->loader);
+  vk_frames_free(s->frames);
+  vk_dataset_free(s->dataset);
+  free(s);
+}
+
+static vk_status open_sft(void **state, vk_trainer *t, vk_err *err)
+{
+  sft *s = *state = calloc(1, sizeof *s); /* close_sft is called in any case */
+  if (!s)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the data");
+  VK_TRY(open_data(s, t, err));
+  describe(s, t);
+  return VK_OK;
+}
+
+/* ---- a step -------------------------------------------------------------------------------- */
+
+static vk_status step_sft(void *state, vk_trainer *t, vk_train_step *out, vk_err *err)
+{
+  sft *s = state;
+  vk_learner *l = &t->learner;
+  int n_micro = l->config.n_micro;
+  if (!s->loader) {
+    vk_loader_config config = loader_config(s, t, VK_SPLIT_TRAIN);
+    VK_TRY(vk_loader_new(&s->loader, &config, err));
+  }
+  *out = (vk_train_step){.lr = vk_trainer_lr(t), .wait_s = -vk_loader_wait_s(s->loader)};
+  vk_learner_begin(l);
+  for (int i = 0; i < n_micro; i++) {
+    double loss;
+    VK_TRY(vk_loader_next(s->loader, &s->batch, err));
+    VK_TRY(vk_learner_add(l, s->batch, t->step * n_micro + i, &loss, err));
+    out->loss += loss / n_micro;
+    out->n_sample += s->batch->n;
+  }
+  out->wait_s += vk_loader_wait_s(s->loader);
+  return vk_learner_step(l, out->lr, &out->grad_norm, err);
+}
+
+/* ---- held-out demonstrations --------------------------------------------------------------- */
+
+static vk_status validate_sft(void *state, vk_trainer *t, double *loss, int64_t *n, vk_err *err)
+{
+  sft *s = state;
+  vk_loader *loader = NULL;
+  double sum = 0;
+  *n = 0;
+  if (t->data.n_validation_sample == 0)
+    return VK_OK;
+  const vk_loader_config config = loader_config(s, t, VK_SPLIT_VALIDATION);
+  VK_TRY(vk_loader_new(&loader, &config, err));
+  vk_learner_check_begin(&t->learner);
+  vk_status st = VK_OK;
+  for (const vk_batch *batch = NULL; st == VK_OK;) {
+    double one = 0;
+    st = vk_loader_next(loader, &batch, err);
+    if (st != VK_OK || !batch)
+      break;
+    st = vk_learner_check(&t->learner, batch, &one, err);
+    sum += one * batch->n;
+    *n += batch->n;
+  }
+  vk_loader_free(loader);
+  *loss = sum / (double)*n;
+  return st;
+}
+
+/* ---- a batch as a file --------------------------------------------------------------------- */
+
+static vk_status save_batch_sft(void *state, const char *path, vk_err *err)
+{
+  enum { PAIRS_MAX = 64 };
+  const vk_batch *b = ((sft *)state)->batch;
+  vk_safetensors_pair pair[PAIRS_MAX];
+  char key[PAIRS_MAX][16], first[24];
+  int n_pair = 0;
+  if (!b)
+    return vk_fail(err, VK_E_NOTFOUND, "there is no batch yet");
+  uint8_t *image = calloc((size_t)b->n * VK_VIEW_N, VK_VIEW_BYTES);
+  float *proprio = calloc((size_t)b->n * VK_NANO_PROPRIO, sizeof *proprio);
+  int32_t *text_of = calloc((size_t)b->n, sizeof *text_of);
+  vk_status st = image && proprio && text_of ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory");
+  for (int i = 0; i < b->n && st == VK_OK; i++) {
+    const vk_nano_obs *o = &b->obs[i];
+    for (int v = 0; v < VK_VIEW_N; v++)
+      if (o->image[v])
+        memcpy(image + ((size_t)i * VK_VIEW_N + (size_t)v) * VK_VIEW_BYTES, o->image[v],
+               VK_VIEW_BYTES);
+    for (int k = 0; k < VK_NANO_PROPRIO; k++)
+      proprio[i * VK_NANO_PROPRIO + k] = o->proprio ? o->proprio[k] : NAN;
+    text_of[i] = o->i_text;
+  }
+  snprintf(first, sizeof first, "%lld", (long long)b->first_sample);
+  pair[n_pair++] = (vk_safetensors_pair){"first_sample", first};
+  for (int i = 0; i < b->n_text && n_pair < PAIRS_MAX; i++, n_pair++) {
+    snprintf(key[n_pair], sizeof key[0], "text.%d", i);
+    pair[n_pair] = (vk_safetensors_pair){key[n_pair], b->text[i]};
+  }
+  const vk_safetensors_entry entry[] = {
+      {"proprio", VK_SAFETENSORS_F32, 2, {b->n, VK_NANO_PROPRIO}, proprio},
+      {"target", VK_SAFETENSORS_I32, 3, {b->n, VK_CHUNK_STEPS, VK_N_ACTION}, b->target},
+      {"text_of", VK_SAFETENSORS_I32, 1, {b->n}, text_of},
+      {"image", VK_SAFETENSORS_U8, 5, {b->n, VK_VIEW_N, VK_VIEW_PX, VK_VIEW_PX, 3}, image},
+  };
+  if (st == VK_OK)
+    st = vk_safetensors_write(path, entry, VK_COUNT(entry), pair, n_pair, err);
+  free(image);
+  free(proprio);
+  free(text_of);
+  return st;
+}
+
+const vk_train_def vk_train_sft = {
+    .name = "sft",
+    .help = "imitates demonstrations (behaviour cloning)",
+    .open = open_sft,
+    .close = close_sft,
+    .step = step_sft,
+    .validate = validate_sft,
+    .save_batch = save_batch_sft,
+};

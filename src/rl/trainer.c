@@ -1,0 +1,347 @@
+#include "rl/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/opt.h"
+#include "core/signal.h"
+#include "core/sys.h"
+#include "nn/gemm_bf16.h"
+#include "rl/trainer_internal.h"
+
+#define VK_TRAIN(name) extern const vk_train_def vk_train_##name;
+#include "rl/train_list.h"
+#undef VK_TRAIN
+
+const vk_train_def *const vk_train_defs[] = {
+#define VK_TRAIN(name) &vk_train_##name,
+#include "rl/train_list.h"
+#undef VK_TRAIN
+    NULL};
+
+enum { POINT_EVERY = 10 }; /* steps that a point of a curve is the mean of */
+
+vk_status vk_train_find(const vk_train_def **out, const char *name, vk_err *err)
+{
+  const char *names[VK_COUNT(vk_train_defs)] = {NULL};
+  for (int i = 0; vk_train_defs[i]; i++) {
+    names[i] = vk_train_defs[i]->name;
+    if (strcmp(names[i], name) == 0) {
+      *out = vk_train_defs[i];
+      return VK_OK;
+    }
+  }
+  return vk_opt_fail_name(err, "method", name, names);
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static bool is_bf16(const vk_trainer_config *c)
+{
+  vk_cpu cpu;
+  if (strcmp(c->train->precision, "auto") != 0)
+    return strcmp(c->train->precision, "bf16") == 0;
+  vk_cpu_detect(&cpu);
+  return c->isa >= VK_ISA_AVX512 && cpu.avx512_bf16;
+}
+
+static vk_status open_learner(vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  const vk_learner_config config = {.model = &t->model,
+                                    .weights = t->model.weights[0] ? t->model.weights : NULL,
+                                    .seed = (uint64_t)c->seed,
+                                    .args = {.n_batch = c->micro_batch,
+                                             .n_view = c->views,
+                                             .with_loss = true,
+                                             .sigma = c->label_sigma,
+                                             .last_weight = c->gripper_weight,
+                                             .dropout = c->dropout},
+                                    .n_micro = (int)(c->batch / c->micro_batch),
+                                    .optim = {.beta1 = c->beta1,
+                                              .beta2 = c->beta2,
+                                              .eps = 1e-8,
+                                              .max_norm = c->clip_norm,
+                                              .ema_decay = c->ema_decay,
+                                              .isa = t->config.isa},
+                                    .weight_decay = c->weight_decay,
+                                    .isa = t->config.isa,
+                                    .is_bf16 = is_bf16(&t->config),
+                                    .has_check = c->validate_every > 0,
+                                    .team = t->team,
+                                    .trace = t->config.trace};
+  return vk_learner_new(&t->learner, &config, err);
+}
+
+static vk_status make_schedule(vk_trainer *t, vk_err *err)
+{
+  static const char *const name[] = {"constant", "linear", "cosine"};
+  const vk_train_config *c = t->config.train;
+  t->schedule = (vk_lr_schedule){.lr = c->lr,
+                                 .final_fraction = c->final_lr,
+                                 .n_warmup = c->warmup < t->n_step ? c->warmup : t->n_step / 2,
+                                 .n_step = t->n_step};
+  for (int i = 0; i < (int)VK_COUNT(name); i++)
+    if (strcmp(c->schedule, name[i]) == 0)
+      t->schedule.kind = (vk_lr_kind)i;
+  return vk_lr_schedule_check(&t->schedule, err);
+}
+
+double vk_trainer_lr(const vk_trainer *t)
+{
+  return vk_optim_lr(&t->schedule, t->step);
+}
+
+static vk_status check_memory(const vk_trainer *t, vk_err *err)
+{
+  uint64_t need = vk_learner_bytes(&t->learner), have = vk_sys_available_bytes();
+  if (have == 0 || need <= have)
+    return VK_OK;
+  return vk_fail(
+      err, VK_E_NOMEM,
+      "training %s in micro-batches of %lld takes %.1f GB, the machine has %.1f GB left; "
+      "take a smaller micro_batch",
+      t->model.name, (long long)t->config.train->micro_batch, (double)need / 1e9,
+      (double)have / 1e9);
+}
+
+/* The model, of `init` where there is one. */
+static vk_status open_model(vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  if (c->init) {
+    VK_TRY(vk_checkpoint_open(&t->init, c->init, err));
+    t->model = t->init.model;
+    if (t->init.n_stats != 1)
+      return vk_fail(err, VK_E_UNSUPPORTED,
+                     "init %s has %d sets of statistics; one is needed to train on", c->init,
+                     t->init.n_stats);
+  } else {
+    VK_TRY(vk_model_open(&t->model, c->model, err));
+  }
+  ((vk_nano_config *)t->model.config)->n_view = c->views;
+  return VK_OK;
+}
+
+static vk_status open_all(vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  VK_TRY(vk_train_find(&t->def, c->method, err));
+  VK_TRY(open_model(t, err));
+  VK_TRY(vk_team_new(&t->team, t->config.n_thread, err));
+  VK_TRY(open_learner(t, err));
+  VK_TRY(check_memory(t, err));
+  t->n_step = c->steps;
+  VK_TRY(t->def->open(&t->state, t, err));
+  return make_schedule(t, err);
+}
+
+vk_status vk_trainer_new(vk_trainer *t, const vk_trainer_config *config, vk_err *err)
+{
+  *t = (vk_trainer){.config = *config, .loss = NAN, .val_loss = NAN, .score = NAN, .best = NAN};
+  vk_status st = open_all(t, err);
+  if (st != VK_OK)
+    vk_trainer_free(t);
+  return st;
+}
+
+void vk_trainer_free(vk_trainer *t)
+{
+  vk_event_file_close(t->events);
+  if (t->def && t->state)
+    t->def->close(t->state);
+  vk_learner_free(&t->learner);
+  vk_checkpoint_close(&t->init);
+  vk_team_free(t->team);
+  *t = (vk_trainer){0};
+}
+
+/* ---- curves -------------------------------------------------------------------------------- */
+
+/* What is lost does not end a run that took hours: it is said, once a kind. */
+void vk_trainer_say_lost(vk_trainer *t, const vk_err *why)
+{
+  if (t->config.log && t->n_lost < 20)
+    vk_log_line(t->config.log, "train: step %lld: %s; training goes on", (long long)t->step,
+                why->text);
+  t->n_lost++;
+}
+
+void vk_trainer_put(vk_trainer *t, int n, const vk_train_point *point)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_status st = VK_OK;
+  for (int i = 0; i < n && st == VK_OK && t->events; i++)
+    st = vk_event_file_scalar(t->events, point[i].tag, t->step, point[i].value, &err);
+  if (st != VK_OK)
+    vk_trainer_say_lost(t, &err);
+  if (t->config.put && (st = t->config.put(t->config.arg, t->step, n, point, &err)) != VK_OK)
+    vk_trainer_say_lost(t, &err);
+}
+
+/* The mean of the steps since the last point. */
+static void put_steps(vk_trainer *t)
+{
+  if (t->sum.n_step == 0)
+    return;
+  double n = (double)t->sum.n_step, now_s = vk_sys_monotonic_s();
+  double wall_s = now_s - t->sum.start_s;
+  const vk_train_point point[] = {
+      {"train/loss", t->sum.loss / n},
+      {"train/actor/grad_norm", t->sum.grad_norm / n},
+      {"train/actor/lr", vk_optim_lr(&t->schedule, t->step - 1)},
+      {"train/samples_per_s", (double)t->sum.n_sample / wall_s},
+      {"time/step", wall_s / n},
+      {"time/wait", t->sum.wait_s / n},
+  };
+  t->loss = point[0].value;
+  vk_trainer_put(t, VK_COUNT(point), point);
+  if (t->config.progress) {
+    char val[24] = "";
+    if (!isnan(t->val_loss))
+      snprintf(val, sizeof val, ", val %.3f", t->val_loss);
+    vk_progress_set_note(t->config.progress, "loss %.3f%s, %.1f samples/s, waits %.0f %%", t->loss,
+                         val, point[3].value, 100 * t->sum.wait_s / wall_s);
+  }
+  memset(&t->sum, 0, sizeof t->sum);
+  t->sum.start_s = now_s;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+/* A loss or gradient that is not finite: what it came from is kept. */
+static vk_status fail_diverged(vk_trainer *t, vk_err *err)
+{
+  char path[VK_FS_PATH_MAX], why[256];
+  vk_err other = VK_ERR_INIT;
+  snprintf(why, sizeof why, "%s", err ? err->text : "not finite");
+  snprintf(path, sizeof path, "%.4000s/bad_batch.safetensors", t->config.out);
+  bool is_saved = t->def->save_batch(t->state, path, &other) == VK_OK;
+  return vk_fail(err, VK_E_RANGE,
+                 "step %lld: %s; %s%s%s; the weights before are %s: take a smaller lr, or look at "
+                 "the batch",
+                 (long long)t->step, why, is_saved ? "its batch is in " : "its batch is lost (",
+                 is_saved ? path : other.text, is_saved ? "" : ")",
+                 t->checkpoint[0] ? t->checkpoint : "in no checkpoint yet");
+}
+
+static vk_status run_step(vk_trainer *t, vk_err *err)
+{
+  vk_train_step step = {0};
+  vk_trace_span span = vk_trace_begin(t->config.trace, "train", "step");
+  vk_trace_arg(&span, "step", t->step);
+  vk_status st = t->def->step(t->state, t, &step, err);
+  vk_trace_end(&span);
+  if (st == VK_E_RANGE)
+    return fail_diverged(t, err);
+  VK_TRY(st);
+  t->step++;
+  t->score = NAN;
+  t->sum.n_step++;
+  t->sum.n_sample += step.n_sample;
+  t->sum.loss += step.loss;
+  t->sum.grad_norm += step.grad_norm;
+  t->sum.wait_s += step.wait_s;
+  if (t->step % POINT_EVERY == 0 || t->step == t->n_step)
+    put_steps(t);
+  if (t->config.progress)
+    vk_progress_add(t->config.progress, 1);
+  return VK_OK;
+}
+
+static vk_status validate(vk_trainer *t, vk_err *err)
+{
+  int64_t n = 0;
+  double loss = NAN, start_s = vk_sys_monotonic_s();
+  vk_trace_span span = vk_trace_begin(t->config.trace, "train", "validation");
+  vk_status st = t->def->validate(t->state, t, &loss, &n, err);
+  vk_trace_end(&span);
+  if (st != VK_OK || n == 0)
+    return st;
+  double took_s = vk_sys_monotonic_s() - start_s;
+  const vk_train_point point[] = {{"val/loss", loss}, {"time/validation", took_s}};
+  t->val_loss = loss;
+  t->score = -loss;
+  vk_trainer_put(t, VK_COUNT(point), point);
+  t->sum.start_s += took_s;
+  return VK_OK;
+}
+
+static bool is_due(const vk_trainer *t, int64_t every)
+{
+  return every > 0 && (t->step % every == 0 || t->step == t->n_step);
+}
+
+/* What stands after a step: in this order, so that a checkpoint knows how good it is. */
+static vk_status after_step(vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  if (t->def->validate && is_due(t, c->validate_every))
+    VK_TRY(validate(t, err));
+  if (is_due(t, c->save_every)) {
+    vk_err why = VK_ERR_INIT;
+    put_steps(t);
+    vk_status st = vk_trainer_save(t, &why);
+    if (st != VK_OK && t->step < t->n_step)
+      vk_trainer_say_lost(t, &why);
+    else if (st != VK_OK)
+      return vk_fail(err, st, "%s", why.text);
+  }
+  return VK_OK;
+}
+
+/* Between steps: what was computed is saved. */
+static vk_status stop(vk_trainer *t, vk_err *err)
+{
+  put_steps(t);
+  VK_TRY(vk_trainer_save(t, err));
+  return vk_signal_check(err);
+}
+
+vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err)
+{
+  t->run = run;
+  t->first_step = t->step;
+  VK_TRY(vk_event_file_open(&t->events, t->config.out, t->step > 0 ? t->step : -1, err));
+  t->begin_s = t->sum.start_s = vk_sys_monotonic_s();
+  while (t->step < t->n_step) {
+    if (vk_interrupted())
+      return stop(t, err);
+    VK_TRY(run_step(t, err));
+    VK_TRY(after_step(t, err));
+  }
+  return VK_OK;
+}
+
+/* ---- what it will take --------------------------------------------------------------------- */
+
+vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err)
+{
+  enum { N_PROBE = 3 };
+  int n_micro = t->learner.config.n_micro;
+  double wait_s = 0, start_s = 0;
+  vk_train_step step;
+  *out = (vk_train_estimate){.bytes = vk_learner_bytes(&t->learner) + t->data.bytes +
+                                      vk_sys_resident_bytes()};
+  t->learner.config.n_micro = 1; /* steps of one micro-batch */
+  vk_status st = VK_OK;
+  for (int i = -1; i < N_PROBE && st == VK_OK; i++) {
+    if (i == 0)
+      start_s = vk_sys_monotonic_s();
+    st = vk_signal_check(err);
+    if (st == VK_OK)
+      st = t->def->step(t->state, t, &step, err);
+    if (i >= 0)
+      wait_s += step.wait_s;
+  }
+  t->learner.config.n_micro = n_micro;
+  VK_TRY(st);
+  double part_s = (vk_sys_monotonic_s() - start_s - wait_s) / N_PROBE;
+  double n_part = (double)(t->n_step - t->step) * n_micro;
+  double n_drawn = (double)t->data.n_sample / (double)t->config.train->micro_batch;
+  out->step_s = part_s * n_micro;
+  out->wall_s = part_s * n_part + wait_s / N_PROBE * (n_drawn < n_part ? n_drawn : n_part);
+  return VK_OK;
+}

@@ -1,0 +1,135 @@
+/* trainer.h - what all methods of training share: the loop with its checkpoints, curves, validation
+ * and evaluation, interruption and resumption. A method is a file train_METHOD.c with a
+ * vk_train_METHOD and a line in train_list.h.
+ *
+ * A run is a folder: checkpoints/ (rl/checkpoint.h) and event files of TensorBoard. The same
+ * configuration, data, number of threads and path give the same weights, bit for bit, also when the
+ * run was interrupted anywhere and resumed. Test: tests/unit/test_trainer.c,
+ * tests/cmd/test_train.sh */
+#ifndef VK_RL_TRAINER_H
+#define VK_RL_TRAINER_H
+
+#include "core/event_file.h"
+#include "core/log.h"
+#include "core/progress.h"
+#include "rl/checkpoint.h"
+#include "rl/learner.h"
+#include "rl/train_config.h"
+
+typedef struct vk_trainer vk_trainer;
+
+/* A point of a curve: "train/loss". */
+typedef struct vk_train_point {
+  const char *tag;
+  double value;
+} vk_train_point;
+
+/* What a step tells. */
+typedef struct vk_train_step {
+  double loss, lr, grad_norm;
+  int64_t n_sample;
+  double wait_s; /* of it, waiting for data */
+} vk_train_step;
+
+typedef struct vk_train_def {
+  const char *name, *help;
+  /* Opens the data: t's config, pack and visuals are there. Sets t->data and, where the
+   * configuration does not say it, t->n_step. */
+  vk_status (*open)(void **state, vk_trainer *t, vk_err *err);
+  void (*close)(void *state);
+  /* Step t->step of the optimiser: the same for the same step, whatever came before. */
+  vk_status (*step)(void *state, vk_trainer *t, vk_train_step *out, vk_err *err);
+  /* Loss of held-out data by the weights that are used; NULL: none. *n out: samples, 0: there are
+   * none. */
+  vk_status (*validate)(void *state, vk_trainer *t, double *loss, int64_t *n, vk_err *err);
+  /* Writes the batch in use to a file: what a loss that is not finite came from. */
+  vk_status (*save_batch)(void *state, const char *path, vk_err *err);
+} vk_train_def;
+
+extern const vk_train_def *const vk_train_defs[]; /* NULL-terminated */
+/* Errors: VK_E_USAGE with the nearest name. */
+VK_NODISCARD vk_status vk_train_find(const vk_train_def **out, const char *name, vk_err *err);
+
+/* What the data of a run is, for checkpoints and for resuming. */
+typedef struct vk_train_data {
+  const vk_norm_stats *stats; /* lives with the method's state */
+  vk_view_config view;
+  char hash[65];
+  int n_demo, n_validation_demo, n_task;
+  int64_t n_sample, n_validation_sample;
+  uint64_t bytes; /* memory of it, with all that may be cached */
+} vk_train_data;
+
+typedef struct vk_trainer_config {
+  const vk_train_config *train; /* checked; must outlive the trainer, as all that follows */
+  const vk_pack *pack;
+  const vk_visuals *visuals;
+  const char *cache_dir; /* compiled models; NULL: none */
+  const char *out;       /* the run's folder */
+  vk_isa isa;
+  int n_thread;
+  vk_log *log;           /* what a user should know; NULL: nothing is said */
+  vk_trace *trace;       /* NULL: off */
+  vk_progress *progress; /* NULL: none */
+  /* Keeps points of curves; NULL: nobody does. */
+  vk_status (*put)(void *arg, int64_t step, int n, const vk_train_point *point, vk_err *err);
+  void *arg;
+} vk_trainer_config;
+
+struct vk_trainer {
+  vk_trainer_config config;
+  const vk_train_def *def;
+  void *state;             /* of the method */
+  vk_checkpoint_info init; /* what is begun with; zeroed: random weights */
+  vk_model model;
+  vk_team *team;
+  vk_learner learner;
+  vk_lr_schedule schedule;
+  vk_train_data data;
+  int64_t step, n_step; /* done, and in all */
+  const char *run;      /* its id, for checkpoints */
+  vk_event_file *events;
+  /* since the last point */
+  struct {
+    int64_t n_step, n_sample;
+    double loss, grad_norm, wait_s, start_s;
+  } sum;
+  double begin_s;        /* of this process's part */
+  int64_t first_step;    /* of it */
+  double loss, val_loss; /* the last ones; NAN: none yet */
+  double score, best;    /* of this step, and the highest: the success rate, or without evaluations
+                            the negative validation loss; NAN: not known */
+  int n_lost;            /* checkpoints and points that could not be written */
+  char checkpoint[VK_FS_PATH_MAX]; /* the last that was written; "": none */
+};
+
+/* Opens model and data and plans memory. t is zeroed on failure.
+ * Errors: those of models, data and plans; VK_E_NOMEM when the machine has not enough. */
+VK_NODISCARD vk_status vk_trainer_new(vk_trainer *t, const vk_trainer_config *config, vk_err *err);
+/* A zeroed one is allowed. */
+void vk_trainer_free(vk_trainer *t);
+
+/* Goes on from the last checkpoint in the run's folder, where there is one.
+ * Errors: VK_E_MISMATCH (made from other data), those of vk_checkpoint_resume. */
+VK_NODISCARD vk_status vk_trainer_resume(vk_trainer *t, vk_err *err);
+
+/* What a run takes. */
+typedef struct vk_train_estimate {
+  uint64_t bytes;
+  double step_s; /* a step once pictures are cached, of a short measurement */
+  double wall_s; /* all steps that are to be done, drawing pictures included */
+} vk_train_estimate;
+/* Measures a few micro-batches; what the run computes does not change. Errors: those of a step. */
+VK_NODISCARD vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err);
+
+/* Trains to the end and saves. t->checkpoint names the last checkpoint in any case.
+ *   run  id of the run, for checkpoints
+ * Errors: VK_E_INTERRUPTED (saved before), VK_E_RANGE (a loss or a gradient that is not finite:
+ * nothing is saved but the batch), VK_E_IO when the last checkpoint could not be written, and those
+ * of data. */
+VK_NODISCARD vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err);
+
+/* Learning rate of step t->step. */
+double vk_trainer_lr(const vk_trainer *t);
+
+#endif

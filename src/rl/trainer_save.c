@@ -1,0 +1,138 @@
+/* trainer_save.c - checkpoints of a training run, and going on from the last one. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/version.h"
+#include "rl/trainer_internal.h"
+
+/* What a checkpoint says of the policy; the statistics are borrowed. */
+static vk_status describe(const vk_trainer *t, vk_checkpoint_info *info, vk_err *err)
+{
+  const vk_trainer_config *c = &t->config;
+  *info = (vk_checkpoint_info){.model = t->model,
+                               .stats = (vk_norm_stats *)t->data.stats,
+                               .n_stats = 1,
+                               .view = t->data.view,
+                               .n_action_step = VK_CHUNK_STEPS,
+                               .step = t->step};
+  vk_checkpoint_source *s = &info->source;
+  snprintf(s->data_hash, sizeof s->data_hash, "%s", t->data.hash);
+  snprintf(s->pack_hash, sizeof s->pack_hash, "%s", c->pack->hash);
+  snprintf(s->visuals_hash, sizeof s->visuals_hash, "%s", c->visuals->hash);
+  snprintf(s->visuals, sizeof s->visuals, "%s", c->visuals->name);
+  snprintf(s->version, sizeof s->version, "%s", vk_version());
+  snprintf(s->run, sizeof s->run, "%s", t->run ? t->run : "");
+  return vk_norm_stats_hash(t->data.stats, s->statistics_hash, err);
+}
+
+/* What going on depends on besides weights and optimiser. */
+static cJSON *trainer_json(const vk_trainer *t)
+{
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "method", t->def->name);
+  cJSON_AddStringToObject(o, "data_hash", t->data.hash);
+  cJSON_AddNumberToObject(o, "next_sample", (double)(t->step * t->config.train->batch));
+  if (!isnan(t->best))
+    cJSON_AddNumberToObject(o, "best", t->best);
+  return o;
+}
+
+static cJSON *scheduler_json(const vk_trainer *t)
+{
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "schedule", t->config.train->schedule);
+  cJSON_AddNumberToObject(o, "lr", t->schedule.lr);
+  cJSON_AddNumberToObject(o, "final_fraction", t->schedule.final_fraction);
+  cJSON_AddNumberToObject(o, "n_warmup", (double)t->schedule.n_warmup);
+  cJSON_AddNumberToObject(o, "n_step", (double)t->schedule.n_step);
+  cJSON_AddNumberToObject(o, "next_lr", vk_trainer_lr(t));
+  return o;
+}
+
+vk_status vk_trainer_save(vk_trainer *t, vk_err *err)
+{
+  vk_checkpoint_info info;
+  VK_TRY(describe(t, &info, err));
+  bool is_best = !isnan(t->score) && (isnan(t->best) || t->score > t->best);
+  double best = t->best;
+  if (is_best)
+    t->best = t->score;
+  cJSON *config = vk_train_config_json(t->config.train);
+  cJSON *trainer = trainer_json(t), *scheduler = scheduler_json(t);
+  vk_trace_span span = vk_trace_begin(t->config.trace, "train", "checkpoint");
+  vk_status st = vk_checkpoint_save(t->config.out, t->step,
+                                    &(vk_checkpoint_write){.info = &info,
+                                                           .params = &t->learner.params,
+                                                           .ema = vk_optim_ema(t->learner.optim),
+                                                           .dtype = VK_SAFETENSORS_F32,
+                                                           .train_config = config,
+                                                           .optim = t->learner.optim,
+                                                           .scheduler = scheduler,
+                                                           .trainer = trainer,
+                                                           .is_best = is_best,
+                                                           .n_keep = (int)t->config.train->keep},
+                                    err);
+  vk_trace_end(&span);
+  cJSON_Delete(config);
+  cJSON_Delete(trainer);
+  cJSON_Delete(scheduler);
+  if (st == VK_OK)
+    snprintf(t->checkpoint, sizeof t->checkpoint, "%.4000s/checkpoints/%06lld", t->config.out,
+             (long long)t->step);
+  else
+    t->best = best;
+  return st;
+}
+
+/* ---- going on ------------------------------------------------------------------------------ */
+
+static vk_status check_saved(const vk_trainer *t, const vk_checkpoint_info *info,
+                             const cJSON *trainer, vk_err *err)
+{
+  const char *method = NULL, *hash = NULL;
+  VK_TRY(vk_json_get_str(trainer, "method", &method, info->path, err));
+  VK_TRY(vk_json_get_str(trainer, "data_hash", &hash, info->path, err));
+  if (strcmp(method, t->def->name) != 0)
+    return vk_fail(err, VK_E_MISMATCH, "%s is of method %s, not %s; start a new run", info->path,
+                   method, t->def->name);
+  if (strcmp(hash, t->data.hash) != 0)
+    return vk_fail(err, VK_E_MISMATCH,
+                   "%s was trained on other data (%.12s, now %.12s): files were changed or added; "
+                   "start a new run with \"init\"",
+                   info->path, hash, t->data.hash);
+  if (info->step > t->n_step)
+    return vk_fail(err, VK_E_MISMATCH, "%s is of step %lld, the run has %lld", info->path,
+                   (long long)info->step, (long long)t->n_step);
+  return VK_OK;
+}
+
+static vk_status load(vk_trainer *t, const vk_checkpoint_info *info, vk_err *err)
+{
+  cJSON *trainer = NULL;
+  VK_TRY(vk_checkpoint_resume(info, &t->learner.params, t->learner.optim, NULL, 0, &trainer, err));
+  vk_status st = check_saved(t, info, trainer, err);
+  const cJSON *best = cJSON_GetObjectItemCaseSensitive(trainer, "best");
+  if (cJSON_IsNumber(best))
+    t->best = best->valuedouble;
+  cJSON_Delete(trainer);
+  return st;
+}
+
+vk_status vk_trainer_resume(vk_trainer *t, vk_err *err)
+{
+  char last[VK_FS_PATH_MAX];
+  vk_checkpoint_info info;
+  snprintf(last, sizeof last, "%.4000s/checkpoints/last", t->config.out);
+  if (!vk_fs_is_dir(last)) /* it ended before its first checkpoint */
+    return VK_OK;
+  VK_TRY(vk_checkpoint_open(&info, last, err));
+  vk_status st = load(t, &info, err);
+  if (st == VK_OK) {
+    t->step = info.step;
+    snprintf(t->checkpoint, sizeof t->checkpoint, "%.4000s/checkpoints/%06lld", t->config.out,
+             (long long)t->step);
+  }
+  vk_checkpoint_close(&info);
+  return st;
+}
