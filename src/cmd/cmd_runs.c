@@ -3,7 +3,18 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/curve.h"
 #include "cmd/report.h"
+
+typedef struct runs_args {
+  const char *svg;
+} runs_args;
+
+static const runs_args defaults = {0};
+static const vk_opt opts[] = {
+    VK_OPT_STR(runs_args, "svg", svg, "FILE", "write the run's curves as a drawing"),
+    VK_OPT_END,
+};
 
 /* Whose episodes are tries, of which the successes become demonstrations. */
 static bool is_collect(const char *command)
@@ -56,11 +67,13 @@ static vk_status list_json(vk_catalog *catalog, vk_err *err)
 
 /* ---- one run ---- */
 
-static vk_status show_json(vk_report *r, vk_err *err)
+static vk_status show_json(vk_report *r, const vk_curves *curves, vk_err *err)
 {
   cJSON *top = cJSON_CreateObject(), *runs = cJSON_AddArrayToObject(top, "runs");
   if (vk_report_text(r, "suite")[0])
     vk_report_add_json(r->head, r);
+  if (curves->n)
+    cJSON_AddItemToObject(r->head, "curves", vk_curves_json(curves));
   cJSON_AddItemToArray(runs, r->head);
   r->head = NULL; /* top has it */
   vk_status st = vk_json_print(top, err);
@@ -68,7 +81,24 @@ static vk_status show_json(vk_report *r, vk_err *err)
   return st;
 }
 
-static void show(const vk_report *r)
+/* What a training run was asked to do. */
+static void show_train(const vk_report *r)
+{
+  const cJSON *config = cJSON_GetObjectItemCaseSensitive(r->head, "config");
+  const cJSON *train = cJSON_GetObjectItemCaseSensitive(config, "train"), *key;
+  const cJSON *out = cJSON_GetObjectItemCaseSensitive(config, "out");
+  if (cJSON_IsString(out))
+    printf("%-12s  %s\n", "out", out->valuestring);
+  cJSON_ArrayForEach(key, train)
+  {
+    char *text = cJSON_PrintUnformatted(key);
+    printf("%-12s  %s = %s\n", key == train->child ? "config" : "", key->string, text ? text : "");
+    cJSON_free(text);
+  }
+  putchar('\n');
+}
+
+static void show(const vk_report *r, const vk_curves *curves)
 {
   static const char *const key[] = {"command_line", "state",   "error",   "start",  "end",
                                     "isa",          "machine", "version", "mujoco", "suite"};
@@ -77,6 +107,9 @@ static void show(const vk_report *r)
       printf("%-12s  %s\n", key[i], vk_report_text(r, key[i]));
   printf("%-12s  %.1f s on %.0f threads\n", "time", vk_report_number(r, "wall_s"),
          vk_report_number(r, "threads"));
+  if (strcmp(vk_report_text(r, "command"), "train") == 0)
+    show_train(r);
+  vk_curves_print(curves);
   if (!vk_report_text(r, "suite")[0])
     return;
   if (is_collect(vk_report_text(r, "command")))
@@ -85,6 +118,18 @@ static void show(const vk_report *r)
   else
     printf("%-12s  %d of %.0f\n\n", "episodes", r->n_episode, vk_report_number(r, "n_planned"));
   vk_report_print(r, true);
+}
+
+static vk_status write_svg(const vk_curves *curves, const char *id, const char *path, vk_err *err)
+{
+  vk_fs_writer w;
+  char title[64];
+  if (curves->n == 0)
+    return vk_fail(err, VK_E_USAGE, "--svg: run %s has no curves; those of vlakit train have", id);
+  VK_TRY(vk_fs_writer_open(&w, path, err));
+  snprintf(title, sizeof title, "vlakit train, run %s", id);
+  vk_curves_svg(curves, title, w.file);
+  return vk_fs_writer_commit(&w, err);
 }
 
 /* ---- export ---- */
@@ -172,6 +217,7 @@ static void export_episodes(const vk_report *r)
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
   const vk_common_args *common = call->common;
+  const runs_args *args = call->args;
   int n = call->n_positional;
   bool is_export = n > 0 && strcmp(call->positional[0], "export") == 0;
   if (n == 2 && !is_export)
@@ -179,6 +225,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
                    "one run at a time, or export; usage: vlakit runs [ID], vlakit "
                    "runs export [ID]");
   const char *id = n > is_export ? call->positional[is_export] : NULL;
+  if (args->svg && (!id || is_export))
+    return vk_fail(err, VK_E_USAGE, "--svg is for one run: vlakit runs ID --svg FILE");
   vk_catalog *catalog = NULL;
   vk_status st = vk_catalog_open(&catalog, common->catalog, VK_CATALOG_READ, err);
   /* Who has not run anything yet has no catalog: an empty list. */
@@ -186,13 +234,19 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     st = VK_OK;
   if (st == VK_OK && id) {
     vk_report r;
+    vk_curves curves = {0};
     st = vk_report_load(&r, catalog, id, 0, NULL, err);
+    if (st == VK_OK)
+      st = vk_curves_load(&curves, catalog, id, err);
+    if (st == VK_OK && args->svg)
+      st = write_svg(&curves, id, args->svg, err);
     if (st == VK_OK && common->json)
-      st = show_json(&r, err);
+      st = show_json(&r, &curves, err);
     else if (st == VK_OK && is_export)
       export_episodes(&r);
     else if (st == VK_OK)
-      show(&r);
+      show(&r, &curves);
+    vk_curves_free(&curves);
     vk_report_free(&r);
   } else if (st == VK_OK && common->json) {
     st = list_json(catalog, err);
@@ -211,15 +265,19 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_runs = {
     .name = "runs",
     .summary = "list, show and export what was run",
-    .synopsis = "[ID] | export [ID]",
+    .synopsis = "[ID] [--svg FILE] | export [ID]",
     .description = "Without an argument lists the runs in the catalog, oldest first; with a run's "
-                   "ID shows its settings and results.\n\n"
+                   "ID shows its settings and results, of training its curves.\n\n"
                    "export writes CSV, or JSON with --json: a line a run, or of one run a line an "
                    "episode. The catalog is a plain SQLite file, which other programs may read at "
                    "any time.",
     .examples = "  vlakit runs  # what there is\n"
                 "  vlakit runs 05k2m3xq  # one of them\n"
+                "  vlakit runs 05k2m3xq --svg curves.svg  # what training looked like\n"
                 "  vlakit runs export 05k2m3xq > episodes.csv  # for a spreadsheet\n",
+    .opts = opts,
+    .args_size = sizeof(runs_args),
+    .args_default = &defaults,
     .n_positional_max = 2,
     .run = run,
 };
