@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -255,7 +256,8 @@ static void test_migration(void **state)
 {
   fixture *f = *state;
   vk_err err = VK_ERR_INIT;
-  /* Schema 1 had a column more. Reading and writing bring it up to date, and keep its rows. */
+  /* Schema 1 had a column more and a table less. Reading and writing bring it up to date, and keep
+   * its rows. */
   vk_catalog *c = open_ok(f->path, VK_CATALOG_WRITE);
   vk_run run = begin_ok(c);
   for (int i = 0; i < 3; i++)
@@ -264,7 +266,7 @@ static void test_migration(void **state)
   vk_catalog_close(c);
   for (int mode = VK_CATALOG_READ; mode <= VK_CATALOG_WRITE; mode++) {
     sql_ok(f->path, "ALTER TABLE run ADD COLUMN pid_start INTEGER NOT NULL DEFAULT 0;"
-                    "PRAGMA user_version = 1");
+                    "DROP TABLE point; PRAGMA user_version = 1");
     c = open_ok(f->path, (vk_catalog_mode)mode);
     int n = 0;
     vk_assert_ok(vk_catalog_each_run(c, NULL, check_run, &n, &err), &err);
@@ -280,6 +282,38 @@ static void test_migration(void **state)
   assert_int_equal(vk_catalog_open(&c, f->path, VK_CATALOG_WRITE, &err), VK_E_IO);
   assert_non_null(strstr(err.text, "episode already exists"));
   sql_ok(f->path, "CREATE TABLE run (x)"); /* would exist had the step not been taken back */
+}
+
+static vk_status check_point(void *arg, const vk_point_row *row, vk_err *err)
+{
+  static const vk_point_row want[] = {
+      {"train/loss", 10, 2.5}, {"train/loss", 20, 1}, {"val", 10, 0}};
+  int *n = arg;
+  assert_true(*n < 3);
+  assert_string_equal(row->tag, want[*n].tag);
+  assert_int_equal(row->step, want[*n].step);
+  assert_true(*n == 2 ? isnan(row->value) : row->value == want[*n].value);
+  (*n)++;
+  return VK_OK;
+}
+
+static void test_points(void **state)
+{
+  fixture *f = *state;
+  vk_err err = VK_ERR_INIT;
+  vk_catalog *c = open_ok(f->path, VK_CATALOG_WRITE);
+  vk_run run = begin_ok(c), other = begin_ok(c);
+  const vk_point_row first[] = {{"val", 10, NAN}, {"train/loss", 20, 9}, {"train/loss", 10, 2.5}};
+  vk_assert_ok(vk_run_put_points(&run, 3, first, &err), &err);
+  vk_assert_ok(vk_run_put_points(&other, 1, first, &err), &err);
+  /* The step is done anew by a run that was resumed. */
+  vk_assert_ok(vk_run_put_points(&run, 1, &(vk_point_row){"train/loss", 20, 1}, &err), &err);
+  int n = 0;
+  vk_assert_ok(vk_catalog_each_point(c, run.id, check_point, &n, &err), &err);
+  assert_int_equal(n, 3);
+  vk_run none = {.catalog = c, .id = "aaaaaaaa"};
+  assert_int_equal(vk_run_put_points(&none, 1, first, &err), VK_E_IO); /* there is no such run */
+  vk_catalog_close(c);
 }
 
 static void test_newer_is_refused(void **state)
@@ -660,6 +694,7 @@ int main(void)
       T(test_episodes_are_unique),
       T(test_pair),
       T(test_migration),
+      T(test_points),
       T(test_newer_is_refused),
       T(test_other_databases),
       T(test_damage),
