@@ -34,7 +34,7 @@ vk_status vk_augment_check(const vk_augment *a, vk_err *err)
  * 1/256. */
 typedef struct tap {
   uint8_t first, second;
-  uint8_t weight;
+  uint16_t weight;
 } tap;
 
 /* The part [begin, begin + SIDE * step) of a line of SIDE pixels, in ONEs; beyond its ends the last
@@ -46,7 +46,7 @@ static void make_taps(tap *line, int64_t begin, int64_t step)
     at = at < 0 ? 0 : at > (int64_t)(SIDE - 1) * ONE ? (int64_t)(SIDE - 1) * ONE : at;
     line[i].first = (uint8_t)(at / ONE);
     line[i].second = (uint8_t)(line[i].first + 1 < SIDE ? line[i].first + 1 : SIDE - 1);
-    line[i].weight = (uint8_t)(at % ONE >> 8);
+    line[i].weight = (uint16_t)((at % ONE + 128) >> 8);
   }
 }
 
@@ -56,11 +56,12 @@ static void make_table(uint8_t table[256], const uint8_t *from, double bright, d
   uint32_t sum = 0;
   for (int i = 0; i < VK_VIEW_BYTES; i++)
     sum += from[i];
-  int64_t mean = (int64_t)(sum * 256.0 / VK_VIEW_BYTES); /* in 1/256, as all here */
-  int64_t b = (int64_t)(bright * 256 + 0.5), c = (int64_t)(contrast * 256 + 0.5);
+  /* levels and factors in 1/4096 */
+  int64_t mean = (int64_t)(sum * 4096.0 / VK_VIEW_BYTES + 0.5);
+  int64_t b = (int64_t)(bright * 4096 + 0.5), c = (int64_t)(contrast * 4096 + 0.5);
   for (int i = 0; i < 256; i++) {
-    int64_t x = (mean * 256 + (i * 256 - mean) * c) * b >> 16; /* 1/256 of a level */
-    x = (x + 128) >> 8;
+    int64_t x = (mean * 4096 + (i * 4096 - mean) * c) * b >> 24;
+    x = (x + 2048) >> 12;
     table[i] = (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
   }
 }

@@ -2,14 +2,18 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/sys.h"
 #include "nn/text.h"
+#include "rl/paraphrase.h"
 
 /* Of vk_philox, with the number of a sample; the key is the run's seed. */
 static const uint64_t stream_sample = (uint64_t)2 << 56;
+/* With the number of a block of samples; the key is made of the seed, the task and the variant. */
+static const uint64_t stream_text = (uint64_t)3 << 56;
 
 /* A batch that is being made, waits or is in use. */
 typedef struct slot {
@@ -18,6 +22,7 @@ typedef struct slot {
   uint8_t *pixel;    /* [n_batch, n_view, 128, 128, 3] */
   float *proprio;    /* [n_batch, 8] */
   int32_t *target;   /* [n_batch, 56] */
+  char *wording;     /* [n_batch, VK_PARAPHRASE_SIZE] instructions that were changed */
   const char **said; /* [n_batch] the instruction of each sample */
   const char **text; /* [n_batch] those that differ */
   int32_t *index;    /* [n_batch] which of these each sample has */
@@ -72,6 +77,25 @@ static bool changes_pictures(const vk_augment *a)
   return a->shift_px || (a->crop > 0 && a->crop < 1) || a->brightness > 0 || a->contrast > 0;
 }
 
+/* How sample k says its instruction: in one of the variants of its block. */
+static const char *say(const vk_loader_config *c, const vk_sample *sample, int64_t k, uint32_t draw,
+                       char *wording)
+{
+  const vk_augment *a = &c->augment;
+  if (a->paraphrase == 0 && a->word_dropout == 0)
+    return sample->instruction;
+  vk_philox rng;
+  uint64_t variant = (uint64_t)sample->i_task * VK_LOADER_VARIANTS + draw % VK_LOADER_VARIANTS;
+  vk_philox_init(&rng, c->seed + (variant + 1) * 0x9e3779b97f4a7c15u,
+                 stream_text + (uint64_t)(k / VK_LOADER_TEXT_BLOCK));
+  if (vk_philox_double(&rng) < a->paraphrase)
+    vk_paraphrase(sample->instruction, &rng, wording, VK_PARAPHRASE_SIZE);
+  else
+    snprintf(wording, VK_PARAPHRASE_SIZE, "%s", sample->instruction);
+  vk_drop_words(wording, a->word_dropout, &rng);
+  return wording;
+}
+
 /* Sample i of batch b. */
 static vk_status make_sample(vk_loader *l, vk_frame_reader *reader, slot *s, int64_t b, int64_t i,
                              vk_err *err)
@@ -85,9 +109,15 @@ static vk_status make_sample(vk_loader *l, vk_frame_reader *reader, slot *s, int
   vk_dataset_sample(l->dataset, c->split,
                     is_training ? vk_dataset_order(c->seed, l->n_sample, k) : k, &sample);
   VK_TRY(vk_frames_get(reader, &sample, pixel, err));
-  vk_nano_obs *obs = &s->obs[i];
-  *obs = (vk_nano_obs){.proprio = s->proprio + i * VK_NANO_PROPRIO};
   vk_philox_init(&rng, c->seed, stream_sample + (uint64_t)k);
+  bool has_proprio = vk_philox_double(&rng) >= c->augment.proprio_dropout || !is_training;
+  uint32_t variant = vk_philox_u32(&rng);
+  vk_nano_obs *obs = &s->obs[i];
+  *obs = (vk_nano_obs){.proprio = has_proprio ? s->proprio + i * VK_NANO_PROPRIO : NULL};
+  memcpy(s->proprio + i * VK_NANO_PROPRIO, sample.proprio, sizeof(float) * VK_NANO_PROPRIO);
+  memcpy(s->target + i * VK_CHUNK_TARGETS, sample.target, sizeof sample.target);
+  s->said[i] = is_training ? say(c, &sample, k, variant, s->wording + i * VK_PARAPHRASE_SIZE)
+                           : sample.instruction;
   bool is_augmented = is_training && changes_pictures(&c->augment);
   for (int v = 0; v < l->n_view; v++) {
     uint8_t *to = s->pixel + (size_t)(i * l->n_view + v) * VK_VIEW_BYTES;
@@ -97,11 +127,6 @@ static vk_status make_sample(vk_loader *l, vk_frame_reader *reader, slot *s, int
       memcpy(to, pixel[v], VK_VIEW_BYTES);
     obs->image[v] = to;
   }
-  memcpy(s->proprio + i * VK_NANO_PROPRIO, sample.proprio, sizeof(float) * VK_NANO_PROPRIO);
-  if (is_training && vk_philox_double(&rng) < c->augment.proprio_dropout)
-    obs->proprio = NULL;
-  memcpy(s->target + i * VK_CHUNK_TARGETS, sample.target, sizeof sample.target);
-  s->said[i] = sample.instruction;
   return VK_OK;
 }
 
@@ -204,11 +229,13 @@ static vk_status alloc_slot(vk_loader *l, slot *s, vk_err *err)
   s->pixel = malloc(n * (size_t)l->n_view * VK_VIEW_BYTES);
   s->proprio = calloc(n * VK_NANO_PROPRIO, sizeof *s->proprio);
   s->target = calloc(n * VK_CHUNK_TARGETS, sizeof *s->target);
+  s->wording = malloc(n * VK_PARAPHRASE_SIZE);
   s->said = calloc(n, sizeof *s->said);
   s->text = calloc(n, sizeof *s->text);
   s->index = calloc(n, sizeof *s->index);
   s->first = calloc(n, sizeof *s->first);
-  if (s->obs && s->pixel && s->proprio && s->target && s->said && s->text && s->index && s->first)
+  if (s->obs && s->pixel && s->proprio && s->target && s->wording && s->said && s->text &&
+      s->index && s->first)
     return VK_OK;
   return vk_fail(err, VK_E_NOMEM, "no memory for %d batches of %zu samples: ask for fewer",
                  l->config.n_ahead, n);
@@ -220,6 +247,7 @@ static void free_slot(slot *s)
   free(s->pixel);
   free(s->proprio);
   free(s->target);
+  free(s->wording);
   free(s->said);
   free(s->text);
   free(s->index);
@@ -363,6 +391,7 @@ uint64_t vk_loader_bytes(const vk_loader_config *c)
 {
   uint64_t sample = (uint64_t)vk_frames_config_get(c->frames)->n_view * VK_VIEW_BYTES +
                     sizeof(vk_nano_obs) + sizeof(float) * VK_NANO_PROPRIO +
-                    sizeof(int32_t) * (VK_CHUNK_TARGETS + 2) + 2 * sizeof(char *);
+                    sizeof(int32_t) * (VK_CHUNK_TARGETS + 2) + 2 * sizeof(char *) +
+                    VK_PARAPHRASE_SIZE;
   return sample * (uint64_t)c->n_batch * (uint64_t)c->n_ahead;
 }

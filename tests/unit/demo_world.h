@@ -12,6 +12,14 @@
 static vk_pack pack;
 static vk_visuals visuals;
 
+/* Compiled models of this program's tasks. */
+static const char *models_dir(void)
+{
+  static char path[VK_FS_PATH_MAX];
+  vk_assert_ok(vk_fs_join(path, sizeof path, temp_dir, "models", NULL), NULL);
+  return path;
+}
+
 static uint32_t task_index(const char *word)
 {
   uint32_t *task = calloc(pack.n_task + 1, sizeof *task), n, i_task;
@@ -42,8 +50,10 @@ static void record_demo(vk_demo *d, vk_env *env, uint32_t seed, int n_step)
   }
 }
 
-/* NAME in the folder: n_demo demonstrations of the task, the i-th of n_step + i steps. */
-static void write_store(const char *name, const char *word, int n_demo, int n_step)
+/* NAME in the folder: n_demo demonstrations of the task, the i-th of n_step + i steps. HDF5 is
+ * written without pictures. change: of each, before it is written; may be NULL. */
+static void write_demos(const char *name, const char *word, vk_demo_layout layout, int n_demo,
+                        int n_step, void (*change)(vk_demo *d, int i))
 {
   vk_err err = VK_ERR_INIT;
   uint32_t i_task = task_index(word);
@@ -52,18 +62,28 @@ static void write_store(const char *name, const char *word, int n_demo, int n_st
   vk_demo_info info;
   vk_demo_writer *w;
   vk_demo_info_of_task(&info, &pack, i_task);
-  vk_assert_ok(vk_scene_new(&scene, &pack, i_task, NULL, &err), &err);
+  info.layout = layout;
+  vk_assert_ok(vk_scene_new(&scene, &pack, i_task, models_dir(), &err), &err);
   vk_assert_ok(vk_env_new(&env, scene, &err), &err);
   vk_assert_ok(vk_demo_create(&w, in_dir(name), &info, &err), &err);
   for (int i = 0; i < n_demo; i++) {
     vk_demo d;
     record_demo(&d, env, (uint32_t)i, n_step + i);
+    if (layout != VK_DEMO_STORE)
+      vk_assert_ok(vk_demo_add_model(&d, scene, &err), &err);
+    if (change)
+      change(&d, i);
     vk_assert_ok(vk_demo_add(w, &d, &err), &err);
     vk_demo_free(&d);
   }
   vk_assert_ok(vk_demo_commit(w, &err), &err);
   vk_env_free(env);
   vk_scene_free(scene);
+}
+
+static inline void write_store(const char *name, const char *word, int n_demo, int n_step)
+{
+  write_demos(name, word, VK_DEMO_STORE, n_demo, n_step, NULL);
 }
 
 static int make_demo_world(void **state)
