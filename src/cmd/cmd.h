@@ -39,6 +39,8 @@ typedef struct vk_cmd_call {
   const char *const *argv;
 } vk_cmd_call;
 
+struct vk_doc_group; /* cmd/doc.h */
+
 typedef struct vk_cmd {
   const char *name;
   unsigned flags;
@@ -53,6 +55,9 @@ typedef struct vk_cmd {
   size_t args_size;
   const void *args_default;               /* args_size bytes */
   int n_positional_min, n_positional_max; /* -1: any number */
+  /* Keys of a file that the command reads, for help and man page: fills out [VK_DOC_KEY_GROUPS_MAX]
+   * and returns how many groups; NULL: it reads none. */
+  int (*keys)(struct vk_doc_group *out);
   /* Prints results to stdout. Returns VK_OK or an error whose sentence main prints. */
   vk_status (*run)(const vk_cmd_call *call, vk_err *err);
 } vk_cmd;

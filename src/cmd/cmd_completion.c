@@ -12,6 +12,7 @@
 #include "nn/pass.h"
 #include "rl/policy.h"
 #include "rl/protocol.h"
+#include "rl/train_config.h"
 #include "sim/pack.h"
 
 typedef struct args {
@@ -81,6 +82,12 @@ static slot slot_of_metavar(const char *metavar)
       s.kind = SLOT_WORDS;
       for (int i = 0; i < vk_pass_count(); i++)
         add_word(&s, vk_passes[i]->name, strlen(vk_passes[i]->name));
+    } else if (is_metavar(part, n, "CONFIG")) {
+      const char **names = vk_train_config_names();
+      for (int i = 0; names && names[i]; i++)
+        add_word(&s, names[i], strlen(names[i]));
+      free(names);
+      s.kind = SLOT_FILE;
     } else if (is_metavar(part, n, "COMMAND")) {
       s.kind = SLOT_WORDS;
       for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)

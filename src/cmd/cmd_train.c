@@ -14,13 +14,19 @@
 #include "sim/model_cache.h"
 #include "sim/visuals_choose.h"
 
+extern const vk_cmd vk_cmd_train;
+
 typedef struct train_args {
   const char *config, *method, *out, *resume;
   vk_opt_list set, data;
 } train_args;
 
 static const train_args defaults = {0};
-static const char *const methods[] = {"sft", NULL};
+static const char *const methods[] = {
+#define VK_TRAIN(name) #name,
+#include "rl/train_list.h"
+#undef VK_TRAIN
+    NULL};
 
 #define ARGS train_args
 static const vk_opt opts[] = {
@@ -28,7 +34,7 @@ static const vk_opt opts[] = {
                "a JSON file of keys, or the name of one that comes along; list: show those"),
     VK_OPT_LIST(ARGS, "data", data, "PATH", "files and folders of demonstrations"),
     VK_OPT_CHOICE(ARGS, "method", method, "METHOD", methods,
-                  "how the policy is made (default: what the configuration says)"),
+                  "how the policy is made, whatever the configuration says"),
     VK_OPT_STR(ARGS, "out", out, "DIR", "folder for checkpoints and curves"),
     VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
     VK_OPT_LIST(ARGS, "set", set, "KEY=VALUE", "set keys of the configuration; list: show all"),
@@ -79,27 +85,23 @@ static vk_status list_configs(bool as_json, vk_err *err)
   return st;
 }
 
+static int keys(vk_doc_group *out)
+{
+  int n = 0;
+  for (const vk_train_section *s = vk_train_sections; s->title; s++) {
+    VK_ASSERT(n < VK_DOC_KEY_GROUPS_MAX);
+    out[n++] = (vk_doc_group){s->title, s->keys, &vk_train_config_default};
+  }
+  return n;
+}
+
 static vk_status list_keys(bool as_json, vk_err *err)
 {
-  cJSON *top = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(top, "keys");
-  for (const vk_train_section *s = vk_train_sections; s->title; s++) {
-    if (!as_json)
-      printf("%s%s:\n", s == vk_train_sections ? "" : "\n", s->title);
-    for (const vk_opt *key = s->keys; key->kind != VK_OPT_KIND_END; key++) {
-      char notes[512];
-      vk_doc_option_notes(key, &vk_train_config_default, notes, sizeof notes);
-      if (!as_json)
-        printf("  %-18s %s%s%s%s\n", key->name, key->help, *notes ? " (" : "", notes,
-               *notes ? ")" : "");
-      cJSON *o = cJSON_CreateObject();
-      cJSON_AddStringToObject(o, "name", key->name);
-      cJSON_AddStringToObject(o, "section", s->title);
-      cJSON_AddStringToObject(o, "help", key->help);
-      cJSON_AddStringToObject(o, "notes", notes);
-      cJSON_AddItemToArray(list, o);
-    }
-  }
-  vk_status st = as_json ? vk_json_print(top, err) : VK_OK;
+  if (!as_json)
+    return vk_doc_keys(stdout, &vk_cmd_train), VK_OK;
+  cJSON *top = cJSON_CreateObject();
+  cJSON_AddItemToObject(top, "keys", vk_doc_keys_json(&vk_cmd_train));
+  vk_status st = vk_json_print(top, err);
   cJSON_Delete(top);
   return st;
 }
@@ -475,5 +477,6 @@ const vk_cmd vk_cmd_train = {
     .opts = opts,
     .args_size = sizeof(train_args),
     .args_default = &defaults,
+    .keys = keys,
     .run = run,
 };

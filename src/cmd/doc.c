@@ -69,6 +69,8 @@ static void default_text(const vk_opt *opt, const void *defaults, char *out, siz
   out[0] = '\0';
   if (opt->kind == VK_OPT_KIND_I64 && !(is_given_known && *(const int64_t *)member == 0))
     snprintf(out, size, "%lld%s%s", (long long)*(const int64_t *)member, gap, unit);
+  else if (opt->kind == VK_OPT_KIND_FLAG && *(const bool *)member)
+    snprintf(out, size, "true");
   else if (opt->kind == VK_OPT_KIND_F64)
     snprintf(out, size, "%g%s%s", *(const double *)member, gap, unit);
   else if (opt->kind == VK_OPT_KIND_STR && *(const char *const *)member)
@@ -103,23 +105,44 @@ int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX])
   return n;
 }
 
+int vk_doc_key_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_KEY_GROUPS_MAX])
+{
+  return cmd && cmd->keys ? cmd->keys(out) : 0;
+}
+
+/* The help line of an option, the cursor being at column `at`. */
+static void print_help_line(FILE *out, const vk_opt *opt, const void *defaults, int at)
+{
+  char text[2 * TEXT_MAX], notes[TEXT_MAX];
+  if (at + 2 > COLUMN) {
+    fputc('\n', out);
+    at = 0;
+  }
+  vk_doc_option_notes(opt, defaults, notes, sizeof notes);
+  snprintf(text, sizeof text, "%s%s%s%s", opt->help, *notes ? " (" : "", notes, *notes ? ")" : "");
+  print_wrapped(out, text, strlen(text), COLUMN, at);
+}
+
 static void print_options(FILE *out, const vk_doc_group *group)
 {
   fprintf(out, "\n%s:\n", group->title);
   for (const vk_opt *opt = group->opts; opt->kind != VK_OPT_KIND_END; opt++) {
-    char text[2 * TEXT_MAX], notes[TEXT_MAX];
     int at = opt->short_name ? fprintf(out, "  -%c, --%s", opt->short_name, opt->name)
                              : fprintf(out, "  --%s", opt->name);
     if (opt->metavar)
       at += fprintf(out, " %s%s", opt->metavar, opt->kind == VK_OPT_KIND_LIST ? "..." : "");
-    if (at + 2 > COLUMN) {
-      fputc('\n', out);
-      at = 0;
-    }
-    vk_doc_option_notes(opt, group->defaults, notes, sizeof notes);
-    snprintf(text, sizeof text, "%s%s%s%s", opt->help, *notes ? " (" : "", notes,
-             *notes ? ")" : "");
-    print_wrapped(out, text, strlen(text), COLUMN, at);
+    print_help_line(out, opt, group->defaults, at);
+  }
+}
+
+void vk_doc_keys(FILE *out, const vk_cmd *cmd)
+{
+  vk_doc_group group[VK_DOC_KEY_GROUPS_MAX];
+  int n = vk_doc_key_groups(cmd, group);
+  for (int i = 0; i < n; i++) {
+    fprintf(out, "%sKeys: %s\n", i ? "\n" : "", group[i].title);
+    for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
+      print_help_line(out, opt, group[i].defaults, fprintf(out, "  %s", opt->name));
   }
 }
 
@@ -145,6 +168,10 @@ void vk_doc_help(FILE *out, const vk_cmd *cmd)
     free(more);
   }
   print_all_options(out, cmd);
+  if (cmd->keys) {
+    fputc('\n', out);
+    vk_doc_keys(out, cmd);
+  }
   if (cmd->examples && *cmd->examples)
     fprintf(out, "\nExamples:\n");
   for (const char *line = cmd->examples; line && *line;) {

@@ -89,10 +89,37 @@ static void put_prose(FILE *out, const char *text)
   }
 }
 
+static void put_help_line(FILE *out, const vk_opt *opt, const void *defaults)
+{
+  char notes[TEXT_MAX], text[2 * TEXT_MAX];
+  vk_doc_option_notes(opt, defaults, notes, sizeof notes);
+  int n = snprintf(text, sizeof text, "%s%s%s%s", opt->help, *notes ? " (" : "", notes,
+                   *notes ? ")" : "");
+  put_filled(out, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+static void put_keys(FILE *out, const vk_cmd *cmd)
+{
+  vk_doc_group group[VK_DOC_KEY_GROUPS_MAX];
+  int n = vk_doc_key_groups(cmd, group);
+  if (n)
+    fputs(".SH KEYS OF A CONFIGURATION\n", out);
+  for (int i = 0; i < n; i++) {
+    fputs(".SS ", out);
+    put(out, group[i].title);
+    fputc('\n', out);
+    for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++) {
+      fputs(".TP\n\\fB", out);
+      put(out, opt->name);
+      fputs("\\fR\n", out);
+      put_help_line(out, opt, group[i].defaults);
+    }
+  }
+}
+
 static void put_options(FILE *out, const vk_doc_group *group)
 {
   for (const vk_opt *opt = group->opts; opt->kind != VK_OPT_KIND_END; opt++) {
-    char notes[TEXT_MAX], text[2 * TEXT_MAX];
     fputs(".TP\n", out);
     if (opt->short_name)
       fprintf(out, "\\fB\\-%c\\fR, ", opt->short_name);
@@ -105,10 +132,7 @@ static void put_options(FILE *out, const vk_doc_group *group)
       fprintf(out, "\\fR%s", opt->kind == VK_OPT_KIND_LIST ? " ..." : "");
     }
     fputc('\n', out);
-    vk_doc_option_notes(opt, group->defaults, notes, sizeof notes);
-    int n = snprintf(text, sizeof text, "%s%s%s%s", opt->help, *notes ? " (" : "", notes,
-                     *notes ? ")" : "");
-    put_filled(out, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    put_help_line(out, opt, group->defaults);
   }
 }
 
@@ -224,6 +248,7 @@ void vk_doc_man(FILE *out, const vk_cmd *cmd)
     }
     put_options(out, &group[i]);
   }
+  put_keys(out, cmd);
   if (cmd && cmd->examples && *cmd->examples)
     put_examples(out, cmd->examples);
   put_exit_status(out);
@@ -252,6 +277,20 @@ static cJSON *option_json(const vk_opt *opt, const void *defaults)
   return all;
 }
 
+cJSON *vk_doc_keys_json(const vk_cmd *cmd)
+{
+  vk_doc_group group[VK_DOC_KEY_GROUPS_MAX];
+  int n = vk_doc_key_groups(cmd, group);
+  cJSON *all = cJSON_CreateArray();
+  for (int i = 0; i < n; i++)
+    for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++) {
+      cJSON *one = option_json(opt, group[i].defaults);
+      cJSON_AddStringToObject(one, "section", group[i].title);
+      cJSON_AddItemToArray(all, one);
+    }
+  return all;
+}
+
 cJSON *vk_doc_json(const vk_cmd *cmd)
 {
   vk_doc_group group[VK_DOC_GROUPS_MAX];
@@ -274,5 +313,7 @@ cJSON *vk_doc_json(const vk_cmd *cmd)
   for (int i = 0; i < n_group; i++)
     for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
       cJSON_AddItemToArray(options, option_json(opt, group[i].defaults));
+  if (cmd && cmd->keys)
+    cJSON_AddItemToObject(all, "keys", vk_doc_keys_json(cmd));
   return all;
 }

@@ -54,7 +54,11 @@ const vk_train_config vk_train_config_default = {
     .workers = 1,
 };
 
-static const char *const methods[] = {"sft", "dagger", "ppo", "grpo", NULL}; /* bits of the masks */
+static const char *const methods[] = {
+#define VK_TRAIN(name) #name,
+#include "rl/train_list.h"
+#undef VK_TRAIN
+    NULL};
 static const char *const precisions[] = {"auto", "f32", "bf16", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
 static const double huge = 1e15;
@@ -85,8 +89,10 @@ static const vk_opt keys_data[] = {
 };
 
 static const vk_opt keys_augment[] = {
-    VK_OPT_F64(C, "brightness", brightness, 0, 1, "X", NULL, "added: up to this share of white"),
-    VK_OPT_F64(C, "contrast", contrast, 0, 1, "X", NULL, "multiplied: by 1 - X to 1 + X"),
+    VK_OPT_F64(C, "brightness", brightness, 0, 1, "X", NULL,
+               "pictures are multiplied by 1 - X to 1 + X"),
+    VK_OPT_F64(C, "contrast", contrast, 0, 1, "X", NULL,
+               "distances from a picture's mean are multiplied by 1 - X to 1 + X"),
     VK_OPT_F64(C, "crop", crop, 0.1, 1, "X", NULL, "share of the picture's area that is kept"),
     VK_OPT_F64(C, "paraphrase", paraphrase, 0, 1, "P", NULL,
                "probability of saying an instruction in other words"),
@@ -501,9 +507,11 @@ const char **vk_train_config_names(void)
 
 static unsigned method_bit(const char *method)
 {
-  for (unsigned i = 0; methods[i]; i++)
-    if (strcmp(methods[i], method) == 0)
+  static const char *const name[] = {"sft", "dagger", "ppo", "grpo"}; /* VK_TRAIN_SFT and so on */
+  for (unsigned i = 0; i < VK_COUNT(name); i++)
+    if (strcmp(name[i], method) == 0)
       return 1u << i;
+  VK_ASSERT(!"a method of train_list.h");
   return 0;
 }
 

@@ -39,6 +39,14 @@ for name in sys.argv[1:]:
     names = [o["name"] for o in table["options"]]
     if len(set(names)) != len(names):
         bad(f"{name}: an option comes twice in its tables: {sorted(names)}")
+    for key in table.get("keys", []):
+        text = key["help"] + (f" ({key['notes']})" if key["notes"] else "")
+        if f" {key['name']} {text}" not in help_text:
+            bad(f"{name}: help lacks the key: {key['name']} {text}")
+        if f".TP {key['name']} {text}" not in page:
+            bad(f"{name}: man page lacks the key: {key['name']} {text}")
+        if not re.match(r"[a-z\d$]", key["help"]) or key["help"].endswith("."):
+            bad(f"{name}: help of {key['name']}: lower case, no full stop: {key['help']}")
     n_man = len(re.findall(r"\.TP (?:-\w, )?--", page))
     if n_man != len(names):
         bad(f"{name}: {n_man} options in the man page, {len(names)} in the tables")

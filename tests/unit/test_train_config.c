@@ -1,0 +1,209 @@
+/* test_train_config.c - keys of training configurations: read, refused, set, written, compared. */
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/fs.h"
+#include "rl/train_config.h"
+
+static vk_train_config fresh(void)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c;
+  vk_assert_ok(vk_train_config_init(&c, &err), &err);
+  return c;
+}
+
+static void reads(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = fresh();
+  static const char text[] =
+      "{\"data\": [\"a\", \"b/c\"], \"lr\": 1e-4,\n\"batch\": 64, \"drop_noops\": false,\n"
+      "\"model\": \"nano-n8\", \"schedule\": \"linear\", \"init\": \"old\"}";
+  vk_assert_ok(vk_train_config_parse(&c, text, strlen(text), "x.json", &err), &err);
+  assert_int_equal(c.data.n, 2);
+  assert_string_equal(c.data.item[1], "b/c");
+  assert_true(c.lr == 1e-4);
+  assert_int_equal(c.batch, 64);
+  assert_false(c.drop_noops);
+  assert_string_equal(c.model, "nano-n8");
+  assert_string_equal(c.schedule, "linear");
+  assert_string_equal(c.init, "old");
+  assert_true(c.label_sigma == vk_train_config_default.label_sigma); /* as it was */
+  vk_assert_ok(vk_train_config_check(&c, &err), &err);
+  vk_train_config_fini(&c);
+}
+
+static void refuse(const char *text, vk_status code, const char *says)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = fresh();
+  vk_assert_fails(vk_train_config_parse(&c, text, strlen(text), "x.json", &err), code);
+  vk_assert_says(&err, says);
+  vk_train_config_fini(&c);
+}
+
+static void refuses_with_line_and_nearest(void **state)
+{
+  refuse("{\n\"lr\": 1,\n\"drop_noop\": true}", VK_E_FORMAT,
+         "x.json:3: unknown key \"drop_noop\"; did you mean \"drop_noops\"?");
+  refuse("{\"zzzzzzzz\": 1}", VK_E_FORMAT, "x.json:1: unknown key \"zzzzzzzz\"; vlakit train");
+  refuse("{\"about\": \"a: {\\\"\",\n\n\"btch\": 1}", VK_E_FORMAT,
+         "x.json:3: unknown key \"btch\"");
+  refuse("{\"data\": [\"x\",\n\"y\"], \"lr\":\n-1}", VK_E_RANGE,
+         "x.json:2: \"lr\" is -1, and must be a number of at least 0");
+  refuse("{\"batch\": 1.5}", VK_E_RANGE, "must be a whole number from 1 to 1048576");
+  refuse("{\"batch\": \"many\"}", VK_E_FORMAT, "\"batch\" is \"many\", and must be a whole number");
+  refuse("{\"drop_noops\": 1}", VK_E_RANGE, "must be true or false");
+  refuse("{\"schedule\": \"cosin\"}", VK_E_FORMAT, "must be one of constant, linear, cosine");
+  refuse("{\"method\": \"magic\"}", VK_E_FORMAT, "must be one of sft");
+  refuse("{\"data\": \"demos\"}", VK_E_FORMAT, "must be a list of at most 64 texts");
+  refuse("{\"data\": [1]}", VK_E_FORMAT, "must be a list");
+  refuse("{\"model\": \"\"}", VK_E_FORMAT, "must be a text");
+  refuse("{\"model\": null}", VK_E_FORMAT, "must be a text");
+  refuse("[1]", VK_E_FORMAT, "is an object of keys");
+  refuse("{\"lr\": 1, \"lr\": 2}", VK_E_FORMAT, "already has a member");
+  refuse("{", VK_E_FORMAT, "x.json:1:");
+}
+
+static void sets(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = fresh();
+  static const char *const good[] = {"lr=2e-3",  "batch=32",        "drop_noops=false",
+                                     "data=a,b", "schedule=linear", "about=x=y"};
+  for (size_t i = 0; i < VK_COUNT(good); i++)
+    vk_assert_ok(vk_train_config_set(&c, good[i], &err), &err);
+  assert_true(c.lr == 2e-3);
+  assert_int_equal(c.batch, 32);
+  assert_false(c.drop_noops);
+  assert_int_equal(c.data.n, 2);
+  assert_string_equal(c.data.item[0], "a");
+  assert_string_equal(c.about, "x=y");
+  static const char *const bad[][2] = {
+      {"lr", "takes KEY=VALUE"},
+      {"lrr=1", "--set: unknown key \"lrr\"; did you mean \"lr\"?"},
+      {"lr=", "it must be a number of at least 0"},
+      {"lr=1e-4x", "it must be a number"},
+      {"lr=nan", "it must be a number"},
+      {"lr=-1", "it must be a number of at least 0"},
+      {"crop=2", "it must be a number from 0.1 to 1"},
+      {"drop_noops=yes", "it must be true or false"},
+      {"method=sftt", "it must be one of sft"},
+  };
+  for (size_t i = 0; i < VK_COUNT(bad); i++) {
+    vk_assert_fails(vk_train_config_set(&c, bad[i][0], &err), VK_E_USAGE);
+    vk_assert_says(&err, bad[i][1]);
+  }
+  assert_true(c.lr == 2e-3); /* what is refused changes nothing */
+  vk_train_config_fini(&c);
+}
+
+static void checks_what_belongs_together(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = fresh();
+  vk_assert_ok(vk_train_config_check(&c, &err), &err);
+  c.micro_batch = 100;
+  vk_assert_fails(vk_train_config_check(&c, &err), VK_E_USAGE);
+  vk_assert_says(&err, "batch 256 is no multiple of micro_batch 100");
+  c.micro_batch = 512;
+  vk_assert_fails(vk_train_config_check(&c, &err), VK_E_USAGE);
+  c.micro_batch = 256;
+  c.epochs = 0;
+  vk_assert_fails(vk_train_config_check(&c, &err), VK_E_USAGE);
+  vk_assert_says(&err, "steps and epochs are both 0");
+  vk_train_config_fini(&c);
+}
+
+/* What is written reads as what it was, and what differs is found. */
+static void writes_and_compares(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config a = fresh(), b = fresh();
+  static const char *const some[] = {"lr=0.1", "data=x,y", "drop_noops=false", "model=m", "keep=7"};
+  for (size_t i = 0; i < VK_COUNT(some); i++)
+    vk_assert_ok(vk_train_config_set(&a, some[i], &err), &err);
+  cJSON *json = vk_train_config_json(&a);
+  char *text = NULL;
+  vk_assert_ok(vk_json_text(&text, json, &err), &err);
+  vk_assert_ok(vk_train_config_parse(&b, text, strlen(text), "again", &err), &err);
+  vk_assert_ok(vk_train_config_same(&a, &b, "run r", &err), &err);
+  assert_int_equal(b.keep, 7);
+  vk_assert_ok(vk_train_config_set(&b, "keep=9", &err), &err); /* is free */
+  vk_assert_ok(vk_train_config_set(&b, "about=other", &err), &err);
+  vk_assert_ok(vk_train_config_same(&a, &b, "run r", &err), &err);
+  vk_assert_ok(vk_train_config_set(&b, "data=x", &err), &err);
+  vk_assert_fails(vk_train_config_same(&a, &b, "run r", &err), VK_E_USAGE);
+  vk_assert_says(&err, "run r was started with \"data\" [\"x\",\"y\"], now it is [\"x\"]");
+  vk_assert_ok(vk_train_config_set(&b, "data=x,y", &err), &err);
+  vk_assert_ok(vk_train_config_set(&b, "init=old", &err), &err);
+  vk_assert_fails(vk_train_config_same(&a, &b, "run r", &err), VK_E_USAGE);
+  vk_assert_says(&err, "\"init\" not given, now it is \"old\"");
+  cJSON_free(text);
+  cJSON_Delete(json);
+  vk_train_config_fini(&a);
+  vk_train_config_fini(&b);
+}
+
+/* Every configuration that comes along is valid and says what it is for. */
+static void reads_those_that_come_along(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  const char **names = vk_train_config_names();
+  assert_non_null(names);
+  int n = 0;
+  for (; names[n]; n++) {
+    vk_train_config c = fresh();
+    vk_assert_ok(vk_train_config_read(&c, names[n], &err), &err);
+    vk_assert_ok(vk_train_config_check(&c, &err), &err);
+    assert_non_null(c.about);
+    assert_true(n == 0 || strcmp(names[n - 1], names[n]) < 0);
+    vk_train_config_fini(&c);
+  }
+  assert_true(n >= 3);
+  vk_train_config c = fresh();
+  vk_assert_fails(vk_train_config_read(&c, "sft-n3", &err), VK_E_USAGE);
+  vk_assert_says(&err, "unknown configuration 'sft-n3'; did you mean sft-n");
+  vk_assert_fails(vk_train_config_read(&c, "no/such.json", &err), VK_E_NOTFOUND);
+  vk_train_config_fini(&c);
+  free(names);
+}
+
+/* Names are unique, defaults within their ranges, help as everywhere. */
+static void has_a_sound_table(void **state)
+{
+  const char *names[256];
+  int n = 0;
+  for (const vk_train_section *s = vk_train_sections; s->title; s++)
+    for (const vk_opt *key = s->keys; key->kind != VK_OPT_KIND_END; key++) {
+      const char *at = (const char *)&vk_train_config_default + key->offset;
+      for (int i = 0; i < n; i++)
+        assert_string_not_equal(names[i], key->name);
+      names[n++] = key->name;
+      if (key->kind == VK_OPT_KIND_I64) {
+        double x = (double)*(const int64_t *)at;
+        assert_true(x >= key->lo && x <= key->hi);
+      } else if (key->kind == VK_OPT_KIND_F64) {
+        double x = *(const double *)at;
+        assert_true(x >= key->lo && x <= key->hi);
+      }
+    }
+  assert_true(n > 40 && n < 128);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reads),
+      cmocka_unit_test(refuses_with_line_and_nearest),
+      cmocka_unit_test(sets),
+      cmocka_unit_test(checks_what_belongs_together),
+      cmocka_unit_test(writes_and_compares),
+      cmocka_unit_test(reads_those_that_come_along),
+      cmocka_unit_test(has_a_sound_table),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
