@@ -119,8 +119,20 @@ static vk_status make_absolute(char out[VK_FS_PATH_MAX], const char *path, vk_er
   return VK_OK;
 }
 
+/* A key whose value may be a path. */
+static vk_status make_key_absolute(vk_train_config *c, const char *key, const char *value,
+                                   vk_err *err)
+{
+  char path[VK_FS_PATH_MAX], text[VK_FS_PATH_MAX + 32];
+  if (!value || (!vk_fs_is_file(value) && !vk_fs_is_dir(value)))
+    return VK_OK;
+  VK_TRY(make_absolute(path, value, err));
+  snprintf(text, sizeof text, "%s=%s", key, path);
+  return vk_train_config_set(c, text, err);
+}
+
 /* A run may be resumed from another folder. */
-static vk_status make_data_absolute(vk_train_config *c, vk_err *err)
+static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
 {
   vk_opt_list list = {.n = c->data.n};
   char(*path)[VK_FS_PATH_MAX] = calloc((size_t)list.n + 1, sizeof *path);
@@ -132,7 +144,10 @@ static vk_status make_data_absolute(vk_train_config *c, vk_err *err)
   if (st == VK_OK && list.n)
     st = vk_train_config_set_data(c, &list, err);
   free(path);
-  return st;
+  VK_TRY(st);
+  VK_TRY(make_key_absolute(c, "model", c->model, err));
+  VK_TRY(make_key_absolute(c, "init", c->init, err));
+  return make_key_absolute(c, "visuals", c->visuals, err);
 }
 
 /* What is typed, on top of what c holds. */
@@ -155,7 +170,7 @@ static vk_status apply_options(const job *j, vk_train_config *c, vk_err *err)
     VK_TRY(vk_train_config_set_data(c, &a->data, err));
   for (int i = 0; i < a->set.n; i++)
     VK_TRY(vk_train_config_set(c, a->set.item[i], err));
-  VK_TRY(make_data_absolute(c, err));
+  VK_TRY(make_paths_absolute(c, err));
   return vk_train_config_check(c, err);
 }
 

@@ -61,7 +61,6 @@ static const char *const methods[] = {
     NULL};
 static const char *const precisions[] = {"auto", "f32", "bf16", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
-static const double huge = 1e15;
 
 static const vk_opt keys_what[] = {
     VK_OPT_STR(C, "about", about, "TEXT", "what this configuration is for; not read"),
@@ -115,15 +114,17 @@ static const vk_opt keys_loss[] = {
 
 static const vk_opt keys_optim[] = {
     VK_OPT_I64(C, "batch", batch, 1, 1 << 20, "N", NULL, "samples a step"),
-    VK_OPT_F64(C, "beta1", beta1, 0, 0.9999999, "X", NULL, "AdamW: of the mean of gradients"),
-    VK_OPT_F64(C, "beta2", beta2, 0, 0.9999999, "X", NULL, "AdamW: of the mean of their squares"),
-    VK_OPT_F64(C, "clip_norm", clip_norm, 0, huge, "X", NULL,
+    VK_OPT_F64(C, "beta1", beta1, 0, 0.9999999, "X", NULL,
+               "decay of the mean of gradients (AdamW)"),
+    VK_OPT_F64(C, "beta2", beta2, 0, 0.9999999, "X", NULL,
+               "decay of the mean of their squares (AdamW)"),
+    VK_OPT_F64(C, "clip_norm", clip_norm, 0, INFINITY, "X", NULL,
                "gradients are scaled down to this norm; 0: never"),
     VK_OPT_F64(C, "ema_decay", ema_decay, 0, 0.9999999, "X", NULL,
                "of the average of weights that is evaluated; 0: no average"),
-    VK_OPT_F64(C, "epochs", epochs, 0, huge, "X", NULL, "how often every sample is seen"),
+    VK_OPT_F64(C, "epochs", epochs, 0, INFINITY, "X", NULL, "how often every sample is seen"),
     VK_OPT_F64(C, "final_lr", final_lr, 0, 1, "X", NULL, "share of lr at the end"),
-    VK_OPT_F64(C, "lr", lr, 0, huge, "X", NULL, "learning rate after the warm-up"),
+    VK_OPT_F64(C, "lr", lr, 0, INFINITY, "X", NULL, "learning rate after the warm-up"),
     VK_OPT_I64(C, "micro_batch", micro_batch, 1, 1 << 16, "N", NULL,
                "samples in memory at a time; gradients of a batch are summed"),
     VK_OPT_CHOICE(C, "schedule", schedule, "NAME", schedules, "of the learning rate"),
@@ -220,12 +221,9 @@ static void expected(const vk_opt *key, char *out, size_t n)
     snprintf(out, n, "true or false");
     break;
   case VK_OPT_KIND_I64:
-  case VK_OPT_KIND_F64: {
-    vk_opt shown = *key;
-    shown.hi = key->hi >= huge ? 1e18 : key->hi;
-    vk_opt_format_range(&shown, out, n);
+  case VK_OPT_KIND_F64:
+    vk_opt_format_range(key, out, n);
     break;
-  }
   case VK_OPT_KIND_LIST:
     snprintf(out, n, "a list of at most %d texts", VK_OPT_LIST_MAX);
     break;
@@ -292,7 +290,7 @@ static vk_status assign(vk_train_config *c, const place *p, const cJSON *value, 
     *(int64_t *)to = (int64_t)x;
     break;
   case VK_OPT_KIND_F64:
-    if (!(x >= key->lo && x <= key->hi))
+    if (!(isfinite(x) && x >= key->lo && x <= key->hi))
       return VK_OK;
     *(double *)to = x;
     break;

@@ -88,6 +88,7 @@ static void sets(void **state)
       {"lr=", "it must be a number of at least 0"},
       {"lr=1e-4x", "it must be a number"},
       {"lr=nan", "it must be a number"},
+      {"lr=inf", "it must be a number"},
       {"lr=-1", "it must be a number of at least 0"},
       {"crop=2", "it must be a number from 0.1 to 1"},
       {"drop_noops=yes", "it must be true or false"},

@@ -1,0 +1,191 @@
+# vlakit train: the same weights after kill -9, SIGTERM and resuming, what is refused, what a loss that
+# is no number and a full disk leave, and curves.
+. "${0%/*}/lib.sh"
+
+"$VLAKIT" collect -q --suite libero_goal/7 --episodes 3 --out demos --catalog c.db >/dev/null || exit 1
+cat >model.json <<'JSON'
+{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
+JSON
+cat >tiny.json <<'JSON'
+{
+  "model": "model.json",
+  "batch": 4, "micro_batch": 2,
+  "steps": 20,
+  "warmup": 2,
+  "ema_decay": 0.9,
+  "save_every": 5,
+  "validate_every": 10
+}
+JSON
+train="train -q --config tiny.json --data demos --catalog c.db"
+
+same() { # same A B: the last checkpoints have the same bits
+  for file in pretrained_model/model.safetensors training_state/weights.safetensors \
+    training_state/optimizer_state.safetensors; do
+    check "$1 and $2 end with the same $file" cmp "$1/checkpoints/last/$file" \
+      "$2/checkpoints/last/$file"
+  done
+}
+
+# Lists.
+expect 0 train --config list
+prints 'sft-n2 '
+expect 0 train --config list --json
+json '[c["name"] for c in d["configs"]][:2] == ["sft-n2", "sft-n20"]'
+expect 0 train --set list
+prints 'gripper_weight'
+expect 0 train --set list --json
+json '{"lr", "data", "out"} <= {k["name"] for k in d["keys"]}'
+
+# What is refused.
+expect 2 train
+says '--data and --out are needed'
+expect 2 train --config sft-n3 --data demos --out x
+says "unknown configuration 'sft-n3'; did you mean sft-n"
+printf '{\n "lr": 1e-4,\n "weight_deacy": 0.1\n}\n' >wrong.json
+expect 1 train --config wrong.json --data demos --out x
+says 'wrong.json:3: unknown key "weight_deacy"; did you mean "weight_decay"?'
+printf '{"lr": "fast"}' >wrong.json
+expect 1 train --config wrong.json --data demos --out x
+says 'wrong.json:1: "lr" is "fast", and must be a number of at least 0'
+expect 2 $train --out x --set batch=5
+says 'batch 5 is no multiple of micro_batch 2'
+expect 2 $train --out x --set bach=5
+says 'did you mean "batch"?'
+expect 2 $train --out x --method magic
+says '--method is one of sft'
+expect 2 $train --out x --set model=nano-n3
+says "unknown model 'nano-n3'"
+expect 1 train -q --config tiny.json --data nowhere --out x
+says 'nowhere'
+mkdir nothing
+expect 1 train -q --config tiny.json --data nothing --out x
+says 'nothing'
+expect 1 $train --out x --set init=nothing
+says 'nothing'
+expect 1 train --resume aaaaaaaa --catalog c.db
+says 'no run aaaaaaaa'
+expect 1 train --resume "$(field c.db 'r["run"]')" --catalog c.db
+says 'is of vlakit collect, not of train'
+check 'nothing was written' [ ! -e x ]
+
+# What would run.
+expect 0 $train --out x --dry-run --json --threads 1
+json 'd["dry_run"] and d["n_step"] == 20 and d["n_demo"] == 2 and d["bytes"] > 1e6 and d["wall_s"] > 0'
+expect 0 $train --out x --dry-run
+prints 'held out:'
+check 'nothing was written' [ ! -e x ]
+expect 0 runs --catalog c.db --json
+json 'len(d["runs"]) == 1'
+
+# Uninterrupted.
+expect 0 $train --out one --threads 2 --json
+json 'd["step"] == 20 and 0 < d["loss"] < 6 and 0 < d["val_loss"] < 6 and d["samples_per_s"] > 0'
+json 'd["checkpoint"].endswith("/one/checkpoints/000020") and d["n_lost"] == 0 and d["peak_bytes"] > 0'
+json 'd["success_rate"] is None and d["config"]["lr"] == 0.0003'
+check 'the last' [ "$(readlink one/checkpoints/last)" = 000020 ]
+check 'two are kept, and the best' [ "$(find one/checkpoints -maxdepth 1 -name '0*' | wc -l)" -le 3 ]
+check 'how it was trained' grep -q '"gripper_weight"' one/checkpoints/last/pretrained_model/train_config.json
+expect 0 graph show one/checkpoints/last/pretrained_model --json
+run=$(field c.db 'r["run"]')
+expect 2 $train --out one
+says 'has checkpoints already'
+expect 2 train --resume "$run" --catalog c.db
+says "run $run is done"
+
+# Curves.
+expect 0 runs "$run" --catalog c.db
+prints 'train/loss'
+prints 'weight_decay = 0.05'
+expect 0 runs "$run" --catalog c.db --json --svg curves.svg
+json 'd["runs"][0]["curves"]["train/loss"]["step"] == [5, 10, 15, 20]'
+json 'd["runs"][0]["curves"]["val/loss"]["step"] == [10, 20]'
+check 'the drawing is XML with a line a curve' python3 -c "
+import xml.etree.ElementTree as et
+lines = et.parse('curves.svg').getroot().findall('.//{http://www.w3.org/2000/svg}polyline')
+assert len(lines) == 8, len(lines)"
+expect 2 runs --catalog c.db --svg curves.svg
+says '--svg is for one run'
+expect 2 runs "$(python3 -c "
+import sqlite3
+print(sqlite3.connect('c.db').execute('SELECT id FROM run ORDER BY id').fetchone()[0])")" --catalog c.db --svg x.svg
+says 'has no curves'
+check 'an event file with the tags of RLinf' python3 -c "
+import glob
+text = open(glob.glob('one/events.out.tfevents.*')[0], 'rb').read()
+assert all(t in text for t in (b'train/loss', b'train/actor/lr', b'train/actor/grad_norm', b'time/step'))"
+
+# kill -9 after the first checkpoint, and going on.
+"$VLAKIT" $train --out killed --threads 2 >/dev/null 2>&1 &
+pid=$!
+i=0
+while kill -STOP $pid && [ ! -e killed/checkpoints/last ] && [ $i -lt 2400 ]; do
+  kill -CONT $pid
+  i=$((i + 1))
+  sleep 0.05
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+check 'killed on the way' [ ! -e killed/checkpoints/000020 ]
+run=$(field c.db 'r["run"]')
+expect 2 train -q --resume "$run" --catalog c.db --set lr=1
+says "run $run was started with \"lr\" 0.0003"
+expect 2 train -q --resume "$run" --catalog c.db --config sft-n2
+says "run $run was started with"
+expect 2 train -q --resume "$run" --catalog c.db --threads 1
+says 'was started with 2'
+expect 2 train -q --resume "$run" --catalog c.db --out other
+says 'goes on in'
+cd nothing || exit 1
+expect 0 train -q --resume "$run" --catalog ../c.db --json --set keep=5 cache_mb=0 workers=2
+cd .. || exit 1
+json 'd["step"] == 20'
+same one killed
+expect 0 runs "$run" --catalog c.db --json
+json 'd["runs"][0]["curves"]["train/loss"]["step"] == [5, 10, 15, 20] and d["runs"][0]["state"] == "done"'
+
+# SIGTERM: saved where it was.
+"$VLAKIT" $train --out stopped --threads 2 --set save_every=1000 >/dev/null 2>err &
+pid=$!
+wait_for c.db 'r["command"] == "train" and r["state"] == "running"' $pid
+kill -TERM $pid
+kill -CONT $pid
+wait $pid
+check 'exit code of SIGTERM' [ $? = 143 ]
+run=$(field c.db 'r["run"]')
+check 'says how to go on' grep -q -- "--resume $run" err
+expect 0 train -q --resume "$run" --catalog c.db
+same one stopped
+
+# A loss that is no number.
+expect 1 $train --out diverged --set lr=1e6 warmup=6 save_every=1
+says 'take a smaller lr'
+says 'diverged/bad_batch.safetensors'
+check 'the batch is there' python3 -c "
+import json, struct
+f = open('diverged/bad_batch.safetensors', 'rb')
+head = json.loads(f.read(struct.unpack('<Q', f.read(8))[0]))
+assert head['image']['shape'] == [2, 2, 128, 128, 3] and head['target']['shape'] == [2, 8, 7], head
+assert 'bowl' in head['__metadata__']['text.0'] or head['__metadata__']['text.0'], head"
+check 'no checkpoint of it' python3 -c "
+import glob, struct
+for path in glob.glob('diverged/checkpoints/0*/training_state/weights.safetensors'):
+    data = open(path, 'rb').read()
+    n = struct.unpack('<Q', data[:8])[0]
+    assert all(x == x for (x,) in struct.iter_unpack('<f', data[8 + n:])), path"
+
+# A full disk: said, and training goes on; the last checkpoint must be written.
+(ulimit -f 600 && "$VLAKIT" train --config tiny.json --data demos --out full --threads 2 --catalog c.db) >out 2>err
+check 'exit code of a full disk' [ $? = 1 ]
+check 'says that it goes on' grep -q 'training goes on' err
+check 'nothing half-written' [ -z "$(find full/checkpoints -type f 2>/dev/null)" ]
+expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
+same one full
+
+# Where time went.
+expect 0 $train --out traced --set steps=2 --trace t.json
+check 'slices of all that a step is made of' python3 -c "
+import json
+names = {(e.get('cat'), e['name']) for e in json.load(open('t.json'))['traceEvents']}
+assert {('train', 'step'), ('train', 'optimiser'), ('train', 'checkpoint'), ('nn', 'conv')} <= names, names"
+finish
