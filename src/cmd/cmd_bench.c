@@ -26,7 +26,7 @@ static const vk_opt opts[] = {
     VK_OPT_STR(bench_args, "suite", suite, "SUITE",
                "env, render: the suites whose first tasks are run, one or a comma list"),
     VK_OPT_STR(bench_args, "trace", trace, "FILE",
-               "model: write where time went, a slice an op, for Perfetto"),
+               "model: write where time went, a slice a node of graph show, for Perfetto"),
     VK_OPT_STR(bench_args, "visuals", visuals, "stand-in|original|FILE",
                "env, render: what is drawn, original, stand-in, or a file (default: the original "
                "where they are at hand)"),

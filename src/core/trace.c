@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,12 +19,18 @@ typedef struct event {
   int64_t thread;
 } event;
 
+typedef struct kept {
+  struct kept *next;
+  char text[];
+} kept;
+
 struct vk_trace {
   atomic_size_t n; /* spans ended, those that found no room included */
   size_t n_max;
   int64_t start_ns;
   char path[VK_FS_PATH_MAX];
   event *event;
+  kept *kept;
 };
 
 /* Whether the file can be made. */
@@ -62,7 +69,22 @@ void vk_trace_free(vk_trace *trace)
   if (!trace)
     return;
   munmap(trace->event, trace->n_max * sizeof(event));
+  for (kept *k = trace->kept, *next; k; k = next) {
+    next = k->next;
+    free(k);
+  }
   free(trace);
+}
+
+const char *vk_trace_keep(vk_trace *trace, const char *text)
+{
+  size_t n = strlen(text) + 1;
+  kept *k = malloc(sizeof *k + n);
+  if (!k)
+    return NULL;
+  k->next = trace->kept;
+  trace->kept = k;
+  return memcpy(k->text, text, n);
 }
 
 vk_trace_span vk_trace_begin(vk_trace *trace, const char *category, const char *name)

@@ -20,7 +20,8 @@ typedef struct vk_trace vk_trace;
 
 enum { VK_TRACE_ARGS_MAX = 2 };
 
-/* One stretch of time on one thread. Names are borrowed until vk_trace_write: use literals. */
+/* One stretch of time on one thread. Names are borrowed until vk_trace_write: use literals or
+ * vk_trace_keep. */
 typedef struct vk_trace_span {
   vk_trace *trace; /* NULL: off */
   const char *category, *name;
@@ -34,6 +35,10 @@ typedef struct vk_trace_span {
  * Errors: VK_E_NOMEM, VK_E_NOTFOUND, VK_E_IO. */
 VK_NODISCARD vk_status vk_trace_new(vk_trace **out, const char *path, size_t n_max, vk_err *err);
 void vk_trace_free(vk_trace *trace);
+
+/* A copy of text that lives as long as the trace, for names that do not. Not while another thread
+ * calls it. NULL without memory. */
+const char *vk_trace_keep(vk_trace *trace, const char *text);
 
 /* Any thread; end on the thread that began. Spans of a thread nest. A span that is never ended is
  * not in the file. */

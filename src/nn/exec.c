@@ -6,10 +6,12 @@
 
 #include "core/arena.h"
 #include "core/sys.h"
+#include "nn/graph_dump.h"
 
 /* A node with all that its kernel needs. */
 typedef struct step {
   vk_op_run *run;
+  const char *name; /* in a trace */
   int n_phase, i_node;
   bool is_once;
   vk_op_call call;
@@ -56,6 +58,7 @@ static void update_steps(vk_exec *x)
 static void add_steps(vk_exec *x)
 {
   const vk_graph *g = &x->plan->graph;
+  char name[VK_VALUE_TEXT];
   for (int i = 0; i < g->n_node; i++) {
     const vk_node *n = &g->node[i];
     if (n->op->flags & VK_OP_VIEW)
@@ -65,6 +68,10 @@ static void add_steps(vk_exec *x)
                 .n_phase = n->op->n_phase ? n->op->n_phase : 1,
                 .i_node = i,
                 .is_once = x->plan->is_once[i]};
+    if (x->trace)
+      s->name = vk_trace_keep(x->trace, vk_graph_value_name(g, n->out[0], name));
+    if (!s->name)
+      s->name = n->op->name;
     s->call = vk_plan_call(x->plan, i, NULL, s->tensor, s->tensor + n->n_in);
     s->call.n_part = vk_team_n_thread(x->team);
     s->call.scratch = (s->is_once ? x->once : x->arena) + x->plan->scratch[i];
@@ -192,8 +199,7 @@ static void run_steps(void *arg, int i_thread)
     call.i_part = i_thread;
     bool is_timed = x->is_timed && i_thread == 0;
     double start_s = is_timed ? vk_sys_monotonic_s() : 0;
-    vk_trace_span span = vk_trace_begin(i_thread == 0 ? x->trace : NULL, "nn",
-                                        x->plan->graph.node[s->i_node].op->name);
+    vk_trace_span span = vk_trace_begin(i_thread == 0 ? x->trace : NULL, "nn", s->name);
     vk_trace_arg(&span, "i_node", s->i_node);
     for (call.i_phase = 0; call.i_phase < s->n_phase; call.i_phase++) {
       s->run(&call);

@@ -23,7 +23,7 @@
 typedef struct vk_exec vk_exec;
 
 /* plan, team and trace (NULL: none) must outlive it; the team has the plan's number of threads.
- * With a trace every node is a slice, named by its op. Errors: VK_E_NOMEM. */
+ * With a trace every node is a slice, named as in a dump: "enc.0.matmul#2". Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_exec_new(vk_exec **out, const vk_plan *plan, vk_team *team,
                                    vk_trace *trace, vk_err *err);
 void vk_exec_free(vk_exec *x);
