@@ -343,7 +343,54 @@ conv_shape vk_conv_example(vk_example *e)
   }
   s.y_h = (s.h + 2 * s.pad - s.kernel) / s.stride + 1;
   s.y_w = (s.w + 2 * s.pad - s.kernel) / s.stride + 1;
+  e->attr.kernel = s.kernel;
+  e->attr.stride = s.stride;
+  e->attr.pad = s.pad;
   return s;
+}
+
+void vk_conv_example_x(vk_example *e, const conv_shape *s)
+{
+  vk_shape x = vk_shape_of(4, (int)s->n, (int)s->h, (int)s->w, (int)s->c);
+  if (s->c == 3) {
+    e->attr.scale = 1 / 127.5;
+    e->attr.shift = -1;
+    vk_example_u8(e, x);
+  } else {
+    vk_example_f32(e, x);
+  }
+}
+
+/* Of the pixel of x that a tap of item k of y sees: its first item, or -1 where that is padding. */
+static int64_t conv_seen(const conv_shape *s, int64_t k, int64_t tap)
+{
+  int64_t x = k / s->o % s->y_w * s->stride - s->pad + tap % s->kernel;
+  int64_t y = k / s->o / s->y_w % s->y_h * s->stride - s->pad + tap / s->kernel;
+  int64_t i = k / s->o / s->y_w / s->y_h;
+  return x < 0 || x >= s->w || y < 0 || y >= s->h ? -1 : ((i * s->h + y) * s->w + x) * s->c;
+}
+
+static double ref_item(const vk_op_call *c, int i_in, int64_t i)
+{
+  if (c->in[i_in].dtype == VK_U8)
+    return ((const uint8_t *)c->in[i_in].data)[i] * c->attr->scale + c->attr->shift;
+  return ((const double *)c->in[i_in].data)[i];
+}
+
+void vk_conv_ref(const vk_op_call *c, const conv_shape *s, const int of[3])
+{
+  double *out = c->out[0].data;
+  int64_t n_tap = s->kernel * s->kernel;
+  for (int64_t k = 0; k < s->n * s->y_h * s->y_w * s->o; k++)
+    for (int64_t tap = 0; tap < n_tap; tap++) {
+      int64_t first = conv_seen(s, k, tap);
+      for (int64_t channel = 0; channel < s->c && first >= 0; channel++) {
+        int64_t i[] = {[CONV_Y] = k,
+                       [CONV_X] = first + channel,
+                       [CONV_W] = (k % s->o * s->c + channel) * n_tap + tap};
+        out[i[of[2]]] += ref_item(c, 0, i[of[0]]) * ref_item(c, 1, i[of[1]]);
+      }
+    }
 }
 
 #endif

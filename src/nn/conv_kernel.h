@@ -60,15 +60,6 @@ static inline conv_shape conv_shape_of(const vk_shape *x, const vk_shape *y, con
                       .pad = a->pad};
 }
 
-/* Of the pixel of x that a tap of item k of y sees: its first item, or -1 where that is padding. */
-static inline int64_t conv_seen(const conv_shape *s, int64_t k, int64_t tap)
-{
-  int64_t x = k / s->o % s->y_w * s->stride - s->pad + tap % s->kernel;
-  int64_t y = k / s->o / s->y_w % s->y_h * s->stride - s->pad + tap / s->kernel;
-  int64_t i = k / s->o / s->y_w / s->y_h;
-  return x < 0 || x >= s->w || y < 0 || y >= s->h ? -1 : ((i * s->h + y) * s->w + x) * s->c;
-}
-
 /* n columns lie in panels of 1 to CONV_NV vectors, as equal as can be. */
 typedef struct conv_panel {
   int64_t j;  /* first column */
@@ -198,8 +189,15 @@ extern conv_dot_run *const conv_dots[CONV_NV + 1][CONV_MR + 1];
 VK_NODISCARD vk_status vk_conv_check(const vk_infer *c, vk_err *err);
 int64_t vk_conv_size(int64_t size, const vk_attrs *a);
 
-/* Sizes for an example; large: the four stages of a small model and of a larger one. */
+/* Sizes and attributes for an example; large: the four stages of a small model and of a larger one.
+ * And its pictures, u8 where they have three channels. */
 enum { VK_CONV_N_CASE = 8 };
 conv_shape vk_conv_example(vk_example *e);
+void vk_conv_example_x(vk_example *e, const conv_shape *s);
+
+/* The reference of a convolution and of its gradients: adds all products of items of inputs 0 and 1
+ * to the output. of: what inputs 0, 1 and the output are. */
+enum { CONV_Y, CONV_X, CONV_W };
+void vk_conv_ref(const vk_op_call *c, const conv_shape *s, const int of[3]);
 
 #endif

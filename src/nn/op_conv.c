@@ -191,32 +191,14 @@ static size_t scratch(const vk_op_call *c)
          vk_op_bf16_scratch(c) * (size_t)c->n_part;
 }
 
-/* Item [i, y, x, channel] of the padded picture. */
-static double at(const vk_op_call *c, const conv_shape *s, int64_t i, int64_t y, int64_t x,
-                 int64_t channel)
-{
-  if (y < 0 || y >= s->h || x < 0 || x >= s->w)
-    return 0;
-  int64_t k = ((i * s->h + y) * s->w + x) * s->c + channel;
-  if (c->in[0].dtype == VK_U8)
-    return ((const uint8_t *)c->in[0].data)[k] * c->attr->scale + c->attr->shift;
-  return ((const double *)c->in[0].data)[k];
-}
-
 static void ref(const vk_op_call *c)
 {
   conv_shape s = conv_shape_of(&c->in[0].shape, &c->out[0].shape, c->attr);
-  const double *w = c->in[1].data, *bias = c->n_in > 2 ? c->in[2].data : NULL;
-  for (int64_t k = 0; k < vk_shape_n_item(&c->out[0].shape); k++) {
-    int64_t o = k % s.o, x = k / s.o % s.y_w, y = k / s.o / s.y_w % s.y_h;
-    int64_t i = k / s.o / s.y_w / s.y_h;
-    double sum = bias ? bias[o] : 0;
-    for (int64_t q = 0; q < s.c * s.kernel * s.kernel; q++)
-      sum += w[o * s.c * s.kernel * s.kernel + q] *
-             at(c, &s, i, y * s.stride - s.pad + q / s.kernel % s.kernel,
-                x * s.stride - s.pad + q % s.kernel, q / s.kernel / s.kernel);
-    ((double *)c->out[0].data)[k] = sum;
-  }
+  const double *bias = c->n_in > 2 ? c->in[2].data : NULL;
+  double *out = c->out[0].data;
+  for (int64_t k = 0; k < vk_shape_n_item(&c->out[0].shape); k++)
+    out[k] = bias ? bias[k % s.o] : 0;
+  vk_conv_ref(c, &s, (const int[]){CONV_X, CONV_W, CONV_Y});
 }
 
 static void grad(vk_grad *c)
@@ -238,17 +220,7 @@ static void grad(vk_grad *c)
 static void example(vk_example *e)
 {
   conv_shape s = vk_conv_example(e);
-  e->attr.kernel = s.kernel;
-  e->attr.stride = s.stride;
-  e->attr.pad = s.pad;
-  vk_shape x = vk_shape_of(4, (int)s.n, (int)s.h, (int)s.w, (int)s.c);
-  if (s.c == 3) {
-    e->attr.scale = 1 / 127.5;
-    e->attr.shift = -1;
-    vk_example_u8(e, x);
-  } else {
-    vk_example_f32(e, x);
-  }
+  vk_conv_example_x(e, &s);
   vk_example_f32(e, vk_shape_of(4, (int)s.o, (int)s.c, (int)s.kernel, (int)s.kernel));
   if (e->i_case % 4 == 1)
     vk_example_f32(e, vk_shape_of(1, (int)s.o));

@@ -321,39 +321,17 @@ static size_t scratch(const vk_op_call *c)
 static void ref(const vk_op_call *c)
 {
   conv_shape s = conv_shape_of(&c->in[1].shape, &c->in[0].shape, c->attr);
-  const double *dy = c->in[0].data;
-  double *dw = c->out[0].data;
+  double *out = c->out[0].data;
   for (int64_t k = 0; k < vk_shape_n_item(&c->out[0].shape); k++)
-    dw[k] = 0;
-  int64_t n_tap = s.kernel * s.kernel;
-  for (int64_t k = 0; k < vk_shape_n_item(&c->in[0].shape); k++)
-    for (int64_t tap = 0; tap < n_tap; tap++) {
-      int64_t o = k % s.o, first = conv_seen(&s, k, tap);
-      for (int64_t channel = 0; channel < s.c && first >= 0; channel++) {
-        int64_t at = first + channel;
-        double value = c->in[1].dtype == VK_U8
-                           ? ((const uint8_t *)c->in[1].data)[at] * c->attr->scale + c->attr->shift
-                           : ((const double *)c->in[1].data)[at];
-        dw[(o * s.c + channel) * n_tap + tap] += dy[k] * value;
-      }
-    }
+    out[k] = 0;
+  vk_conv_ref(c, &s, (const int[]){CONV_Y, CONV_X, CONV_W});
 }
 
 static void example(vk_example *e)
 {
   conv_shape s = vk_conv_example(e);
-  e->attr.kernel = s.kernel;
-  e->attr.stride = s.stride;
-  e->attr.pad = s.pad;
   vk_example_f32(e, vk_shape_of(4, (int)s.n, (int)s.y_h, (int)s.y_w, (int)s.o));
-  vk_shape x = vk_shape_of(4, (int)s.n, (int)s.h, (int)s.w, (int)s.c);
-  if (s.c == 3) {
-    e->attr.scale = 1 / 127.5;
-    e->attr.shift = -1;
-    vk_example_u8(e, x);
-  } else {
-    vk_example_f32(e, x);
-  }
+  vk_conv_example_x(e, &s);
 }
 
 const vk_op_def vk_op_conv_dw = {

@@ -332,29 +332,18 @@ static size_t scratch(const vk_op_call *c)
   return sizeof(float) * (size_t)(packed_floats(&p.s) + band_floats(&p) * c->n_part);
 }
 
-/* Every pixel of dy, by every tap that meets a pixel of x. */
 static void ref(const vk_op_call *c)
 {
   conv_shape s = conv_shape_of(&c->out[0].shape, &c->in[0].shape, c->attr);
-  const double *dy = c->in[0].data, *w = c->in[1].data;
-  double *dx = c->out[0].data;
+  double *out = c->out[0].data;
   for (int64_t k = 0; k < vk_shape_n_item(&c->out[0].shape); k++)
-    dx[k] = 0;
-  int64_t n_tap = s.kernel * s.kernel;
-  for (int64_t k = 0; k < vk_shape_n_item(&c->in[0].shape); k++)
-    for (int64_t tap = 0; tap < n_tap; tap++) {
-      int64_t o = k % s.o, first = conv_seen(&s, k, tap);
-      for (int64_t channel = 0; channel < s.c && first >= 0; channel++)
-        dx[first + channel] += dy[k] * w[(o * s.c + channel) * n_tap + tap];
-    }
+    out[k] = 0;
+  vk_conv_ref(c, &s, (const int[]){CONV_Y, CONV_W, CONV_X});
 }
 
 static void example(vk_example *e)
 {
   conv_shape s = vk_conv_example(e);
-  e->attr.kernel = s.kernel;
-  e->attr.stride = s.stride;
-  e->attr.pad = s.pad;
   e->attr.height = s.h;
   e->attr.width = s.w;
   vk_example_f32(e, vk_shape_of(4, (int)s.n, (int)s.y_h, (int)s.y_w, (int)s.o));
