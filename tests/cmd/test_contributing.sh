@@ -51,7 +51,7 @@ quietly() { # quietly WHAT COMMAND...: shows the end of its output when it fails
 }
 quietly 'configure' meson setup tree/build tree --buildtype=plain -Dwerror=true
 quietly 'build' ninja -C tree/build vlakit tests/unit/test_hello tests/unit/test_ops \
-  tests/fuzz/fuzz_hello
+  tests/unit/test_random_graphs tests/fuzz/fuzz_hello
 check 'what it prints' env VK_SOURCE="$T/tree" VK_BUILD="$T/tree/build" \
   VLAKIT="$T/tree/build/vlakit" python3 tree/tests/cmd/blocks.py tree/CONTRIBUTING.md
 
