@@ -16,7 +16,8 @@
 typedef struct eval_args {
   const char *suite, *policy, *protocol, *resume, *film, *out, *visuals;
   int64_t n_episode, row;
-  bool is_n_episode_given, is_row_given, by_task;
+  double temperature;
+  bool is_n_episode_given, is_row_given, is_temperature_given, by_task;
 } eval_args;
 
 enum { EPISODES_MAX = 100000, FEW_TASKS = 10, N_PROBE_STEP = 10 };
@@ -36,12 +37,15 @@ static const vk_opt opts[] = {
     VK_OPT_STR(ARGS, "out", out, "DIR", "folder for films, report.html and results.json"),
     VK_OPT_FLAG(ARGS, "per-task", by_task, "print a line a task, also when there are many"),
     VK_OPT_STR(ARGS, "policy", policy, "POLICY",
-               "who acts: NAME or NAME:ARGUMENT; list: show them"),
+               "who acts: NAME, NAME:ARGUMENT or a trained policy's folder; list: show them"),
     VK_OPT_STR(ARGS, "protocol", protocol, "PROTOCOL",
                "oft, openpi or libero: waits, limits, seed (default oft)"),
     VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
     VK_OPT_I64_GIVEN(ARGS, "row", row, is_row_given, 0, EPISODES_MAX - 1, "K", NULL,
                      "only the episode of init row K of each task"),
+    VK_OPT_F64_GIVEN(ARGS, "sample", temperature, is_temperature_given, 0.01, 100, "T", NULL,
+                     "a trained policy draws its actions at this temperature (default: the most "
+                     "likely ones)"),
     VK_OPT_STR(ARGS, "suite", suite, "SUITE",
                "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
     VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
@@ -55,6 +59,7 @@ typedef struct plan {
   const char *suite, *policy_word;
   const vk_protocol *protocol;
   uint32_t seed;
+  double temperature; /* 0: the most likely actions */
   bool is_seed_given, is_n_episode_given;
   int first_row, n_per_task; /* rows of each task */
   const char *out;           /* NULL: no folder */
@@ -141,6 +146,7 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
   if (!p->film_word)
     p->film_word = "none";
   p->visuals_word = vk_record_config_text(&j->record, "visuals");
+  p->temperature = vk_record_config_number(&j->record, "sample");
   p->is_out_late = !p->out && args->out;
   const char *differs = NULL;
   if (args->film && strcmp(args->film, p->film_word) != 0)
@@ -151,6 +157,8 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
     differs = "--out";
   else if (args->is_row_given && args->row != p->first_row)
     differs = "--row";
+  else if (args->is_temperature_given && args->temperature != p->temperature)
+    differs = "--sample";
   else if (args->suite && strcmp(args->suite, p->suite) != 0)
     differs = "--suite";
   else if (args->policy && strcmp(args->policy, p->policy_word) != 0)
@@ -182,6 +190,7 @@ static vk_status plan_from_options(job *j, const eval_args *args, vk_err *err)
   VK_TRY(vk_protocol_find(&p->protocol, args->protocol ? args->protocol : "oft", err));
   p->suite = args->suite;
   p->policy_word = args->policy;
+  p->temperature = args->temperature;
   p->is_seed_given = common->seed_given;
   p->seed = common->seed_given ? (uint32_t)common->seed : p->protocol->seed;
   p->is_n_episode_given = args->is_n_episode_given;
@@ -276,6 +285,21 @@ static void free_plan(plan *p)
 
 /* ---- the record ---- */
 
+/* How a trained policy's actions come about. */
+static void add_decoding(cJSON *o, const job *j)
+{
+  char text[40];
+  double t = j->plan.temperature;
+  if (!(j->policy.def->needs & VK_POLICY_DRAWS))
+    return;
+  if (t > 0)
+    snprintf(text, sizeof text, "sampled at T %g", t);
+  else
+    snprintf(text, sizeof text, "greedy");
+  cJSON_AddNumberToObject(o, "sample", t);
+  cJSON_AddStringToObject(o, "decoding", text);
+}
+
 static cJSON *config_json(const job *j)
 {
   const plan *p = &j->plan;
@@ -288,6 +312,7 @@ static cJSON *config_json(const job *j)
   if (p->first_row > 0)
     cJSON_AddNumberToObject(o, "row", p->first_row);
   cJSON_AddBoolToObject(o, "policy_sees_pictures", p->sees_pictures);
+  add_decoding(o, j);
   cJSON_AddStringToObject(o, "film", p->film_word);
   if (p->out)
     cJSON_AddStringToObject(o, "out", j->out.dir);
@@ -360,6 +385,7 @@ static vk_eval_config eval_config(job *j, const char *cache_dir)
                           .protocol = j->plan.protocol,
                           .seed = j->plan.seed,
                           .policy = &j->policy,
+                          .visuals = j->plan.has_visuals ? &j->plan.visuals : NULL,
                           .pool = j->pool,
                           .isa = j->call->isa,
                           .n_episode = j->plan.n_episode,
@@ -446,6 +472,8 @@ static char *repeat_text(const job *j)
   fputs("vlakit eval --policy ", out);
   vk_record_print_word(out, p->policy_word);
   fprintf(out, " --protocol %s --seed %u", p->protocol->name, p->seed);
+  if (p->temperature > 0)
+    fprintf(out, " --sample %.17g", p->temperature);
   const char *const more[][2] = {{"--visuals", p->visuals_word}, {"--pack", common->pack}};
   for (size_t i = 0; i < VK_COUNT(more); i++)
     if (more[i][1]) {
@@ -629,7 +657,10 @@ static vk_status prepare(job *j, vk_err *err)
   j->n_success = j->record.earlier.all.n_success;
   VK_TRY(plan_episodes(j, err));
   VK_TRY(vk_pool_new(&j->pool, (int)common->n_thread, err));
-  const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(j->pool), .seed = j->plan.seed};
+  const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(j->pool),
+                                      .seed = j->plan.seed,
+                                      .temperature = j->plan.temperature,
+                                      .isa = j->call->isa};
   VK_TRY(vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err));
   VK_TRY(plan_pictures(j, err));
   vk_protocol_hash(j->plan.protocol, j->plan.seed, j->protocol_hash);
@@ -672,6 +703,12 @@ const vk_cmd vk_cmd_eval = {
         "          object 280, goal 300, libero_10 520, libero_90 400, other suites 600\n"
         "  openpi  openpi: as oft, with seed 7\n"
         "  libero  the paper's code: seed 10000, 5 waiting steps, 20 episodes, limit 600\n\n"
+        "A trained policy is a folder that vlakit train has written (a run's, whose last "
+        "checkpoint "
+        "is taken, or one of its checkpoints), or a .safetensors file beside a config.json. It "
+        "sees "
+        "pictures of --visuals, and takes the most likely actions or, with --sample, draws "
+        "them.\n\n"
         "What an environment or a policy cannot do (a NaN as action, say) is an error of that "
         "episode: it is listed, is no failure of the policy, and is not in n. Every run is a row "
         "of the catalog, every episode too as soon as it ends; after Ctrl-C, a crash or a full "
@@ -690,6 +727,7 @@ const vk_cmd vk_cmd_eval = {
         "  vlakit eval --suite libero_10 --policy zero --dry-run  # how long, how much\n"
         "  vlakit eval --suite libero_goal --policy random --film failures --out goal\n"
         "  vlakit eval --suite libero_goal/3 --policy random --row 7 --film all --out row7\n"
+        "  vlakit eval --suite libero_goal --policy runs/goal  # its last checkpoint\n"
         "  vlakit eval --policy list  # who can act\n",
     .opts = opts,
     .args_size = sizeof(eval_args),

@@ -28,6 +28,14 @@ static void add_visuals(cJSON *object, const char *visuals)
   add_text(object, "visuals_hash", visuals[n] ? visuals + n + 1 : NULL);
 }
 
+/* How a trained policy's actions came about; null where a policy leaves no choice. */
+static void add_decoding(cJSON *o)
+{
+  const cJSON *config = cJSON_GetObjectItemCaseSensitive(o, "config");
+  add_text(o, "decoding",
+           cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "decoding")));
+}
+
 cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evaluation,
                           const vk_episode_sum *sum)
 {
@@ -55,6 +63,7 @@ cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evalua
     return o;
   add_text(o, "suite", evaluation->suite);
   add_text(o, "policy", evaluation->policy);
+  add_decoding(o);
   add_text(o, "protocol", evaluation->protocol);
   add_text(o, "rows", evaluation->rows);
   cJSON_AddNumberToObject(o, "seed", (double)evaluation->seed);
@@ -249,10 +258,12 @@ void vk_report_print(const vk_report *r, bool by_task)
     print_sum(&r->suite[i], width, false);
   if (r->n_suite > 1)
     print_sum(&r->all, width, false);
-  printf("\nrun %s: policy %s (%.12s), protocol %s (%.12s), seed %.0f, pack %.12s, visuals %s",
+  const char *decoding = vk_report_text(r, "decoding");
+  printf("\nrun %s: policy %s (%.12s)%s%s, protocol %s (%.12s), seed %.0f, pack %.12s, visuals %s",
          vk_report_text(r, "run"), vk_report_text(r, "policy"), vk_report_text(r, "policy_hash"),
-         vk_report_text(r, "protocol"), vk_report_text(r, "protocol_hash"),
-         vk_report_number(r, "seed"), vk_report_text(r, "pack_hash"), vk_report_text(r, "visuals"));
+         decoding[0] ? " " : "", decoding, vk_report_text(r, "protocol"),
+         vk_report_text(r, "protocol_hash"), vk_report_number(r, "seed"),
+         vk_report_text(r, "pack_hash"), vk_report_text(r, "visuals"));
   if (vk_report_text(r, "visuals_hash")[0])
     printf(" (%.12s)", vk_report_text(r, "visuals_hash"));
   putchar('\n');

@@ -361,6 +361,23 @@ static void losses(builder *b, vk_id logits, vk_id value)
   vk_graph_output(g, "loss", loss);
 }
 
+static void bins(builder *b, vk_id logits)
+{
+  vk_graph *g = b->g;
+  double scale = b->a->temperature > 0 ? 1 / b->a->temperature : 1;
+  vk_id bin;
+  if (b->a->temperature > 0) {
+    vk_id key = vk_graph_input(g, "key", VK_I32, vk_shape_of(2, (int)b->a->n_batch, 2),
+                               vk_graph_extent(VK_NANO_BATCH, 1, 0));
+    bin = VK_APPLY(g, sample, VK_IN(logits, key), .scale = scale);
+  } else {
+    bin = VK_APPLY(g, argmax, VK_IN(logits));
+  }
+  vk_graph_output(g, "bin", bin);
+  if (b->a->with_log_prob)
+    vk_graph_output(g, "log_prob", VK_APPLY(g, log_prob, VK_IN(logits, bin), .scale = scale));
+}
+
 static void heads(builder *b, vk_id x)
 {
   vk_graph *g = b->g;
@@ -376,7 +393,7 @@ static void heads(builder *b, vk_id x)
     vk_graph_output(g, "value", value);
   }
   if (b->a->part == VK_PART_ACT)
-    vk_graph_output(g, "bin", VK_APPLY(g, argmax, VK_IN(logits)));
+    bins(b, logits);
   if (b->a->with_loss)
     losses(b, logits, value);
 }

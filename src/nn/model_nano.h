@@ -62,8 +62,10 @@ enum { VK_NANO_BATCH, VK_NANO_TOKEN, VK_NANO_TEXT, VK_NANO_WORD, VK_NANO_GRAM };
  *   target      i32 [batch * 56]  bins; with losses
  *   value_target f32 [batch, 8]   with losses and the value head
  *   text, text_vec  f32 [word, d], [text, d]: outputs of VK_PART_TEXT, inputs of VK_PART_ACT
- * Outputs: logits [batch * 56, 256], value [batch, 8], loss, loss_action, loss_value [1]; bin i32
- * [batch * 56] (VK_PART_ACT: the most likely bins). */
+ *   key         i32 [batch, 2]    what a sample's bins are drawn with (op sample); VK_PART_ACT with
+ *                                 a temperature
+ * Outputs: logits [batch * 56, 256], value [batch, 8], loss, loss_action, loss_value [1]; of
+ * VK_PART_ACT bin i32 [batch * 56] and, where asked for, log_prob [batch * 56]. */
 
 /* One observation of a batch. */
 typedef struct vk_nano_obs {

@@ -3,12 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/fs.h"
 #include "core/opt.h"
 #include "core/version.h"
-
-#define VK_POLICY(name) extern const vk_policy_def vk_policy_##name;
-#include "rl/policy_list.h"
-#undef VK_POLICY
 
 const vk_policy_def *const vk_policy_defs[] = {
 #define VK_POLICY(name) &vk_policy_##name,
@@ -32,6 +29,34 @@ static vk_status find_def(const vk_policy_def **out, const char *word, size_t n,
   return vk_opt_fail_name(err, "policy", name, names);
 }
 
+/* Whether a word that names no policy means files. */
+static bool is_path(const char *word)
+{
+  return strchr(word, '/') || vk_fs_is_dir(word) || vk_fs_is_file(word);
+}
+
+/* The definition that a word names, and what stands behind its name (NULL: nothing). */
+static vk_status parse(const vk_policy_def **def, const char **argument, const char *word,
+                       vk_err *err)
+{
+  const char *colon = strchr(word, ':');
+  *argument = colon && colon[1] ? colon + 1 : NULL;
+  vk_status st = find_def(def, word, colon ? (size_t)(colon - word) : strlen(word), err);
+  if (st != VK_OK && is_path(word)) {
+    *def = &vk_policy_checkpoint;
+    *argument = word;
+    return VK_OK;
+  }
+  VK_TRY(st);
+  if ((*def)->argument && !*argument)
+    return vk_fail(err, VK_E_USAGE, "policy '%s' needs an argument: %s:%s", (*def)->name,
+                   (*def)->name, (*def)->argument);
+  if (!(*def)->argument && colon)
+    return vk_fail(err, VK_E_USAGE, "policy '%s' takes no argument, not '%.80s'", (*def)->name,
+                   colon);
+  return VK_OK;
+}
+
 static void hash_policy(vk_policy *policy, const char *argument)
 {
   vk_sha256 h;
@@ -51,15 +76,11 @@ vk_status vk_policy_open(vk_policy *policy, const char *word, const vk_policy_ar
 {
   *policy = (vk_policy){0};
   const vk_policy_def *def = NULL;
-  const char *colon = strchr(word, ':');
-  VK_TRY(find_def(&def, word, colon ? (size_t)(colon - word) : strlen(word), err));
   vk_policy_args own = *args;
-  own.argument = colon && colon[1] ? colon + 1 : NULL;
-  if (def->argument && !own.argument)
-    return vk_fail(err, VK_E_USAGE, "policy '%s' needs an argument: %s:%s", def->name, def->name,
-                   def->argument);
-  if (!def->argument && colon)
-    return vk_fail(err, VK_E_USAGE, "policy '%s' takes no argument, not '%.80s'", def->name, colon);
+  VK_TRY(parse(&def, &own.argument, word, err));
+  if (own.temperature > 0 && !(def->needs & VK_POLICY_DRAWS))
+    return vk_fail(err, VK_E_USAGE, "policy '%s' draws no actions that a temperature could change",
+                   def->name);
   vk_status st = def->open(&policy->state, &own, err);
   if (st != VK_OK)
     return st;

@@ -17,6 +17,7 @@ enum {
   VK_POLICY_STATE = 1,    /* looks at the simulator's state (privileged) */
   VK_POLICY_PICTURES = 2, /* looks at camera pictures */
   VK_POLICY_BATCH = 4,    /* answers for many environments at once faster than one by one */
+  VK_POLICY_DRAWS = 8,    /* can draw its actions at a temperature */
 };
 
 /* What an episode's policy sees of one environment in one query. */
@@ -64,6 +65,10 @@ typedef struct vk_policy_def {
 
 extern const vk_policy_def *const vk_policy_defs[]; /* NULL-terminated */
 
+#define VK_POLICY(name) extern const vk_policy_def vk_policy_##name;
+#include "rl/policy_list.h"
+#undef VK_POLICY
+
 struct vk_policy {
   const vk_policy_def *def;
   void *state;
@@ -74,7 +79,9 @@ struct vk_policy {
   vk_view_config view;
 };
 
-/* "expert", "replay:FILE", ... Errors: VK_E_USAGE with the nearest name. */
+/* "expert", "replay:FILE", ...; a path that is no policy's name stands for "checkpoint:PATH".
+ * Errors: VK_E_USAGE with the nearest name, or for a temperature that it has no use for; those of
+ * its open. */
 VK_NODISCARD vk_status vk_policy_open(vk_policy *policy, const char *word,
                                       const vk_policy_args *args, vk_err *err);
 void vk_policy_close(vk_policy *policy);

@@ -45,7 +45,7 @@ static void test_names(void **state)
   vk_assert_fails(open_error("zro", &err), VK_E_USAGE);
   vk_assert_says(&err, "did you mean zero?");
   vk_assert_fails(open_error("somebody-else", &err), VK_E_USAGE);
-  vk_assert_says(&err, "there are expert, random, replay, zero");
+  vk_assert_says(&err, "there are checkpoint, expert, random, replay, zero");
   vk_assert_fails(open_error("replay", &err), VK_E_USAGE);
   vk_assert_says(&err, "replay:FILE");
   vk_assert_fails(open_error("replay:", &err), VK_E_USAGE);
