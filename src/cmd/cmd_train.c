@@ -353,10 +353,14 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
     cJSON_AddNumberToObject(o, "step", (double)t->step);
     add_number(o, "loss", t->loss);
     add_number(o, "val_loss", t->val_loss);
-    add_number(o, "success_rate", NAN);
-    cJSON_AddNullToObject(o, "ci95");
+    add_number(o, "success_rate", t->eval.n ? (double)t->eval.n_success / t->eval.n : NAN);
+    if (t->eval.n)
+      cJSON_AddItemToObject(o, "ci95",
+                            cJSON_CreateDoubleArray((const double[]){t->eval.lo, t->eval.hi}, 2));
+    else
+      cJSON_AddNullToObject(o, "ci95");
     cJSON_AddNumberToObject(o, "samples_per_s", samples_per_s);
-    add_number(o, "env_steps_per_s", NAN);
+    add_number(o, "env_steps_per_s", t->eval.n ? t->eval.env_steps_per_s : NAN);
     cJSON_AddNumberToObject(o, "wall_s", wall_s);
     cJSON_AddNumberToObject(o, "peak_bytes", (double)vk_sys_peak_resident_bytes());
     cJSON_AddStringToObject(o, "checkpoint", t->checkpoint);
@@ -373,6 +377,9 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
   printf("loss        %.4f", t->loss);
   if (!isnan(t->val_loss))
     printf(", of held-out demonstrations %.4f", t->val_loss);
+  if (t->eval.n)
+    printf("\nsuccess     %.1f %% of %d episodes (95 %%: %.1f to %.1f)",
+           100.0 * t->eval.n_success / t->eval.n, t->eval.n, 100 * t->eval.lo, 100 * t->eval.hi);
   printf("\ncheckpoint  %s\n", t->checkpoint);
   return VK_OK;
 }

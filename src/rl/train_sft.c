@@ -83,6 +83,8 @@ static void describe(const sft *s, vk_trainer *t)
   d->stats = vk_dataset_stats(s->dataset);
   snprintf(d->hash, sizeof d->hash, "%s", vk_dataset_hash(s->dataset));
   d->n_task = vk_dataset_n_task(s->dataset);
+  for (int i = 0; i < d->n_task && i < VK_TRAIN_TASKS_MAX; i++)
+    d->task[i] = vk_dataset_task_get(s->dataset, i)->i_task;
   d->n_demo = info.n_demo[VK_SPLIT_TRAIN];
   d->n_validation_demo = info.n_demo[VK_SPLIT_VALIDATION];
   d->n_sample = vk_dataset_n(s->dataset, VK_SPLIT_TRAIN);

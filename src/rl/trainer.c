@@ -140,7 +140,12 @@ static vk_status open_all(vk_trainer *t, vk_err *err)
 
 vk_status vk_trainer_new(vk_trainer *t, const vk_trainer_config *config, vk_err *err)
 {
-  *t = (vk_trainer){.config = *config, .loss = NAN, .val_loss = NAN, .score = NAN, .best = NAN};
+  *t = (vk_trainer){.config = *config,
+                    .loss = NAN,
+                    .val_loss = NAN,
+                    .score = NAN,
+                    .best = NAN,
+                    .is_judged = true};
   vk_status st = open_all(t, err);
   if (st != VK_OK)
     vk_trainer_free(t);
@@ -239,6 +244,7 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   VK_TRY(st);
   t->step++;
   t->score = NAN;
+  t->is_judged = false;
   t->sum.n_step++;
   t->sum.n_sample += step.n_sample;
   t->sum.loss += step.loss;
@@ -263,9 +269,9 @@ static vk_status validate(vk_trainer *t, vk_err *err)
   double took_s = vk_sys_monotonic_s() - start_s;
   const vk_train_point point[] = {{"val/loss", loss}, {"time/validation", took_s}};
   t->val_loss = loss;
-  t->score = -loss;
+  if (t->config.train->eval_every == 0)
+    t->score = -loss;
   vk_trainer_put(t, VK_COUNT(point), point);
-  t->sum.start_s += took_s;
   return VK_OK;
 }
 
@@ -274,28 +280,39 @@ static bool is_due(const vk_trainer *t, int64_t every)
   return every > 0 && (t->step % every == 0 || t->step == t->n_step);
 }
 
-/* What stands after a step: in this order, so that a checkpoint knows how good it is. */
-static vk_status after_step(vk_trainer *t, vk_err *err)
+/* How good the weights are, for the curves and for the link to the best checkpoint. */
+static vk_status judge(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
+  double start_s = vk_sys_monotonic_s();
   if (t->def->validate && is_due(t, c->validate_every))
     VK_TRY(validate(t, err));
-  if (is_due(t, c->save_every)) {
-    vk_err why = VK_ERR_INIT;
-    put_steps(t);
-    vk_status st = vk_trainer_save(t, &why);
-    if (st != VK_OK && t->step < t->n_step)
-      vk_trainer_say_lost(t, &why);
-    else if (st != VK_OK)
-      return vk_fail(err, st, "%s", why.text);
-  }
+  if (is_due(t, c->eval_every))
+    VK_TRY(vk_trainer_evaluate(t, err));
+  t->sum.start_s += vk_sys_monotonic_s() - start_s;
+  t->is_judged = true;
   return VK_OK;
 }
 
-/* Between steps: what was computed is saved. */
+/* A checkpoint that cannot be written does not end the run, unless it is the last. */
+static vk_status save(vk_trainer *t, vk_err *err)
+{
+  vk_err why = VK_ERR_INIT;
+  put_steps(t);
+  vk_status st = vk_trainer_save(t, &why);
+  if (st != VK_OK && t->step == t->n_step)
+    return vk_fail(err, st, "%s", why.text);
+  if (st != VK_OK)
+    vk_trainer_say_lost(t, &why);
+  return VK_OK;
+}
+
+/* What was computed is saved; what was interrupted after it is done by the run that goes on. */
 static vk_status stop(vk_trainer *t, vk_err *err)
 {
   put_steps(t);
+  if (!is_due(t, t->config.train->save_every))
+    t->score = NAN; /* not saved here but for this, so it is not the best either */
   VK_TRY(vk_trainer_save(t, err));
   return vk_signal_check(err);
 }
@@ -306,11 +323,17 @@ vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err)
   t->first_step = t->step;
   VK_TRY(vk_event_file_open(&t->events, t->config.out, t->step > 0 ? t->step : -1, err));
   t->begin_s = t->sum.start_s = vk_sys_monotonic_s();
-  while (t->step < t->n_step) {
+  while (t->step < t->n_step || !t->is_judged) {
     if (vk_interrupted())
       return stop(t, err);
-    VK_TRY(run_step(t, err));
-    VK_TRY(after_step(t, err));
+    if (t->is_judged)
+      VK_TRY(run_step(t, err));
+    vk_status st = judge(t, err);
+    if (st == VK_E_INTERRUPTED)
+      return stop(t, err);
+    VK_TRY(st);
+    if (is_due(t, t->config.train->save_every))
+      VK_TRY(save(t, err));
   }
   return VK_OK;
 }

@@ -16,6 +16,8 @@
 #include "rl/learner.h"
 #include "rl/train_config.h"
 
+enum { VK_TRAIN_TASKS_MAX = 256 };
+
 typedef struct vk_trainer vk_trainer;
 
 /* A point of a curve: "train/loss". */
@@ -50,12 +52,21 @@ extern const vk_train_def *const vk_train_defs[]; /* NULL-terminated */
 /* Errors: VK_E_USAGE with the nearest name. */
 VK_NODISCARD vk_status vk_train_find(const vk_train_def **out, const char *name, vk_err *err);
 
+/* What an evaluation on the way gave. */
+typedef struct vk_train_eval {
+  int n, n_success; /* episodes; n 0: there was none yet */
+  double lo, hi;    /* 95 % interval of the success rate */
+  double env_steps_per_s;
+} vk_train_eval;
+
 /* What the data of a run is, for checkpoints and for resuming. */
 typedef struct vk_train_data {
   const vk_norm_stats *stats; /* lives with the method's state */
   vk_view_config view;
   char hash[65];
-  int n_demo, n_validation_demo, n_task;
+  int n_demo, n_validation_demo;
+  int n_task;
+  uint32_t task[VK_TRAIN_TASKS_MAX]; /* in the pack */
   int64_t n_sample, n_validation_sample;
   uint64_t bytes; /* memory of it, with all that may be cached */
 } vk_train_data;
@@ -97,6 +108,8 @@ struct vk_trainer {
   double begin_s;        /* of this process's part */
   int64_t first_step;    /* of it */
   double loss, val_loss; /* the last ones; NAN: none yet */
+  vk_train_eval eval;    /* the last one */
+  bool is_judged;        /* step t->step has had its validation and evaluation */
   double score, best;    /* of this step, and the highest: the success rate, or without evaluations
                             the negative validation loss; NAN: not known */
   int n_lost;            /* checkpoints and points that could not be written */

@@ -6,8 +6,7 @@
 #include "core/version.h"
 #include "rl/trainer_internal.h"
 
-/* What a checkpoint says of the policy; the statistics are borrowed. */
-static vk_status describe(const vk_trainer *t, vk_checkpoint_info *info, vk_err *err)
+vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err *err)
 {
   const vk_trainer_config *c = &t->config;
   *info = (vk_checkpoint_info){.model = t->model,
@@ -33,6 +32,7 @@ static cJSON *trainer_json(const vk_trainer *t)
   cJSON_AddStringToObject(o, "method", t->def->name);
   cJSON_AddStringToObject(o, "data_hash", t->data.hash);
   cJSON_AddNumberToObject(o, "next_sample", (double)(t->step * t->config.train->batch));
+  cJSON_AddBoolToObject(o, "is_judged", t->is_judged);
   if (!isnan(t->best))
     cJSON_AddNumberToObject(o, "best", t->best);
   return o;
@@ -53,7 +53,7 @@ static cJSON *scheduler_json(const vk_trainer *t)
 vk_status vk_trainer_save(vk_trainer *t, vk_err *err)
 {
   vk_checkpoint_info info;
-  VK_TRY(describe(t, &info, err));
+  VK_TRY(vk_trainer_info(t, &info, err));
   bool is_best = !isnan(t->score) && (isnan(t->best) || t->score > t->best);
   double best = t->best;
   if (is_best)
@@ -115,6 +115,7 @@ static vk_status load(vk_trainer *t, const vk_checkpoint_info *info, vk_err *err
   const cJSON *best = cJSON_GetObjectItemCaseSensitive(trainer, "best");
   if (cJSON_IsNumber(best))
     t->best = best->valuedouble;
+  t->is_judged = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(trainer, "is_judged"));
   cJSON_Delete(trainer);
   return st;
 }

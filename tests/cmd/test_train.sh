@@ -157,6 +157,28 @@ check 'says how to go on' grep -q -- "--resume $run" err
 expect 0 train -q --resume "$run" --catalog c.db
 same one stopped
 
+# Evaluation on the way, and going on with one that was interrupted: the same rate.
+expect 0 $train --out scored --threads 2 --set steps=2 eval_every=2 eval_episodes=2 --json
+json 'd["ci95"][0] <= d["success_rate"] <= d["ci95"][1] and d["env_steps_per_s"] > 0'
+rate=$(python3 -c 'import json; print(json.load(open("out"))["success_rate"])')
+expect 0 runs "$(field c.db 'r["run"]')" --catalog c.db --json
+json "d['runs'][0]['curves']['eval/n_episode']['value'] == [2]"
+json "d['runs'][0]['curves']['eval/success_once'] == {'step': [2], 'value': [$rate]}"
+expect 0 eval -q --suite libero_goal/7 --policy scored --episodes 2 --catalog c.db --json
+json "d['success_rate'] == $rate" # of the checkpoint, by itself
+"$VLAKIT" $train --out paused --threads 2 --set steps=2 eval_every=2 eval_episodes=2 >/dev/null 2>err &
+pid=$!
+wait_for c.db 'r["command"] == "train" and r["state"] == "running"' $pid
+kill -TERM $pid
+kill -CONT $pid
+wait $pid
+check 'exit code of SIGTERM on the way' [ $? = 143 ]
+expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db --json
+json "d['step'] == 2 and d['success_rate'] == $rate"
+same scored paused
+expect 2 $train --out x --set eval_every=2 eval_suite=libero_gaol
+says 'libero_goal'
+
 # A loss that is no number.
 expect 1 $train --out diverged --set lr=1e6 warmup=6 save_every=1
 says 'take a smaller lr'
@@ -186,6 +208,7 @@ same one full
 expect 0 $train --out traced --set steps=2 --trace t.json
 check 'slices of all that a step is made of' python3 -c "
 import json
-names = {(e.get('cat'), e['name']) for e in json.load(open('t.json'))['traceEvents']}
-assert {('train', 'step'), ('train', 'optimiser'), ('train', 'checkpoint'), ('nn', 'conv')} <= names, names"
+names = {(e.get('cat'), e['name'].split('.')[-1]) for e in json.load(open('t.json'))['traceEvents']}
+assert {('train', 'step'), ('train', 'optimiser'), ('train', 'checkpoint'), ('nn', 'conv'),
+        ('nn', 'conv_dw')} <= names, names"
 finish

@@ -1,0 +1,124 @@
+/* trainer_eval.c - a few episodes of the policy that is being trained, by the weights that would be
+ * saved. */
+#include <stdlib.h>
+
+#include "core/stats.h"
+#include "rl/evaluate.h"
+#include "rl/policy_checkpoint.h"
+#include "rl/trainer_internal.h"
+
+typedef struct sums {
+  int n, n_success, n_error;
+  vk_err first; /* why an episode could not be scored */
+} sums;
+
+static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
+{
+  sums *s = arg;
+  if (r->status != VK_OK && s->n_error++ == 0)
+    s->first = r->error;
+  s->n += r->status == VK_OK;
+  s->n_success += r->status == VK_OK && r->success;
+  return VK_OK;
+}
+
+/* The first rows of each task: of eval_suite, else of the data. *out is to be freed. */
+static vk_status list_episodes(const vk_trainer *t, vk_eval_episode **out, int *n, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  const vk_pack *pack = t->config.pack;
+  uint32_t *task = calloc(pack->n_task + 1, sizeof *task), n_task = 0;
+  vk_status st = task ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", pack->n_task);
+  if (st == VK_OK && c->eval_suite)
+    st = vk_pack_find_tasks(pack, c->eval_suite, task, &n_task, err);
+  else
+    for (; st == VK_OK && n_task < (uint32_t)t->data.n_task; n_task++)
+      task[n_task] = t->data.task[n_task];
+  *n = 0;
+  *out = st == VK_OK ? calloc(n_task * (size_t)c->eval_episodes + 1, sizeof **out) : NULL;
+  if (st == VK_OK && !*out)
+    st = vk_fail(err, VK_E_NOMEM, "no memory for %u episodes", n_task);
+  for (uint32_t i = 0; i < n_task && st == VK_OK; i++)
+    for (int row = 0; row < c->eval_episodes && (uint32_t)row < pack->task[task[i]].n_row; row++)
+      (*out)[(*n)++] = (vk_eval_episode){task[i], row};
+  free(task);
+  return st;
+}
+
+static void put_sums(vk_trainer *t, const sums *s, const vk_eval_stats *stats)
+{
+  vk_train_eval *e = &t->eval;
+  *e = (vk_train_eval){.n = s->n,
+                       .n_success = s->n_success,
+                       .env_steps_per_s = (double)stats->n_step / stats->wall_s};
+  vk_stats_wilson(e->n_success, e->n, VK_STATS_Z95, &e->lo, &e->hi);
+  const vk_train_point point[] = {{"eval/success_once", (double)e->n_success / e->n},
+                                  {"eval/success_lo", e->lo},
+                                  {"eval/success_hi", e->hi},
+                                  {"eval/n_episode", e->n},
+                                  {"time/evaluation", stats->wall_s}};
+  t->score = point[0].value;
+  vk_trainer_put(t, VK_COUNT(point), point);
+  if (t->config.log)
+    vk_log_line(t->config.log,
+                "train: step %lld: success %.1f %% of %d episodes (95 %% %.1f to %.1f)",
+                (long long)t->step, 100 * t->score, e->n, 100 * e->lo, 100 * e->hi);
+}
+
+static vk_status run(vk_trainer *t, const vk_policy *policy, vk_pool *pool, vk_err *err)
+{
+  const vk_trainer_config *c = &t->config;
+  const vk_protocol *protocol;
+  vk_eval_episode *episode = NULL;
+  vk_eval_stats stats = {0};
+  sums s = {0};
+  int n = 0;
+  VK_TRY(vk_protocol_find(&protocol, c->train->protocol, err));
+  VK_TRY(list_episodes(t, &episode, &n, err));
+  const vk_eval_config config = {.pack = c->pack,
+                                 .cache_dir = c->cache_dir,
+                                 .protocol = protocol,
+                                 .seed = protocol->seed,
+                                 .policy = policy,
+                                 .visuals = c->visuals,
+                                 .pool = pool,
+                                 .isa = c->isa,
+                                 .n_episode = n,
+                                 .episode = episode,
+                                 .put = put_result,
+                                 .arg = &s,
+                                 .progress = c->progress,
+                                 .trace = c->trace};
+  vk_status st = vk_evaluate(&config, &stats, err);
+  free(episode);
+  VK_TRY(st);
+  if (s.n > 0)
+    put_sums(t, &s, &stats);
+  if (s.n_error > 0) {
+    vk_err_prefix(&s.first, "%d of %d episodes could not be scored", s.n_error, n);
+    vk_trainer_say_lost(t, &s.first);
+  }
+  return VK_OK;
+}
+
+vk_status vk_trainer_evaluate(vk_trainer *t, vk_err *err)
+{
+  vk_checkpoint_info info;
+  vk_pool *pool = NULL;
+  vk_policy policy = {0};
+  vk_params params = t->learner.params;
+  params.data = (float *)vk_learner_weights(&t->learner); /* read only */
+  VK_TRY(vk_trainer_info(t, &info, err));
+  VK_TRY(vk_pool_new(&pool, t->config.n_thread, err));
+  const vk_policy_args args = {
+      .n_env = vk_eval_n_slot(pool), .seed = (uint64_t)t->config.train->seed, .isa = t->config.isa};
+  vk_trace_span span = vk_trace_begin(t->config.trace, "train", "evaluation");
+  vk_status st = vk_policy_checkpoint_open(&policy, &info, &params, &args, NULL, NULL, err);
+  if (st == VK_OK)
+    st = run(t, &policy, pool, err);
+  vk_trace_end(&span);
+  if (policy.def)
+    vk_policy_close(&policy);
+  vk_pool_free(pool);
+  return st;
+}
