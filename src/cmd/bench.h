@@ -45,6 +45,7 @@ typedef vk_status vk_bench_task_fn(bench *b, const char *suite, uint32_t i_task,
 vk_status vk_bench_suites(bench *b, vk_bench_task_fn *fn, vk_err *err);
 
 /* The benchmarks by name. */
+vk_status vk_bench_data(bench *b, vk_err *err);
 vk_status vk_bench_env(bench *b, vk_err *err);
 vk_status vk_bench_gemm(bench *b, vk_err *err);
 vk_status vk_bench_model(bench *b, vk_err *err);

@@ -22,14 +22,15 @@ static const vk_opt opts[] = {
                "env: samples a pixel of those; the benchmark's have 4"),
     VK_OPT_I64(bench_args, "reps", n_rep, 1, 100, "N", NULL, "repetitions; the median counts"),
     VK_OPT_I64(bench_args, "steps", n_step, 10, 100000, "N", NULL,
-               "env, render: control steps in a repetition"),
+               "data, env, render: control steps in a repetition"),
     VK_OPT_STR(bench_args, "suite", suite, "SUITE",
-               "env, render: the suites whose first tasks are run, one or a comma list"),
+               "data, env, render: the suites whose first tasks are run, one or a comma list"),
     VK_OPT_STR(bench_args, "trace", trace, "FILE",
                "model: write where time went, a slice a node of graph show, for Perfetto"),
-    VK_OPT_STR(bench_args, "visuals", visuals, "stand-in|original|FILE",
-               "env, render: what is drawn, original, stand-in, or a file (default: the original "
-               "where they are at hand)"),
+    VK_OPT_STR(
+        bench_args, "visuals", visuals, "stand-in|original|FILE",
+        "data, env, render: what is drawn, original, stand-in, or a file (default: the original "
+        "where they are at hand)"),
     VK_OPT_END,
 };
 
@@ -119,20 +120,25 @@ typedef struct bench_def {
 } bench_def;
 
 static const bench_def defs[] = {
-    {"env", vk_bench_env, true},       {"gemm", vk_bench_gemm, false},
-    {"model", vk_bench_model, false},  {"ops", vk_bench_ops, false},
-    {"render", vk_bench_render, true},
+    {"data", vk_bench_data, true},  {"env", vk_bench_env, true},
+    {"gemm", vk_bench_gemm, false}, {"model", vk_bench_model, false},
+    {"ops", vk_bench_ops, false},   {"render", vk_bench_render, true},
 };
 
 /* Options of some benchmarks alone; the others are for all. */
 static const struct {
   const char *opt, *benches;
 } opt_of[] = {
-    {"batch", "model"},       {"bf16", "model"},
-    {"model", "model"},       {"op", "ops"},
-    {"pictures", "env"},      {"samples", "env"},
-    {"steps", "env, render"}, {"suite", "env, render"},
-    {"trace", "model"},       {"visuals", "env, render"},
+    {"batch", "model"},
+    {"bf16", "model"},
+    {"model", "model"},
+    {"op", "ops"},
+    {"pictures", "env"},
+    {"samples", "env"},
+    {"steps", "data, env, render"},
+    {"suite", "data, env, render"},
+    {"trace", "model"},
+    {"visuals", "data, env, render"},
 };
 
 static bool is_given(const vk_cmd_call *call, const char *opt)
@@ -230,11 +236,18 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_bench = {
     .name = "bench",
     .summary = "measure how fast this machine runs the parts of the program",
-    .synopsis = "env|gemm|model|ops|render|all [options]",
+    .synopsis = "data|env|gemm|model|ops|render|all [options]",
     .description =
         "Runs benchmarks in the process and prints one number a line, as soon as it is measured: a "
         "name, a value and its unit. Ctrl-C ends it; with --json what was measured until then is "
         "printed.\n\n"
+        "data: samples to train on, of an episode of random moves in the first task of each suite, "
+        "by "
+        "the processor time that they take: both views, shifted, cropped and in another light.\n"
+        "  stage       building what pictures of the task are drawn from, compiled model at hand\n"
+        "  drawn       samples a second whose pictures are drawn\n"
+        "  kept        the same with pictures at hand\n"
+        "  kept_as_is  these unchanged\n\n"
         "env: environments without pictures, in the first task of each suite.\n"
         "  steps        control steps a second, one thread, with random actions\n"
         "  steps_cpu    the same by the processor time that they took\n"

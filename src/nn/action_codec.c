@@ -51,7 +51,7 @@ vk_status vk_action_stats_check(const vk_action_stats *s, const char *what, vk_e
   for (int i = 0; i < s->n_dim; i++) {
     if (!s->is_scaled[i])
       continue;
-    if (!isfinite(s->low[i]) || !isfinite(s->high[i]))
+    if (!isfinite(s->high[i] - s->low[i])) /* not if one of them is not */
       return vk_fail(err, VK_E_RANGE, "%s: dimension %d goes from %g to %g, which is no range",
                      what, i, s->low[i], s->high[i]);
     if (s->low[i] == s->high[i])

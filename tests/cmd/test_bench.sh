@@ -14,12 +14,15 @@ expect 2 bench env --pack "$PACK" --pictures 1 --samples 2
 says '--samples 2: expected 1 or 4'
 expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar --op tile \
   --model nano-n2 --batch 1
+prints data.libero_object.drawn
 prints env.libero_object.steps
 prints steps/s
 prints gemm.f32.32x256x256.share
 prints gemm.bf16.32x256x256.rate
 prints model.nano-n2.infer.b1.p99
 prints render.libero_object.agentview.128.pictures
+expect 0 bench data --pack "$PACK" --suite libero_object --steps 20 --reps 1 --visuals stand-in --json
+json "{'stage', 'drawn', 'kept', 'kept_as_is'} == {r['name'].split('.')[2] for r in d['results'] if r['value'] > 0}"
 expect 0 bench render --pack "$PACK" --suite libero_object --steps 10 --reps 1 --visuals stand-in --json
 json "len([r for r in d['results'] if r['name'].endswith('pictures_cpu')]) == 12"
 json "all(r['value'] > 0 for r in d['results'])"
@@ -47,7 +50,7 @@ says 'bench gemm has no option --op: it is one of ops'
 expect 2 bench ops --op add --model=nano-n2
 says 'bench ops has no option --model: it is one of model'
 expect 2 bench model --visuals stand-in
-says 'it is one of env, render'
+says 'it is one of data, env, render'
 expect 2 bench render --pack "$PACK" --pictures 3
 expect 2 bench
 expect 2 bench env render

@@ -147,6 +147,11 @@ static void refusals(void **state)
   vk_assert_says(&err, "libero_goal: q01 and q99 of dimension 3 are both -0.1");
   s.high[3] = NAN;
   vk_assert_fails(vk_action_stats_check(&s, "x", &err), VK_E_RANGE);
+  s.high[3] = 1e308; /* each is a number, what lies between is none */
+  s.low[3] = -1e308;
+  vk_assert_fails(vk_action_stats_check(&s, "x", &err), VK_E_RANGE);
+  vk_assert_says(&err, "dimension 3 goes from -1e+308 to 1e+308");
+  s.low[3] = stats.low[3];
   s.high[3] = -3;
   vk_assert_fails(vk_action_stats_check(&s, "x", &err), VK_E_RANGE);
   vk_assert_says(&err, "q01 of dimension 3 is -0.1, above its q99 of -3");
