@@ -28,6 +28,8 @@ enum { EPISODES_MAX = 10000, TRIES_MAX = 100000, FEW_TASKS = 10, N_PROBE_STEP = 
 static const double store_bytes_per_step = 1100, hdf5_bytes_per_step = 1300;
 
 static const char *const format_names[] = {"store", "hdf5", NULL};
+/* Not the held-out ones: nobody is to train on them. */
+static const char *const rows_names[] = {"eval", "sampled", NULL};
 static const collect_args defaults = {
     .n_episode = 50, .rows = "eval", .align = "fixed", .px = VK_DEMO_PX};
 
@@ -37,7 +39,7 @@ static const vk_opt opts[] = {
                "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
     VK_OPT_I64_GIVEN(ARGS, "episodes", n_episode, is_n_episode_given, 1, EPISODES_MAX, "N", NULL,
                      "successful demonstrations a task"),
-    VK_OPT_CHOICE_GIVEN(ARGS, "rows", rows, is_rows_given, "eval|sampled", vk_start_rows_names,
+    VK_OPT_CHOICE_GIVEN(ARGS, "rows", rows, is_rows_given, "eval|sampled", rows_names,
                         "first states: the init rows, or new ones of seeded resets"),
     VK_OPT_I64_GIVEN(ARGS, "tries", n_try, is_n_try_given, 1, TRIES_MAX, "N", NULL,
                      "episodes a task at most (default: 2 x episodes + 10; the init rows end)"),
@@ -653,7 +655,7 @@ static vk_status prepare(job *j, vk_err *err)
   VK_TRY(vk_pool_new(&j->pool, (int)common->n_thread, err));
   const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(j->pool), .seed = j->plan.seed};
   VK_TRY(vk_policy_open(&j->policy, "expert", &policy_args, err));
-  vk_protocol_hash(j->plan.protocol, j->plan.seed, j->protocol_hash);
+  vk_protocol_hash(j->plan.protocol, j->plan.seed, "eval", "none", j->protocol_hash);
   return args->resume ? check_resumable(j, err) : VK_OK;
 }
 

@@ -18,6 +18,13 @@ static bool sees_pictures(const vk_report *r)
   return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(config, "policy_sees_pictures"));
 }
 
+/* What episodes were, of runs that were made before this could be asked for. */
+static const char *trials(const vk_report *r, const char *key)
+{
+  const char *text = vk_report_text(r, key);
+  return text[0] ? text : "none";
+}
+
 /* Both must have had the same trials: then episodes of one (task, row) are a pair. */
 static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err *err)
 {
@@ -29,6 +36,15 @@ static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err
     if (!vk_report_text(both[i], "suite")[0])
       return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation",
                      vk_report_text(both[i], "run"), vk_report_text(both[i], "command"));
+  for (int i = 0; i < 2; i++) {
+    static const char *const key[] = {"rows", "perturb"};
+    const char *of_a = trials(a, key[i]), *of_b = trials(b, key[i]);
+    if (strcmp(of_a, of_b) != 0)
+      return vk_fail(err, VK_E_MISMATCH,
+                     "runs %s and %s differ in --%s (%s and %s): their episodes are not the same "
+                     "trials",
+                     vk_report_text(a, "run"), vk_report_text(b, "run"), key[i], of_a, of_b);
+  }
   for (size_t i = 0; i < VK_COUNT(same); i++) {
     const char *of_a = vk_report_text(a, same[i].key), *of_b = vk_report_text(b, same[i].key);
     if (strcmp(of_a, of_b) == 0)
@@ -140,8 +156,9 @@ const vk_cmd vk_cmd_compare = {
                    "rates over the pairs and the p-value of the exact two-sided McNemar test: how "
                    "likely a difference of this size is between two policies that are equally "
                    "good.\n\n"
-                   "Runs that differ in protocol or pack are refused, as their episodes are not "
-                   "the same trials; so are runs that differ in visuals, when one of the policies "
+                   "Runs that differ in protocol, pack, --rows or --perturb are refused, as their "
+                   "episodes are not the same trials; so are runs that differ in visuals, when one "
+                   "of the policies "
                    "sees pictures.",
     .examples = "  vlakit compare 05k2m3xq 05k2n81a  # is the second better?\n",
     .n_positional_min = 2,

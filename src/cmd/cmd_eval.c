@@ -14,7 +14,7 @@
 #include "sim/visuals_choose.h"
 
 typedef struct eval_args {
-  const char *suite, *policy, *protocol, *resume, *film, *out, *visuals;
+  const char *suite, *policy, *protocol, *resume, *film, *out, *visuals, *rows, *perturb;
   int64_t n_episode, row;
   double temperature;
   bool is_n_episode_given, is_row_given, is_temperature_given, by_task;
@@ -28,6 +28,9 @@ enum { FILM_BYTES = 26 << 20, FFMPEG_BYTES = 25 << 20, FRAME_BYTES = 4 << 20 };
 
 static const eval_args defaults = {0};
 
+/* Not "sampled": that is what training sees. */
+static const char *const rows_names[] = {"eval", "held-out", NULL};
+
 #define ARGS eval_args
 static const vk_opt opts[] = {
     VK_OPT_I64_GIVEN(ARGS, "episodes", n_episode, is_n_episode_given, 1, EPISODES_MAX, "N", NULL,
@@ -36,16 +39,19 @@ static const vk_opt opts[] = {
                "films of these episodes, or of the first N of each task (default none)"),
     VK_OPT_STR(ARGS, "out", out, "DIR", "folder for films, report.html and results.json"),
     VK_OPT_FLAG(ARGS, "per-task", by_task, "print a line a task, also when there are many"),
+    VK_OPT_CHOICE(ARGS, "perturb", perturb, "camera|position|language", vk_perturb_names + 1,
+                  "change this a little in every episode"),
     VK_OPT_STR(ARGS, "policy", policy, "POLICY",
                "who acts: NAME, NAME:ARGUMENT or a trained policy's folder; list: show them"),
     VK_OPT_STR(ARGS, "protocol", protocol, "PROTOCOL",
                "oft, openpi or libero: waits, limits, seed (default oft)"),
     VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
     VK_OPT_I64_GIVEN(ARGS, "row", row, is_row_given, 0, EPISODES_MAX - 1, "K", NULL,
-                     "only the episode of init row K of each task"),
-    VK_OPT_F64_GIVEN(ARGS, "sample", temperature, is_temperature_given, 0.01, 100, "T", NULL,
-                     "a trained policy draws its actions at this temperature (default: the most "
-                     "likely ones)"),
+                     "only the episode of row K of each task"),
+    VK_OPT_CHOICE(ARGS, "rows", rows, "eval|held-out", rows_names,
+                  "first states: the init rows unless told, or resets that no training sees"),
+    VK_OPT_F64_GIVEN(ARGS, "sample", temperature, is_temperature_given, 0, 100, "T", NULL,
+                     "draw a trained policy's actions at this temperature; 0: the most likely"),
     VK_OPT_STR(ARGS, "suite", suite, "SUITE",
                "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
     VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
@@ -60,6 +66,8 @@ typedef struct plan {
   const vk_protocol *protocol;
   uint32_t seed;
   double temperature; /* 0: the most likely actions */
+  vk_start_rows rows;
+  vk_perturb perturb;
   bool is_seed_given, is_n_episode_given;
   int first_row, n_per_task; /* rows of each task */
   const char *out;           /* NULL: no folder */
@@ -126,6 +134,15 @@ static bool is_other_dir(const char *typed, const char *dir)
   return vk_eval_out_path(path, typed, NULL) != VK_OK || strcmp(path, dir) != 0;
 }
 
+/* Place of a word in a list that ends with NULL; 0 when it is not there. */
+static int index_of(const char *word, const char *const *names)
+{
+  for (int i = 0; word && names[i]; i++)
+    if (strcmp(word, names[i]) == 0)
+      return i;
+  return 0;
+}
+
 /* With --resume the record says what to run; what is typed as well must agree with it. */
 static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
 {
@@ -147,6 +164,8 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
     p->film_word = "none";
   p->visuals_word = vk_record_config_text(&j->record, "visuals");
   p->temperature = vk_record_config_number(&j->record, "sample");
+  p->rows = index_of(vk_report_text(r, "rows"), vk_start_rows_names);
+  p->perturb = index_of(vk_report_text(r, "perturb"), vk_perturb_names);
   p->is_out_late = !p->out && args->out;
   const char *differs = NULL;
   if (args->film && strcmp(args->film, p->film_word) != 0)
@@ -157,6 +176,10 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
     differs = "--out";
   else if (args->is_row_given && args->row != p->first_row)
     differs = "--row";
+  else if (args->rows && strcmp(args->rows, vk_start_rows_names[p->rows]) != 0)
+    differs = "--rows";
+  else if (args->perturb && strcmp(args->perturb, vk_perturb_names[p->perturb]) != 0)
+    differs = "--perturb";
   else if (args->is_temperature_given && args->temperature != p->temperature)
     differs = "--sample";
   else if (args->suite && strcmp(args->suite, p->suite) != 0)
@@ -191,6 +214,8 @@ static vk_status plan_from_options(job *j, const eval_args *args, vk_err *err)
   p->suite = args->suite;
   p->policy_word = args->policy;
   p->temperature = args->temperature;
+  p->rows = index_of(args->rows, vk_start_rows_names);
+  p->perturb = index_of(args->perturb, vk_perturb_names);
   p->is_seed_given = common->seed_given;
   p->seed = common->seed_given ? (uint32_t)common->seed : p->protocol->seed;
   p->is_n_episode_given = args->is_n_episode_given;
@@ -214,6 +239,8 @@ static vk_status plan_pictures(job *j, vk_err *err)
 {
   plan *p = &j->plan;
   p->sees_pictures = (j->policy.def->needs & VK_POLICY_PICTURES) != 0;
+  if (p->perturb == VK_PERTURB_CAMERA && !p->sees_pictures)
+    return vk_fail(err, VK_E_USAGE, "--perturb camera: policy %s sees no pictures", p->policy_word);
   VK_TRY(vk_film_parse(&p->film, p->film_word, err));
   if (p->film.kind != VK_FILM_NONE && !p->out)
     return vk_fail(err, VK_E_USAGE, "--film %s needs --out DIR, the folder for the films",
@@ -239,6 +266,8 @@ static vk_status plan_episodes(job *j, vk_err *err)
   for (uint32_t i = 0; i < p->n_task; i++) {
     const vk_pack_task *t = &p->pack.task[p->task[i]];
     vk_pack_task_id(&p->pack, t, p->task_id[i]);
+    if (p->rows != VK_ROWS_EVAL) /* there is no end of them */
+      continue;
     if (p->first_row > 0 && (uint32_t)p->first_row >= t->n_row)
       return vk_fail(err, VK_E_USAGE, "--row: task %s has init rows 0 to %u, row %d asked for",
                      p->task_id[i], t->n_row - 1, p->first_row);
@@ -312,6 +341,8 @@ static cJSON *config_json(const job *j)
   if (p->first_row > 0)
     cJSON_AddNumberToObject(o, "row", p->first_row);
   cJSON_AddBoolToObject(o, "policy_sees_pictures", p->sees_pictures);
+  cJSON_AddStringToObject(o, "rows", vk_start_rows_names[p->rows]);
+  cJSON_AddStringToObject(o, "perturb", vk_perturb_names[p->perturb]);
   add_decoding(o, j);
   cJSON_AddStringToObject(o, "film", p->film_word);
   if (p->out)
@@ -337,7 +368,7 @@ static vk_status begin_record(job *j, vk_err *err)
   const vk_evaluation_row evaluation = {.suite = p->suite,
                                         .policy = p->policy_word,
                                         .protocol = p->protocol->name,
-                                        .rows = "eval",
+                                        .rows = vk_start_rows_names[p->rows],
                                         .seed = p->seed,
                                         .is_seed_given = p->is_seed_given,
                                         .n_episode_per_task = p->n_per_task,
@@ -384,6 +415,8 @@ static vk_eval_config eval_config(job *j, const char *cache_dir)
                           .cache_dir = cache_dir,
                           .protocol = j->plan.protocol,
                           .seed = j->plan.seed,
+                          .rows = j->plan.rows,
+                          .perturb = j->plan.perturb,
                           .policy = &j->policy,
                           .visuals = j->plan.has_visuals ? &j->plan.visuals : NULL,
                           .pool = j->pool,
@@ -472,6 +505,10 @@ static char *repeat_text(const job *j)
   fputs("vlakit eval --policy ", out);
   vk_record_print_word(out, p->policy_word);
   fprintf(out, " --protocol %s --seed %u", p->protocol->name, p->seed);
+  if (p->rows != VK_ROWS_EVAL)
+    fprintf(out, " --rows %s", vk_start_rows_names[p->rows]);
+  if (p->perturb != VK_PERTURB_NONE)
+    fprintf(out, " --perturb %s", vk_perturb_names[p->perturb]);
   if (p->temperature > 0)
     fprintf(out, " --sample %.17g", p->temperature);
   const char *const more[][2] = {{"--visuals", p->visuals_word}, {"--pack", common->pack}};
@@ -646,6 +683,19 @@ static vk_status run_job(job *j, vk_err *err)
   return vk_record_write_trace(&j->record, st, err);
 }
 
+/* A policy that cannot act in a task is better told now than by every episode. */
+static vk_status check_suites(const job *j, vk_err *err)
+{
+  const plan *p = &j->plan;
+  const vk_policy *policy = &j->policy;
+  for (uint32_t i = 0; i < p->n_task && policy->def->check_suite; i++) {
+    const char *suite = vk_pack_suite_of(&p->pack, &p->pack.task[p->task[i]]);
+    if (policy->def->check_suite(policy->state, suite, err) != VK_OK)
+      return vk_err_prefix(err, "policy %s, task %s", p->policy_word, p->task_id[i]);
+  }
+  return VK_OK;
+}
+
 static vk_status prepare(job *j, vk_err *err)
 {
   const eval_args *args = j->call->args;
@@ -662,8 +712,10 @@ static vk_status prepare(job *j, vk_err *err)
                                       .temperature = j->plan.temperature,
                                       .isa = j->call->isa};
   VK_TRY(vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err));
+  VK_TRY(check_suites(j, err));
   VK_TRY(plan_pictures(j, err));
-  vk_protocol_hash(j->plan.protocol, j->plan.seed, j->protocol_hash);
+  vk_protocol_hash(j->plan.protocol, j->plan.seed, vk_start_rows_names[j->plan.rows],
+                   vk_perturb_names[j->plan.perturb], j->protocol_hash);
   return args->resume ? check_resumable(j, err) : VK_OK;
 }
 
@@ -703,6 +755,14 @@ const vk_cmd vk_cmd_eval = {
         "          object 280, goal 300, libero_10 520, libero_90 400, other suites 600\n"
         "  openpi  openpi: as oft, with seed 7\n"
         "  libero  the paper's code: seed 10000, 5 waiting steps, 20 episodes, limit 600\n\n"
+        "--rows held-out begins episodes from seeded resets that collect never makes, so that no "
+        "policy was trained on them; there are as many as you ask for. --perturb changes every "
+        "episode a little, by draws of its own from the seed: camera moves the agentview camera of "
+        "policies that see pictures by up to 3 cm along and 3 degrees about each axis, position "
+        "moves every object by up to 2 cm along x and y, language says the instruction in other "
+        "words. Both are part of the run, of its protocol's hash and of its result; compare "
+        "refuses "
+        "runs that differ in them.\n\n"
         "A trained policy is a folder that vlakit train has written (a run's, whose last "
         "checkpoint "
         "is taken, or one of its checkpoints), or a .safetensors file beside a config.json. It "

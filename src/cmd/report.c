@@ -28,12 +28,11 @@ static void add_visuals(cJSON *object, const char *visuals)
   add_text(object, "visuals_hash", visuals[n] ? visuals + n + 1 : NULL);
 }
 
-/* How a trained policy's actions came about; null where a policy leaves no choice. */
-static void add_decoding(cJSON *o)
+/* What the catalog has no column for: "" and null are the same. */
+static void add_config_text(cJSON *o, const char *key)
 {
   const cJSON *config = cJSON_GetObjectItemCaseSensitive(o, "config");
-  add_text(o, "decoding",
-           cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "decoding")));
+  add_text(o, key, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, key)));
 }
 
 cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evaluation,
@@ -63,9 +62,10 @@ cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evalua
     return o;
   add_text(o, "suite", evaluation->suite);
   add_text(o, "policy", evaluation->policy);
-  add_decoding(o);
+  add_config_text(o, "decoding"); /* of a trained policy */
   add_text(o, "protocol", evaluation->protocol);
   add_text(o, "rows", evaluation->rows);
+  add_config_text(o, "perturb");
   cJSON_AddNumberToObject(o, "seed", (double)evaluation->seed);
   cJSON_AddBoolToObject(o, "seed_given", evaluation->is_seed_given);
   cJSON_AddNumberToObject(o, "episodes_per_task", evaluation->n_episode_per_task);
@@ -266,6 +266,11 @@ void vk_report_print(const vk_report *r, bool by_task)
          vk_report_text(r, "pack_hash"), vk_report_text(r, "visuals"));
   if (vk_report_text(r, "visuals_hash")[0])
     printf(" (%.12s)", vk_report_text(r, "visuals_hash"));
+  if (strcmp(vk_report_text(r, "rows"), "held-out") == 0)
+    printf(", held-out rows");
+  const char *perturb = vk_report_text(r, "perturb");
+  if (perturb[0] && strcmp(perturb, "none") != 0)
+    printf(", %s perturbed", perturb);
   putchar('\n');
   if (r->n_unstable)
     printf("in %d episode%s the simulation became unstable and reset itself, as in the benchmark\n",

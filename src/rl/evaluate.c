@@ -33,6 +33,8 @@ typedef struct slot {
   int n_dummy_left, i_step;
   int i_chunk, n_chunk; /* of the answer: executed, and to be executed in all */
   double start_s;
+  vk_pose camera;                       /* motion of agentview, when it is perturbed */
+  char instruction[VK_PARAPHRASE_SIZE]; /* in other words; "": as it is */
   vk_eval_result result;
 } slot;
 
@@ -175,7 +177,8 @@ static vk_policy_obs observe(eval *e, int i)
   return (vk_policy_obs){
       .i_env = i,
       .i_step = e->slot[i].i_step,
-      .instruction = vk_pack_text(scene->pack, scene->task->language),
+      .instruction = e->slot[i].instruction[0] ? e->slot[i].instruction
+                                               : vk_pack_text(scene->pack, scene->task->language),
       .suite = vk_pack_suite_of(scene->pack, scene->task),
       .robot = vk_env_robot_obs(env),
       .env = e->c->policy->def->needs & VK_POLICY_STATE ? env : NULL,
@@ -206,7 +209,16 @@ static vk_status begin_env(eval *e, int i, vk_err *err)
   const vk_eval_episode *episode = &e->slot[i].result.episode;
   const vk_start start = {c->rows, episode->row, c->seed, c->protocol};
   VK_TRY(set_slot_task(e, i, episode->i_task, err));
-  return vk_start_env(vk_env_batch_get(e->batch, i), &start, err);
+  vk_env *env = vk_env_batch_get(e->batch, i);
+  slot *s = &e->slot[i];
+  const vk_scene *scene = vk_env_scene(env);
+  uint64_t key = vk_start_key(scene->id, episode->row);
+  if (c->perturb == VK_PERTURB_CAMERA)
+    vk_perturb_camera(key, c->seed, &s->camera);
+  if (c->perturb == VK_PERTURB_LANGUAGE)
+    vk_perturb_language(vk_pack_text(scene->pack, scene->task->language), key, c->seed,
+                        s->instruction);
+  return vk_start_env_perturbed(env, &start, c->perturb, err);
 }
 
 /* Fills a result in. */
@@ -296,7 +308,8 @@ static bool is_asked(const slot *s)
 static vk_view_shot shot_of(eval *e, int i)
 {
   vk_view_shot shot = {.stage = e->slot[i].held->stage,
-                       .state = vk_env_picture_state(vk_env_batch_get(e->batch, i))};
+                       .state = vk_env_picture_state(vk_env_batch_get(e->batch, i)),
+                       .moved = e->c->perturb == VK_PERTURB_CAMERA ? &e->slot[i].camera : NULL};
   for (int k = 0; k < e->c->policy->n_view; k++)
     shot.pixel[k] = e->pixel + (size_t)(VK_VIEW_N * i + k) * VK_VIEW_BYTES;
   return shot;

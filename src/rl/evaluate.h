@@ -56,8 +56,9 @@ typedef struct vk_eval_config {
   const vk_pack *pack;
   const char *cache_dir; /* compiled models; NULL: none */
   const vk_protocol *protocol;
-  uint32_t seed;             /* of the resets */
-  vk_start_rows rows;        /* first states */
+  uint32_t seed;      /* of the resets */
+  vk_start_rows rows; /* first states */
+  vk_perturb perturb;
   const vk_policy *policy;   /* opened for vk_eval_n_slot(pool) environments */
   const vk_visuals *visuals; /* needed when the policy sees pictures */
   vk_pool *pool;

@@ -56,6 +56,9 @@ typedef struct vk_policy_def {
   /* Next actions of each slot listed: action [n, n_action, 7] out. Called from several threads at
    * once for disjoint slots; the answer for a slot never depends on n or on the other slots. */
   vk_status (*act)(void *state, int n, const vk_policy_obs *obs, double *action, vk_err *err);
+  /* Whether it can act in tasks of a suite, for those who want to know before anything runs. NULL:
+   * in all. */
+  vk_status (*check_suite)(const void *state, const char *suite, vk_err *err);
   /* Adds to the hash what stands behind the argument (a file's content). NULL: the argument's own
    * text is all there is. */
   void (*identify)(const void *state, vk_sha256 *hash);

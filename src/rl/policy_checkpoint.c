@@ -364,6 +364,13 @@ static void identify(const void *state, vk_sha256 *hash)
   vk_sha256_add(hash, text, strlen(text));
 }
 
+static vk_status check_suite(const void *state, const char *suite, vk_err *err)
+{
+  const checkpoint_policy *p = state;
+  const vk_norm_stats *stats;
+  return vk_norm_stats_find(&stats, p->info->stats, p->info->n_stats, suite, err);
+}
+
 static void describe(const void *state, vk_policy *policy)
 {
   const checkpoint_policy *p = state;
@@ -413,6 +420,7 @@ const vk_policy_def vk_policy_checkpoint = {
     .close = close_policy,
     .begin = begin,
     .act = act,
+    .check_suite = check_suite,
     .identify = identify,
     .describe = describe,
 };

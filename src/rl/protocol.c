@@ -87,7 +87,8 @@ int vk_protocol_n_step(const vk_protocol *protocol, const char *suite)
   return protocol->n_step_default;
 }
 
-void vk_protocol_print(const vk_protocol *p, uint32_t seed, char text[VK_PROTOCOL_PRINT_SIZE])
+void vk_protocol_print(const vk_protocol *p, uint32_t seed, const char *rows, const char *perturb,
+                       char text[VK_PROTOCOL_PRINT_SIZE])
 {
   size_t at = 0;
 #define ADD(...)                                                                                   \
@@ -96,8 +97,8 @@ void vk_protocol_print(const vk_protocol *p, uint32_t seed, char text[VK_PROTOCO
     VK_ASSERT(n >= 0 && at + (size_t)n < VK_PROTOCOL_PRINT_SIZE);                                  \
     at += (size_t)n;                                                                               \
   } while (0)
-  ADD("protocol %s\nseed %u\nn_parallel %d\nrows eval\nn_dummy %d\ndummy", p->name, seed,
-      p->n_parallel, p->n_dummy);
+  ADD("protocol %s\nseed %u\nn_parallel %d\nrows %s\nn_dummy %d\ndummy", p->name, seed,
+      p->n_parallel, rows, p->n_dummy);
   for (int i = 0; i < VK_N_ACTION; i++)
     ADD(" %g", p->dummy[i]);
   for (int i = 0; i < p->n_limit; i++)
@@ -105,12 +106,15 @@ void vk_protocol_print(const vk_protocol *p, uint32_t seed, char text[VK_PROTOCO
   ADD("\nn_step default %d\nn_replan %d\nimage_px %d\nimage_policy_px %d\nimage_turn %s\n",
       p->n_step_default, p->n_replan, p->image_px, p->image_policy_px,
       vk_picture_turn_name(p->image_turn));
+  if (strcmp(perturb, "none") != 0)
+    ADD("perturb %s\n", perturb);
 #undef ADD
 }
 
-void vk_protocol_hash(const vk_protocol *protocol, uint32_t seed, char hex[65])
+void vk_protocol_hash(const vk_protocol *protocol, uint32_t seed, const char *rows,
+                      const char *perturb, char hex[65])
 {
   char text[VK_PROTOCOL_PRINT_SIZE];
-  vk_protocol_print(protocol, seed, text);
+  vk_protocol_print(protocol, seed, rows, perturb, text);
   vk_sha256_hex(text, strlen(text), hex);
 }

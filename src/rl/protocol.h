@@ -45,11 +45,14 @@ VK_NODISCARD vk_status vk_protocol_find(const vk_protocol **out, const char *nam
 /* Step limit of a suite. */
 int vk_protocol_n_step(const vk_protocol *protocol, const char *suite);
 
-/* Every member as "name value" lines, with the seed that is used. Episode counts are not part of
- * it: runs of different length still compare episode by episode. */
-void vk_protocol_print(const vk_protocol *protocol, uint32_t seed,
-                       char text[VK_PROTOCOL_PRINT_SIZE]);
+/* Every member as "name value" lines, with what else decides what episodes are: the seed that is
+ * used, the rows (vk_start_rows_names), and how episodes are perturbed (vk_perturb_names; "none":
+ * no line). Episode counts are not part of it: runs of different length still compare episode by
+ * episode. */
+void vk_protocol_print(const vk_protocol *protocol, uint32_t seed, const char *rows,
+                       const char *perturb, char text[VK_PROTOCOL_PRINT_SIZE]);
 /* SHA-256 of that text. */
-void vk_protocol_hash(const vk_protocol *protocol, uint32_t seed, char hex[65]);
+void vk_protocol_hash(const vk_protocol *protocol, uint32_t seed, const char *rows,
+                      const char *perturb, char hex[65]);
 
 #endif

@@ -10,11 +10,11 @@
 /* Of the arm in LIBERO's init rows. Source: robosuite 1.4.0, initialization_noise. */
 static const double arm_noise_rad = 0.02;
 
-/* Of vk_philox; its key is the episode's. */
-static const uint64_t stream_reset = (uint64_t)1 << 40;
+/* Of vk_philox; its key is the episode's, the seed is added. */
+static const uint64_t stream_reset = (uint64_t)1 << 40, stream_held_out = (uint64_t)3 << 40;
 
 const char *const vk_start_rows_names[] = {
-    [VK_ROWS_EVAL] = "eval", [VK_ROWS_SAMPLED] = "sampled", NULL};
+    [VK_ROWS_EVAL] = "eval", [VK_ROWS_SAMPLED] = "sampled", [VK_ROWS_HELD_OUT] = "held-out", NULL};
 
 uint64_t vk_start_key(const char *task_id, int row)
 {
@@ -25,11 +25,13 @@ uint64_t vk_start_key(const char *task_id, int row)
   return strtoull(hex, NULL, 16);
 }
 
-static vk_status start_sampled(vk_env *env, const vk_start *start, double *state, vk_err *err)
+/* The states that an environment is to be set to, after its resets. */
+static vk_status state_sampled(vk_env *env, const vk_start *start, double *state, vk_err *err)
 {
   const vk_scene *scene = vk_env_scene(env);
+  uint64_t stream = start->rows == VK_ROWS_HELD_OUT ? stream_held_out : stream_reset;
   vk_philox rng;
-  vk_philox_init(&rng, vk_start_key(scene->id, start->row), stream_reset + start->seed);
+  vk_philox_init(&rng, vk_start_key(scene->id, start->row), stream + start->seed);
   vk_env_seed(env, vk_philox_u32(&rng));
   VK_TRY(vk_env_reset(env, err));
   vk_env_get_state(env, state);
@@ -37,28 +39,38 @@ static vk_status start_sampled(vk_env *env, const vk_start *start, double *state
   state[0] = 0;
   for (int i = 0; i < VK_N_ARM; i++)
     state[1 + scene->arm_qpos + i] += arm_noise_rad * vk_philox_normal(&rng);
-  return vk_env_set_state(env, state, scene->n_state, err);
+  return VK_OK;
 }
 
-static vk_status start_row(vk_env *env, const vk_start *start, double *state, vk_err *err)
+static vk_status state_row(vk_env *env, const vk_start *start, double *state, vk_err *err)
 {
   const vk_scene *scene = vk_env_scene(env);
   /* first, because a row that is not there may be the two thousand millionth */
   VK_TRY(vk_pack_init_row(scene->pack, scene->task, (uint32_t)start->row, state, err));
   vk_env_seed(env, start->seed);
   VK_TRY(vk_env_skip_resets(env, start->row / start->protocol->n_parallel, err));
-  VK_TRY(vk_env_reset(env, err));
-  return vk_env_set_state(env, state, scene->n_state, err);
+  return vk_env_reset(env, err);
+}
+
+vk_status vk_start_env_perturbed(vk_env *env, const vk_start *start, vk_perturb perturb,
+                                 vk_err *err)
+{
+  const vk_scene *scene = vk_env_scene(env);
+  int n = scene->n_state;
+  double *state = malloc(sizeof *state * (size_t)n);
+  if (!state)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a state of %d numbers", n);
+  vk_status st = start->rows == VK_ROWS_EVAL ? state_row(env, start, state, err)
+                                             : state_sampled(env, start, state, err);
+  if (st == VK_OK && perturb == VK_PERTURB_POSITION)
+    st = vk_perturb_position(env, vk_start_key(scene->id, start->row), start->seed, state, err);
+  if (st == VK_OK)
+    st = vk_env_set_state(env, state, n, err);
+  free(state);
+  return st;
 }
 
 vk_status vk_start_env(vk_env *env, const vk_start *start, vk_err *err)
 {
-  int n = vk_env_scene(env)->n_state;
-  double *state = malloc(sizeof *state * (size_t)n);
-  if (!state)
-    return vk_fail(err, VK_E_NOMEM, "no memory for a state of %d numbers", n);
-  vk_status st = start->rows == VK_ROWS_SAMPLED ? start_sampled(env, start, state, err)
-                                                : start_row(env, start, state, err);
-  free(state);
-  return st;
+  return vk_start_env_perturbed(env, start, VK_PERTURB_NONE, err);
 }

@@ -3,14 +3,17 @@
 #ifndef VK_RL_START_H
 #define VK_RL_START_H
 
+#include "rl/perturb.h"
 #include "rl/protocol.h"
 #include "sim/env.h"
 
 typedef enum vk_start_rows {
-  VK_ROWS_EVAL,   /* init row `row` of the task, after reset row / n_parallel of a generator seeded
-                     with `seed` */
-  VK_ROWS_SAMPLED /* the reset of a generator seeded with a number made of (task, row, seed), its
-                     arm moved by N(0, 0.02 rad) a joint as in the recorded rows */
+  VK_ROWS_EVAL,    /* init row `row` of the task, after reset row / n_parallel of a generator seeded
+                      with `seed` */
+  VK_ROWS_SAMPLED, /* the reset of a generator seeded with a number made of (task, row, seed), its
+                      arm moved by N(0, 0.02 rad) a joint as in the recorded rows: for training */
+  VK_ROWS_HELD_OUT /* the same from numbers that no (task, row, seed) of VK_ROWS_SAMPLED gives, so
+                      that nobody has trained on them: for evaluation alone */
 } vk_start_rows;
 
 extern const char *const vk_start_rows_names[]; /* by vk_start_rows, NULL-terminated */
@@ -27,5 +30,8 @@ uint64_t vk_start_key(const char *task_id, int row);
 
 /* Everything before the waiting steps. Errors: the environment's; VK_E_RANGE (no such row). */
 VK_NODISCARD vk_status vk_start_env(vk_env *env, const vk_start *start, vk_err *err);
+/* The same with the objects where perturb has them (VK_PERTURB_POSITION). */
+VK_NODISCARD vk_status vk_start_env_perturbed(vk_env *env, const vk_start *start,
+                                              vk_perturb perturb, vk_err *err);
 
 #endif

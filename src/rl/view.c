@@ -70,6 +70,7 @@ vk_status vk_viewer_draw(vk_viewer *v, const vk_view_shot *shot, int n, vk_err *
         v->shot[n_shot++] = (vk_shot){.stage = shot[i].stage,
                                       .state = shot[i].state,
                                       .i_camera = camera[k],
+                                      .moved = k == 0 ? shot[i].moved : NULL,
                                       .pixel = shot[i].pixel[k]};
   }
   return vk_render(v->renderer, v->shot, n_shot, NULL, err);

@@ -30,6 +30,7 @@ typedef struct vk_view_shot {
   const vk_stage *stage;
   const double *state;       /* a row of sim/picture.h */
   uint8_t *pixel[VK_VIEW_N]; /* out: [128, 128, 3]; NULL: this view is not drawn */
+  const vk_pose *moved;      /* of agentview, as in vk_shot; NULL: it stands where it is */
 } vk_view_shot;
 
 /* Draws for one caller at a time. */

@@ -624,6 +624,16 @@ typedef struct batch {
   int64_t n_triangle, n_drawn; /* atomic */
 } batch;
 
+static void move_camera(vk_render_camera *camera, const vk_pose *moved)
+{
+  vk_pose at, to;
+  memcpy(at.p, camera->p_world, sizeof at.p);
+  memcpy(at.R, camera->R_world, sizeof at.R);
+  vk_pose_mul(&to, &at, moved);
+  memcpy(camera->p_world, to.p, sizeof to.p);
+  memcpy(camera->R_world, to.R, sizeof to.R);
+}
+
 static void draw_shot(void *arg, int i, int i_thread)
 {
   batch *b = arg;
@@ -636,6 +646,8 @@ static void draw_shot(void *arg, int i, int i_thread)
                   .row_bytes = s->row_bytes};
   view.n_item = vk_stage_items(s->stage, s->state, c->pose, c->stage_item);
   vk_stage_camera(s->stage, c->pose, s->i_camera, &view.camera);
+  if (s->moved)
+    move_camera(&view.camera, s->moved);
   vk_render_stats stats;
   draw_view(b->r, &view, c, &stats);
   __atomic_fetch_add(&b->n_triangle, stats.n_triangle, __ATOMIC_RELAXED);

@@ -63,10 +63,11 @@ extern const vk_render_config vk_render_defaults; /* 256 x 256, 1 sample, uprigh
 /* A picture to draw. */
 typedef struct vk_shot {
   const vk_stage *stage;
-  const double *state; /* a row of sim/picture.h */
-  int i_camera;        /* of the scene's model */
-  uint8_t *pixel;      /* out: rows of width x 3 bytes, red green blue */
-  size_t row_bytes;    /* from one row to the next; 0: no gap */
+  const double *state;  /* a row of sim/picture.h */
+  int i_camera;         /* of the scene's model */
+  const vk_pose *moved; /* motion of the camera in its own frame; NULL: none */
+  uint8_t *pixel;       /* out: rows of width x 3 bytes, red green blue */
+  size_t row_bytes;     /* from one row to the next; 0: no gap */
 } vk_shot;
 
 typedef struct vk_render_stats {

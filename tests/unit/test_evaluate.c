@@ -23,6 +23,7 @@ static const vk_protocol quick = {.name = "quick",
                                   .n_step_default = N_STEP,
                                   .n_replan = 4};
 
+static vk_perturb perturb; /* of the evaluations that follow */
 static vk_pack pack;
 static vk_visuals visuals;
 
@@ -97,6 +98,7 @@ static vk_status evaluate_traced(results *out, int n_thread, const vk_policy_def
   const vk_eval_config config = {.pack = &pack,
                                  .protocol = &quick,
                                  .seed = 5,
+                                 .perturb = perturb,
                                  .policy = &used,
                                  .visuals = &visuals,
                                  .pool = pool,
@@ -400,6 +402,54 @@ static void test_pictures_are_of_the_moment_and_the_slot(void **state)
   }
 }
 
+static uint64_t key_of[ROOM]; /* the episode of each slot */
+
+/* Whether the instruction is the one of the slot's episode. */
+static vk_status check_words(const vk_policy_obs *obs, vk_err *err)
+{
+  const char *plain = vk_pack_text(&pack, vk_env_scene(obs->env)->task->language);
+  char want[VK_PARAPHRASE_SIZE];
+  vk_perturb_language(plain, key_of[obs->i_env], 5, want);
+  if (strcmp(want, plain) == 0)
+    return vk_fail(err, VK_E_MISMATCH, "there are no other words for \"%s\"", plain);
+  if (strcmp(obs->instruction, perturb == VK_PERTURB_LANGUAGE ? want : plain) == 0)
+    return VK_OK;
+  return vk_fail(err, VK_E_MISMATCH, "not the words of the episode: \"%s\"", obs->instruction);
+}
+
+static vk_status begin_reading(void *policy, const vk_policy_obs *obs, uint64_t episode,
+                               vk_err *err)
+{
+  key_of[obs->i_env] = episode;
+  return check_words(obs, err);
+}
+
+static vk_status act_reading(void *policy, int n, const vk_policy_obs *obs, double *action,
+                             vk_err *err)
+{
+  memset(action, 0, sizeof *action * VK_N_ACTION * (size_t)n);
+  for (int j = 0; j < n; j++)
+    VK_TRY(check_words(&obs[j], err));
+  return VK_OK;
+}
+
+static void test_instructions_are_the_episodes_own(void **state)
+{
+  static const vk_policy_def def = {
+      .name = "reading", .needs = VK_POLICY_STATE, .begin = begin_reading, .act = act_reading};
+  const uint32_t a = task_index("libero_object/0"), b = task_index("libero_goal/7");
+  const vk_eval_episode episode[] = {{a, 0}, {a, 1}, {b, 0}, {b, 1}};
+  for (int k = 0; k < 2; k++) {
+    vk_err err = VK_ERR_INIT;
+    results r = {0};
+    perturb = k ? VK_PERTURB_LANGUAGE : VK_PERTURB_NONE;
+    vk_assert_ok(evaluate(&r, 1, &def, k ? VK_POLICY_BATCH : 0, 4, episode, &err), &err);
+    perturb = VK_PERTURB_NONE;
+    for (int i = 0; i < r.n; i++)
+      vk_assert_ok(r.item[i].status, &r.item[i].error);
+  }
+}
+
 /* ---- policies that cannot go on ---- */
 
 static vk_status begin_unless_row_1(void *policy, const vk_policy_obs *obs, uint64_t episode,
@@ -505,6 +555,7 @@ int main(void)
       cmocka_unit_test(test_policy_begins),
       cmocka_unit_test(test_chunks_are_executed_before_the_next_is_asked_for),
       cmocka_unit_test(test_pictures_are_of_the_moment_and_the_slot),
+      cmocka_unit_test(test_instructions_are_the_episodes_own),
       cmocka_unit_test(test_errors_stay_with_their_episode),
       cmocka_unit_test(test_put_error_ends_it),
       cmocka_unit_test(test_interruption),

@@ -81,10 +81,10 @@ static void test_views_are_the_pictures_of_both_cameras(void **state)
     vk_assert_ok(vk_viewer_new(&viewer, &config, with_pool ? pool : NULL, &err), &err);
     vk_view_shot shot[2 * N_TASK] = {{0}};
     for (int i = 0; i < 2 * N_TASK; i++) /* the second time only the second view */
-      shot[i] = (vk_view_shot){
-          stage[i % N_TASK],
-          row[i % N_TASK],
-          {i < N_TASK ? got[i % N_TASK][0] : NULL, i < N_TASK ? NULL : got[i % N_TASK][1]}};
+      shot[i] = (vk_view_shot){.stage = stage[i % N_TASK],
+                               .state = row[i % N_TASK],
+                               .pixel = {i < N_TASK ? got[i % N_TASK][0] : NULL,
+                                         i < N_TASK ? NULL : got[i % N_TASK][1]}};
     vk_assert_ok(vk_viewer_draw(viewer, shot, 1, &err), &err); /* room grows */
     memset(got, 0, sizeof got);
     vk_assert_ok(vk_viewer_draw(viewer, shot, 2 * N_TASK, &err), &err);
@@ -98,6 +98,46 @@ static void test_views_are_the_pictures_of_both_cameras(void **state)
     vk_viewer_free(viewer);
   }
   vk_pool_free(pool);
+}
+
+/* A camera that is moved in its own frame sees what one sees that the model has there. */
+static void test_moved_cameras(void **state)
+{
+  static uint8_t moved[2][VK_VIEW_BYTES], plain[2][VK_VIEW_BYTES], want[VK_VIEW_BYTES];
+  vk_err err = VK_ERR_INIT;
+  vk_viewer *viewer;
+  int i_camera, n_off = 0;
+  vk_pose pose = {.p = {0.03, -0.02, 0.01}};
+  const double axis[3] = {0.6, 0, 0.8}, angle = 0.05;
+  vk_m3_axis_angle(pose.R, axis, angle);
+  vk_view_shot shot[2] = {
+      {.stage = stage[0], .state = row[0], .pixel = {plain[0], plain[1]}},
+      {.stage = stage[0], .state = row[0], .pixel = {moved[0], moved[1]}, .moved = &pose}};
+  vk_assert_ok(vk_viewer_new(&viewer, &vk_view_defaults, NULL, &err), &err);
+  vk_assert_ok(vk_viewer_draw(viewer, shot, 2, &err), &err);
+  vk_viewer_free(viewer);
+  assert_memory_not_equal(moved[0], plain[0], VK_VIEW_BYTES);
+  assert_memory_equal(moved[1], plain[1], VK_VIEW_BYTES); /* the hand's stays */
+
+  mjModel *m = scene[0]->model;
+  double R[9], dp[3], dq[4], q[4], keep_p[3], keep_q[4];
+  vk_assert_ok(vk_stage_find_camera(stage[0], vk_demo_camera[0], &i_camera, &err), &err);
+  double *cam_p = m->cam_pos + 3 * i_camera, *cam_q = m->cam_quat + 4 * i_camera;
+  memcpy(keep_p, cam_p, sizeof keep_p);
+  memcpy(keep_q, cam_q, sizeof keep_q);
+  mju_quat2Mat(R, cam_q);
+  vk_m3_apply(dp, R, pose.p);
+  mju_axisAngle2Quat(dq, axis, angle);
+  mju_mulQuat(q, cam_q, dq);
+  for (int k = 0; k < 3; k++)
+    cam_p[k] += dp[k];
+  memcpy(cam_q, q, sizeof q);
+  draw_alone(0, 0, &vk_view_defaults, want);
+  memcpy(cam_p, keep_p, sizeof keep_p);
+  memcpy(cam_q, keep_q, sizeof keep_q);
+  for (int i = 0; i < VK_VIEW_BYTES; i++) /* rounding may move an edge */
+    n_off += abs(want[i] - moved[0][i]) > 2;
+  assert_true(n_off < VK_VIEW_BYTES / 1000);
 }
 
 static void test_bad_settings_are_refused(void **state)
@@ -127,6 +167,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_views_are_the_pictures_of_both_cameras),
+      cmocka_unit_test(test_moved_cameras),
       cmocka_unit_test(test_bad_settings_are_refused),
       cmocka_unit_test(test_the_pose_is_in_its_order),
   };

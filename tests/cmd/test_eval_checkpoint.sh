@@ -1,0 +1,174 @@
+# vlakit eval of a trained policy: how it is named, that nothing beside an episode changes it, what is
+# refused of its files, rows that nobody trained on, and perturbed episodes.
+. "${0%/*}/lib.sh"
+
+"$VLAKIT" collect -q --suite libero_goal/7 --episodes 2 --out demos >/dev/null || exit 1
+cat >model.json <<'JSON'
+{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
+JSON
+cat >tiny.json <<'JSON'
+{"model": "model.json", "batch": 4, "micro_batch": 4, "steps": 2, "warmup": 1, "save_every": 1}
+JSON
+"$VLAKIT" train -q --config tiny.json --data demos --out run >/dev/null || exit 1
+eval="eval -q --suite libero_goal/7 --episodes 2 --visuals stand-in"
+last=run/checkpoints/last/pretrained_model
+cp -rL "$last" good || exit 1
+
+hashes() { # of the last expect: final states
+  python3 -c 'import json, sys
+for e in json.load(open(sys.argv[1]))["episodes"]:
+    print(e["task"], e["row"], e["steps"], e["error"], e["state_sha256"])' "$T/out"
+}
+
+# A policy by its run, checkpoint, folder and file: the same, on any number of threads.
+expect 0 $eval --policy run --threads 1 --json
+json 'd["decoding"] == "greedy" and d["n_episode"] == 2 and d["errors"] == 0 and d["policy"] == "run"'
+json 'd["config"]["policy_sees_pictures"] and d["visuals"] == "stand-in" and d["perturb"] == "none"'
+hashes >one
+greedy=$(python3 -c 'import json; print(json.load(open("out"))["run"])')
+policy_hash=$(python3 -c 'import json; print(json.load(open("out"))["policy_hash"])')
+for word in run/checkpoints run/checkpoints/000002 checkpoint:run good good/model.safetensors \
+  "checkpoint:$PWD/good"; do
+  expect 0 $eval --policy "$word" --threads 3 --json
+  json "d['policy_hash'] == '$policy_hash'"
+  hashes >other
+  check "$word acts as run does" cmp one other
+done
+expect 0 $eval --policy run/checkpoints/000001 --json
+json "d['policy_hash'] != '$policy_hash'"
+expect 0 $eval --policy run
+prints 'greedy'
+expect 0 eval --policy list
+prints 'checkpoint:DIR'
+expect 0 eval -q --suite libero_goal/7 --policy run --episodes 1 --dry-run
+expect 0 graph show run
+expect 0 graph show run/checkpoints/000001
+
+# Drawn actions: other ones, the same for the same seed.
+expect 0 $eval --policy run --sample 1.5 --threads 1 --json
+json "d['decoding'] == 'sampled at T 1.5' and d['policy_hash'] != '$policy_hash'"
+hashes >drawn
+sampled=$(python3 -c 'import json; print(json.load(open("out"))["run"])')
+check 'drawn actions are other ones' [ "$(cmp one drawn 2>&1)" ]
+expect 0 $eval --policy run --sample 1.5 --threads 2 --json
+hashes >other
+check 'the same draws on two threads' cmp drawn other
+expect 0 eval -q --resume "$sampled" --json
+json "d['decoding'] == 'sampled at T 1.5'"
+expect 2 eval -q --resume "$sampled" --sample 1
+says '--sample is not what run'
+expect 2 $eval --policy run --sample -1
+expect 2 eval --suite libero_goal/7 --policy zero --sample 1
+says "policy 'zero' draws no actions"
+
+# Other first states and perturbed episodes: other trials, which compare refuses to pair.
+expect 0 $eval --policy run --rows held-out --json
+json 'd["rows"] == "held-out" and d["errors"] == 0'
+held=$(python3 -c 'import json; print(json.load(open("out"))["run"])')
+hashes >other
+check 'held-out rows begin elsewhere' [ "$(cmp one other 2>&1)" ]
+expect 1 compare "$greedy" "$held"
+says "differ in --rows (eval and held-out)"
+expect 0 eval -q --suite libero_goal/7 --policy zero --rows held-out --row 70 --json
+json 'd["episodes"][0]["row"] == 70 and d["errors"] == 0'
+expect 2 eval --suite libero_goal/7 --policy zero --rows sampled
+expect 2 eval -q --resume "$held" --rows eval
+says '--rows is not what run'
+# What other words do to a policy of two training steps is too little to see.
+for kind in camera position language; do
+  expect 0 $eval --policy run --perturb $kind --threads 1 --json
+  json "d['perturb'] == '$kind' and d['errors'] == 0"
+  hashes >other
+  [ $kind = language ] || check "--perturb $kind changes episodes" [ "$(cmp one other 2>&1)" ]
+  changed=$(python3 -c 'import json; print(json.load(open("out"))["run"])')
+  expect 0 $eval --policy run --perturb $kind --threads 2 --json
+  hashes >again
+  check "--perturb $kind depends on the episode alone" cmp other again
+done
+expect 1 compare "$greedy" "$changed"
+says 'differ in --perturb (none and language)'
+expect 0 runs "$changed"
+prints 'language perturbed'
+expect 2 eval --suite libero_goal/7 --policy zero --perturb camera
+says 'policy zero sees no pictures'
+expect 2 $eval --policy run --perturb camrea
+says 'did you mean camera?'
+
+# What is no policy, or not all of one: one sentence each, before any run begins.
+n_run=$("$VLAKIT" runs | wc -l)
+expect 1 eval --suite libero_object/0 --policy run
+says 'no statistics for libero_object'
+says 'it has libero_goal'
+expect 1 $eval --policy nothing/here
+says 'nothing/here: there is no such checkpoint'
+mkdir empty
+expect 1 $eval --policy empty
+says 'empty/config.json'
+expect 2 $eval --policy nothing
+says "unknown policy 'nothing'"
+expect 1 $eval --policy model.json
+says 'model.json'
+
+spoil() { # spoil PYTHON: a copy of the policy in bad/, its config c and tensors t changed by PYTHON
+  rm -rf bad
+  cp -r good bad
+  python3 - "$1" <<'PY'
+import json, struct, sys
+c = json.load(open("bad/config.json"))
+b = open("bad/model.safetensors", "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+head, data = json.loads(b[8:8 + n]), b[8 + n:]
+t = {k: [v["dtype"], v["shape"], data[slice(*v["data_offsets"])]]
+     for k, v in head.items() if k != "__metadata__"}
+s = c["norm_stats"]["libero_goal"]
+exec(sys.argv[1])
+out, at, body = {"__metadata__": {"format": "pt"}}, 0, b""
+for k, (dtype, shape, item) in t.items():
+    out[k] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(item)]}
+    at, body = at + len(item), body + item
+out = json.dumps(out).encode()
+open("bad/model.safetensors", "wb").write(struct.pack("<Q", len(out)) + out + body)
+json.dump(c, open("bad/config.json", "w"))
+PY
+}
+refused() { # refused PYTHON TEXT
+  spoil "$1"
+  expect 1 $eval --policy bad
+  says bad
+  says "$2"
+}
+spoil 'pass'
+expect 0 $eval --policy bad
+refused 't.pop("head.bias")' 'head.bias'
+refused 't["more"] = ["F32", [1], bytes(4)]' 'more'
+refused 't["head.bias"][1] = [1792, 1]' 'head.bias'
+refused 't["head.bias"][0], t["head.bias"][1] = "I32", t["head.bias"][1]' 'head.bias'
+refused 's["action"]["q99"][2] = s["action"]["q01"][2]' 'q01'
+refused 's["action"]["q01"].pop()' 'q01'
+refused 's["action"]["mask"] = 1' 'mask'
+refused 'del s["action"]' 'action'
+refused 'del c["norm_stats"]' 'norm_stats is missing'
+refused 'c["norm_stats"] = {}' 'there are no statistics in it'
+refused 'c["type"] = "smolvla"' 'a policy of type "smolvla"'
+refused 'del c["type"]; c["model_type"] = "openvla"' 'a policy of model_type "openvla"'
+refused 'c["model"]["d_model"] = 32' 'd_model'
+refused 'c["model"]["n_encoder"] = 2' 'enc.1'
+refused 'c["model"] = {"model": "giant"}' 'giant'
+refused 'c["image"]["px"] = 224' 'px 224'
+refused 'c["image"]["turn"] = "left"' 'left'
+refused 'c["chunk_size"] = 10' 'chunk_size 10'
+for n in 0 4 100 2000; do
+  rm -rf bad
+  cp -r good bad
+  head -c $n good/model.safetensors >bad/model.safetensors
+  expect 1 $eval --policy bad
+  says bad/model.safetensors
+done
+rm bad/model.safetensors
+expect 1 $eval --policy bad
+says bad
+head -c 200 good/config.json >bad/config.json
+expect 1 $eval --policy bad
+says bad/config.json
+check 'refusals leave no run behind' [ "$("$VLAKIT" runs | wc -l)" = $((n_run + 1)) ] # spoil pass
+finish
