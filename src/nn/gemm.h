@@ -50,7 +50,7 @@ typedef void vk_gemm_fill_bf16(void *arg, int64_t i, int64_t n_i, int64_t p, int
                                uint16_t *out, int64_t stride);
 
 /* Zero means "not": a product needs m, n, k, one source for A, one for B, c and ldc. Leading
- * dimensions are distances of rows in floats. m, n >= 0, k >= 1. */
+ * dimensions are distances of rows in items. m, n >= 0, k >= 1. */
 typedef struct vk_gemm {
   int64_t m, n, k;
   const float *a; /* A[i, p] = a[i * lda + p], or a[p * lda + i] when a_trans */
@@ -61,7 +61,6 @@ typedef struct vk_gemm {
   const float *b_packed;  /* instead of b: from vk_gemm_pack of the same path */
   vk_gemm_fill_a *fill_a; /* instead of a */
   vk_gemm_fill_b *fill_b; /* instead of b */
-  vk_gemm_fill_bf16 *fill_a_bf16, *fill_b_bf16; /* instead of a and b: products of gemm_bf16.h */
   void *fill_a_arg, *fill_b_arg;
   float *c; /* [m, n] */
   int64_t ldc;
@@ -72,6 +71,11 @@ typedef struct vk_gemm {
   int64_t ldpre;
   const float *residual; /* [m, n]; with an activation not c, unless k <= VK_GEMM_KC */
   int64_t ldr;
+  /* For products of gemm_bf16.h: */
+  const uint16_t *a_bf16,
+      *b_bf16; /* instead of a and b: numbers in bfloat16 that lie as those do */
+  vk_gemm_fill_bf16 *fill_a_bf16, *fill_b_bf16; /* instead of a and b, with their args */
+  uint16_t *c_bf16; /* instead of c: rounded when all is done; k <= VK_GEMM_KC */
 } vk_gemm;
 
 /* Bytes of a packed B, the same for every path. */

@@ -1,10 +1,8 @@
-/* gemm_bf16.c - products in bfloat16: packing, and which tiles a part computes in what order. See
- * gemm.c. */
+/* gemm_bf16.c - products in bfloat16: which tiles a part computes in what order. See gemm.c. */
 #include "nn/gemm_bf16.h"
 
 #include "core/err.h"
 #include "nn/gemm_bf16_kernel.h"
-#include "nn/transpose.h"
 
 enum {
   N_PANEL_A = 8, /* panels of A that are packed together */
@@ -54,80 +52,9 @@ static int64_t round_up(int64_t a, int64_t b)
 
 /* ---- B ------------------------------------------------------------------------------------- */
 
-enum { N_P = 64 }; /* rows that are packed in f32, then rounded */
-
-/* Words of two rounded numbers. */
-VK_INLINE vf pair_numbers(vf low, vf high)
-{
-#if defined(__AVX512BF16__)
-  static const uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  return (vf)_mm512_permutexvar_epi16(_mm512_loadu_si512(order),
-                                      (__m512i)_mm512_cvtne2ps_pbh(high, low));
-#else
-  const vi upper = vi_set1((int32_t)0xffff0000u);
-  return vf_from_bits((vi)(((vu)vf_round_bf16(low) >> 16) | (vu)(vf_round_bf16(high) & upper)));
-#endif
-}
-
-/* Rows 2 q and 2 q + 1 of n_p rows in panels of gemm.h become one row of pairs; a row that is
- * missing is zeros. */
-static void pair_rows(const float *in, int64_t n_p, float *out)
-{
-  for (int64_t p = 0; p < n_p; p += 2)
-    for (int v = 0; v < BF16_NR; v += VK_LANES, out += VK_LANES) {
-      const float *at = in + v / GEMM_NR * N_P * GEMM_NR + p * GEMM_NR + v % GEMM_NR;
-      vf_store(out, pair_numbers(vf_load(at), p + 1 < n_p ? vf_load(at + GEMM_NR) : vf_zero()));
-    }
-}
-
-/* The same of rows of halves, BF16_NR apart; n_p is even. */
-static void pair_rows_bf16(const uint16_t *in, int64_t n_p, float *out)
-{
-  for (int64_t p = 0; p < n_p; p += 2, in += 2 * BF16_NR, out += BF16_NR)
-    for (int v = 0; v < BF16_NR; v += VK_LANES) {
-      vi low = vf_bits(vf_load_bf16(in + v)), high = vf_bits(vf_load_bf16(in + BF16_NR + v));
-      vf_store(out + v, vf_from_bits((vi)((vu)low >> 16) | high));
-    }
-}
-
-/* Columns j to end of a panel from fill_b_bf16. */
-static void fill_columns(const vk_gemm *g, int64_t p, int64_t n_p, int64_t j, int64_t end,
-                         uint16_t *rows, float *out)
-{
-  g->fill_b_bf16(g->fill_b_arg, p, n_p, j, end - j, rows, BF16_NR);
-  if (n_p % 2)
-    memset(rows + n_p * BF16_NR, 0, sizeof *rows * BF16_NR);
-  pair_rows_bf16(rows, round_up(n_p, 2), out);
-}
-
-/* Terms p to p + kc of columns j to j1: out[i * panel + q * NR + r] for pairs q, zero behind kc up
- * to a multiple of K_PAD. */
-static void pack_b(const vk_gemm *g, int64_t p, int64_t kc, int64_t j, int64_t j1, float *out,
-                   int64_t panel)
-{
-  _Alignas(64) float rows[N_P * BF16_NR];
-  int64_t used = div_up(kc, 2) * BF16_NR, padded = round_up(kc, K_PAD) / 2 * BF16_NR;
-  for (; j < j1; j += BF16_NR, out += panel) {
-    int64_t end = min_i(j + BF16_NR, j1);
-    if (end < j + BF16_NR) /* whole panels may be missing at the right */
-      memset(rows, 0, sizeof rows);
-    for (int64_t q = 0; q < kc; q += N_P) {
-      int64_t n_q = min_i(N_P, kc - q);
-      if (g->fill_b_bf16) {
-        fill_columns(g, p + q, n_q, j, end, (uint16_t *)(void *)rows, out + q / 2 * BF16_NR);
-        continue;
-      }
-      gemm_pack_b(g, p + q, n_q, j, end, rows, N_P * GEMM_NR);
-      pair_rows(rows, n_q, out + q / 2 * BF16_NR);
-    }
-    memset(out + used, 0, sizeof *out * (size_t)(padded - used));
-  }
-}
-
 void VK_KERNEL(vk_gemm_bf16_pack)(const vk_gemm *g, void *out)
 {
-  pack_b(g, 0, g->k, 0, g->n, out, round_up(g->k, K_PAD) / 2 * BF16_NR);
+  bf16_pack_b(g, 0, g->k, 0, g->n, out, round_up(g->k, K_PAD) / 2 * BF16_NR);
 }
 
 /* Where columns j to j1 of the block along k at p lie packed; packs them if need be. */
@@ -142,145 +69,8 @@ static block_b find_b(const part *t, int64_t p, int64_t j, int64_t j1)
   }
   b.panel = round_up(b.kc, K_PAD) / 2 * BF16_NR;
   b.b = t->block_b;
-  pack_b(g, p, b.kc, j, j1, t->block_b, b.panel);
+  bf16_pack_b(g, p, b.kc, j, j1, t->block_b, b.panel);
   return b;
-}
-
-/* ---- A ------------------------------------------------------------------------------------- */
-
-void VK_KERNEL(vk_gemm_bf16_round)(const float *in, int64_t n, uint16_t *out)
-{
-  int64_t e = 0;
-#if defined(__AVX512BF16__)
-  for (; e + 32 <= n; e += 32)
-    _mm512_storeu_si512(out + e,
-                        (__m512i)_mm512_cvtne2ps_pbh(vf_load(in + e + 16), vf_load(in + e)));
-#endif
-  for (; e + VK_LANES <= n; e += VK_LANES)
-    vf_store_bf16(out + e, vf_load(in + e));
-  vf_store_bf16_n(out + e, vf_load_n(in + e, (int)(n - e)), (int)(n - e));
-}
-
-/* n numbers, rounded, and zeros up to n_pad */
-static void round_row(const float *in, int64_t n, int64_t n_pad, float *out)
-{
-#if BF16_IN_PAIRS
-  uint16_t *to = (uint16_t *)(void *)out;
-  VK_KERNEL(vk_gemm_bf16_round)(in, n, to);
-  memset(to + n, 0, sizeof *to * (size_t)(n_pad - n));
-#else
-  vi upper = vi_set1((int32_t)0xffff0000u);
-  int64_t e = 0;
-  for (; e + VK_LANES <= n; e += VK_LANES)
-    vf_store(out + e, vf_from_bits(vf_round_bf16(vf_load(in + e)) & upper));
-  vf rest = vf_from_bits(vf_round_bf16(vf_load_n(in + e, (int)(n - e))) & upper);
-  vf_store_n(out + e, rest, (int)(n - e));
-  for (e = n; e < n_pad; e++)
-    out[e] = 0;
-#endif
-}
-
-/* Rows of tiles that A lacks are zeros. */
-static int64_t tile_rows(int64_t m_r)
-{
-  return BF16_K == 32 ? round_up(m_r, 16) : m_r;
-}
-
-/* Rows i to i + n of A from fill_a_bf16. */
-static void fill_panel(const part *t, int64_t i, int64_t n, int64_t p, int64_t kc, float *out)
-{
-  const vk_gemm *g = t->g;
-  int64_t n_pad = round_up(kc, BF16_K);
-#if BF16_IN_PAIRS
-  uint16_t *to = (uint16_t *)(void *)out;
-  g->fill_a_bf16(g->fill_a_arg, i, n, p, kc, to, 2 * BF16_SA);
-  for (int64_t e = 0; e < n && kc < n_pad; e++)
-    memset(to + e * 2 * BF16_SA + kc, 0, sizeof *to * (size_t)(n_pad - kc));
-#else
-  uint16_t *rows = (uint16_t *)(void *)t->rows;
-  g->fill_a_bf16(g->fill_a_arg, i, n, p, kc, rows, 2 * GEMM_SA);
-  for (int64_t e = 0; e < n; e++, rows += 2 * GEMM_SA, out += BF16_SA) {
-    int64_t q = 0;
-    for (; q + VK_LANES <= kc; q += VK_LANES)
-      vf_store(out + q, vf_load_bf16(rows + q));
-    vf_store_n(out + q, vf_load_bf16_n(rows + q, (int)(kc - q)), (int)(kc - q));
-    for (q = kc; q < n_pad; q++)
-      out[q] = 0;
-  }
-#endif
-}
-
-/* Word q of a row to VK_LANES rows: what A[i .. i + n) have there, rows of out BF16_SA apart. */
-static void pack_columns(const float *in, int64_t ld, int64_t n, int64_t kc, float *out)
-{
-  vf x[VK_LANES];
-  for (int e = 0; e < VK_LANES; e++) {
-    int64_t k = BF16_WORD == 1 ? 2 * e : e;
-#if BF16_IN_PAIRS
-    x[e] = pair_numbers(k < kc ? vf_load_n(in + k * ld, (int)n) : vf_zero(),
-                        k + 1 < kc ? vf_load_n(in + (k + 1) * ld, (int)n) : vf_zero());
-#else
-    vf y = k < kc ? vf_load_n(in + k * ld, (int)n) : vf_zero();
-    x[e] = vf_from_bits(vf_round_bf16(y) & vi_set1((int32_t)0xffff0000u));
-#endif
-  }
-  transpose(x);
-  for (int64_t r = 0; r < n; r++)
-    vf_store(out + r * BF16_SA, x[r]);
-}
-
-/* As pack_a, of a product with a_trans: a few terms of all rows at a time, so that rows of a are
- * read whole. Rows may be pages apart, where no hardware looks ahead. */
-static void pack_a_columns(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t kc, float *out)
-{
-  enum { STEP = VK_LANES * 2 / BF16_WORD };
-  const vk_gemm *g = t->g;
-  int64_t n_pad = round_up(kc, BF16_K), ld = g->lda;
-  for (int64_t q = 0; q < n_pad; q += STEP) {
-    const float *from = g->a + (p + q) * ld + i;
-    for (int64_t e = STEP; q + e < kc && e < 2 * STEP; e++)
-      for (int64_t r = 0; r < n_i; r += 16)
-        __builtin_prefetch(from + e * ld + r);
-    float *to = out + q * BF16_WORD / 2;
-    for (int64_t r = 0; r < n_i; r += t->m_r, to += BF16_PANEL_A) {
-      int64_t n = min_i(t->m_r, n_i - r);
-      for (int64_t v = 0; v < n; v += VK_LANES)
-        pack_columns(from + r + v, ld, min_i(VK_LANES, n - v), kc - q, to + v * BF16_SA);
-      for (int64_t e = n; e < tile_rows(n); e++)
-        for (int v = 0; v < VK_LANES; v++)
-          to[e * BF16_SA + v] = 0;
-    }
-  }
-}
-
-/* Rows i to i + n_i and k p to p + kc, in panels. */
-static void pack_a(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t kc, float *out)
-{
-  const vk_gemm *g = t->g;
-  int64_t n_pad = round_up(kc, BF16_K);
-  if (g->a_trans && !g->fill_a && !g->fill_a_bf16) {
-    pack_a_columns(t, i, n_i, p, kc, out);
-    return;
-  }
-  for (int64_t r = 0; r < n_i; r += t->m_r, out += BF16_PANEL_A) {
-    int64_t n = min_i(t->m_r, n_i - r), ld = g->lda;
-    if (g->fill_a_bf16) {
-      fill_panel(t, i + r, n, p, kc, out);
-      for (int64_t e = n; e < tile_rows(n); e++)
-        memset(out + e * BF16_SA, 0, sizeof *out * BF16_SA);
-      continue;
-    }
-    const float *from = g->a ? g->a + (i + r) * g->lda + p : t->rows;
-    if (g->fill_a) {
-      g->fill_a(g->fill_a_arg, i + r, n, p, kc, t->rows, GEMM_SA);
-      from = t->rows;
-      ld = GEMM_SA;
-    }
-    for (int64_t e = 0; e < n; e++)
-      round_row(from + e * ld, kc, n_pad, out + e * BF16_SA);
-    for (int64_t e = n; e < tile_rows(n); e++)
-      memset(out + e * BF16_SA, 0, sizeof *out * BF16_SA);
-  }
 }
 
 /* ---- tiles --------------------------------------------------------------------------------- */
@@ -311,7 +101,8 @@ static void run_few_rows(const part *t, int64_t n_panel)
   const vk_gemm *g = t->g;
   int64_t n_i = t->i1 - t->i0, n_group = BF16_NR << bf16_width(t->m_r, GEMM_NP);
   for (int64_t p = 0, s = 0; p < g->k; p += VK_GEMM_KC, s++)
-    pack_a(t, t->i0, n_i, p, min_i(VK_GEMM_KC, g->k - p), t->block_a + s * n_panel * BF16_PANEL_A);
+    bf16_pack_a(g, t->m_r, t->i0, n_i, p, min_i(VK_GEMM_KC, g->k - p), t->rows,
+                t->block_a + s * n_panel * BF16_PANEL_A);
   for (int64_t j = t->j0; j < t->j1; j += n_group)
     for (int64_t p = 0, s = 0; p < g->k; p += VK_GEMM_KC, s++) {
       block_b b = find_b(t, p, j, min_i(j + n_group, t->j1));
@@ -328,7 +119,7 @@ static void run_many_rows(const part *t)
       block_b b = find_b(t, p, j, min_i(j + NC, t->j1));
       for (int64_t i = t->i0; i < t->i1; i += mc) {
         int64_t n_i = min_i(mc, t->i1 - i);
-        pack_a(t, i, n_i, p, b.kc, t->block_a);
+        bf16_pack_a(g, t->m_r, i, n_i, p, b.kc, t->rows, t->block_a);
         run_block(t, t->block_a, i, n_i, &b);
       }
     }
@@ -356,7 +147,9 @@ static void choose_grid(const vk_gemm *g, bool is_packed, int n_part, int *n_row
 void VK_KERNEL(vk_gemm_bf16_run)(const vk_gemm *g, const void *packed, void *scratch, int i_part,
                                  int n_part)
 {
-  VK_ASSERT(g->k >= 1 && g->m >= 0 && g->n >= 0 && (packed || g->b || g->fill_b || g->fill_b_bf16));
+  VK_ASSERT(g->k >= 1 && g->m >= 0 && g->n >= 0);
+  VK_ASSERT(packed || g->b || g->b_bf16 || g->fill_b || g->fill_b_bf16);
+  VK_ASSERT(!g->c_bf16 || g->k <= VK_GEMM_KC);
   VK_ASSERT(g->act == VK_GEMM_ACT_NONE || g->residual != g->c || g->k <= VK_GEMM_KC);
   int n_row = 1, n_column = 1;
   choose_grid(g, packed != NULL, n_part, &n_row, &n_column);

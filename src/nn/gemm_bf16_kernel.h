@@ -13,6 +13,8 @@
  * Words are handled as floats. */
 #if defined(__AVX512BF16__) || defined(__AMX_BF16__) || VK_AMX_EMULATED
 #define BF16_IN_PAIRS 1 /* BF16_WORD == 1, for the preprocessor */
+#else
+#define BF16_IN_PAIRS 0
 #endif
 #if defined(__AMX_BF16__) || VK_AMX_EMULATED
 enum { BF16_MR = 32, BF16_NR = 32, BF16_WORD = 1, BF16_K = 32, BF16_ROWS = 32 };
@@ -27,6 +29,18 @@ enum {
   BF16_SA = VK_GEMM_KC / 2 * BF16_WORD + 16,
   BF16_PANEL_A = BF16_ROWS * BF16_SA,
 };
+
+/* Terms p to p + kc of columns j to j1 of B: out[i * panel + q * NR + r] for pairs q, zero behind
+ * kc up to a multiple of BF16_K_PAD. */
+#define bf16_pack_b VK_KERNEL(vk_gemm_bf16_pack_b)
+void bf16_pack_b(const vk_gemm *g, int64_t p, int64_t kc, int64_t j, int64_t j1, float *out,
+                 int64_t panel);
+
+/* Rows i to i + n_i of A and terms p to p + kc, in panels of m_r rows, BF16_PANEL_A words apart.
+ *   rows  room for BF16_ROWS rows of GEMM_SA floats */
+#define bf16_pack_a VK_KERNEL(vk_gemm_bf16_pack_a)
+void bf16_pack_a(const vk_gemm *g, int64_t m_r, int64_t i, int64_t n_i, int64_t p, int64_t kc,
+                 float *rows, float *out);
 
 /* Tiles of a run are between these two. */
 #define bf16_begin VK_KERNEL(vk_gemm_bf16_begin)

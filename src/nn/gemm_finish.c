@@ -1,5 +1,9 @@
 /* gemm_finish.c - what becomes of the sums of a tile: scale, bias, activation, residual. */
+#include "core/err.h"
+#include "nn/gemm_bf16.h"
 #include "nn/gemm_kernel.h"
+
+enum { ROW = 128 }; /* columns of a tile, at most, on every path */
 
 typedef struct row {
   const float *sum, *add, *bias, *residual;
@@ -53,8 +57,11 @@ void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int
   const float *residual = is_last && is_late ? g->residual : NULL;
   float *pre = is_last ? g->pre : NULL;
   vf scale = vf_set1(g->scale == 0 ? 1.0f : g->scale);
+  float rounded[ROW];
+  VK_ASSERT(!g->c_bf16 || (is_first && is_last && n_j <= ROW));
   for (int64_t e = 0; e < m_r; e++) {
-    row r = {.sum = tile + e * ld, .c = g->c + (i + e) * g->ldc + j, .scale = scale};
+    int64_t at = (i + e) * g->ldc + j;
+    row r = {.sum = tile + e * ld, .c = g->c_bf16 ? rounded : g->c + at, .scale = scale};
     if (add)
       r.add = add + (i + e) * ld_add + j;
     if (is_last && g->act == VK_GEMM_ACT_GELU_GRAD) {
@@ -79,5 +86,7 @@ void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int
     } else {
       finish_row(&r, n_j);
     }
+    if (g->c_bf16)
+      VK_KERNEL(vk_gemm_bf16_round)(rounded, n_j, g->c_bf16 + at);
   }
 }

@@ -287,6 +287,94 @@ static void test_sources(void **state)
   free(packed);
 }
 
+static uint16_t *rounded(const vk_gemm_bf16_path *o, const float *x, int64_t n)
+{
+  uint16_t *y = malloc(sizeof *y * (size_t)n + 1);
+  assert_non_null(y);
+  o->round(x, n, y);
+  return y;
+}
+
+/* The product g with a, b or c in memory in bfloat16 has the bits of g, rounded where c is. */
+static void check_stored(const vk_gemm_bf16_path *o, const vk_gemm *g, int64_t n_a, int64_t n_b,
+                         const void *packed, int n_part)
+{
+  int64_t n_c = g->m * g->ldc;
+  uint16_t *a = rounded(o, g->a, n_a), *b = rounded(o, g->b, n_b), *want = rounded(o, g->c, n_c);
+  uint16_t *c_bf16 = malloc(sizeof *c_bf16 * (size_t)n_c);
+  float *c = draw_floats(n_c);
+  assert_non_null(c_bf16);
+  for (int which = 1; which < 8; which++) {
+    vk_gemm told = *g;
+    if (which & 1) {
+      told.a = NULL;
+      told.a_bf16 = a;
+    }
+    if (which & 2) {
+      told.b = NULL;
+      told.b_bf16 = b;
+    }
+    told.c = c;
+    for (int64_t i = 0; i < n_c; i++)
+      c[i] = guard;
+    o->round(c, n_c, c_bf16);
+    if (which & 4) {
+      if (g->k > VK_GEMM_KC)
+        continue;
+      told.c = NULL;
+      told.c_bf16 = c_bf16;
+    }
+    run_parts(o, &told, which & 2 ? NULL : packed, n_part);
+    if (which & 4)
+      assert_memory_equal(c_bf16, want, sizeof *want * (size_t)n_c);
+    else
+      assert_memory_equal(c, g->c, sizeof *c * (size_t)n_c);
+  }
+  free(a);
+  free(b);
+  free(want);
+  free(c_bf16);
+  free(c);
+}
+
+static void test_operands_in_bf16(void **state)
+{
+  for (int i = 0; i < 150 * n_path; i++) {
+    const vk_gemm_bf16_path *o = path[i % n_path];
+    int64_t m = 1 + draw(80), n = 1 + draw(150), k = 1 + draw(i % 4 ? 100 : 700);
+    vk_gemm g = {.m = m, .n = n, .k = k, .ldc = n + draw(3), .a_trans = draw(2)};
+    g.b_trans = draw(2);
+    g.lda = (g.a_trans ? m : k) + draw(4);
+    g.ldb = (g.b_trans ? k : n) + draw(4);
+    g.ldr = n;
+    int64_t n_a = (g.a_trans ? k - 1 : m - 1) * g.lda + (g.a_trans ? m : k),
+            n_b = (g.b_trans ? n - 1 : k - 1) * g.ldb + (g.b_trans ? k : n);
+    float *a = draw_floats(n_a), *b = draw_floats(n_b), *c = draw_floats(m * g.ldc);
+    float *bias = draw_floats(n), *residual = draw_floats(m * n), *pre = draw_floats(m * n);
+    void *packed = new_aligned(vk_gemm_bf16_packed_bytes(n, k));
+    g.a = a;
+    g.b = b;
+    g.c = c;
+    g.bias = draw(2) ? bias : NULL;
+    g.act = (vk_gemm_act)draw(3);
+    g.residual = draw(2) ? residual : NULL;
+    g.pre = g.act != VK_GEMM_ACT_NONE ? pre : NULL;
+    g.ldpre = n;
+    for (int64_t e = 0; e < m * g.ldc; e++)
+      c[e] = guard;
+    o->pack(&g, packed);
+    run_parts(o, &g, packed, 1);
+    check_stored(o, &g, n_a, n_b, packed, 1 + (int)draw(4));
+    free(a);
+    free(b);
+    free(c);
+    free(bias);
+    free(residual);
+    free(pre);
+    free(packed);
+  }
+}
+
 static void test_special_numbers(void **state)
 {
   for (int o = 0; o < n_path; o++) {
@@ -325,6 +413,7 @@ int main(void)
       cmocka_unit_test(test_every_height),
       cmocka_unit_test(test_bits),
       cmocka_unit_test(test_sources),
+      cmocka_unit_test(test_operands_in_bf16),
       cmocka_unit_test(test_special_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
