@@ -3,7 +3,7 @@
 #ifndef VK_NN_ATTENTION_H
 #define VK_NN_ATTENTION_H
 
-#include "nn/op.h"
+#include "nn/op_bf16.h"
 #include "nn/segments.h"
 
 /* Offsets and distances in items. Row i, head h: q at i * ld_q + h * hd, k and v of the tensor
@@ -89,7 +89,7 @@ static inline vk_status attn_check(const vk_infer *c, int i_q, vk_err *err)
   const vk_value *kv = i_q + 1 < c->n_in ? c->in[i_q + 1] : NULL;
   const vk_value *seg = i_q + 2 < c->n_in ? c->in[i_q + 2] : NULL;
   const vk_attrs *a = c->attr;
-  VK_TRY(vk_op_need(c, i_q, VK_F32, 2, err));
+  VK_TRY(vk_op_need_factor(c, i_q, 2, err));
   if (a->dtype == VK_BF16 && a->len_q)
     return vk_op_fail(c, err, "dtype bf16 is for segments of as many queries as keys");
   int64_t last = q->shape.dim[1], d = kv ? last : last / 3;
@@ -97,7 +97,7 @@ static inline vk_status attn_check(const vk_infer *c, int i_q, vk_err *err)
     return vk_op_fail(c, err, "rows do not divide into %lld heads%s", (long long)a->n_head,
                       kv ? "" : " of queries, keys and values");
   if (kv) {
-    VK_TRY(vk_op_need(c, i_q + 1, VK_F32, 2, err));
+    VK_TRY(vk_op_need_factor(c, i_q + 1, 2, err));
     if (kv->shape.dim[1] != 2 * d)
       return vk_op_fail(c, err, "rows of keys and values must have %lld items", 2 * (long long)d);
   }

@@ -13,7 +13,6 @@
 #define VK_NN_ATTENTION_KERNEL_H
 
 #include "nn/attention.h"
-#include "nn/op_bf16.h"
 #include "nn/simd.h"
 #include "nn/transpose.h"
 
@@ -140,6 +139,20 @@ VK_INLINE vf attn_exp2(vf x)
 /* ---- in bfloat16 ------------------------------------------------------------------------------
  * Products of gemm_bf16.h take many queries at once: s[key * ld + query]. */
 
+/* Rows of hd items, ld apart, of a tensor in f32 or bf16: one of both is there. */
+typedef struct attn_rows {
+  const float *f32;
+  const uint16_t *bf16;
+  int64_t ld;
+} attn_rows;
+
+VK_INLINE attn_rows attn_rows_at(const vk_tensor *t, int64_t at, int64_t ld)
+{
+  if (t->dtype == VK_BF16)
+    return (attn_rows){.bf16 = (const uint16_t *)t->data + at, .ld = ld};
+  return (attn_rows){.f32 = (const float *)t->data + at, .ld = ld};
+}
+
 enum { ATTN_QB_BF16 = 256 };
 
 /* Distance of rows of scores, of up to n_q queries in all. */
@@ -148,28 +161,29 @@ VK_INLINE int64_t attn_ld_bf16(int64_t n_q)
   return n_q < ATTN_QB_BF16 ? (n_q + ATTN_PAD - 1) / ATTN_PAD * ATTN_PAD : ATTN_QB_BF16;
 }
 
-/* s[key, query] = k q', rows of hd items. */
-VK_INLINE void attn_scores_bf16(const vk_op_call *c, int64_t hd, const float *k, int64_t ld_k,
-                                int64_t n_k, const float *q, int64_t ld_q, int64_t n_q, float *s,
-                                int64_t ld, void *scratch)
+/* s[key, query] = k q'. */
+VK_INLINE void attn_scores_bf16(const vk_op_call *c, int64_t hd, attn_rows k, int64_t n_k,
+                                attn_rows q, int64_t n_q, float *s, int64_t ld, void *scratch)
 {
   const vk_gemm g = {.m = n_k,
                      .n = n_q,
                      .k = hd,
-                     .a = k,
-                     .lda = ld_k,
-                     .b = q,
-                     .ldb = ld_q,
+                     .a = k.f32,
+                     .a_bf16 = k.bf16,
+                     .lda = k.ld,
+                     .b = q.f32,
+                     .b_bf16 = q.bf16,
+                     .ldb = q.ld,
                      .b_trans = true,
                      .c = s,
                      .ldc = ld};
   vk_op_bf16_path(c->attr)->run(&g, NULL, scratch, 0, 1);
 }
 
-/* y[query] = scale sum over keys of s[key, query] v[key], rows of hd items. */
+/* y[query] = scale sum over keys of s[key, query] v[key]. */
 VK_INLINE void attn_values_bf16(const vk_op_call *c, int64_t hd, const float *s, int64_t ld,
-                                int64_t n_k, const float *v, int64_t ld_v, float scale, float *y,
-                                int64_t ld_y, int64_t n_q, void *scratch)
+                                int64_t n_k, attn_rows v, float scale, float *y, int64_t ld_y,
+                                int64_t n_q, void *scratch)
 {
   const vk_gemm g = {.m = n_q,
                      .n = hd,
@@ -177,8 +191,9 @@ VK_INLINE void attn_values_bf16(const vk_op_call *c, int64_t hd, const float *s,
                      .a = s,
                      .lda = ld,
                      .a_trans = true,
-                     .b = v,
-                     .ldb = ld_v,
+                     .b = v.f32,
+                     .b_bf16 = v.bf16,
+                     .ldb = v.ld,
                      .c = y,
                      .ldc = ld_y,
                      .scale = scale};

@@ -27,10 +27,16 @@ typedef struct conv_windows {
 void conv_fill_windows(void *arg, int64_t i, int64_t n_i, int64_t q, int64_t n_q, uint16_t *out,
                        int64_t stride);
 
-/* Rounds n floats of a band to out, room for which follows bands' floats. */
-static inline void conv_round_band(const vk_op_call *c, const float *band, int64_t n, uint16_t *out)
+/* As conv_fill_band, rounded to out; pictures that are not bf16 come to band before. */
+static inline void conv_fill_rounded(const vk_op_call *c, const conv_source *s, int64_t i,
+                                     int64_t y, int64_t n, float *band, uint16_t *out)
 {
-  vk_op_bf16_path(c->attr)->round(band, n, out);
+  if (s->dtype == VK_BF16) {
+    conv_fill_band(s, i, y, n, out);
+    return;
+  }
+  conv_fill_band(s, i, y, n, band);
+  vk_op_bf16_path(c->attr)->round(band, n * conv_pitch(s), out);
 }
 
 #endif

@@ -26,21 +26,25 @@ static void copy_u8(const uint8_t *in, int64_t n, float scale, float shift, floa
     out[i] = (float)in[i] * scale + shift;
 }
 
-void conv_fill_band(const conv_source *s, int64_t i, int64_t y, int64_t n, float *out)
+void conv_fill_band(const conv_source *s, int64_t i, int64_t y, int64_t n, void *out)
 {
-  int64_t pitch = conv_pitch(s), left = s->left * s->c, n_row = s->w * s->c;
-  for (int64_t r = 0; r < n; r++, out += pitch) {
+  size_t size = s->dtype == VK_BF16 ? sizeof(uint16_t) : sizeof(float);
+  size_t left = size * (size_t)(s->left * s->c), right = size * (size_t)(s->right * s->c);
+  size_t row = size * (size_t)(s->w * s->c);
+  char *to = out;
+  for (int64_t r = 0; r < n; r++, to += left + row + right) {
     if (y + r < 0 || y + r >= s->h) {
-      memset(out, 0, sizeof *out * (size_t)pitch);
+      memset(to, 0, left + row + right);
       continue;
     }
-    int64_t at = (i * s->h + y + r) * n_row;
-    memset(out, 0, sizeof *out * (size_t)left);
-    if (s->is_u8)
-      copy_u8((const uint8_t *)s->data + at, n_row, s->scale, s->shift, out + left);
+    int64_t at = (i * s->h + y + r) * s->w * s->c;
+    memset(to, 0, left);
+    if (s->dtype == VK_U8)
+      copy_u8((const uint8_t *)s->data + at, s->w * s->c, s->scale, s->shift,
+              (float *)(void *)(to + left));
     else
-      memcpy(out + left, (const float *)s->data + at, sizeof *out * (size_t)n_row);
-    memset(out + left + n_row, 0, sizeof *out * (size_t)(s->right * s->c));
+      memcpy(to + left, (const char *)s->data + (size_t)at * size, row);
+    memset(to + left + row, 0, right);
   }
 }
 

@@ -99,8 +99,8 @@ void conv_pack_weight(const vk_op_call *c, const float *w, const conv_shape *s, 
 
 /* Pictures with zeros around them. */
 typedef struct conv_source {
-  const void *data; /* f32 or u8 [n, h, w, c] */
-  bool is_u8;
+  const void *data;   /* [n, h, w, c] */
+  vk_dtype dtype;     /* f32, u8, bf16 */
   float scale, shift; /* of u8: value * scale + shift */
   int64_t h, w, c, left, right;
 } conv_source;
@@ -110,9 +110,10 @@ static inline int64_t conv_pitch(const conv_source *s)
   return (s->left + s->w + s->right) * s->c;
 }
 
-/* Rows [y, y + n) of picture i, some of them outside it: out[n][left + w + right][c]. */
+/* Rows [y, y + n) of picture i, some of them outside it: out[n][left + w + right][c] in f32, or of
+ * pictures in bf16 in that. */
 #define conv_fill_band VK_KERNEL(vk_conv_fill_band)
-void conv_fill_band(const conv_source *s, int64_t i, int64_t y, int64_t n, float *out);
+void conv_fill_band(const conv_source *s, int64_t i, int64_t y, int64_t n, void *out);
 
 /* Memory that will be read soon comes to the second cache bit by bit, while something is computed:
  * copying a band is nothing but waiting otherwise. */
@@ -147,7 +148,7 @@ static inline void conv_ahead_step(conv_ahead *a)
 static inline conv_ahead conv_ahead_rows(const conv_source *s, int64_t n_picture, int64_t i,
                                          int64_t y, int64_t n, int64_t n_step)
 {
-  int64_t row = s->w * s->c * (s->is_u8 ? 1 : 4), all = n_picture * s->h;
+  int64_t row = s->w * s->c * (int64_t)vk_dtype_size(s->dtype), all = n_picture * s->h;
   int64_t begin = conv_min(conv_max(0, i * s->h + y), all), end = conv_min(begin + n, all);
   return conv_ahead_of((const char *)s->data + begin * row, (end - begin) * row, n_step);
 }

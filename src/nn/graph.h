@@ -110,6 +110,7 @@ enum { VK_NONE = -1 };
   X(int64_t, kernel, "convolution: height and width of the window in pixels")                      \
   X(int64_t, pad, "convolution: rows and columns of zeros on every side")                          \
   X(int64_t, dtype, "type of panels (pack) or of factors (products)")                              \
+  X(int64_t, store, "type of output 0 in memory, where products alone read it")                    \
   X(int64_t, native, "panels of bf16: for the processor's own instructions")                       \
   X(int64_t, seed, "random numbers: key of the op's stream")                                       \
   X(double, eps, "added to a variance or mean square")                                             \

@@ -163,23 +163,23 @@ static void exponentials_bf16(const attn *a, const room *m, int64_t ld, int64_t 
 static void attend_bf16(const vk_op_call *c, const attn *a, const attn_segment *g, int64_t head,
                         int64_t b, int64_t end, float *at, void *scratch)
 {
-  const float *q = (const float *)c->in[0].data + g->q * a->ld_q + head * a->hd;
-  const float *k = (const float *)c->in[a->i_kv].data + g->k * a->ld_kv + a->off_k + head * a->hd;
-  const float *v = k + a->off_v - a->off_k;
+  int64_t at_k = g->k * a->ld_kv + a->off_k + head * a->hd;
+  attn_rows k = attn_rows_at(&c->in[a->i_kv], at_k, a->ld_kv);
+  attn_rows v = attn_rows_at(&c->in[a->i_kv], at_k + a->off_v - a->off_k, a->ld_kv);
   int64_t last = g->n_q < end * ATTN_QB ? g->n_q : end * ATTN_QB, ld = attn_ld_bf16(g->n_q);
   room m = {.most = at, .scale = at + ATTN_QB, .s = at + ATTN_QB + ATTN_QB_BF16};
   for (int64_t i = b * ATTN_QB; i < last; i += ATTN_QB_BF16) {
     int64_t n_q = last - i < ATTN_QB_BF16 ? last - i : ATTN_QB_BF16;
     float *y = (float *)c->out[0].data + (g->q + i) * a->d + head * a->hd;
     float *lse = (float *)c->out[1].data + (g->q + i) * a->n_head + head;
-    attn_scores_bf16(c, a->hd, k, a->ld_kv, g->n_k, q + i * a->ld_q, a->ld_q, n_q, m.s, ld,
-                     scratch);
+    attn_rows q = attn_rows_at(&c->in[0], (g->q + i) * a->ld_q + head * a->hd, a->ld_q);
+    attn_scores_bf16(c, a->hd, k, g->n_k, q, n_q, m.s, ld, scratch);
     for (int64_t r = 0; r < n_q; r += ATTN_QB) {
       const room block = {.most = m.most, .scale = m.scale + r, .s = m.s + r};
       exponentials_bf16(a, &block, ld, g->n_k, n_q - r < ATTN_QB ? n_q - r : ATTN_QB,
                         lse + r * a->n_head);
     }
-    attn_values_bf16(c, a->hd, m.s, ld, g->n_k, v, a->ld_kv, 1, y, a->d, n_q, scratch);
+    attn_values_bf16(c, a->hd, m.s, ld, g->n_k, v, 1, y, a->d, n_q, scratch);
     for (int64_t r = 0; r < n_q; r++)
       for (int64_t j = 0; j < a->hd; j++)
         y[r * a->d + j] *= m.scale[r];
@@ -227,6 +227,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(attn_check(c, 0, err));
   vk_op_same(c, 0, 0);
   vk_op_same(c, 1, 0);
+  c->out[0].dtype = c->out[1].dtype = VK_F32;
   if (c->n_in < 2 || !c->in[1])
     c->out[0].shape.dim[1] /= 3;
   c->out[1].shape.dim[1] = c->attr->n_head;

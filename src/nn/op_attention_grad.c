@@ -265,16 +265,17 @@ static void probabilities_bf16(int64_t n_k, int64_t n_q, int64_t ld, float facto
 
 /* out[key] (from 0 if is_first) + scale sum over queries of p[key, query] b[query] */
 static void add_queries_bf16(const vk_op_call *c, const attn *a, int64_t n_k, int64_t n_q,
-                             const float *p, int64_t ld, const float *b, int64_t ld_b, float scale,
-                             float *out, bool is_first, void *scratch)
+                             const float *p, int64_t ld, attn_rows b, float scale, float *out,
+                             bool is_first, void *scratch)
 {
   const vk_gemm g = {.m = n_k,
                      .n = a->hd,
                      .k = n_q,
                      .a = p,
                      .lda = ld,
-                     .b = b,
-                     .ldb = ld_b,
+                     .b = b.f32,
+                     .b_bf16 = b.bf16,
+                     .ldb = b.ld,
                      .c = out,
                      .ldc = a->ld_kv,
                      .residual = is_first ? NULL : out,
@@ -289,23 +290,24 @@ static void backward_bf16(const vk_op_call *c, const attn *a, const attn_segment
 {
   int64_t at_k = g->k * a->ld_kv + a->off_k + head * a->hd, step = a->off_v - a->off_k;
   int64_t ld = attn_ld_bf16(g->n_q), hd = a->hd, n_k = g->n_k;
-  const float *k = (const float *)c->in[a->i_kv].data + at_k;
+  attn_rows k = attn_rows_at(&c->in[a->i_kv], at_k, a->ld_kv);
+  attn_rows v = attn_rows_at(&c->in[a->i_kv], at_k + step, a->ld_kv);
   float *dk = (float *)c->out[a->i_kv - 3].data + at_k;
   float *dot = at, *minus = dot + ATTN_QB_BF16, *p = minus + ATTN_QB_BF16, *ds = p + n_k * ld;
   float scale = 1.0f / sqrtf((float)hd);
   for (int64_t i = 0; i < g->n_q; i += ATTN_QB_BF16) {
     int64_t n_q = attn_smaller(g->n_q - i, ATTN_QB_BF16), row = g->q + i;
-    const float *dy = (const float *)c->in[0].data + row * a->d + head * hd;
-    const float *q = (const float *)c->in[3].data + row * a->ld_q + head * hd;
+    attn_rows dy = attn_rows_at(&c->in[0], row * a->d + head * hd, a->d);
+    attn_rows q = attn_rows_at(&c->in[3], row * a->ld_q + head * hd, a->ld_q);
     float *dq = (float *)c->out[0].data + row * a->ld_q + head * hd;
     for (int64_t b = 0; b < n_q; b += ATTN_QB)
       load_sums(c, a, row + b, head, attn_smaller(n_q - b, ATTN_QB), dot + b, minus + b);
-    attn_scores_bf16(c, hd, k, a->ld_kv, n_k, q, a->ld_q, n_q, p, ld, scratch);
-    attn_scores_bf16(c, hd, k + step, a->ld_kv, n_k, dy, a->d, n_q, ds, ld, scratch);
+    attn_scores_bf16(c, hd, k, n_k, q, n_q, p, ld, scratch);
+    attn_scores_bf16(c, hd, v, n_k, dy, n_q, ds, ld, scratch);
     probabilities_bf16(n_k, n_q, ld, scale * ATTN_LOG2E, minus, dot, p, ds);
-    add_queries_bf16(c, a, n_k, n_q, p, ld, dy, a->d, 1, dk + step, i == 0, scratch);
-    add_queries_bf16(c, a, n_k, n_q, ds, ld, q, a->ld_q, scale, dk, i == 0, scratch);
-    attn_values_bf16(c, hd, ds, ld, n_k, k, a->ld_kv, scale, dq, a->ld_q, n_q, scratch);
+    add_queries_bf16(c, a, n_k, n_q, p, ld, dy, 1, dk + step, i == 0, scratch);
+    add_queries_bf16(c, a, n_k, n_q, ds, ld, q, scale, dk, i == 0, scratch);
+    attn_values_bf16(c, hd, ds, ld, n_k, k, scale, dq, a->ld_q, n_q, scratch);
   }
 }
 
@@ -357,6 +359,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
     return vk_op_fail(c, err, "dy, y and lse must be as attention makes them");
   vk_op_same(c, 0, 3);
   vk_op_same(c, 1, kv ? 4 : 3);
+  c->out[0].dtype = c->out[1].dtype = VK_F32;
   if (!kv) {
     c->out[1].shape = vk_shape_of(1, 0);
     c->out[1].extent = VK_NO_EXTENT;

@@ -58,11 +58,10 @@ static void run_band(const vk_op_call *c, const conv_shape *s, const float *band
   }
 }
 
-static void run_band_bf16(const vk_op_call *c, const conv_shape *s, float *band, int64_t pitch,
-                          int64_t i, int64_t y0, int64_t y1, conv_ahead ahead, void *scratch)
+static void run_band_bf16(const vk_op_call *c, const conv_shape *s, const uint16_t *rounded,
+                          int64_t pitch, int64_t i, int64_t y0, int64_t y1, conv_ahead ahead,
+                          void *scratch)
 {
-  uint16_t *rounded = (uint16_t *)(void *)(band + band_floats(c, s) / 3 * 2);
-  conv_round_band(c, band, ((y1 - y0 - 1) * s->stride + s->kernel) * pitch, rounded);
   conv_windows w = {.at = rounded,
                     .n_x = s->y_w,
                     .n_y = y1 - y0,
@@ -91,7 +90,7 @@ VK_OP_RUN(conv)
     return;
   }
   conv_source x = {.data = c->in[0].data,
-                   .is_u8 = c->in[0].dtype == VK_U8,
+                   .dtype = c->in[0].dtype,
                    .scale = (float)c->attr->scale,
                    .shift = (float)c->attr->shift,
                    .h = s.h,
@@ -103,19 +102,23 @@ VK_OP_RUN(conv)
   int64_t n_band = conv_div_up(s.y_h, rows), i, end;
   float *bands = (float *)c->scratch + packed_floats(c, &s);
   float *band = bands + band_floats(c, &s) * c->i_part;
+  uint16_t *rounded = (uint16_t *)(void *)(band + band_floats(c, &s) / 3 * 2); /* in bf16 */
   char *scratch = (char *)(bands + band_floats(c, &s) * c->n_part);
   vk_op_part(c, s.n * n_band, 1, &i, &end);
   for (; i < end; i++) {
     int64_t y0 = i % n_band * rows, y1 = conv_min(y0 + rows, s.y_h);
-    conv_fill_band(&x, i / n_band, y0 * s.stride - s.pad, (y1 - y0 - 1) * s.stride + s.kernel,
-                   band);
+    int64_t first = y0 * s.stride - s.pad, n_row = (y1 - y0 - 1) * s.stride + s.kernel;
+    if (vk_op_is_bf16(c))
+      conv_fill_rounded(c, &x, i / n_band, first, n_row, band, rounded);
+    else
+      conv_fill_band(&x, i / n_band, first, n_row, band);
     int64_t n_tile = conv_n_panel(s.o) * (y1 - y0) * conv_div_up(s.y_w, CONV_MR_TILE);
     if (vk_op_is_bf16(c)) /* fills of up to 16 windows */
       n_tile = conv_div_up((y1 - y0) * s.y_w, 16);
     conv_ahead ahead = conv_ahead_rows(&x, s.n, i / n_band, y1 * s.stride - s.pad + s.kernel - 1,
                                        rows * s.stride, n_tile);
     if (vk_op_is_bf16(c)) {
-      run_band_bf16(c, &s, band, pitch, i / n_band, y0, y1, ahead,
+      run_band_bf16(c, &s, rounded, pitch, i / n_band, y0, y1, ahead,
                     scratch + vk_op_bf16_scratch(c) * (size_t)c->i_part);
       continue;
     }
@@ -155,7 +158,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   const vk_value *x = c->in[0];
   const vk_attrs *a = c->attr;
   VK_TRY(vk_conv_check(c, err));
-  VK_TRY(vk_op_need(c, 0, x->dtype == VK_U8 ? VK_U8 : VK_F32, 4, err));
+  VK_TRY(x->dtype == VK_U8 ? vk_op_need(c, 0, VK_U8, 4, err) : vk_op_need_factor(c, 0, 4, err));
   VK_TRY(vk_op_need_fixed(c, 1, err));
   VK_TRY(vk_op_need_fixed(c, 2, err));
   int64_t o = 0;

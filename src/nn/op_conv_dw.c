@@ -43,7 +43,7 @@ static plan plan_of(const vk_op_call *c)
   int64_t block = vk_op_is_bf16(c) ? BLOCK_BF16 : BLOCK;
   int64_t band = vk_op_is_bf16(c) ? BAND_MAX_BF16 : BAND_MAX;
   p.x = (conv_source){.data = c->in[1].data,
-                      .is_u8 = c->in[1].dtype == VK_U8,
+                      .dtype = c->in[1].dtype,
                       .scale = (float)c->attr->scale,
                       .shift = (float)c->attr->shift,
                       .h = s->h,
@@ -192,8 +192,8 @@ static void sum_chunk_bf16(const vk_op_call *c, const plan *p, int64_t i_chunk, 
       int64_t n_picture = conv_min(p->n_picture, end - i);
       w.n_y = conv_min(p->n_line, s->y_h - y);
       for (int64_t k = 0; k < n_picture; k++) {
-        conv_fill_band(&p->x, i + k, y * s->stride - s->pad, rows_for(s, w.n_y), band + k * w.step);
-        conv_round_band(c, band + k * w.step, rows_for(s, w.n_y) * p->pitch, rounded + k * w.step);
+        conv_fill_rounded(c, &p->x, i + k, y * s->stride - s->pad, rows_for(s, w.n_y),
+                          band + k * w.step, rounded + k * w.step);
       }
       g.k = n_picture * w.n_y * s->y_w;
       int64_t rows = (p->n_picture - 1) * s->y_h + p->n_line, last = i + n_picture - 1;
@@ -290,7 +290,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   const vk_attrs *a = c->attr;
   VK_TRY(vk_conv_check(c, err));
   VK_TRY(vk_op_need(c, 0, VK_F32, 4, err));
-  VK_TRY(vk_op_need(c, 1, x->dtype == VK_U8 ? VK_U8 : VK_F32, 4, err));
+  VK_TRY(x->dtype == VK_U8 ? vk_op_need(c, 1, VK_U8, 4, err) : vk_op_need_factor(c, 1, 4, err));
   if (x->shape.dim[3] < 1 || dy->shape.dim[3] < 1 || x->shape.dim[0] != dy->shape.dim[0] ||
       !vk_op_same_extent(x, dy) || x->shape.dim[1] + 2 * a->pad < a->kernel ||
       x->shape.dim[2] + 2 * a->pad < a->kernel ||

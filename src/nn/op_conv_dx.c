@@ -249,8 +249,7 @@ static void run_bf16(const vk_op_call *c, const plan *p)
   vk_op_part(c, s->n * n_band, 1, &i, &end);
   for (; i < end; i++) {
     int64_t i0 = i % n_band * rows, i1 = conv_min(i0 + rows, p->n_line);
-    conv_fill_band(&p->dy, i / n_band, i0 - p->top, i1 - i0 + p->deep, band);
-    conv_round_band(c, band, (i1 - i0 + p->deep) * p->pitch, rounded);
+    conv_fill_rounded(c, &p->dy, i / n_band, i0 - p->top, i1 - i0 + p->deep, band, rounded);
     int64_t n_step = n_class * conv_div_up((i1 - i0) * conv_div_up(s->w, s->stride), 16);
     conv_source dx = {.data = c->out[0].data, .h = s->h, .w = s->w, .c = s->c};
     conv_ahead ahead[2] = {

@@ -2,12 +2,13 @@
  * channels of a group, for each picture; then FiLM, y (1 + g) + f. A picture is read twice while it
  * is in cache. Source: Wu & He 2018, arXiv:1803.08494; Perez et al. 2017, arXiv:1709.07871. */
 #include "nn/group_norm.h"
+#include "nn/op_bf16.h"
 
 /* Scratch is rows with an item for every item of a period. A slot of what is known of a picture has
  * for each of its slices a mean and a sum of squares, and then the items behind the last period;
  * there is one slot a part, or one a picture when pictures are fewer than parts. Then come rows of
- * coefficients for each part. */
-enum { CENTER, FACTOR, SHIFT, GAIN, OFFSET, N_ROW };
+ * coefficients for each part, and one for results that are rounded. */
+enum { CENTER, FACTOR, SHIFT, GAIN, OFFSET, RESULT, N_ROW };
 enum { N_SLICE = 8 /* at most */, SLICE = 4 * GROUP_NORM_BLOCK /* items of one at least */ };
 
 /* Slices of a picture: bits depend on their number, which is therefore the same for every number of
@@ -158,27 +159,35 @@ VK_INLINE vf apply(const float *row, int64_t step, int64_t k, vf x, int is_gelu,
   return y;
 }
 
-/* Slice i of a picture. The next picture comes to the second cache meanwhile. */
-VK_INLINE void apply_slice(const group_norm_shape *s, const float *row, int64_t i, const float *x,
-                           float *y, int is_gelu, int is_film)
+/* Slice i of the picture that begins at item `at`. The next one comes to the second cache
+ * meanwhile. */
+VK_INLINE void apply_slice(const vk_op_call *c, const group_norm_shape *s, float *row, int64_t i,
+                           int64_t at, int is_gelu, int is_film)
 {
   int64_t step = group_norm_row(s), n_row = slice_row(s, i + 1), n_rest = s->n_item % s->period;
+  bool is_bf16 = c->out[0].dtype == VK_BF16;
+  const float *x = (const float *)c->in[0].data + at;
+  float *y = is_bf16 ? AT(RESULT) : (float *)c->out[0].data + at;
   for (int64_t r = slice_row(s, i); r < n_row; r++) {
     const float *from = x + r * s->period;
-    float *to = y + r * s->period;
+    float *to = is_bf16 ? y : y + r * s->period;
     for (int64_t k = 0; k < s->period; k += VK_LANES) {
       __builtin_prefetch(from + k + s->n_item, 0, 2);
       vf_store(to + k, apply(row, step, k, vf_load(from + k), is_gelu, is_film));
     }
+    if (is_bf16)
+      vk_op_store_bf16(c, at + r * s->period, s->period, to);
   }
   if (n_row < s->n_row)
     return;
   x += n_row * s->period;
-  y += n_row * s->period;
+  y += is_bf16 ? 0 : n_row * s->period;
   for (int64_t k = 0; k < n_rest; k += VK_LANES) {
     int n = n_rest - k < VK_LANES ? (int)(n_rest - k) : VK_LANES;
     vf_store_n(y + k, apply(row, step, k, vf_load_n(x + k, n), is_gelu, is_film), n);
   }
+  if (is_bf16)
+    vk_op_store_bf16(c, at + n_row * s->period, n_rest, y);
 }
 
 /* Coefficients of picture i from its slot; its statistics, if they are for this part to write. */
@@ -214,18 +223,17 @@ static void finish_slices(const vk_op_call *c, const group_norm_shape *s, int64_
                           int64_t k1, const float *slot, float *row)
 {
   bool is_film = c->n_in > 3 && c->in[3].data, is_gelu = c->attr->act == VK_ACT_GELU;
-  const float *x = (const float *)c->in[0].data + i * s->n_item;
-  float *y = (float *)c->out[0].data + i * s->n_item;
+  int64_t at = i * s->n_item;
   set_coefficients(c, s, i, slot, row, k0 == 0);
   for (int64_t k = k0; k < k1; k++)
     if (is_gelu && is_film)
-      apply_slice(s, row, k, x, y, 1, 1);
+      apply_slice(c, s, row, k, at, 1, 1);
     else if (is_gelu)
-      apply_slice(s, row, k, x, y, 1, 0);
+      apply_slice(c, s, row, k, at, 1, 0);
     else if (is_film)
-      apply_slice(s, row, k, x, y, 0, 1);
+      apply_slice(c, s, row, k, at, 0, 1);
     else
-      apply_slice(s, row, k, x, y, 0, 0);
+      apply_slice(c, s, row, k, at, 0, 0);
 }
 
 /* Pictures one by one, all in the first phase; or, when they are fewer than parts, slices of them
@@ -318,6 +326,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(vk_group_norm_check(c, 0, 1, err));
   vk_op_same(c, 0, 0);
   vk_op_same(c, 1, 0);
+  VK_TRY(vk_op_store(c, err));
   c->out[1].shape = vk_shape_of(2, (int)c->in[0]->shape.dim[0], (int)(2 * c->attr->n_group));
   return VK_OK;
 }

@@ -1,5 +1,6 @@
 /* op_matmul.c - y = act(op(a) op(b) + bias) + residual, rows of a being all but its last dimension.
- * With dtype bf16 (pass bf16) both factors are rounded, and sums are f32.
+ * With dtype bf16 (pass bf16) both factors are rounded, and sums are f32; then factors may lie in
+ * bf16, and y may be stored so if the sum has one block (pass storage).
  * With act VK_ACT_GELU_GRAD (pass merge) y = (op(a) op(b) + bias) gelu'(pre), pre being input 4.
  * A linear layer is trans_b = 1 with the weight [n, k]; weight gradients are trans_a = 1, which
  * sums over the rows of both. */
@@ -14,16 +15,19 @@ static vk_gemm product_of(const vk_op_call *c)
   int64_t n = vk_shape_last(&y->shape);
   vk_gemm g = {.m = vk_shape_n_row(&y->shape),
                .n = n,
-               .a = a->data,
+               .a = a->dtype == VK_F32 ? a->data : NULL,
+               .a_bf16 = a->dtype == VK_BF16 ? a->data : NULL,
                .lda = vk_shape_last(&a->shape),
                .a_trans = c->attr->trans_a,
-               .c = y->data,
+               .c = y->dtype == VK_F32 ? y->data : NULL,
+               .c_bf16 = y->dtype == VK_BF16 ? y->data : NULL,
                .ldc = n};
   g.k = c->attr->trans_a ? vk_shape_n_row(&a->shape) : vk_shape_last(&a->shape);
   if (c->attr->packed_b) {
     g.b_packed = b->data;
   } else {
-    g.b = b->data;
+    g.b = b->dtype == VK_F32 ? b->data : NULL;
+    g.b_bf16 = b->dtype == VK_BF16 ? b->data : NULL;
     g.ldb = vk_shape_last(&b->shape);
     g.b_trans = c->attr->trans_b;
   }
@@ -69,6 +73,7 @@ static void run_empty(const vk_op_call *c, vk_gemm *g)
   g->k = 1;
   g->a_trans = g->b_trans = false;
   g->a = g->b = g->b_packed = NULL;
+  g->a_bf16 = g->b_bf16 = NULL;
   g->fill_a = g->fill_b = fill_zeros;
   run_product(c, g);
 }
@@ -110,7 +115,7 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
                         (long long)*k, (long long)*n);
     return VK_OK;
   }
-  VK_TRY(vk_op_need(c, 1, VK_F32, 0, err));
+  VK_TRY(c->attr->trans_a ? vk_op_need_factor(c, 1, 0, err) : vk_op_need(c, 1, VK_F32, 0, err));
   if (b->shape.n_dim < 2 || (c->attr->trans_a && c->attr->trans_b))
     return vk_op_fail(c, err, "input 1 must have rows, and only one of both can be transposed");
   int64_t rows = vk_shape_n_row(&b->shape), last = vk_shape_last(&b->shape);
@@ -132,9 +137,13 @@ static bool has_items_of(const vk_value *a, const vk_value *b)
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   int64_t n = 0, k = 0;
-  VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
+  VK_TRY(vk_op_need_factor(c, 0, 0, err));
   VK_TRY(infer_sizes(c, &n, &k, err));
   vk_op_same(c, 0, 0);
+  VK_TRY(vk_op_store(c, err));
+  if (c->attr->store == VK_BF16 && (c->attr->dtype != VK_BF16 || k > VK_GEMM_KC))
+    return vk_op_fail(c, err, "a sum of %lld terms in blocks of %d cannot be stored in bf16",
+                      (long long)k, VK_GEMM_KC);
   if (c->attr->trans_a) {
     c->out[0].shape = vk_shape_of(2, (int)vk_shape_last(&c->in[0]->shape), (int)n);
     c->out[0].extent = VK_NO_EXTENT;
@@ -158,6 +167,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
     return vk_op_fail(c, err,
                       "gelu_grad needs input 4, of the output's shape and extent, and it alone");
   c->out[1] = c->out[0];
+  c->out[1].dtype = VK_F32;
   if (!c->attr->keep_pre) {
     c->out[1].shape = vk_shape_of(1, 0);
     c->out[1].extent = VK_NO_EXTENT;

@@ -1,7 +1,31 @@
 /* op_rms_norm.c - y = x w / sqrt(mean of x^2 over the row + eps). Source: Zhang & Sennrich 2019,
  * arXiv:1910.07467. */
-#include "nn/op.h"
+#include "nn/op_bf16.h"
 #include "nn/simd.h"
+
+/* y = x r w */
+static void scale_row(const float *x, float r, const float *w, int64_t n, float *y)
+{
+  int64_t j = 0;
+  for (; j + VK_LANES <= n; j += VK_LANES)
+    vf_store(y + j, vf_load(x + j) * vf_set1(r) * vf_load(w + j));
+  int m = (int)(n - j);
+  if (m > 0)
+    vf_store_n(y + j, vf_load_n(x + j, m) * vf_set1(r) * vf_load_n(w + j, m), m);
+}
+
+/* Row i of y, which is bf16. */
+static void store_row(const vk_op_call *c, const float *x, float r, const float *w, int64_t n,
+                      int64_t i)
+{
+  enum { SOME = 512 };
+  float y[SOME];
+  for (int64_t j = 0; j < n; j += SOME) {
+    int64_t m = n - j < SOME ? n - j : SOME;
+    scale_row(x + j, r, w + j, m, y);
+    vk_op_store_bf16(c, i * n + j, m, y);
+  }
+}
 
 VK_OP_RUN(rms_norm)
 {
@@ -12,7 +36,6 @@ VK_OP_RUN(rms_norm)
   vk_op_part(c, vk_shape_n_row(&c->in[0].shape), 4, &i, &end);
   for (; i < end; i++) {
     const float *x = (const float *)c->in[0].data + i * n;
-    float *y = (float *)c->out[0].data + i * n;
     vf s0 = vf_zero(), s1 = vf_zero();
     int64_t j = 0;
     for (; j + 2 * VK_LANES <= n; j += 2 * VK_LANES) {
@@ -26,11 +49,10 @@ VK_OP_RUN(rms_norm)
     }
     float r = 1.0f / sqrtf(vf_sum(s0 + s1) / (float)n + eps);
     rstd[i] = r;
-    for (j = 0; j + VK_LANES <= n; j += VK_LANES)
-      vf_store(y + j, vf_load(x + j) * vf_set1(r) * vf_load(w + j));
-    int m = (int)(n - j);
-    if (m > 0)
-      vf_store_n(y + j, vf_load_n(x + j, m) * vf_set1(r) * vf_load_n(w + j, m), m);
+    if (c->out[0].dtype == VK_BF16)
+      store_row(c, x, r, w, n, i);
+    else
+      scale_row(x, r, w, n, (float *)c->out[0].data + i * n);
   }
 }
 
@@ -46,6 +68,7 @@ static vk_status infer(const vk_infer *c, vk_err *err)
     return vk_op_fail(c, err, "input 0 must have rows as long as the weight");
   vk_op_same(c, 0, 0);
   vk_op_same(c, 1, 0);
+  VK_TRY(vk_op_store(c, err));
   c->out[1].shape.n_dim--;
   c->out[1].shape.dim[x->n_dim - 1] = 0;
   return VK_OK;

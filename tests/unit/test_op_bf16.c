@@ -1,6 +1,7 @@
 /* test_op_bf16.c - ops with dtype bf16 on every path, by any number of parts. Convolutions and
  * their gradients of small whole numbers, which bfloat16 holds, have the bits of f32; attention is
- * near.
+ * near. Where what they read lies in bf16, bits are those of the same numbers in f32; results in
+ * bf16 are those in f32, rounded.
  */
 #include <stdlib.h>
 
@@ -59,6 +60,14 @@ static void run_op(const vk_op_def *op, vk_isa isa, const vk_attrs *attr, const 
   for (size_t i = n; i < n + 16; i++)
     assert_true(scratch[i] == guard);
   free(scratch);
+}
+
+/* The same numbers in bf16, as the path of attr rounds. */
+static vk_tensor in_bf16(const vk_attrs *attr, const vk_tensor *x)
+{
+  vk_tensor y = {.dtype = VK_BF16, .shape = x->shape, .data = new_aligned((size_t)count(x) * 2)};
+  vk_op_bf16_path(attr)->round(x->data, count(x), y.data);
+  return y;
 }
 
 /* A convolution's tensors, and what f32 gives. */
@@ -128,6 +137,13 @@ static void check_sample(const sample *a, vk_isa isa, bool is_native, int n_part
   const vk_tensor forward[3] = {a->x, panels, a->bias}, by_x[2] = {a->dy, a->w},
                   by_w[2] = {a->dy, a->x};
   check_op(&vk_op_conv, isa, &attr, forward, 3, &a->y, n_part);
+  if (a->x.dtype == VK_F32) {
+    vk_tensor x = in_bf16(&attr, &a->x);
+    const vk_tensor stored[3] = {x, panels, a->bias}, by_stored[2] = {a->dy, x};
+    check_op(&vk_op_conv, isa, &attr, stored, 3, &a->y, n_part);
+    check_op(&vk_op_conv_dw, isa, &attr, by_stored, 2, &a->dw, n_part);
+    free(x.data);
+  }
   attr.packed_b = 0;
   check_op(&vk_op_conv_dx, isa, &attr, by_x, 2, &a->dx, n_part);
   check_op(&vk_op_conv_dw, isa, &attr, by_w, 2, &a->dw, n_part);
@@ -217,6 +233,13 @@ static void check_heads(heads *a, vk_isa isa, bool is_native, int n_head, const 
   run_heads(a, isa, &attr, 3);
   assert_memory_equal(got[0].data, a->in[1].data, (size_t)count(&got[0]) * sizeof(float));
   assert_memory_equal(got[1].data, a->out[0].data, (size_t)count(&got[1]) * sizeof(float));
+  const vk_tensor q = a->in[3];
+  a->in[3] = in_bf16(&attr, &q);
+  run_heads(a, isa, &attr, 2);
+  assert_memory_equal(got[0].data, a->in[1].data, (size_t)count(&got[0]) * sizeof(float));
+  assert_memory_equal(got[1].data, a->out[0].data, (size_t)count(&got[1]) * sizeof(float));
+  free(a->in[3].data);
+  a->in[3] = q;
   free(got[0].data);
   free(got[1].data);
 }
@@ -241,11 +264,68 @@ static void attention_is_near(void **state)
   }
 }
 
+/* ---- results in bf16 ------------------------------------------------------------------------ */
+
+/* Output 0 of a variant of the op's example, and in bf16. */
+static void check_stored(const vk_op_def *op, int i_case, vk_isa isa, int n_part)
+{
+  vk_example e = {.rng = &rng, .i_case = i_case};
+  op->example(&e);
+  vk_attrs attr = e.attr;
+  attr.isa = isa;
+  attr.dtype = op == &vk_op_matmul ? VK_BF16 : VK_F32;
+  vk_tensor in[VK_NODE_IN_MAX] = {{0}};
+  for (int i = 0; i < e.n_in; i++)
+    if (e.in[i].is_used) {
+      in[i] = new_tensor(VK_F32, e.in[i].shape);
+      vk_example_fill(&e, &e.in[i], count(&in[i]), in[i].data);
+    }
+  vk_shape y = in[0].shape;
+  if (op == &vk_op_matmul) {
+    int64_t n = e.in[1].shape.dim[e.attr.trans_b ? 0 : 1], k = vk_shape_last(&y);
+    vk_gemm g = {.n = n, .k = k, .b = in[1].data, .b_trans = e.attr.trans_b};
+    g.ldb = vk_shape_last(&in[1].shape);
+    vk_tensor panels = new_tensor(VK_U8, vk_shape_of(1, (int)vk_gemm_bf16_packed_bytes(n, k)));
+    vk_op_bf16_path(&attr)->pack(&g, panels.data);
+    free(in[1].data);
+    in[1] = panels;
+    attr.packed_b = 1;
+    attr.trans_b = 0;
+    attr.count = y.dim[y.n_dim - 1] = n;
+  }
+  /* room for statistics of any kind */
+  vk_tensor out[2] = {new_tensor(VK_F32, y), new_tensor(VK_F32, y)}, stored[2] = {out[0], out[1]};
+  run_op(op, isa, &attr, in, e.n_in, out, 1);
+  vk_tensor want = in_bf16(&attr, &out[0]);
+  attr.store = VK_BF16;
+  stored[0] = in_bf16(&attr, &out[0]);
+  run_op(op, isa, &attr, in, e.n_in, stored, n_part);
+  assert_memory_equal(stored[0].data, want.data, 2 * (size_t)count(&want));
+  for (int i = 0; i < e.n_in; i++)
+    free(in[i].data);
+  free(out[0].data);
+  free(out[1].data);
+  free(want.data);
+  free(stored[0].data);
+}
+
+static void results_are_rounded(void **state)
+{
+  static const vk_op_def *const ops[] = {&vk_op_rms_norm, &vk_op_group_norm, &vk_op_matmul};
+  for (int i = 0; i < 40; i++)
+    for (size_t o = 0; o < VK_COUNT(ops); o++)
+      for (int k = 0; k < ops[o]->n_case; k++)
+        for (vk_isa isa = VK_ISA_SCALAR; isa <= vk_isa_best(&cpu); isa++)
+          if (ops[o] != &vk_op_matmul || k != 3) /* a weight gradient has no panels */
+            check_stored(ops[o], k, isa, 1 + i % 5);
+}
+
 int main(void)
 {
   vk_cpu_detect(&cpu);
   vk_philox_init(&rng, 1, 0);
   const struct CMUnitTest tests[] = {cmocka_unit_test(whole_numbers_are_exact),
-                                     cmocka_unit_test(attention_is_near)};
+                                     cmocka_unit_test(attention_is_near),
+                                     cmocka_unit_test(results_are_rounded)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
