@@ -161,6 +161,34 @@ static inline void net_fill_all(net_run *r, uint64_t seed)
   vk_exec_prepare(r->exec);
 }
 
+/* A graph after all passes, which products of other machines are in, for the kernels of path isa:
+ * what passes do for such machines runs on any. To be planned with net_target_as_it_is. */
+static inline void net_take_to(vk_graph *out, const vk_graph *in, vk_isa isa)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_graph_init(out, in->name);
+  vk_graph old = *in;
+  old.node = malloc(sizeof *old.node * (size_t)(in->n_node + 1));
+  assert_non_null(old.node);
+  for (int i = 0; i < in->n_node; i++) {
+    old.node[i] = in->node[i];
+    old.node[i].attr.isa = old.node[i].attr.isa ? (int64_t)isa : 0;
+    old.node[i].attr.native = 0;
+  }
+  vk_assert_ok(vk_pass_copy(out, &old, &err), &err);
+  free(old.node);
+}
+
+/* For a graph that is planned as it is: without any pass. */
+static inline vk_target net_target_as_it_is(vk_isa isa, int n_thread)
+{
+  static const char *skip[64];
+  assert_true(vk_pass_count() < (int)VK_COUNT(skip));
+  for (int i = 0; i < vk_pass_count(); i++)
+    skip[i] = vk_passes[i]->name;
+  return (vk_target){.isa = isa, .n_thread = n_thread, .skip = skip, .n_skip = vk_pass_count()};
+}
+
 /* Zeros in all inputs; prepares nothing. Zero is valid where rows are named. */
 static inline void net_zero_all(net_run *r)
 {

@@ -375,6 +375,32 @@ static void add_layer(random_graph *r)
   add_to_pool(r, y);
 }
 
+static vk_id product(random_graph *r, vk_id x, int64_t n)
+{
+  int64_t k = vk_shape_last(&r->graph.value[x].shape);
+  want w = {.in = {.dtype = VK_F32, .shape = vk_shape_of(2, (int)n, (int)k)}};
+  return VK_APPLY(&r->graph, matmul, VK_IN(x, add_param(r, &w, 1 / sqrt((double)k))), .trans_b = 1);
+}
+
+/* A norm, two products and an activation, the values between for nobody else: what may be stored
+ * in bf16. */
+static void add_block(random_graph *r)
+{
+  vk_graph *g = &r->graph;
+  vk_id x = r->pool[random_graph_int(r, 0, r->n_pool - 1)], y = x;
+  int64_t k = vk_shape_last(&g->value[x].shape), n = random_graph_int(r, 16, 40);
+  if (g->value[x].shape.n_dim < 2 || k == 0 || n * k > ADAPTER_MAX)
+    return;
+  vk_graph_place(g, "block.%d", g->n_node);
+  want w = {.in = {.dtype = VK_F32, .shape = vk_shape_of(1, (int)k)}};
+  if (random_graph_chance(r, 0.7))
+    y = VK_APPLY(g, rms_norm, VK_IN(x, add_param(r, &w, 1)), .eps = 0.1);
+  y = product(r, y, n);
+  if (random_graph_chance(r, 0.5))
+    y = VK_APPLY(g, gelu, VK_IN(y));
+  add_to_pool(r, product(r, y, random_graph_chance(r, 0.5) ? k : n));
+}
+
 /* ---- the loss ------------------------------------------------------------------------------ */
 
 /* Sum of v's items, each times a random weight: [1, 1]. */
@@ -441,7 +467,10 @@ static void build(random_graph *r, uint64_t seed, const vk_op_def *op, int i_cas
   int n_op = (int)random_graph_int(r, 2, 9);
   for (int k = 0; k < n_op && r->graph.n_value < RANDOM_VALUE_MAX / 2; k++) {
     if (r->n_pool && random_graph_chance(r, 0.25)) {
-      add_layer(r);
+      if (random_graph_chance(r, 0.3))
+        add_block(r);
+      else
+        add_layer(r);
       continue;
     }
     const vk_op_def *next = vk_ops[random_graph_int(r, 0, vk_op_count() - 1)];

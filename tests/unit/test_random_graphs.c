@@ -33,6 +33,7 @@ static uint64_t first_seed = 1;
 static int n_graph = N_GRAPH;
 static vk_isa best;
 static int n_op_seen[VK_ISA_N * 256]; /* by op */
+static int n_stored;                  /* values in bf16 */
 
 /* ---- the reference ------------------------------------------------------------------------- */
 
@@ -178,10 +179,12 @@ static const char *describe(const random_graph *r, const vk_target *t, int64_t n
   return text;
 }
 
-/* Opens a run with the graph's numbers in its leaves; sums of gradients start from zero. */
-static void open_run(net_run *run, const random_graph *r, const vk_target *t, int64_t n)
+/* Opens a run of a graph made of r's, with its numbers in the leaves; sums of gradients start from
+ * zero. */
+static void open_run(net_run *run, const random_graph *r, const vk_graph *graph, const vk_target *t,
+                     int64_t n)
 {
-  net_open(run, &r->graph, t, NULL);
+  net_open(run, graph, t, NULL);
   vk_exec_set_size(run->exec, 0, n);
   const vk_graph *g = &run->plan->graph;
   for (vk_id v = 0; v < g->n_value; v++) {
@@ -266,11 +269,13 @@ static uint8_t *bits_of(const net_run *run, size_t *n)
   return bits;
 }
 
-/* Runs the graph for a target twice, compares it with the reference, and returns the bits. */
-static uint8_t *run_target(const random_graph *r, const reference *f, const vk_target *t, size_t *n)
+/* Runs a graph made of r's for a target twice, compares it with the reference, and returns the
+ * bits. */
+static uint8_t *run_graph(const random_graph *r, const reference *f, const vk_graph *graph,
+                          const vk_target *t, size_t *n)
 {
   net_run run;
-  open_run(&run, r, t, f->n[0]);
+  open_run(&run, r, graph, t, f->n[0]);
   vk_exec_run(run.exec);
   for (int i = 0; i < f->graph.n_output; i++)
     check_output(r, f, &run, t, i);
@@ -286,6 +291,54 @@ static uint8_t *run_target(const random_graph *r, const reference *f, const vk_t
   }
   net_close(&run);
   return bits;
+}
+
+static uint8_t *run_target(const random_graph *r, const reference *f, const vk_target *t, size_t *n)
+{
+  return run_graph(r, f, &r->graph, t, n);
+}
+
+/* Bits of the graph as passes make it for p, run on path isa. */
+static uint8_t *run_for(const random_graph *r, const reference *f, const vk_target *p, vk_isa isa,
+                        size_t *n)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_graph planned = {.name = ""}, here;
+  vk_assert_ok(vk_pass_run_all(&planned, &r->graph, p, NULL, NULL, &err), &err);
+  for (vk_id v = 0; v < planned.n_value; v++)
+    n_stored += planned.value[v].dtype == VK_BF16;
+  net_take_to(&here, &planned, isa);
+  vk_target t = net_target_as_it_is(isa, p->n_thread);
+  t.is_bf16 = p->is_bf16;
+  t.accumulate = p->accumulate;
+  uint8_t *bits = run_graph(r, f, &here, &t, n);
+  vk_graph_fini(&here);
+  vk_graph_fini(&planned);
+  return bits;
+}
+
+/* What is stored in bf16 changes no bits, here and with all that machines with tiles round. */
+static void check_storage(const random_graph *r, const reference *f, const vk_target *t)
+{
+  static const char *const skip[] = {"storage"};
+  for (int tiles = 0; tiles < 2; tiles++) {
+    vk_target p = *t;
+    p.isa = tiles ? VK_ISA_AMX : t->isa;
+    size_t n, n_want;
+    uint8_t *bits = run_for(r, f, &p, t->isa, &n);
+    p.skip = skip;
+    p.n_skip = 1;
+    uint8_t *want = run_for(r, f, &p, t->isa, &n_want);
+    assert_int_equal(n, n_want);
+    if (memcmp(bits, want, n) != 0) {
+      print_error("%s: other bits than with storage in bf16%s\n", describe(r, &p, f->n[0]),
+                  tiles ? ", as for tiles" : "");
+      vk_graph_dump(&r->graph, stderr);
+      fail();
+    }
+    free(bits);
+    free(want);
+  }
 }
 
 /* The same bits for another number of threads. */
@@ -307,14 +360,11 @@ static void check_threads(const random_graph *r, const reference *f, vk_target t
 static void check_without_passes(random_graph *r, const reference *f, vk_target t)
 {
   size_t n;
-  const char *skip[64];
-  assert_true(vk_pass_count() < (int)VK_COUNT(skip));
-  for (int i = 0; i < vk_pass_count(); i++)
-    skip[i] = vk_passes[i]->name;
-  t.skip = skip;
-  t.n_skip = vk_pass_count();
+  vk_target all = net_target_as_it_is(t.isa, t.n_thread);
+  t.skip = all.skip;
+  t.n_skip = all.n_skip;
   if (random_graph_chance(r, 0.8)) {
-    skip[0] = vk_passes[random_graph_int(r, 0, vk_pass_count() - 1)]->name;
+    t.skip += random_graph_int(r, 0, vk_pass_count() - 1);
     t.n_skip = 1;
   }
   t.isa = (vk_isa)random_graph_int(r, 0, (int64_t)best);
@@ -330,7 +380,7 @@ static void check_graph(random_graph *r)
                  .loss = "loss"};
   t.recompute = t.is_train && random_graph_chance(r, 0.3);
   t.accumulate = t.is_train && random_graph_chance(r, 0.3);
-  t.is_bf16 = random_graph_chance(r, 0.1);
+  t.is_bf16 = random_graph_chance(r, 0.2);
   int64_t n = r->cap;
   if (random_graph_chance(r, 0.4))
     n = random_graph_int(r, r->has_fixed_index ? 1 : 0, r->cap);
@@ -340,6 +390,8 @@ static void check_graph(random_graph *r)
   uint8_t *bits = run_target(r, &f, &t, &n_bit); /* all passes */
   check_threads(r, &f, t, bits, n_bit);
   free(bits);
+  if (t.is_bf16)
+    check_storage(r, &f, &t);
   for (int k = 0; k < 3; k++)
     check_without_passes(r, &f, t);
   reference_fini(&f);
@@ -380,6 +432,7 @@ static void seen_often(void **state)
       print_error("op %s was in %d of %d graphs\n", vk_ops[o]->name, n_op_seen[o], n_graph);
       fail();
     }
+  assert_true(n_stored > n_graph / 20);
 }
 
 int main(int argc, char **argv)
