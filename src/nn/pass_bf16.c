@@ -2,8 +2,8 @@
  * the target asks for it; convolutions too where the processor has instructions
  * for bfloat16, and attention where they are those for tiles.
  * Weights are rounded as they are packed: in training in every run, from the f32 parameters that
- * the optimiser moves. Activations and their gradients are rounded as a product reads them; all
- * that is stored is f32. */
+ * the optimiser moves. Activations and their gradients are rounded as a product reads them, or
+ * before, as they are stored (pass storage). */
 #include "nn/op.h"
 #include "nn/pass.h"
 #include "nn/pass_edit.h"
