@@ -1,0 +1,265 @@
+/* test_trainer.c - what a step of training does to a small network: sums over micro-batches, masks
+ * of dropout, what stays as it is, the average that is used, numbers that are not finite. How runs
+ * go on is tested by tests/cmd/test_train.sh. */
+#include "test.h"
+
+#include <stdlib.h>
+
+#include "core/rng.h"
+#include "rl/learner.h"
+
+enum { N = 4 };
+
+static const char small[] =
+    "{\"model\": \"nano\", \"d_model\": 16, \"n_head\": 2, \"n_encoder\": 1, "
+    "\"n_decoder\": 1, \"stem\": [8, 8, 8, 16]}";
+static const char *const text[] = {"put the bowl on the plate", "open the drawer"};
+static uint8_t image[N][2][VK_VIEW_BYTES];
+static float proprio[N][VK_NANO_PROPRIO];
+static vk_nano_obs obs[N];
+static int32_t target[N * VK_CHUNK_TARGETS];
+
+static int make_batch(void **state)
+{
+  vk_philox rng;
+  vk_philox_init(&rng, 5, 0);
+  for (int i = 0; i < N; i++) {
+    for (int v = 0; v < 2; v++)
+      for (int k = 0; k < VK_VIEW_BYTES; k++)
+        image[i][v][k] = (uint8_t)vk_philox_u32(&rng);
+    for (int k = 0; k < VK_NANO_PROPRIO; k++)
+      proprio[i][k] = (float)vk_philox_normal(&rng);
+    obs[i] =
+        (vk_nano_obs){.image = {image[i][0], image[i][1]}, .proprio = proprio[i], .i_text = i % 2};
+  }
+  for (int i = 0; i < N * VK_CHUNK_TARGETS; i++)
+    target[i] = (int32_t)(vk_philox_u32(&rng) % VK_NANO_BINS);
+  return 0;
+}
+
+/* Samples [first, first + n). */
+static vk_batch batch(int first, int n)
+{
+  return (vk_batch){.n = n,
+                    .n_text = 2,
+                    .obs = obs + first,
+                    .text = text,
+                    .target = target + first * VK_CHUNK_TARGETS};
+}
+
+typedef struct fixture {
+  vk_team *team;
+  vk_model model;
+  vk_learner l;
+} fixture;
+
+/* The defaults of what does not matter to a test are those of the recipe. */
+static void open_learner(fixture *f, vk_learner_config c, int n_thread)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_cpu cpu;
+  vk_cpu_detect(&cpu);
+  vk_assert_ok(vk_team_new(&f->team, n_thread, &err), &err);
+  vk_assert_ok(vk_model_parse(&f->model, small, strlen(small), "small", &err), &err);
+  c.model = &f->model;
+  c.team = f->team;
+  c.args.n_batch = N / c.n_micro;
+  c.args.with_loss = true;
+  c.args.sigma = 1.5;
+  c.args.last_weight = 2;
+  c.weight_decay = 0.05;
+  c.optim.beta1 = 0.9;
+  c.optim.beta2 = 0.95;
+  c.optim.eps = 1e-8;
+  c.optim.max_norm = 1;
+  vk_assert_ok(vk_isa_parse("auto", &cpu, &c.isa, &err), &err);
+  c.optim.isa = c.isa;
+  vk_assert_ok(vk_learner_new(&f->l, &c, &err), &err);
+}
+
+static void close_learner(fixture *f)
+{
+  vk_learner_free(&f->l);
+  vk_team_free(f->team);
+}
+
+/* One step over all samples; the mean loss. */
+static double step(vk_learner *l, double lr, int64_t number)
+{
+  vk_err err = VK_ERR_INIT;
+  double sum = 0, norm = 0;
+  int n_micro = l->config.n_micro;
+  vk_learner_begin(l);
+  for (int i = 0; i < n_micro; i++) {
+    double loss;
+    vk_batch b = batch(i * N / n_micro, N / n_micro);
+    vk_assert_ok(vk_learner_add(l, &b, number * n_micro + i, &loss, &err), &err);
+    sum += loss / n_micro;
+  }
+  vk_assert_ok(vk_learner_step(l, lr, &norm, &err), &err);
+  assert_true(norm > 0);
+  return sum;
+}
+
+/* Two halves of a batch are the batch: losses and parameters after some steps. */
+static void sums_micro_batches(void **state)
+{
+  fixture whole, halves;
+  open_learner(&whole, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
+  open_learner(&halves, (vk_learner_config){.n_micro = 2, .seed = 1}, 2);
+  for (int i = 0; i < 3; i++)
+    vk_assert_close(step(&halves.l, 1e-3, i), step(&whole.l, 1e-3, i), 0, 1e-5);
+  /* Moments are as near as sums in another order are; a step of AdamW moves by lr whatever the
+   * gradient, so parameters are compared against what three steps may move. */
+  double worst = 0;
+  for (int64_t k = 0; k < whole.l.params.n_item; k++)
+    worst = fmax(worst, fabs(whole.l.params.data[k] - halves.l.params.data[k]));
+  assert_true(worst < 1e-3);
+  double d = 0, moved = 0;
+  fixture start;
+  open_learner(&start, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
+  for (int64_t k = 0; k < whole.l.params.n_item; k++) {
+    d += pow(whole.l.params.data[k] - halves.l.params.data[k], 2);
+    moved += pow(whole.l.params.data[k] - start.l.params.data[k], 2);
+  }
+  assert_true(moved > 0 && sqrt(d / moved) < 1e-2);
+  close_learner(&start);
+  close_learner(&whole);
+  close_learner(&halves);
+}
+
+/* Masks follow from the seed and the micro-batch's number alone. */
+static void draws_masks_by_number(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  const vk_learner_config config = {.n_micro = 1, .seed = 1, .args = {.dropout = 0.3}};
+  vk_learner_config other_seed = config;
+  other_seed.seed = 2;
+  fixture f, again, other;
+  double loss[5];
+  vk_batch b = batch(0, N);
+  open_learner(&f, config, 1);
+  open_learner(&again, config, 2);
+  open_learner(&other, other_seed, 1);
+  memcpy(other.l.params.data, f.l.params.data, sizeof(float) * (size_t)f.l.params.n_item);
+  vk_learner *const l[] = {&f.l, &f.l, &f.l, &again.l, &other.l};
+  const int64_t number[] = {7, 8, 7, 7, 7};
+  for (int i = 0; i < 5; i++) {
+    vk_learner_begin(l[i]);
+    vk_assert_ok(vk_learner_add(l[i], &b, number[i], &loss[i], &err), &err);
+  }
+  assert_true(loss[0] != loss[1]);
+  vk_assert_same_bits(loss[0], loss[2]);
+  vk_assert_same_bits(loss[0], loss[3]);
+  assert_true(loss[0] != loss[4]);
+  close_learner(&f);
+  close_learner(&again);
+  close_learner(&other);
+}
+
+static float first_of(const vk_learner *l, const float *block, const char *name)
+{
+  const vk_param *p = vk_params_find(&l->params, name);
+  assert_non_null(p);
+  return block[p->offset];
+}
+
+/* The value head has no loss: weight decay must not pull on it. */
+static void leaves_what_has_no_loss(void **state)
+{
+  fixture f;
+  open_learner(&f, (vk_learner_config){.n_micro = 1}, 1);
+  float value = first_of(&f.l, f.l.params.data, "value.0.weight");
+  float head = first_of(&f.l, f.l.params.data, "head.weight");
+  for (int i = 0; i < 3; i++)
+    step(&f.l, 0.1, i);
+  assert_true(first_of(&f.l, f.l.params.data, "value.0.weight") == value);
+  assert_true(first_of(&f.l, f.l.params.data, "head.weight") != head);
+  close_learner(&f);
+}
+
+/* What is used is the average, and its loss is what a check computes. */
+static void checks_the_average(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  fixture f, plain;
+  double first, loss, of_plain;
+  vk_batch b = batch(0, N);
+  const vk_learner_config config = {
+      .n_micro = 2, .has_check = true, .optim = {.ema_decay = 0.5}, .args = {.dropout = 0.3}};
+  vk_learner_config without = config;
+  without.optim.ema_decay = 0;
+  open_learner(&f, config, 1);
+  open_learner(&plain, without, 1);
+  b.n = N / 2; /* room of a micro-batch */
+  vk_learner_check_begin(&f.l);
+  vk_assert_ok(vk_learner_check(&f.l, &b, &first, &err), &err);
+  for (int i = 0; i < 30; i++) {
+    step(&f.l, 1e-2, i);
+    step(&plain.l, 1e-2, i);
+  }
+  vk_learner_check_begin(&f.l);
+  vk_assert_ok(vk_learner_check(&f.l, &b, &loss, &err), &err);
+  assert_true(loss < first - 0.5); /* it learns */
+  assert_ptr_not_equal(vk_learner_weights(&f.l), f.l.params.data);
+  assert_ptr_equal(vk_learner_weights(&plain.l), plain.l.params.data);
+  memcpy(plain.l.params.data, vk_learner_weights(&f.l), sizeof(float) * (size_t)f.l.params.n_item);
+  vk_learner_check_begin(&plain.l);
+  vk_assert_ok(vk_learner_check(&plain.l, &b, &of_plain, &err), &err);
+  vk_assert_same_bits(of_plain, loss);
+  close_learner(&f);
+  close_learner(&plain);
+}
+
+static void refuses_what_is_not_finite(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  fixture f;
+  double loss, norm;
+  vk_batch b = batch(0, N);
+  open_learner(&f, (vk_learner_config){.n_micro = 1}, 1);
+  vk_learner_begin(&f.l);
+  vk_assert_ok(vk_learner_add(&f.l, &b, 0, &loss, &err), &err);
+  f.l.grad[vk_params_find(&f.l.params, "head.weight")->offset] = NAN;
+  float before = first_of(&f.l, f.l.params.data, "head.bias");
+  vk_assert_fails(vk_learner_step(&f.l, 0.1, &norm, &err), VK_E_RANGE);
+  assert_true(first_of(&f.l, f.l.params.data, "head.bias") == before);
+  f.l.params.data[vk_params_find(&f.l.params, "head.weight")->offset] = NAN;
+  vk_learner_begin(&f.l);
+  vk_assert_fails(vk_learner_add(&f.l, &b, 1, &loss, &err), VK_E_RANGE);
+  vk_assert_says(&err, "the loss is nan");
+  b.n = N + 1;
+  vk_learner_begin(&f.l);
+  vk_assert_fails(vk_learner_add(&f.l, &b, 2, &loss, &err), VK_E_RANGE);
+  vk_assert_says(&err, "at most 4 fit");
+  close_learner(&f);
+}
+
+/* Bytes are what plans and blocks take, and no weights of another model are taken. */
+static void counts_bytes_and_refuses_weights(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  fixture f;
+  open_learner(&f, (vk_learner_config){.n_micro = 1, .optim = {.ema_decay = 0.9}}, 1);
+  uint64_t block = 4 * (uint64_t)f.l.params.n_item;
+  assert_int_equal(vk_learner_bytes(&f.l), vk_plan_bytes(f.l.net.plan) + 5 * block);
+  vk_learner other;
+  vk_learner_config c = f.l.config;
+  c.weights = "no/such/file.safetensors";
+  vk_assert_fails(vk_learner_new(&other, &c, &err), VK_E_NOTFOUND);
+  assert_null(other.grad);
+  close_learner(&f);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(sums_micro_batches),
+      cmocka_unit_test(draws_masks_by_number),
+      cmocka_unit_test(leaves_what_has_no_loss),
+      cmocka_unit_test(checks_the_average),
+      cmocka_unit_test(refuses_what_is_not_finite),
+      cmocka_unit_test(counts_bytes_and_refuses_weights),
+  };
+  return cmocka_run_group_tests(tests, make_batch, NULL);
+}
