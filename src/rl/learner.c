@@ -9,16 +9,18 @@
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* An optimiser over all parameters: with decay, without, and those without gradients, which stay.
- */
+/* An optimiser over all parameters: those of a part learn alike, with and without decay, and those
+ * without gradients stay. */
 static vk_status open_optim(vk_learner *l, vk_err *err)
 {
-  enum { DECAY, PLAIN, FROZEN };
-  const vk_optim_group group[] = {
-      [DECAY] = {.lr_scale = 1, .weight_decay = l->config.weight_decay},
-      [PLAIN] = {.lr_scale = 1},
-      [FROZEN] = {.is_frozen = true},
-  };
+  enum { TRUNK, STEM, VALUE, PARTS, FROZEN = 2 * PARTS };
+  static const char *const prefix[] = {[STEM] = "stem.", [VALUE] = "value."};
+  const vk_learner_config *c = &l->config;
+  const double share[] = {[TRUNK] = 1, [STEM] = c->stem_lr, [VALUE] = c->value_lr};
+  vk_optim_group group[FROZEN + 1] = {[FROZEN] = {.is_frozen = true}};
+  for (int i = 0; i < FROZEN; i++)
+    group[i] = (vk_optim_group){.lr_scale = share[i / 2] > 0 ? share[i / 2] : 1,
+                                .weight_decay = i % 2 ? c->weight_decay : 0};
   const vk_params *p = &l->params;
   l->spans = calloc((size_t)p->n_param + 1, sizeof *l->spans);
   if (!l->spans)
@@ -27,16 +29,18 @@ static vk_status open_optim(vk_learner *l, vk_err *err)
     const vk_param *a = &p->param[i];
     char name[160];
     snprintf(name, sizeof name, "grad.%.150s", a->name);
+    int part = TRUNK;
+    for (int k = STEM; k < PARTS; k++)
+      part = strncmp(a->name, prefix[k], strlen(prefix[k])) == 0 ? k : part;
     bool is_frozen = vk_graph_find_output(&l->net.plan->graph, name) == VK_NONE;
-    l->spans[i] = (vk_optim_span){.name = a->name,
-                                  .offset = a->offset,
-                                  .n = a->n,
-                                  .i_group = is_frozen                    ? FROZEN
-                                             : l->model.def->has_decay(a) ? DECAY
-                                                                          : PLAIN};
+    l->spans[i] = (vk_optim_span){
+        .name = a->name,
+        .offset = a->offset,
+        .n = a->n,
+        .i_group = is_frozen ? FROZEN : 2 * part + (l->model.def->has_decay(a) ? 1 : 0)};
   }
-  return vk_optim_new(&l->optim, &l->config.optim, group, VK_COUNT(group), l->spans, p->n_param,
-                      p->data, l->grad, err);
+  return vk_optim_new(&l->optim, &c->optim, group, VK_COUNT(group), l->spans, p->n_param, p->data,
+                      l->grad, err);
 }
 
 static vk_status open_nets(vk_learner *l, vk_err *err)

@@ -21,6 +21,7 @@ typedef struct vk_learner_config {
   int n_micro;         /* micro-batches a step */
   vk_optim_config optim;
   double weight_decay;
+  double stem_lr, value_lr; /* of the stem and the value head: shares of lr; 0 means 1 */
   vk_isa isa;
   bool is_bf16;
   bool has_check; /* vk_learner_check will be called */

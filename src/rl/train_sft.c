@@ -5,112 +5,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/signal.h"
-#include "rl/trainer.h"
-
-enum { BATCHES_AHEAD = 4 };
+#include "rl/demo_feed.h"
 
 typedef struct sft {
-  vk_dataset *dataset;
-  vk_frames *frames;
-  vk_loader *loader;     /* NULL: not started yet */
-  const vk_batch *batch; /* in use */
+  vk_demo_feed feed;
 } sft;
-
-/* ---- data ---------------------------------------------------------------------------------- */
-
-static vk_status open_data(sft *s, vk_trainer *t, vk_err *err)
-{
-  const vk_trainer_config *c = &t->config;
-  if (c->train->data.n == 0)
-    return vk_fail(
-        err, VK_E_USAGE,
-        "\"data\" names no demonstrations; give --data PATH, which vlakit collect makes");
-  VK_TRY(vk_dataset_new(&s->dataset,
-                        &(vk_dataset_config){.pack = c->pack,
-                                             .cache_dir = c->cache_dir,
-                                             .path = c->train->data.item,
-                                             .n_path = c->train->data.n,
-                                             .n_demo_per_task = (int)c->train->demos,
-                                             .n_validation = (int)c->train->validation_demos,
-                                             .drop_noops = c->train->drop_noops,
-                                             .stats = t->init.stats},
-                        err));
-  const vk_protocol *protocol;
-  VK_TRY(vk_protocol_find(&protocol, c->train->protocol, err));
-  vk_frames_config config = {.dataset = s->dataset,
-                             .visuals = c->visuals,
-                             .cache_dir = c->cache_dir,
-                             .view = vk_view_defaults,
-                             .n_view = (int)c->train->views,
-                             .cache_bytes = (uint64_t)c->train->cache_mb * 1000000,
-                             .trace = c->trace};
-  config.view.turn = protocol->image_turn;
-  t->data.view = config.view;
-  config.view.isa = c->isa;
-  return vk_frames_new(&s->frames, &config, err);
-}
-
-static vk_loader_config loader_config(const sft *s, const vk_trainer *t, vk_split split)
-{
-  const vk_train_config *c = t->config.train;
-  return (vk_loader_config){.frames = s->frames,
-                            .split = split,
-                            .n_batch = (int)c->micro_batch,
-                            .seed = (uint64_t)c->seed,
-                            .first_sample = t->step * c->batch,
-                            .augment = {.shift_px = (int)c->shift_px,
-                                        .crop = c->crop,
-                                        .brightness = c->brightness,
-                                        .contrast = c->contrast,
-                                        .word_dropout = c->word_dropout,
-                                        .paraphrase = c->paraphrase,
-                                        .proprio_dropout = c->proprio_dropout},
-                            .n_worker = (int)c->workers,
-                            .n_ahead = BATCHES_AHEAD,
-                            .trace = t->config.trace};
-}
-
-static void describe(const sft *s, vk_trainer *t)
-{
-  const vk_train_config *c = t->config.train;
-  vk_dataset_info info;
-  vk_dataset_info_get(s->dataset, &info);
-  const vk_loader_config config = loader_config(s, t, VK_SPLIT_TRAIN);
-  double all = (double)vk_dataset_n_frame(s->dataset) * VK_VIEW_N * VK_VIEW_BYTES;
-  double cache = (double)c->cache_mb * 1e6;
-  vk_train_data *d = &t->data;
-  d->stats = vk_dataset_stats(s->dataset);
-  snprintf(d->hash, sizeof d->hash, "%s", vk_dataset_hash(s->dataset));
-  d->n_task = vk_dataset_n_task(s->dataset);
-  for (int i = 0; i < d->n_task && i < VK_TRAIN_TASKS_MAX; i++)
-    d->task[i] = vk_dataset_task_get(s->dataset, i)->i_task;
-  d->n_demo = info.n_demo[VK_SPLIT_TRAIN];
-  d->n_validation_demo = info.n_demo[VK_SPLIT_VALIDATION];
-  d->n_sample = vk_dataset_n(s->dataset, VK_SPLIT_TRAIN);
-  d->n_validation_sample = vk_dataset_n(s->dataset, VK_SPLIT_VALIDATION);
-  d->bytes =
-      (uint64_t)info.n_byte + vk_loader_bytes(&config) + (uint64_t)(all < cache ? all : cache);
-  if (t->n_step == 0)
-    t->n_step = (int64_t)ceil(c->epochs * (double)d->n_sample / (double)c->batch);
-}
 
 static void close_sft(void *state)
 {
-  sft *s = state;
-  vk_loader_free(s->loader);
-  vk_frames_free(s->frames);
-  vk_dataset_free(s->dataset);
-  free(s);
+  vk_demo_feed_close(&((sft *)state)->feed);
+  free(state);
 }
 
 static vk_status open_sft(void **state, vk_trainer *t, vk_err *err)
 {
+  const vk_train_config *c = t->config.train;
   sft *s = *state = calloc(1, sizeof *s); /* close_sft is called in any case */
   if (!s)
     return vk_fail(err, VK_E_NOMEM, "no memory for the data");
-  VK_TRY(open_data(s, t, err));
-  describe(s, t);
+  VK_TRY(vk_demo_feed_open(&s->feed, t, t->init.stats, err));
+  vk_demo_feed_describe(&s->feed, t);
+  if (t->n_step == 0)
+    t->n_step = (int64_t)ceil(c->epochs * (double)t->data.n_sample / (double)c->batch);
   return VK_OK;
 }
 
@@ -118,23 +34,20 @@ static vk_status open_sft(void **state, vk_trainer *t, vk_err *err)
 
 static vk_status step_sft(void *state, vk_trainer *t, vk_train_step *out, vk_err *err)
 {
-  sft *s = state;
+  vk_demo_feed *f = &((sft *)state)->feed;
   vk_learner *l = &t->learner;
   int n_micro = l->config.n_micro;
-  if (!s->loader) {
-    vk_loader_config config = loader_config(s, t, VK_SPLIT_TRAIN);
-    VK_TRY(vk_loader_new(&s->loader, &config, err));
-  }
-  *out = (vk_train_step){.lr = vk_trainer_lr(t), .wait_s = -vk_loader_wait_s(s->loader)};
+  double waited_s = f->loader ? vk_loader_wait_s(f->loader) : 0;
+  *out = (vk_train_step){.lr = vk_trainer_lr(t)};
   vk_learner_begin(l);
   for (int i = 0; i < n_micro; i++) {
     double loss;
-    VK_TRY(vk_loader_next(s->loader, &s->batch, err));
-    VK_TRY(vk_learner_add(l, s->batch, t->step * n_micro + i, &loss, err));
+    VK_TRY(vk_demo_feed_next(f, t, t->step * t->config.train->batch, err));
+    VK_TRY(vk_learner_add(l, f->batch, t->step * n_micro + i, &loss, err));
     out->loss += loss / n_micro;
-    out->n_sample += s->batch->n;
+    out->n_sample += f->batch->n;
   }
-  out->wait_s += vk_loader_wait_s(s->loader);
+  out->wait_s = vk_loader_wait_s(f->loader) - waited_s;
   return vk_learner_step(l, out->lr, &out->grad_norm, err);
 }
 
@@ -148,7 +61,7 @@ static vk_status validate_sft(void *state, vk_trainer *t, double *loss, int64_t 
   *n = 0;
   if (t->data.n_validation_sample == 0)
     return VK_OK;
-  const vk_loader_config config = loader_config(s, t, VK_SPLIT_VALIDATION);
+  const vk_loader_config config = vk_demo_feed_config(&s->feed, t, VK_SPLIT_VALIDATION, 0);
   VK_TRY(vk_loader_new(&loader, &config, err));
   vk_learner_check_begin(&t->learner);
   vk_status st = VK_OK;
@@ -171,7 +84,7 @@ static vk_status validate_sft(void *state, vk_trainer *t, double *loss, int64_t 
 static vk_status save_batch_sft(void *state, const char *path, vk_err *err)
 {
   enum { PAIRS_MAX = 64 };
-  const vk_batch *b = ((sft *)state)->batch;
+  const vk_batch *b = ((sft *)state)->feed.batch;
   vk_safetensors_pair pair[PAIRS_MAX];
   char key[PAIRS_MAX][16], first[24];
   int n_pair = 0;

@@ -50,28 +50,30 @@ static bool is_bf16(const vk_trainer_config *c)
 static vk_status open_learner(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
-  const vk_learner_config config = {.model = &t->model,
-                                    .weights = t->model.weights[0] ? t->model.weights : NULL,
-                                    .seed = (uint64_t)c->seed,
-                                    .args = {.n_batch = c->micro_batch,
-                                             .n_view = c->views,
-                                             .with_loss = true,
-                                             .sigma = c->label_sigma,
-                                             .last_weight = c->gripper_weight,
-                                             .dropout = c->dropout},
-                                    .n_micro = (int)(c->batch / c->micro_batch),
-                                    .optim = {.beta1 = c->beta1,
-                                              .beta2 = c->beta2,
-                                              .eps = 1e-8,
-                                              .max_norm = c->clip_norm,
-                                              .ema_decay = c->ema_decay,
-                                              .isa = t->config.isa},
-                                    .weight_decay = c->weight_decay,
-                                    .isa = t->config.isa,
-                                    .is_bf16 = is_bf16(&t->config),
-                                    .has_check = c->validate_every > 0,
-                                    .team = t->team,
-                                    .trace = t->config.trace};
+  vk_learner_config config = {.model = &t->model,
+                              .weights = t->model.weights[0] ? t->model.weights : NULL,
+                              .seed = (uint64_t)c->seed,
+                              .args = {.n_batch = c->micro_batch,
+                                       .n_view = c->views,
+                                       .with_loss = true,
+                                       .sigma = c->label_sigma,
+                                       .last_weight = c->gripper_weight,
+                                       .dropout = c->dropout},
+                              .n_micro = (int)(c->batch / c->micro_batch),
+                              .optim = {.beta1 = c->beta1,
+                                        .beta2 = c->beta2,
+                                        .eps = 1e-8,
+                                        .max_norm = c->clip_norm,
+                                        .ema_decay = c->ema_decay,
+                                        .isa = t->config.isa},
+                              .weight_decay = c->weight_decay,
+                              .isa = t->config.isa,
+                              .is_bf16 = is_bf16(&t->config),
+                              .has_check = c->validate_every > 0,
+                              .team = t->team,
+                              .trace = t->config.trace};
+  if (t->def->configure)
+    VK_TRY(t->def->configure(&t->state, t, &config, err));
   return vk_learner_new(&t->learner, &config, err);
 }
 
@@ -207,8 +209,11 @@ static void put_steps(vk_trainer *t)
     char val[24] = "";
     if (!isnan(t->val_loss))
       snprintf(val, sizeof val, ", val %.3f", t->val_loss);
-    vk_progress_set_note(t->config.progress, "loss %.3f%s, %.1f samples/s, waits %.0f %%", t->loss,
-                         val, point[3].value, 100 * t->sum.wait_s / wall_s);
+    if (t->note[0])
+      vk_progress_set_note(t->config.progress, "%s", t->note);
+    else
+      vk_progress_set_note(t->config.progress, "loss %.3f%s, %.1f samples/s, waits %.0f %%",
+                           t->loss, val, point[3].value, 100 * t->sum.wait_s / wall_s);
   }
   memset(&t->sum, 0, sizeof t->sum);
   t->sum.start_s = now_s;
@@ -250,7 +255,10 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   t->sum.loss += step.loss;
   t->sum.grad_norm += step.grad_norm;
   t->sum.wait_s += step.wait_s;
-  if (t->step % POINT_EVERY == 0 || t->step == t->n_step)
+  snprintf(t->note, sizeof t->note, "%s", step.note);
+  if (step.n_point > 0)
+    vk_trainer_put(t, step.n_point, step.point);
+  if (t->step % POINT_EVERY == 0 || t->step == t->n_step || t->def->is_slow)
     put_steps(t);
   if (t->config.progress)
     vk_progress_add(t->config.progress, 1);
@@ -326,16 +334,26 @@ vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err)
   while (t->step < t->n_step || !t->is_judged) {
     if (vk_interrupted())
       return stop(t, err);
-    if (t->is_judged)
-      VK_TRY(run_step(t, err));
-    vk_status st = judge(t, err);
-    if (st == VK_E_INTERRUPTED)
+    vk_status st = t->is_judged ? run_step(t, err) : VK_OK;
+    if (st == VK_OK)
+      st = judge(t, err);
+    if (st == VK_E_INTERRUPTED) /* in the middle of a long one: it is done anew */
       return stop(t, err);
     VK_TRY(st);
     if (is_due(t, t->config.train->save_every))
       VK_TRY(save(t, err));
   }
   return VK_OK;
+}
+
+const char *vk_trainer_describe(const vk_trainer *t, char *text, size_t n)
+{
+  if (t->def->describe)
+    t->def->describe(t->state, t, text, n);
+  else
+    snprintf(text, n, "%lld samples of %d demonstrations of %d task%s", (long long)t->data.n_sample,
+             t->data.n_demo, t->data.n_task, t->data.n_task == 1 ? "" : "s");
+  return text;
 }
 
 /* ---- what it will take --------------------------------------------------------------------- */
@@ -348,6 +366,8 @@ vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err
   vk_train_step step;
   *out = (vk_train_estimate){.bytes = vk_learner_bytes(&t->learner) + t->data.bytes +
                                       vk_sys_resident_bytes()};
+  if (t->def->estimate)
+    return t->def->estimate(t->state, t, out, err);
   t->learner.config.n_micro = 1; /* steps of one micro-batch */
   vk_status st = VK_OK;
   for (int i = -1; i < N_PROBE && st == VK_OK; i++) {

@@ -26,26 +26,50 @@ typedef struct vk_train_point {
   double value;
 } vk_train_point;
 
+enum { VK_TRAIN_POINTS_MAX = 32 };
+
 /* What a step tells. */
 typedef struct vk_train_step {
   double loss, lr, grad_norm;
   int64_t n_sample;
   double wait_s; /* of it, waiting for data */
+  int n_point;   /* points of its own */
+  vk_train_point point[VK_TRAIN_POINTS_MAX];
+  char note[96]; /* for the progress line; "": the loss stands there */
 } vk_train_step;
+
+/* What a run takes. */
+typedef struct vk_train_estimate {
+  uint64_t bytes;
+  double step_s; /* a step once pictures are cached, of a short measurement */
+  double wall_s; /* all steps that are to be done, drawing pictures included */
+} vk_train_estimate;
 
 typedef struct vk_train_def {
   const char *name, *help;
+  bool is_slow; /* a step takes long: each is a point of the curves */
+  /* Changes how the learner is made (other losses, no check), and may make *state already. NULL:
+   * imitation. */
+  vk_status (*configure)(void **state, vk_trainer *t, vk_learner_config *config, vk_err *err);
   /* Opens the data: t's config, pack and visuals are there. Sets t->data and, where the
    * configuration does not say it, t->n_step. */
   vk_status (*open)(void **state, vk_trainer *t, vk_err *err);
   void (*close)(void *state);
-  /* Step t->step of the optimiser: the same for the same step, whatever came before. */
+  /* Step t->step of the run: the same for the same step and weights, whatever came before. One that
+   * ends with VK_E_INTERRUPTED has changed nothing. */
   vk_status (*step)(void *state, vk_trainer *t, vk_train_step *out, vk_err *err);
   /* Loss of held-out data by the weights that are used; NULL: none. *n out: samples, 0: there are
    * none. */
   vk_status (*validate)(void *state, vk_trainer *t, double *loss, int64_t *n, vk_err *err);
   /* Writes the batch in use to a file: what a loss that is not finite came from. */
   vk_status (*save_batch)(void *state, const char *path, vk_err *err);
+  /* What going on depends on beside the step, to and from a checkpoint's JSON. NULL: nothing. */
+  void (*save)(const void *state, cJSON *json);
+  vk_status (*load)(void *state, vk_trainer *t, const cJSON *json, vk_err *err);
+  /* Measures step_s and wall_s. NULL: steps of one micro-batch are taken. */
+  vk_status (*estimate)(void *state, vk_trainer *t, vk_train_estimate *out, vk_err *err);
+  /* "128 episodes a step of 1 task": what the data is. NULL: demonstrations. */
+  void (*describe)(const void *state, const vk_trainer *t, char *text, size_t n);
 } vk_train_def;
 
 extern const vk_train_def *const vk_train_defs[]; /* NULL-terminated */
@@ -105,6 +129,7 @@ struct vk_trainer {
     int64_t n_step, n_sample;
     double loss, grad_norm, wait_s, start_s;
   } sum;
+  char note[96];         /* of the last step */
   double begin_s;        /* of this process's part */
   int64_t first_step;    /* of it */
   double loss, val_loss; /* the last ones; NAN: none yet */
@@ -122,16 +147,13 @@ VK_NODISCARD vk_status vk_trainer_new(vk_trainer *t, const vk_trainer_config *co
 /* A zeroed one is allowed. */
 void vk_trainer_free(vk_trainer *t);
 
+/* What t's data is, as a line of text; returns text. */
+const char *vk_trainer_describe(const vk_trainer *t, char *text, size_t n);
+
 /* Goes on from the last checkpoint in the run's folder, where there is one.
  * Errors: VK_E_MISMATCH (made from other data), those of vk_checkpoint_resume. */
 VK_NODISCARD vk_status vk_trainer_resume(vk_trainer *t, vk_err *err);
 
-/* What a run takes. */
-typedef struct vk_train_estimate {
-  uint64_t bytes;
-  double step_s; /* a step once pictures are cached, of a short measurement */
-  double wall_s; /* all steps that are to be done, drawing pictures included */
-} vk_train_estimate;
 /* Measures a few micro-batches; what the run computes does not change. Errors: those of a step. */
 VK_NODISCARD vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err);
 

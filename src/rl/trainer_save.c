@@ -35,6 +35,8 @@ static cJSON *trainer_json(const vk_trainer *t)
   cJSON_AddBoolToObject(o, "is_judged", t->is_judged);
   if (!isnan(t->best))
     cJSON_AddNumberToObject(o, "best", t->best);
+  if (t->def->save)
+    t->def->save(t->state, o);
   return o;
 }
 
@@ -116,6 +118,8 @@ static vk_status load(vk_trainer *t, const vk_checkpoint_info *info, vk_err *err
   if (cJSON_IsNumber(best))
     t->best = best->valuedouble;
   t->is_judged = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(trainer, "is_judged"));
+  if (st == VK_OK && t->def->load)
+    st = t->def->load(t->state, t, trainer, err);
   cJSON_Delete(trainer);
   return st;
 }

@@ -1,0 +1,36 @@
+/* demo_feed.h - demonstrations for a method of training: as the configuration names, augments and
+ * holds them out, in batches. Test: tests/cmd/test_train.sh */
+#ifndef VK_RL_DEMO_FEED_H
+#define VK_RL_DEMO_FEED_H
+
+#include "rl/loader.h"
+#include "rl/trainer.h"
+
+typedef struct vk_demo_feed {
+  vk_dataset *dataset;
+  vk_frames *frames;
+  vk_loader *loader;     /* NULL: not started yet */
+  const vk_batch *batch; /* in use */
+} vk_demo_feed;
+
+/* Opens "data" of t's configuration.
+ *   stats  to scale with, of a checkpoint; NULL: those of the demonstrations
+ * Errors: those of vk_dataset_new and vk_frames_new; close it in any case. */
+VK_NODISCARD vk_status vk_demo_feed_open(vk_demo_feed *f, const vk_trainer *t,
+                                         const vk_norm_stats *stats, vk_err *err);
+/* A zeroed one is allowed. */
+void vk_demo_feed_close(vk_demo_feed *f);
+
+/* What the data is, for t->data. */
+void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t);
+
+/* How a loader of them is made; batches are micro-batches. */
+vk_loader_config vk_demo_feed_config(const vk_demo_feed *f, const vk_trainer *t, vk_split split,
+                                     int64_t first_sample);
+
+/* The next micro-batch of training, in f->batch. The first call says with which sample of the run
+ * to begin. Errors: those of vk_loader_new and vk_loader_next. */
+VK_NODISCARD vk_status vk_demo_feed_next(vk_demo_feed *f, const vk_trainer *t, int64_t first_sample,
+                                         vk_err *err);
+
+#endif
