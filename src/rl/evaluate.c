@@ -190,12 +190,13 @@ static vk_status begin_policy(eval *e, int i, vk_err *err)
 {
   char id[VK_PACK_TASK_ID_SIZE];
   slot *s = &e->slot[i];
-  const vk_eval_episode *episode = &s->result.episode;
+  const vk_eval_episode *episode = &e->c->episode[s->result.i_episode];
+  uint64_t repeat = e->c->repeat ? (uint64_t)e->c->repeat[s->result.i_episode] : 0;
   vk_pack_task_id(e->c->pack, &e->c->pack->task[episode->i_task], id);
   vk_policy_obs obs = observe(e, i);
   const vk_policy *p = e->c->policy;
   const vk_eval_watch *w = e->c->watch;
-  VK_TRY(p->def->begin(p->state, &obs, vk_start_key(id, episode->row), err));
+  VK_TRY(p->def->begin(p->state, &obs, vk_start_key(id, episode->row) + repeat, err));
   s->is_watched = w != NULL;
   if (!w || !w->begin)
     return VK_OK;
@@ -278,7 +279,7 @@ static void end_episode(eval *e, int i, vk_status status, const vk_err *error)
 static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
 {
   slot *s = &e->slot[i];
-  s->result = (vk_eval_result){.episode = *episode};
+  s->result = (vk_eval_result){.episode = *episode, .i_episode = (int)(episode - e->c->episode)};
   s->is_busy = true;
   s->is_watched = false;
   s->n_dummy_left = e->c->protocol->n_dummy;

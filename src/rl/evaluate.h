@@ -21,6 +21,7 @@ typedef struct vk_eval_episode {
 
 typedef struct vk_eval_result {
   vk_eval_episode episode;
+  int i_episode;    /* of the config's */
   vk_status status; /* VK_OK: success and steps count; else error says why they do not */
   vk_err error;
   bool success;
@@ -39,7 +40,7 @@ typedef vk_status vk_eval_result_fn(void *arg, const vk_eval_result *result, vk_
  * error ends the episode with it. Members may be NULL. */
 typedef struct vk_eval_watch {
   void *arg;
-  /* The environment stands after the waiting steps. */
+  /* The environment stands after the waiting steps. episode: the element of the config's array. */
   vk_status (*begin)(void *arg, int i_slot, const vk_eval_episode *episode, const vk_env *env,
                      vk_err *err);
   /* Before a step of the policy. action: what it answered, in and out: what is executed. */
@@ -65,6 +66,9 @@ typedef struct vk_eval_config {
   vk_isa isa; /* path of the environments; results do not depend on it */
   int n_episode;
   const vk_eval_episode *episode; /* episodes of a task side by side: scenes are built once */
+  /* [n_episode] Runs of one (task, row) begin alike; those with other numbers draw other actions.
+   * NULL: all 0. */
+  const int *repeat;
   vk_eval_result_fn *put;
   void *arg;
   const vk_eval_watch *watch; /* NULL: none */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "core/safetensors.h"
 
 enum { STEPS = VK_NANO_STEPS, DIMS = VK_NANO_DIMS, TOKENS = VK_DECISION_BINS };
 
@@ -231,7 +232,8 @@ static vk_status set_obs(const vk_rl_batch *b, const int32_t *row, int n, vk_net
       k++;
     if (k == n_text)
       text[n_text++] = says;
-    obs[i] = (vk_nano_obs){.proprio = r->proprio + d * VK_VIEW_PROPRIO, .i_text = k};
+    obs[i] = (vk_nano_obs){.proprio = r->has_proprio ? r->proprio + d * VK_VIEW_PROPRIO : NULL,
+                           .i_text = k};
     for (int v = 0; v < r->n_view; v++)
       obs[i].image[v] = r->picture + (d * r->n_view + v) * VK_VIEW_BYTES;
   }
@@ -324,4 +326,54 @@ void vk_rl_batch_sum(const vk_rl_batch *b, const int32_t *row, int n, const vk_n
   if (vk_net_data(net, "return"))
     vk_policy_sums_add_value(&sums->policy, (int64_t)n * STEPS, vk_net_data(net, "value"),
                              vk_net_data(net, "return"), vk_net_data(net, "value_weight"));
+}
+
+/* Rows of `item` bytes each, picked: NULL without memory. */
+static void *pick(const vk_rl_batch *b, const int32_t *row, int n, const void *from, size_t item,
+                  bool is_decision)
+{
+  uint8_t *to = malloc((size_t)n * item);
+  for (int i = 0; i < n && to; i++) {
+    int64_t at = is_decision ? decision_of(b, row[i]) : row[i];
+    memcpy(to + (size_t)i * item, (const uint8_t *)from + (size_t)at * item, item);
+  }
+  return to;
+}
+
+vk_status vk_rl_batch_write(const vk_rl_batch *b, const int32_t *row, int n, const char *path,
+                            vk_err *err)
+{
+  enum { IMAGE, PROPRIO, ACTION, LOGP, VALUE, ADV, WEIGHT, N };
+  const vk_rollout *r = b->rollout;
+  int64_t n_head = vk_roll_n_head(&b->roll);
+  vk_safetensors_entry e[N] = {
+      {"image", VK_SAFETENSORS_U8, 5, {n, r->n_view, VK_VIEW_PX, VK_VIEW_PX, 3}, NULL},
+      {"proprio", VK_SAFETENSORS_F32, 2, {n, VK_VIEW_PROPRIO}, NULL},
+      {"action", VK_SAFETENSORS_I32, 3, {n, STEPS, DIMS}, NULL},
+      {"logp_old", VK_SAFETENSORS_F32, 3, {n, STEPS, DIMS}, NULL},
+      {"value_old", VK_SAFETENSORS_F32, 2, {n, STEPS}, NULL},
+      {"adv", VK_SAFETENSORS_F64, 2, {n, n_head}, NULL},
+      {"weight", VK_SAFETENSORS_F32, 2, {n, n_head}, NULL},
+  };
+  const struct {
+    const void *data;
+    size_t item;
+  } from[N] = {{r->picture, (size_t)r->n_view * VK_VIEW_BYTES},
+               {r->proprio, VK_VIEW_PROPRIO * sizeof(float)},
+               {r->bin, TOKENS * sizeof(int32_t)},
+               {r->log_prob, TOKENS * sizeof(float)},
+               {r->value, STEPS * sizeof(float)},
+               {b->adv, (size_t)n_head * sizeof(double)},
+               {b->weight, (size_t)n_head * sizeof(float)}};
+  vk_status st = VK_OK;
+  for (int i = 0; i < N; i++)
+    if (!(e[i].data = pick(b, row, n, from[i].data, from[i].item, i < ADV)))
+      st = VK_E_NOMEM;
+  if (st == VK_OK)
+    st = vk_safetensors_write(path, e, N, NULL, 0, err);
+  else
+    vk_fail(err, st, "no memory for %d rows", n);
+  for (int i = 0; i < N; i++)
+    free((void *)e[i].data);
+  return st;
 }

@@ -81,4 +81,9 @@ typedef struct vk_rl_sums {
 void vk_rl_batch_sum(const vk_rl_batch *b, const int32_t *row, int n, const vk_net *net,
                      vk_rl_sums *sums);
 
+/* Writes what is known of rows to a safetensors file. Errors: those of vk_safetensors_write,
+ * VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_rl_batch_write(const vk_rl_batch *b, const int32_t *row, int n,
+                                         const char *path, vk_err *err);
+
 #endif

@@ -1,6 +1,16 @@
 #include "rl/rollout.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/sys.h"
+#include "rl/watchdog.h"
+
+enum {
+  STEPS = VK_NANO_STEPS,
+  TRIES = 3 /* of an episode's draws, then of a group's first states */
+};
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
@@ -46,4 +56,233 @@ void vk_rollout_free(vk_rollout *r)
   free(r->log_prob);
   free(r->value);
   *r = (vk_rollout){0};
+}
+
+int vk_rollout_n_chunk(const vk_pack *pack, const vk_protocol *protocol, int n_task,
+                       const uint32_t *i_task)
+{
+  int most = 1;
+  for (int i = 0; i < n_task; i++) {
+    const char *suite = vk_pack_suite_of(pack, &pack->task[i_task[i]]);
+    int n = (vk_protocol_n_step(protocol, suite) + STEPS - 1) / STEPS;
+    most = n > most ? n : most;
+  }
+  return most;
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+/* Episodes that run together. */
+typedef struct pass {
+  vk_rollout *r;
+  const vk_rollout_config *c;
+  int n;
+  int *which;               /* [n_episode] of the rollout, by place in the lists below */
+  vk_eval_episode *episode; /* [n_episode] */
+  int *repeat;              /* [n_episode] */
+  int *in_slot;             /* [n_slot] episode of the rollout that a slot runs */
+  bool *is_failed;          /* [n_episode] by the simulator */
+  vk_watchdog *dog;
+} pass;
+
+static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode, const vk_env *env,
+                          vk_err *err)
+{
+  pass *p = arg;
+  char id[VK_PACK_TASK_ID_SIZE], name[VK_WATCHDOG_NAME];
+  const vk_pack *pack = p->c->eval.pack;
+  int i = p->which[episode - p->episode];
+  vk_rollout_episode *one = &p->r->episode[i];
+  const vk_pack_task *task = &pack->task[episode->i_task];
+  p->in_slot[i_slot] = i;
+  one->instruction = vk_pack_text(pack, task->language);
+  one->n_decision = 0;
+  vk_pack_task_id(pack, task, id);
+  snprintf(name, sizeof name, "the episode of %s from row %d, draws %d", id, episode->row,
+           one->repeat);
+  vk_watchdog_begin(p->dog, i_slot, name);
+  return VK_OK;
+}
+
+static vk_status on_step(void *arg, int i_slot, const vk_env *env, const vk_step *step, vk_err *err)
+{
+  pass *p = arg;
+  const vk_eval_watch *w = p->c->eval.watch;
+  vk_watchdog_beat(p->dog, i_slot);
+  return w && w->after_step ? w->after_step(w->arg, i_slot, env, step, err) : VK_OK;
+}
+
+static vk_status on_end(void *arg, int i_slot, const vk_eval_result *result, vk_err *err)
+{
+  vk_watchdog_end(((pass *)arg)->dog, i_slot);
+  return VK_OK;
+}
+
+static vk_status on_decision(void *arg, const vk_decision *d, vk_err *err)
+{
+  pass *p = arg;
+  vk_rollout *r = p->r;
+  int i = p->in_slot[d->i_env];
+  vk_rollout_episode *one = &r->episode[i];
+  VK_ASSERT(d->i_step == STEPS * one->n_decision && one->n_decision < r->n_chunk);
+  int64_t at = (int64_t)i * r->n_chunk + one->n_decision++;
+  for (int v = 0; v < r->n_view; v++)
+    memcpy(r->picture + (at * r->n_view + v) * VK_VIEW_BYTES, d->picture[v], VK_VIEW_BYTES);
+  if (r->has_proprio)
+    memcpy(r->proprio + at * VK_VIEW_PROPRIO, d->proprio, VK_VIEW_PROPRIO * sizeof *r->proprio);
+  memcpy(r->bin + at * VK_DECISION_BINS, d->bin, VK_DECISION_BINS * sizeof *r->bin);
+  memcpy(r->log_prob + at * VK_DECISION_BINS, d->log_prob, VK_DECISION_BINS * sizeof *r->log_prob);
+  memcpy(r->value + at * STEPS, d->value, STEPS * sizeof *r->value);
+  return VK_OK;
+}
+
+/* What the simulator cannot do is replaced; all else is wrong for every episode. */
+static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
+{
+  pass *p = arg;
+  int i = p->which[result->i_episode];
+  vk_rollout_episode *one = &p->r->episode[i];
+  one->success = result->success;
+  one->n_step = result->steps;
+  p->is_failed[i] = result->status == VK_E_SIM || (result->status == VK_OK && result->steps == 0);
+  if (result->status != VK_OK && result->status != VK_E_SIM)
+    return vk_fail(err, result->status, "%s", result->error.text);
+  return VK_OK;
+}
+
+/* Episodes still to be run, those of a task side by side. */
+static void list_episodes(pass *p)
+{
+  const vk_rollout *r = p->r;
+  p->n = 0;
+  for (uint32_t task = 0; task < p->c->eval.pack->n_task; task++)
+    for (int i = 0; i < r->n_episode; i++) {
+      const vk_rollout_episode *one = &r->episode[i];
+      if (!p->is_failed[i] || one->i_task != task)
+        continue;
+      p->which[p->n] = i;
+      p->episode[p->n] = (vk_eval_episode){one->i_task, one->row};
+      p->repeat[p->n++] = one->repeat;
+    }
+}
+
+static vk_status run_pass(pass *p, const vk_policy *policy, vk_err *err)
+{
+  const vk_eval_watch watch = {.arg = p, .begin = on_begin, .after_step = on_step, .end = on_end};
+  vk_eval_config eval = p->c->eval;
+  vk_eval_stats stats;
+  eval.policy = policy;
+  eval.n_episode = p->n;
+  eval.episode = p->episode;
+  eval.repeat = p->repeat;
+  eval.put = on_result;
+  eval.arg = p;
+  eval.watch = &watch;
+  vk_status st = vk_evaluate(&eval, &stats, err);
+  p->r->n_step += stats.n_step;
+  return st;
+}
+
+/* Failed episodes get other draws, or after some tries their group another first state. */
+static vk_status replace_failed(pass *p, int i_try, vk_err *err)
+{
+  vk_rollout *r = p->r;
+  for (int g = 0; g < r->n_group; g++) {
+    vk_rollout_episode *of_group = r->episode + (ptrdiff_t)g * r->group;
+    bool *is_failed = p->is_failed + (ptrdiff_t)g * r->group, is_any = false;
+    for (int k = 0; k < r->group; k++) {
+      is_any = is_any || is_failed[k];
+      r->n_replaced += is_failed[k];
+      of_group[k].repeat += is_failed[k] ? r->group : 0;
+    }
+    if (!is_any || i_try % TRIES != TRIES - 1)
+      continue;
+    if (p->c->row_stride == 0 || i_try + 1 == TRIES * TRIES)
+      return vk_fail(err, VK_E_SIM,
+                     "the simulator cannot finish episodes of task %u from row %d, after %d tries",
+                     of_group->i_task, of_group->row, i_try + 1);
+    for (int k = 0; k < r->group; k++) {
+      is_failed[k] = true;
+      of_group[k].row += p->c->row_stride;
+    }
+  }
+  return VK_OK;
+}
+
+static vk_status run_all(pass *p, const vk_policy *policy, vk_err *err)
+{
+  for (int i_try = 0;; i_try++) {
+    list_episodes(p);
+    if (p->n == 0)
+      return VK_OK;
+    VK_TRY(run_pass(p, policy, err));
+    VK_TRY(replace_failed(p, i_try, err));
+  }
+}
+
+static void say_stuck(void *arg, const char *text)
+{
+  vk_log_line(arg, "rollout: %s", text);
+}
+
+vk_status vk_rollout_check(const vk_protocol *protocol, const vk_checkpoint_info *info, vk_err *err)
+{
+  if (protocol->n_replan < STEPS || info->n_action_step != STEPS)
+    return vk_fail(err, VK_E_USAGE,
+                   "protocol %s executes %d of %lld actions of a chunk; training on rollouts needs "
+                   "all %d",
+                   protocol->name, protocol->n_replan, (long long)info->n_action_step, STEPS);
+  return VK_OK;
+}
+
+static void begin_groups(vk_rollout *r, const vk_eval_episode *start, bool *is_failed)
+{
+  r->n_replaced = 0;
+  r->n_step = 0;
+  for (int i = 0; i < r->n_episode; i++) {
+    r->episode[i] = (vk_rollout_episode){.i_task = start[i / r->group].i_task,
+                                         .row = start[i / r->group].row,
+                                         .repeat = i % r->group};
+    is_failed[i] = true; /* not yet run */
+  }
+}
+
+vk_status vk_rollout_run(vk_rollout *r, const vk_rollout_config *c, const vk_eval_episode *start,
+                         vk_err *err)
+{
+  double start_s = vk_sys_monotonic_s();
+  size_t n = (size_t)r->n_episode;
+  int n_slot = vk_eval_n_slot(c->eval.pool);
+  vk_policy policy = {0};
+  pass p = {.r = r,
+            .c = c,
+            .which = calloc(n, sizeof *p.which),
+            .episode = calloc(n, sizeof *p.episode),
+            .repeat = calloc(n, sizeof *p.repeat),
+            .in_slot = calloc((size_t)n_slot, sizeof *p.in_slot),
+            .is_failed = calloc(n, sizeof *p.is_failed)};
+  VK_ASSERT(((const vk_nano_config *)c->info->model.config)->n_view == r->n_view);
+  vk_status st = vk_rollout_check(c->eval.protocol, c->info, err);
+  VK_TRY_DONE(st);
+  if (!p.which || !p.episode || !p.repeat || !p.in_slot || !p.is_failed)
+    VK_TRY_DONE(vk_fail(err, VK_E_NOMEM, "no memory for %zu episodes", n));
+  if (c->quiet_s > 0 && c->log)
+    VK_TRY_DONE(vk_watchdog_new(&p.dog, n_slot, c->quiet_s, say_stuck, c->log, err));
+  begin_groups(r, start, p.is_failed);
+  r->has_proprio = c->info->stats[0].proprio.n_dim == VK_VIEW_PROPRIO;
+  const vk_policy_args args = {
+      .n_env = n_slot, .seed = c->seed, .temperature = c->temperature, .isa = c->eval.isa};
+  VK_TRY_DONE(vk_policy_checkpoint_open(&policy, c->info, c->params, &args, on_decision, &p, err));
+  st = run_all(&p, &policy, err);
+done:
+  if (policy.def)
+    vk_policy_close(&policy);
+  vk_watchdog_free(p.dog);
+  free(p.which);
+  free(p.episode);
+  free(p.repeat);
+  free(p.in_slot);
+  free(p.is_failed);
+  r->wall_s = vk_sys_monotonic_s() - start_s;
+  return st;
 }

@@ -28,6 +28,7 @@ typedef struct vk_rollout {
   int n_group, group, n_episode; /* n_episode = n_group * group: group g has the g-th `group` */
   int n_chunk;                   /* most decisions of an episode */
   int n_view;
+  bool has_proprio;            /* the policy looks at it */
   vk_rollout_episode *episode; /* [n_episode] */
   /* [n_episode * n_chunk, ...]; what an episode did not come to means nothing */
   uint8_t *picture; /* [n_view, 128, 128, 3] */
@@ -47,5 +48,32 @@ VK_NODISCARD vk_status vk_rollout_new(vk_rollout *r, int n_group, int group, int
                                       int n_view, vk_err *err);
 /* A zeroed one is allowed. */
 void vk_rollout_free(vk_rollout *r);
+
+typedef struct vk_rollout_config {
+  /* Of it: pack, cache_dir, protocol (of 8 actions a chunk or more), seed and rows of first states,
+   * visuals, pool, isa, progress, trace; watch (NULL: none) is told of every step. */
+  vk_eval_config eval;
+  const vk_checkpoint_info *info;
+  const vk_params *params;
+  uint64_t seed;      /* of the draws */
+  double temperature; /* 0: the most likely actions */
+  int row_stride; /* a group that cannot be finished begins anew from row + this; 0: none does */
+  double quiet_s; /* an episode without a step for so long is told to the log; 0: never */
+  vk_log *log;    /* NULL: nothing is said */
+} vk_rollout_config;
+
+/* Runs n_group groups from their first states, [n_group] tasks and rows.
+ * Errors: VK_E_USAGE (the protocol), VK_E_INTERRUPTED, VK_E_SIM (a group cannot be replaced
+ * either), what the policy cannot do; VK_E_NOMEM. The rollout means nothing then. */
+VK_NODISCARD vk_status vk_rollout_run(vk_rollout *r, const vk_rollout_config *config,
+                                      const vk_eval_episode *start, vk_err *err);
+
+/* That all actions of the policy's chunks are executed. Errors: VK_E_USAGE. */
+VK_NODISCARD vk_status vk_rollout_check(const vk_protocol *protocol, const vk_checkpoint_info *info,
+                                        vk_err *err);
+
+/* Most decisions of an episode in these tasks. */
+int vk_rollout_n_chunk(const vk_pack *pack, const vk_protocol *protocol, int n_task,
+                       const uint32_t *i_task);
 
 #endif

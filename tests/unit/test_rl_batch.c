@@ -22,6 +22,7 @@ static void make_rollout(vk_rollout *r)
   vk_philox rng;
   vk_philox_init(&rng, 8, 1);
   vk_assert_ok(vk_rollout_new(r, GROUPS, GROUP, CHUNKS, 2, &err), &err);
+  r->has_proprio = true;
   for (int e = 0; e < GROUPS * GROUP; e++) {
     vk_rollout_episode *one = &r->episode[e];
     *one = (vk_rollout_episode){.i_task = (uint32_t)(e / GROUP % 2),

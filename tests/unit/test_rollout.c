@@ -1,0 +1,320 @@
+/* test_rollout.c - episodes for training: the same bits on any number of threads, groups that begin
+ * alike and go on differently, failures of the simulator that are replaced, and a watchdog that
+ * names what has stopped. */
+#include "test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "core/thread.h"
+#include "nano_small.h"
+#include "rl/rl_batch.h"
+#include "rl/watchdog.h"
+#include "sim/standin.h"
+
+enum { GROUPS = 2, GROUP = 3, N = GROUPS * GROUP, LIMIT = 20, CHUNKS = 3 };
+
+static const vk_protocol quick = {.name = "quick",
+                                  .n_parallel = 1,
+                                  .n_episode = 2,
+                                  .n_dummy = 2,
+                                  .dummy = {0, 0, 0, 0, 0, 0, -1},
+                                  .n_step_default = LIMIT,
+                                  .n_replan = 8};
+
+static vk_pack pack;
+static vk_visuals visuals;
+static vk_checkpoint_info info;
+static vk_norm_stats stats;
+static vk_params params;
+
+static void make_stats(vk_action_stats *s, int n)
+{
+  s->n_dim = n;
+  for (int i = 0; i < n; i++) {
+    s->low[i] = -1.2;
+    s->high[i] = 1.1;
+    s->is_scaled[i] = i < 6 || n > 7;
+  }
+}
+
+static int set_up(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
+  vk_assert_ok(vk_standin_build(&visuals, &pack, &err), &err);
+  small_open(&info.model, &params, 3);
+  snprintf(stats.key, sizeof stats.key, "libero130");
+  make_stats(&stats.action, 7);
+  make_stats(&stats.proprio, 8);
+  info.stats = &stats;
+  info.n_stats = 1;
+  info.view = vk_view_defaults;
+  info.n_action_step = 8;
+  return 0;
+}
+
+static int tear_down(void **state)
+{
+  vk_params_free(&params);
+  vk_visuals_close(&visuals);
+  vk_pack_close(&pack);
+  return 0;
+}
+
+static uint32_t task_index(const char *word)
+{
+  uint32_t task[200], n = 0;
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, &err), &err);
+  assert_int_equal(n, 1);
+  return task[0];
+}
+
+static vk_status run_with(vk_rollout *r, int n_thread, const vk_protocol *protocol,
+                          const vk_eval_watch *watch, int row_stride, vk_err *err)
+{
+  vk_pool *pool;
+  const vk_eval_episode start[GROUPS] = {{task_index("libero_object/0"), 4},
+                                         {task_index("libero_spatial/1"), 5}};
+  vk_assert_ok(vk_pool_new(&pool, n_thread, err), err);
+  vk_assert_ok(vk_rollout_new(r, GROUPS, GROUP, CHUNKS, 2, err), err);
+  const vk_rollout_config config = {.eval = {.pack = &pack,
+                                             .protocol = protocol,
+                                             .seed = 7,
+                                             .rows = VK_ROWS_SAMPLED,
+                                             .visuals = &visuals,
+                                             .pool = pool,
+                                             .isa = small_isa(),
+                                             .watch = watch},
+                                    .info = &info,
+                                    .params = &params,
+                                    .seed = 11,
+                                    .temperature = 1.6,
+                                    .row_stride = row_stride};
+  vk_status st = vk_rollout_run(r, &config, start, err);
+  vk_pool_free(pool);
+  return st;
+}
+
+static void run(vk_rollout *r, int n_thread)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(run_with(r, n_thread, &quick, NULL, 0, &err), &err);
+}
+
+#define SAME(a, b, member, per)                                                                    \
+  memcmp((a)->member + (ptrdiff_t)(per) * (i), (b)->member + (ptrdiff_t)(per) * (j),               \
+         sizeof *(a)->member * (size_t)(per)) == 0
+
+/* Decision i of a and j of b are the same in all. */
+static bool is_same(const vk_rollout *a, int i, const vk_rollout *b, int j)
+{
+  return SAME(a, b, picture, 2 * VK_VIEW_BYTES) && SAME(a, b, proprio, 8) && SAME(a, b, bin, 56) &&
+         SAME(a, b, log_prob, 56) && SAME(a, b, value, 8);
+}
+
+static void test_same_bits(void **state)
+{
+  vk_rollout one, three;
+  run(&one, 1);
+  run(&three, 3);
+  for (int e = 0; e < N; e++) {
+    assert_int_equal(one.episode[e].n_step, LIMIT);
+    assert_int_equal(one.episode[e].n_decision, CHUNKS);
+    assert_int_equal(three.episode[e].n_step, LIMIT);
+    assert_false(one.episode[e].success);
+    for (int k = 0; k < CHUNKS; k++)
+      assert_true(is_same(&one, e * CHUNKS + k, &three, e * CHUNKS + k));
+  }
+  assert_int_equal(one.n_replaced, 0);
+  assert_int_equal(one.n_step, N * (LIMIT + quick.n_dummy));
+  vk_rollout_free(&one);
+  vk_rollout_free(&three);
+}
+
+/* Episodes of a group see the same at first, of two groups not; all draw their own. */
+static void test_groups(void **state)
+{
+  vk_rollout r;
+  run(&r, 2);
+  for (int e = 0; e < N; e++)
+    for (int f = 0; f < e; f++) {
+      int i = e * CHUNKS, j = f * CHUNKS;
+      bool is_group = e / GROUP == f / GROUP;
+      assert_int_equal(SAME(&r, &r, picture, 2 * VK_VIEW_BYTES), is_group);
+      assert_int_equal(SAME(&r, &r, proprio, 8), is_group);
+      assert_int_equal(SAME(&r, &r, value, 8), is_group);
+      assert_false(SAME(&r, &r, bin, 56));
+      assert_int_equal(r.episode[e].i_task == r.episode[f].i_task, is_group);
+      assert_int_equal(r.episode[e].row == r.episode[f].row, is_group);
+    }
+  vk_rollout_free(&r);
+}
+
+/* The network that learns has the log-probabilities that were drawn with, bit for bit. */
+static void test_ratio_is_one(void **state)
+{
+  enum { CAP = 7 };
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  vk_rl_batch b;
+  vk_team *team;
+  vk_net net;
+  int n_word[CAP];
+  float *grad = vk_params_block(&params);
+  const vk_rl_config config = {.is_gae = true,
+                               .gamma = 0.99,
+                               .lambda = 0.95,
+                               .reward = 1,
+                               .filter_hi = 1,
+                               .loss = vk_policy_loss_default()};
+  const vk_policy_graph graph = {.loss = config.loss, .temperature = 1.6};
+  const vk_rl_share share = {.actor = 1, .critic = 1};
+  const vk_target target = {
+      .isa = small_isa(), .n_thread = 2, .is_train = true, .loss = "loss", .accumulate = true};
+  const vk_model_args args = {
+      .n_batch = CAP, .with_value = true, .extend = vk_policy_graph_extend, .extend_arg = &graph};
+  vk_rl_sums sums = {0};
+  run(&r, 2);
+  vk_assert_ok(vk_rl_batch_new(&b, &r, &config, &err), &err);
+  assert_int_equal(b.n_used, N * CHUNKS);
+  vk_assert_ok(vk_team_new(&team, 2, &err), &err);
+  vk_assert_ok(vk_net_new(&net, &info.model, &args, &target, &params, grad, team, NULL, &err),
+               &err);
+  for (int64_t i = 0; i < b.n_used; i += CAP) {
+    int n = (int)(b.n_used - i < CAP ? b.n_used - i : CAP);
+    vk_assert_ok(vk_rl_batch_set(&b, b.used + i, n, &share, 1, &net, n_word, &err), &err);
+    vk_exec_run(net.exec);
+    const float *logp = vk_net_data(&net, "logp"), *old = vk_net_data(&net, "logp_old");
+    for (int k = 0; k < n * 56; k++)
+      vk_assert_same_bits(logp[k], old[k]);
+    assert_memory_equal(vk_net_data(&net, "value"), vk_net_data(&net, "value_old"),
+                        sizeof(float) * 8 * (size_t)n);
+    vk_rl_batch_sum(&b, b.used + i, n, &net, &sums);
+  }
+  vk_policy_metrics m = vk_policy_metrics_of(&sums.policy);
+  vk_assert_close(m.ratio, 1, 0, 0);
+  vk_assert_close(m.kl, 0, 0, 0);
+  vk_net_free(&net);
+  vk_team_free(team);
+  vk_rl_batch_free(&b);
+  vk_rollout_free(&r);
+  free(grad);
+}
+
+/* ---- what goes wrong ----------------------------------------------------------------------- */
+
+/* Fails the first `n` episodes that come to their fifth step. */
+typedef struct saboteur {
+  _Atomic int n_left;
+  int n_step[64];
+} saboteur;
+
+static vk_status sabotage(void *arg, int i_slot, const vk_env *env, const vk_step *step,
+                          vk_err *err)
+{
+  saboteur *s = arg;
+  if (++s->n_step[i_slot] % 5 == 0 && atomic_fetch_sub(&s->n_left, 1) > 0)
+    return vk_fail(err, VK_E_SIM, "the arm has left the room");
+  return VK_OK;
+}
+
+static void test_replaced(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r, plain;
+  saboteur few = {.n_left = 2}, many = {.n_left = 1 << 20};
+  const vk_eval_watch watch = {.arg = &few, .after_step = sabotage};
+  run(&plain, 1);
+  vk_assert_ok(run_with(&r, 1, &quick, &watch, 0, &err), &err);
+  assert_int_equal(r.n_replaced, 2);
+  for (int e = 0; e < N; e++) {
+    assert_int_equal(r.episode[e].n_decision, CHUNKS);
+    assert_int_equal(r.episode[e].row, plain.episode[e].row);
+    bool is_new = r.episode[e].repeat != plain.episode[e].repeat;
+    assert_int_equal(is_same(&r, e * CHUNKS, &plain, e * CHUNKS), !is_new);
+  }
+  vk_rollout_free(&r);
+  vk_rollout_free(&plain);
+  const vk_eval_watch always = {.arg = &many, .after_step = sabotage};
+  vk_assert_fails(run_with(&r, 1, &quick, &always, 0, &err), VK_E_SIM);
+  vk_assert_says(&err, "after 3 tries");
+  vk_rollout_free(&r);
+  /* three tries of each of two rows, and then it works */
+  saboteur first = {.n_left = 6 * N};
+  const vk_eval_watch begins = {.arg = &first, .after_step = sabotage};
+  vk_assert_ok(run_with(&r, 1, &quick, &begins, 1000, &err), &err);
+  assert_int_equal(r.n_replaced, 6 * N);
+  assert_int_equal(r.episode[0].row, 2004);
+  assert_int_equal(r.episode[N - 1].row, 2005);
+  vk_rollout_free(&r);
+}
+
+static void test_refused(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  vk_protocol short_chunks = quick;
+  short_chunks.n_replan = 5;
+  vk_assert_fails(run_with(&r, 1, &short_chunks, NULL, 0, &err), VK_E_USAGE);
+  vk_assert_says(&err, "5 of 8");
+  vk_rollout_free(&r);
+}
+
+/* ---- the watchdog -------------------------------------------------------------------------- */
+
+typedef struct ears {
+  pthread_mutex_t mutex;
+  pthread_cond_t heard;
+  int n;
+  char text[256];
+} ears;
+
+static void hear(void *arg, const char *text)
+{
+  ears *e = arg;
+  pthread_mutex_lock(&e->mutex);
+  e->n++;
+  snprintf(e->text, sizeof e->text, "%s", text);
+  pthread_cond_signal(&e->heard);
+  pthread_mutex_unlock(&e->mutex);
+}
+
+static void wait_for(ears *e, int n)
+{
+  pthread_mutex_lock(&e->mutex);
+  while (e->n < n)
+    pthread_cond_wait(&e->heard, &e->mutex);
+  pthread_mutex_unlock(&e->mutex);
+}
+
+/* The one that has stopped is named, those that are idle are not. */
+static void test_watchdog(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  ears e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .heard = PTHREAD_COND_INITIALIZER};
+  vk_watchdog *w;
+  vk_assert_ok(vk_watchdog_new(&w, 3, 0.02, hear, &e, &err), &err);
+  vk_watchdog_begin(w, 2, "job of the evening");
+  wait_for(&e, 1);
+  assert_non_null(strstr(e.text, "job of the evening has made no step for"));
+  usleep(100000); /* told once */
+  assert_int_equal(e.n, 1);
+  vk_watchdog_beat(w, 2); /* and again when it stops again */
+  wait_for(&e, 2);
+  assert_non_null(strstr(e.text, "job of the evening"));
+  vk_watchdog_end(w, 2);
+  vk_watchdog_free(w);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_groups),
+      cmocka_unit_test(test_ratio_is_one), cmocka_unit_test(test_replaced),
+      cmocka_unit_test(test_refused),      cmocka_unit_test(test_watchdog),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
