@@ -134,6 +134,12 @@ static vk_status make_key_absolute(vk_train_config *c, const char *key, const ch
 /* A run may be resumed from another folder. */
 static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
 {
+  if (c->init) {
+    char path[VK_FS_PATH_MAX], text[VK_FS_PATH_MAX + 8];
+    VK_TRY(make_absolute(path, c->init, err));
+    snprintf(text, sizeof text, "init=%s", path);
+    VK_TRY(vk_train_config_set(c, text, err));
+  }
   vk_opt_list list = {.n = c->data.n};
   char(*path)[VK_FS_PATH_MAX] = calloc((size_t)list.n + 1, sizeof *path);
   vk_status st = path ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for %d paths", list.n);
@@ -179,7 +185,8 @@ static vk_status plan_from_options(job *j, vk_err *err)
   const train_args *a = j->call->args;
   VK_TRY(apply_options(j, &j->config, err));
   const char *out = a->out ? a->out : j->config.out;
-  if (j->config.data.n == 0 || !out)
+  bool needs_data = strcmp(j->config.method, "sft") == 0;
+  if ((needs_data && j->config.data.n == 0) || !out)
     return vk_fail(err, VK_E_USAGE,
                    "--data and --out are needed, or --resume; for example vlakit train --config "
                    "sft-n2 --data demos --out trained");
@@ -319,19 +326,22 @@ static vk_status print_dry_run(job *j, vk_err *err)
     cJSON_Delete(o);
     return st;
   }
-  char time[32];
+  char time[32], data[VK_TRAIN_TEXT];
   vk_progress_format_time(e.wall_s, time, sizeof time);
   printf("model     %s, %.1f million parameters, %s\n", t->model.name,
          (double)t->learner.params.n_used / 1e6, t->learner.config.is_bf16 ? "bf16" : "f32");
-  printf("data      %lld samples of %d demonstrations of %d task%s; held out: %lld of %d\n",
-         (long long)t->data.n_sample, t->data.n_demo, t->data.n_task,
-         t->data.n_task == 1 ? "" : "s", (long long)t->data.n_validation_sample,
-         t->data.n_validation_demo);
-  printf("steps     %lld of %lld samples, %.1f epochs\n", (long long)(t->n_step - t->step),
-         (long long)c->batch, (double)t->n_step * (double)c->batch / (double)t->data.n_sample);
+  printf("data      %s\n", vk_trainer_describe(t, data, sizeof data));
+  if (t->def->is_slow)
+    printf("steps     %lld\n", (long long)(t->n_step - t->step));
+  else
+    printf("steps     %lld of %lld samples, %.1f epochs\n", (long long)(t->n_step - t->step),
+           (long long)c->batch, (double)t->n_step * (double)c->batch / (double)t->data.n_sample);
   printf("memory    about %.0f MB on %d threads\n", (double)e.bytes / 1e6, j->n_thread);
-  printf("time      about %s, at %.2f s a step (%.1f samples/s) once pictures are drawn\n", time,
-         e.step_s, (double)c->batch / e.step_s);
+  if (t->def->is_slow)
+    printf("time      at most about %s, at %.0f s a step\n", time, e.step_s);
+  else
+    printf("time      about %s, at %.2f s a step (%.1f samples/s) once pictures are drawn\n", time,
+           e.step_s, (double)c->batch / e.step_s);
   return VK_OK;
 }
 
@@ -346,7 +356,7 @@ static void add_number(cJSON *o, const char *key, double value)
 static vk_status print_result(const job *j, double wall_s, vk_err *err)
 {
   const vk_trainer *t = &j->trainer;
-  double samples_per_s = (double)(t->step - t->first_step) * (double)j->config.batch / wall_s;
+  double samples_per_s = (double)t->n_sample / wall_s;
   if (j->call->common->json) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "run", j->record.run.id);
@@ -374,6 +384,8 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
   vk_progress_format_time(wall_s, time, sizeof time);
   printf("run         %s, %lld steps in %s, %.1f samples/s\n", j->record.run.id,
          (long long)(t->step - t->first_step), time, samples_per_s);
+  if (t->note[0])
+    printf("last step   %s\n", t->note);
   printf("loss        %.4f", t->loss);
   if (!isnan(t->val_loss))
     printf(", of held-out demonstrations %.4f", t->val_loss);
@@ -388,11 +400,12 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
 static void announce(job *j)
 {
   const vk_trainer *t = &j->trainer;
+  char data[VK_TRAIN_TEXT];
   vk_log_line(&j->log,
-              "train %s: %s, %.1f million parameters, %lld samples of %d demonstrations of %d "
-              "tasks, %lld steps of %lld, %d threads, about %.0f MB",
+              "train %s: %s, %.1f million parameters, %s, %lld steps of %lld, %d threads, about "
+              "%.0f MB",
               j->record.run.id, t->model.name, (double)t->learner.params.n_used / 1e6,
-              (long long)t->data.n_sample, t->data.n_demo, t->data.n_task, (long long)t->n_step,
+              vk_trainer_describe(t, data, sizeof data), (long long)t->n_step,
               (long long)j->config.batch, j->n_thread,
               (double)(vk_learner_bytes(&t->learner) + t->data.bytes) / 1e6);
 }

@@ -20,6 +20,7 @@ enum {
   VK_TRAIN_PPO = 4,
   VK_TRAIN_GRPO = 8,
   VK_TRAIN_IMITATION = VK_TRAIN_SFT | VK_TRAIN_DAGGER,
+  VK_TRAIN_PRACTICE = VK_TRAIN_PPO | VK_TRAIN_GRPO,
   VK_TRAIN_ALL = 15,
 };
 
@@ -44,8 +45,20 @@ typedef struct vk_train_config {
   int64_t batch, micro_batch, steps, warmup;
   double epochs, lr, final_lr, weight_decay, beta1, beta2, clip_norm, ema_decay;
   const char *schedule;
+  /* practice */
+  vk_opt_list tasks;
+  int64_t groups, group, episode_steps;
+  double temperature, reward;
+  bool train_on_eval_rows;
+  /* loss of what was practised */
+  const char *logp_level, *reward_level;
+  double gamma, lambda, filter_lo, filter_hi, clip_lo, clip_hi, dual_clip, kl_stop;
+  bool length_norm;
+  double value_weight, value_clip, huber_delta, entropy_bonus, stem_lr, value_lr, bc_weight;
+  int64_t update_epochs, entropy_steps, critic_warmup, bc_steps, bc_batch;
   /* what does not change the weights: a resumed run may have other values */
   const char *out, *eval_suite;
+  double quiet_s;
   int64_t save_every, keep, validate_every, eval_every, eval_episodes, cache_mb, workers;
   /* private */
   uint64_t given[2]; /* a bit a key: it was said, and is not the default */

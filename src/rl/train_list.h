@@ -1,2 +1,4 @@
-/* train_list.h - methods of training, for vk_train_defs: one line a file train_NAME.c. */
+/* train_list.h - methods of training, for vk_train_defs: one line a vk_train_NAME. */
+VK_TRAIN(grpo)
+VK_TRAIN(ppo)
 VK_TRAIN(sft)

@@ -252,6 +252,7 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   t->is_judged = false;
   t->sum.n_step++;
   t->sum.n_sample += step.n_sample;
+  t->n_sample += step.n_sample;
   t->sum.loss += step.loss;
   t->sum.grad_norm += step.grad_norm;
   t->sum.wait_s += step.wait_s;
@@ -351,8 +352,10 @@ const char *vk_trainer_describe(const vk_trainer *t, char *text, size_t n)
   if (t->def->describe)
     t->def->describe(t->state, t, text, n);
   else
-    snprintf(text, n, "%lld samples of %d demonstrations of %d task%s", (long long)t->data.n_sample,
-             t->data.n_demo, t->data.n_task, t->data.n_task == 1 ? "" : "s");
+    snprintf(text, n, "%lld samples of %d demonstrations of %d task%s; held out: %lld of %d",
+             (long long)t->data.n_sample, t->data.n_demo, t->data.n_task,
+             t->data.n_task == 1 ? "" : "s", (long long)t->data.n_validation_sample,
+             t->data.n_validation_demo);
   return text;
 }
 

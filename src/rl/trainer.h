@@ -26,7 +26,7 @@ typedef struct vk_train_point {
   double value;
 } vk_train_point;
 
-enum { VK_TRAIN_POINTS_MAX = 32 };
+enum { VK_TRAIN_POINTS_MAX = 32, VK_TRAIN_TEXT = 160 };
 
 /* What a step tells. */
 typedef struct vk_train_step {
@@ -129,6 +129,7 @@ struct vk_trainer {
     int64_t n_step, n_sample;
     double loss, grad_norm, wait_s, start_s;
   } sum;
+  int64_t n_sample;      /* learned from by this process */
   char note[96];         /* of the last step */
   double begin_s;        /* of this process's part */
   int64_t first_step;    /* of it */

@@ -31,7 +31,7 @@ same() { # same A B: the last checkpoints have the same bits
 expect 0 train --config list
 prints 'sft-n2 '
 expect 0 train --config list --json
-json '[c["name"] for c in d["configs"]][:2] == ["sft-n2", "sft-n20"]'
+json '{"grpo-n2", "ppo-n2", "sft-n2", "sft-n20"} <= {c["name"] for c in d["configs"]}'
 expect 0 train --set list
 prints 'gripper_weight'
 expect 0 train --set list --json
@@ -53,7 +53,7 @@ says 'batch 5 is no multiple of micro_batch 2'
 expect 2 $train --out x --set bach=5
 says 'did you mean "batch"?'
 expect 2 $train --out x --method magic
-says '--method is one of sft'
+says '--method is one of grpo, ppo, sft'
 expect 2 $train --out x --set model=nano-n3
 says "unknown model 'nano-n3'"
 expect 1 train -q --config tiny.json --data nowhere --out x

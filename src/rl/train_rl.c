@@ -1,0 +1,565 @@
+/* train_rl.c - policy gradients: in a step of the trainer the policy as it is runs groups of
+ * episodes (rl/rollout.h), and what they show is learned from in a few epochs (rl/rl_batch.h).
+ *
+ *   ppo   generalised advantages of a value head: Schulman et al. 2017, arXiv:1707.06347
+ *   grpo  advantages relative to the group: Shao et al. 2024, arXiv:2402.03300; groups of equal
+ *         scores teach nothing: Yu et al. 2025, arXiv:2503.14476
+ *
+ * Both may add a decaying share of imitation. An iteration depends on the weights, its number and
+ * the configuration alone, so that training goes on from a checkpoint with the same bits. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/signal.h"
+#include "core/sys.h"
+#include "rl/demo_feed.h"
+#include "rl/rl_batch.h"
+#include "rl/trainer.h"
+
+enum {
+  FIRST_ROW = 1 << 24,  /* first states of demonstrations are those before it */
+  ROW_STRIDE = 1 << 20, /* groups that cannot be finished begin that far on */
+  EVAL_ROWS = 50,       /* init rows of a task */
+  EPOCHS_MAX = 64,      /* of an iteration; orders of rows are numbered by iteration and epoch */
+};
+
+typedef struct rl {
+  vk_policy_graph graph;
+  vk_rl_config config;
+  vk_checkpoint_info info; /* of the policy as it is; what it holds is that of t->init */
+  vk_protocol protocol;    /* that of the configuration, perhaps with shorter episodes */
+  vk_pool *pool;
+  uint32_t *i_task;
+  int n_task;
+  vk_eval_episode *start; /* [groups] */
+  vk_rollout rollout;
+  vk_rl_batch batch;
+  int32_t *order; /* [rows] */
+  int *n_word;    /* [micro_batch] */
+  vk_demo_feed feed;
+  vk_net imitation;      /* the loss of demonstrations; zeroed: none */
+  int64_t n_demo_sample; /* demonstrations seen */
+  const int32_t *row;    /* the micro-batch in use */
+  int n_row;
+} rl;
+
+/* Sums over an iteration's updates. */
+typedef struct update {
+  vk_rl_sums sums;
+  double loss, critic, imitation, grad_norm; /* sums over steps */
+  double ratio_away; /* mean |ratio - 1| before the first step: 0, if nothing is wrong */
+  double kl;         /* of the last minibatch */
+  int64_t n_row;
+  int n_step;
+  bool is_stopped;
+} update;
+
+/* ---- configuration ------------------------------------------------------------------------- */
+
+static bool is_ppo(const vk_trainer *t)
+{
+  return strcmp(t->config.train->method, "ppo") == 0;
+}
+
+static int64_t tokens_of(const char *granularity)
+{
+  return strcmp(granularity, "token") == 0    ? 1
+         : strcmp(granularity, "action") == 0 ? VK_NANO_DIMS
+                                              : VK_DECISION_BINS;
+}
+
+static vk_rl_config rl_config(const vk_trainer *t)
+{
+  const vk_train_config *c = t->config.train;
+  return (vk_rl_config){.is_gae = is_ppo(t),
+                        .gamma = c->gamma,
+                        .lambda = c->lambda,
+                        .per_chunk = strcmp(c->reward_level, "chunk") == 0,
+                        .reward = c->reward,
+                        .filter_lo = c->filter_lo,
+                        .filter_hi = c->filter_hi,
+                        .with_length = c->length_norm,
+                        .loss = {.group = tokens_of(c->logp_level),
+                                 .clip_lo = c->clip_lo,
+                                 .clip_hi = c->clip_hi,
+                                 .dual = c->dual_clip,
+                                 .huber_delta = c->huber_delta,
+                                 .value_clip = c->value_clip,
+                                 /* the bonus itself is in the weights, as it decays */
+                                 .entropy_bonus = c->entropy_bonus > 0 ? 1 : 0}};
+}
+
+/* A share that falls in a line to 0 at iteration n; n 0: it stays. */
+static double decayed(double share, int64_t n, int64_t i)
+{
+  if (n <= 0)
+    return share;
+  return i < n ? share * (1 - (double)i / (double)n) : 0;
+}
+
+static vk_rl_share shares(const vk_trainer *t)
+{
+  const vk_train_config *c = t->config.train;
+  bool is_warmup = t->step < c->critic_warmup;
+  return (vk_rl_share){.actor = is_warmup ? 0 : 1,
+                       .critic = c->value_weight,
+                       .entropy_bonus =
+                           is_warmup ? 0 : decayed(c->entropy_bonus, c->entropy_steps, t->step)};
+}
+
+static vk_status check(const vk_trainer *t, const rl *s, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  if (!c->init)
+    return vk_fail(err, VK_E_USAGE,
+                   "\"init\" names no policy to begin with; give --set init=CHECKPOINT, which "
+                   "vlakit train --config sft-n2 makes");
+  if (c->tasks.n == 0)
+    return vk_fail(err, VK_E_USAGE,
+                   "\"tasks\" names no tasks to practise; give --set tasks=libero_spatial/0");
+  if (((const vk_nano_config *)t->init.model.config)->n_view != c->views)
+    return vk_fail(err, VK_E_USAGE, "init %s sees %lld pictures, \"views\" is %lld", c->init,
+                   (long long)((const vk_nano_config *)t->init.model.config)->n_view,
+                   (long long)c->views);
+  if (strcmp(c->precision, "bf16") == 0)
+    return vk_fail(err, VK_E_USAGE,
+                   "precision bf16: log-probabilities of %s are compared with those drawn with, "
+                   "which are f32",
+                   c->method);
+  if (!is_ppo(t) && c->group < 2)
+    return vk_fail(err, VK_E_USAGE, "grpo compares episodes of a group: group is %lld",
+                   (long long)c->group);
+  return vk_rl_config_check(&s->config, err);
+}
+
+static vk_status configure_rl(void **state, vk_trainer *t, vk_learner_config *config, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  rl *s = *state = calloc(1, sizeof *s); /* close_rl is called in any case */
+  if (!s)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %s", c->method);
+  s->config = rl_config(t);
+  s->graph = (vk_policy_graph){.loss = s->config.loss, .temperature = c->temperature};
+  VK_TRY(check(t, s, err));
+  config->args = (vk_model_args){.n_batch = c->micro_batch,
+                                 .n_view = c->views,
+                                 .with_value = is_ppo(t),
+                                 .extend = vk_policy_graph_extend,
+                                 .extend_arg = &s->graph};
+  config->n_micro = 2; /* gradients add up over any number of them */
+  config->is_bf16 = false;
+  config->has_check = false;
+  config->stem_lr = c->stem_lr;
+  config->value_lr = c->value_lr;
+  return VK_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static vk_status find_tasks(rl *s, const vk_trainer *t, vk_err *err)
+{
+  const vk_pack *pack = t->config.pack;
+  s->i_task = calloc(VK_TRAIN_TASKS_MAX, sizeof *s->i_task);
+  uint32_t *found = calloc(pack->n_task, sizeof *found), n = 0;
+  vk_status st =
+      s->i_task && found ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for a list of tasks");
+  for (int i = 0; i < t->config.train->tasks.n && st == VK_OK; i++) {
+    st = vk_pack_find_tasks(pack, t->config.train->tasks.item[i], found, &n, err);
+    for (uint32_t k = 0; k < n && st == VK_OK && s->n_task < VK_TRAIN_TASKS_MAX; k++)
+      s->i_task[s->n_task++] = found[k];
+  }
+  free(found);
+  return st;
+}
+
+static vk_status choose_protocol(rl *s, const vk_trainer *t, vk_err *err)
+{
+  const vk_protocol *p;
+  int64_t most = t->config.train->episode_steps;
+  VK_TRY(vk_protocol_find(&p, t->config.train->protocol, err));
+  s->protocol = *p;
+  for (int i = 0; i < p->n_limit && most > 0; i++)
+    if (s->protocol.limit[i].n_step > most)
+      s->protocol.limit[i].n_step = (int)most;
+  if (most > 0 && s->protocol.n_step_default > most)
+    s->protocol.n_step_default = (int)most;
+  return VK_OK;
+}
+
+/* The policy's own pictures, statistics and chunks. */
+static vk_status open_policy(rl *s, vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  s->info = t->init;
+  s->info.model = t->model;
+  VK_TRY(choose_protocol(s, t, err));
+  VK_TRY(vk_rollout_check(&s->protocol, &s->info, err));
+  VK_TRY(find_tasks(s, t, err));
+  for (int i = 0; i < s->n_task; i++) {
+    const vk_norm_stats *stats;
+    const vk_pack *pack = t->config.pack;
+    VK_TRY(vk_norm_stats_find(&stats, s->info.stats, s->info.n_stats,
+                              vk_pack_suite_of(pack, &pack->task[s->i_task[i]]), err));
+  }
+  VK_TRY(vk_pool_new(&s->pool, t->config.n_thread, err));
+  int n_chunk = vk_rollout_n_chunk(t->config.pack, &s->protocol, s->n_task, s->i_task);
+  VK_TRY(vk_rollout_new(&s->rollout, (int)c->groups, (int)c->group, n_chunk, (int)c->views, err));
+  s->start = calloc((size_t)c->groups, sizeof *s->start);
+  s->order = calloc((size_t)(s->rollout.n_episode * n_chunk), sizeof *s->order);
+  s->n_word = calloc((size_t)c->micro_batch, sizeof *s->n_word);
+  if (!s->start || !s->order || !s->n_word)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %lld groups", (long long)c->groups);
+  return VK_OK;
+}
+
+/* Demonstrations beside the rollouts, and a net for their loss that adds to the same gradients. */
+static vk_status open_imitation(rl *s, vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  if (c->bc_weight == 0)
+    return VK_OK;
+  VK_TRY(vk_demo_feed_open(&s->feed, t, t->init.stats, err));
+  const vk_model_args args = {.n_batch = c->micro_batch,
+                              .n_view = c->views,
+                              .with_loss = true,
+                              .sigma = c->label_sigma,
+                              .last_weight = c->gripper_weight,
+                              .extend = vk_scaled_loss_extend};
+  const vk_target target = {.isa = t->config.isa,
+                            .n_thread = t->config.n_thread,
+                            .is_train = true,
+                            .loss = "loss_scaled",
+                            .accumulate = true};
+  return vk_net_new(&s->imitation, &t->model, &args, &target, &t->learner.params, t->learner.grad,
+                    t->team, t->config.trace, err);
+}
+
+static vk_status open_rl(void **state, vk_trainer *t, vk_err *err)
+{
+  rl *s = *state;
+  const vk_train_config *c = t->config.train;
+  VK_TRY(open_policy(s, t, err));
+  VK_TRY(open_imitation(s, t, err));
+  vk_train_data *d = &t->data;
+  if (s->feed.dataset)
+    vk_demo_feed_describe(&s->feed, t);
+  else
+    snprintf(d->hash, sizeof d->hash, "%s", t->init.source.data_hash);
+  d->stats = t->init.stats;
+  d->view = t->init.view;
+  d->n_task = s->n_task;
+  memcpy(d->task, s->i_task, sizeof *d->task * (size_t)s->n_task);
+  d->bytes += vk_rollout_bytes((int)c->groups, (int)c->group, s->rollout.n_chunk, (int)c->views);
+  if (s->imitation.plan)
+    d->bytes += vk_plan_bytes(s->imitation.plan);
+  return VK_OK;
+}
+
+static void close_rl(void *state)
+{
+  rl *s = state;
+  vk_net_free(&s->imitation);
+  vk_demo_feed_close(&s->feed);
+  vk_rl_batch_free(&s->batch);
+  vk_rollout_free(&s->rollout);
+  vk_pool_free(s->pool);
+  free(s->i_task);
+  free(s->start);
+  free(s->order);
+  free(s->n_word);
+  free(s);
+}
+
+/* ---- rollouts ------------------------------------------------------------------------------ */
+
+/* Group q of the run practises task q mod n from first state q / n: no two groups begin alike. */
+static void choose_starts(rl *s, const vk_trainer *t)
+{
+  const vk_train_config *c = t->config.train;
+  for (int g = 0; g < c->groups; g++) {
+    int64_t q = t->step * c->groups + g, row = q / s->n_task;
+    s->start[g] = (vk_eval_episode){
+        .i_task = s->i_task[q % s->n_task],
+        .row = c->train_on_eval_rows ? (int)(row % EVAL_ROWS) : FIRST_ROW + (int)(row % FIRST_ROW)};
+  }
+}
+
+static vk_rollout_config rollout_config(const rl *s, const vk_trainer *t)
+{
+  const vk_trainer_config *c = &t->config;
+  vk_philox rng;
+  vk_philox_init(&rng, (uint64_t)c->train->seed, (uint64_t)t->step);
+  return (vk_rollout_config){
+      .eval = {.pack = c->pack,
+               .cache_dir = c->cache_dir,
+               .protocol = &s->protocol,
+               .seed = c->train->train_on_eval_rows ? s->protocol.seed : (uint32_t)c->train->seed,
+               .rows = c->train->train_on_eval_rows ? VK_ROWS_EVAL : VK_ROWS_SAMPLED,
+               .visuals = c->visuals,
+               .pool = s->pool,
+               .isa = c->isa,
+               .progress = c->progress,
+               .trace = c->trace},
+      .info = &s->info,
+      .params = &t->learner.params,
+      .seed = vk_philox_u32(&rng),
+      .temperature = c->train->temperature,
+      .row_stride = c->train->train_on_eval_rows ? 0 : ROW_STRIDE,
+      .quiet_s = c->train->quiet_s,
+      .log = c->log};
+}
+
+/* ---- updates ------------------------------------------------------------------------------- */
+
+/* Forward and backward pass of a micro-batch; its gradients are added. */
+static vk_status add_rows(rl *s, vk_trainer *t, const vk_rl_share *share, double n_part, update *u,
+                          vk_err *err)
+{
+  vk_net *net = &t->learner.net;
+  VK_TRY(vk_rl_batch_set(&s->batch, s->row, s->n_row, share, n_part, net, s->n_word, err));
+  vk_exec_run(net->exec);
+  double loss = (double)*(const float *)vk_net_data(net, "loss");
+  if (!isfinite(loss))
+    return vk_fail(err, VK_E_RANGE, "the loss is %g", loss);
+  const float *critic = vk_net_data(net, "loss_critic");
+  u->loss += loss;
+  u->critic += critic ? (double)*critic : 0;
+  vk_rl_batch_sum(&s->batch, s->row, s->n_row, net, &u->sums);
+  return VK_OK;
+}
+
+/* The gradient of demonstrations, in its share. */
+static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  vk_net *net = &s->imitation;
+  int n_micro = (int)((c->bc_batch + c->micro_batch - 1) / c->micro_batch);
+  for (int i = 0; i < n_micro; i++) {
+    VK_TRY(vk_demo_feed_next(&s->feed, t, s->n_demo_sample, err));
+    const vk_batch *b = s->feed.batch;
+    s->n_demo_sample += b->n;
+    VK_TRY(vk_nano_set_text(net->exec, &net->plan->graph, b->text, b->n_text, s->n_word, err));
+    VK_TRY(vk_nano_set_obs(net->exec, &net->plan->graph, b->obs, b->n, s->n_word, b->n_text, err));
+    memcpy(vk_net_data(net, "target"), b->target,
+           sizeof *b->target * (size_t)b->n * VK_CHUNK_TARGETS);
+    *(float *)vk_net_data(net, "share") = (float)(share / n_micro);
+    vk_exec_run(net->exec);
+    u->imitation += (double)*(const float *)vk_net_data(net, "loss") / n_micro;
+  }
+  return VK_OK;
+}
+
+/* While the critic warms up its head alone learns: all else that feeds it acts, too. */
+static void keep_value_head(vk_learner *l)
+{
+  for (int i = 0; i < l->params.n_param; i++) {
+    const vk_param *p = &l->params.param[i];
+    if (strncmp(p->name, "value.", 6) != 0)
+      memset(l->grad + p->offset, 0, sizeof *l->grad * (size_t)p->n);
+  }
+}
+
+/* Step i_part of n_part of an epoch, or the sign that the policy has gone far enough. */
+static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, update *u, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  const vk_rl_share share = shares(t);
+  const vk_policy_sums before = u->sums.policy, *sums = &u->sums.policy;
+  vk_learner *l = &t->learner;
+  double grad_norm;
+  int64_t begin = s->batch.n_used * i_part / n_part, end = s->batch.n_used * (i_part + 1) / n_part;
+  vk_learner_begin(l);
+  for (int64_t i = begin; i < end; i += c->micro_batch) {
+    s->row = s->order + i;
+    s->n_row = (int)(end - i < c->micro_batch ? end - i : c->micro_batch);
+    VK_TRY(add_rows(s, t, &share, n_part, u, err));
+  }
+  double n_item = sums->n - before.n;
+  u->kl = n_item > 0 ? (sums->kl - before.kl) / n_item : 0;
+  if (u->n_step == 0)
+    u->ratio_away = n_item > 0 ? sums->ratio_away / n_item : 0;
+  u->is_stopped = c->kl_stop > 0 && u->kl > c->kl_stop;
+  if (u->is_stopped)
+    return VK_OK;
+  double bc = decayed(c->bc_weight, c->bc_steps, t->step);
+  if (share.actor == 0)
+    keep_value_head(l);
+  else if (bc > 0)
+    VK_TRY(add_demos(s, t, bc, u, err));
+  VK_TRY(vk_optim_step(l->optim, t->team, vk_trainer_lr(t), 1, &grad_norm, err));
+  u->grad_norm += grad_norm;
+  u->n_row += end - begin;
+  u->n_step++;
+  return VK_OK;
+}
+
+/* Source: Schulman et al. 2017, algorithm 1; that an epoch ends when the policy has gone too far:
+ * Achiam 2018, Spinning Up in Deep RL, target_kl. */
+static vk_status update_policy(rl *s, vk_trainer *t, update *u, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  int n_part = (int)((s->batch.n_used + c->batch - 1) / c->batch);
+  for (int epoch = 0; epoch < c->update_epochs && !u->is_stopped; epoch++) {
+    vk_rl_batch_order(&s->batch, (uint64_t)c->seed, (uint64_t)(t->step * EPOCHS_MAX + epoch),
+                      s->order);
+    for (int i = 0; i < n_part && !u->is_stopped; i++)
+      VK_TRY(update_part(s, t, i, n_part, u, err));
+  }
+  return VK_OK;
+}
+
+/* ---- a step -------------------------------------------------------------------------------- */
+
+/* What the episodes were like. */
+typedef struct episodes {
+  double success, n_step, n_success_step; /* means; the last over successes */
+} episodes;
+
+static episodes look_at(const vk_rollout *r)
+{
+  episodes e = {0};
+  int n_success = 0;
+  for (int i = 0; i < r->n_episode; i++) {
+    n_success += r->episode[i].success;
+    e.n_step += (double)r->episode[i].n_step / r->n_episode;
+    e.n_success_step += r->episode[i].success ? r->episode[i].n_step : 0;
+  }
+  e.success = (double)n_success / r->n_episode;
+  e.n_success_step = n_success > 0 ? e.n_success_step / n_success : NAN;
+  return e;
+}
+
+static void tell(const rl *s, const vk_trainer *t, const update *u, double update_s,
+                 vk_train_step *out)
+{
+  const vk_policy_metrics m = vk_policy_metrics_of(&u->sums.policy);
+  const vk_rollout *r = &s->rollout;
+  const episodes e = look_at(r);
+  double n_step = u->n_step > 0 ? u->n_step : 1, n_part = u->n_step + u->is_stopped;
+  const vk_train_point point[] = {
+      {"env/success_once", e.success},
+      {"env/episode_len", e.n_step},
+      {"env/success_len", e.n_success_step},
+      {"env/num_trajectories", r->n_episode},
+      {"env/replaced", r->n_replaced},
+      {"env/steps_per_s", (double)r->n_step / r->wall_s},
+      {"rollout/groups_uniform", s->batch.n_uniform},
+      {"rollout/groups_kept", s->batch.n_kept},
+      {"rollout/decisions", (double)s->batch.n_used},
+      {"rollout/saved", s->batch.saved},
+      {"rollout/saved_padded", s->batch.saved_padded},
+      {"train/actor/approx_kl", u->kl},
+      {"train/actor/clip_fraction", m.clip_fraction},
+      {"train/actor/dual_clip_fraction", m.dual_fraction},
+      {"train/actor/ratio", m.ratio},
+      {"train/actor/ratio_away_at_first", u->ratio_away},
+      {"train/actor/entropy", u->sums.n_token > 0 ? u->sums.entropy / u->sums.n_token : NAN},
+      {"train/actor/updates", u->n_step},
+      {"train/critic/loss", is_ppo(t) ? u->critic / fmax(n_part, 1) : NAN},
+      {"train/critic/explained_variance", is_ppo(t) ? m.explained : NAN},
+      {"train/imitation/loss", u->imitation > 0 ? u->imitation / n_step : NAN},
+      {"time/rollout", r->wall_s},
+      {"time/update", update_s},
+  };
+  out->loss = u->loss / fmax(n_part, 1);
+  out->grad_norm = u->grad_norm / n_step;
+  out->n_sample = u->n_row;
+  for (size_t i = 0; i < VK_COUNT(point); i++)
+    if (!isnan(point[i].value))
+      out->point[out->n_point++] = point[i];
+  snprintf(out->note, sizeof out->note, "success %.1f %%, kl %.4f, %d of %d groups differ",
+           100 * e.success, u->kl, r->n_group - s->batch.n_uniform, r->n_group);
+}
+
+static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err *err)
+{
+  rl *s = state;
+  update u = {0};
+  const vk_rollout_config config = rollout_config(s, t);
+  out->lr = vk_trainer_lr(t);
+  choose_starts(s, t);
+  VK_TRY(vk_rollout_run(&s->rollout, &config, s->start, err));
+  double start_s = vk_sys_monotonic_s();
+  vk_rl_batch_free(&s->batch);
+  VK_TRY(vk_rl_batch_new(&s->batch, &s->rollout, &s->config, err));
+  vk_trace_span span = vk_trace_begin(t->config.trace, "train", "update");
+  vk_status st = update_policy(s, t, &u, err);
+  vk_trace_end(&span);
+  VK_TRY(st);
+  tell(s, t, &u, vk_sys_monotonic_s() - start_s, out);
+  return VK_OK;
+}
+
+/* ---- around it ----------------------------------------------------------------------------- */
+
+static void save_rl(const void *state, cJSON *json)
+{
+  cJSON_AddNumberToObject(json, "demo_samples", (double)((const rl *)state)->n_demo_sample);
+}
+
+static vk_status load_rl(void *state, vk_trainer *t, const cJSON *json, vk_err *err)
+{
+  return vk_json_get_i64(json, "demo_samples", &((rl *)state)->n_demo_sample, "the checkpoint",
+                         err);
+}
+
+/* An episode on each thread, and micro-batches of what they saw: an upper bound, as most episodes
+ * of a good policy end before the limit. */
+static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out, vk_err *err)
+{
+  rl *s = state;
+  const vk_train_config *c = t->config.train;
+  vk_rollout all = s->rollout, few;
+  int n = t->config.n_thread < c->groups ? t->config.n_thread : (int)c->groups;
+  const vk_rollout_config config = rollout_config(s, t);
+  vk_rl_config every = s->config;
+  update u = {0};
+  VK_TRY(vk_rollout_new(&few, n, 1, all.n_chunk, all.n_view, err));
+  choose_starts(s, t);
+  vk_status st = vk_rollout_run(&few, &config, s->start, err);
+  double rollout_s = few.wall_s, start_s = vk_sys_monotonic_s();
+  every.is_gae = true; /* a row of every decision */
+  if (st == VK_OK)
+    st = vk_rl_batch_new(&s->batch, &few, &every, err);
+  for (int64_t i = 0; st == VK_OK && i < s->batch.n_used; i += c->micro_batch) {
+    s->row = s->batch.used + i;
+    s->n_row = (int)(s->batch.n_used - i < c->micro_batch ? s->batch.n_used - i : c->micro_batch);
+    st = add_rows(s, t, &(vk_rl_share){.actor = 1}, 1, &u, err);
+  }
+  double learn_s = vk_sys_monotonic_s() - start_s, share = (double)all.n_episode / n;
+  vk_rl_batch_free(&s->batch);
+  vk_rollout_free(&few);
+  out->step_s = share * (rollout_s + (double)c->update_epochs * learn_s);
+  out->wall_s = out->step_s * (double)(t->n_step - t->step);
+  return st;
+}
+
+static void describe_rl(const void *state, const vk_trainer *t, char *text, size_t n)
+{
+  const rl *s = state;
+  snprintf(text, n, "%d episodes a step, in %d groups, of %d task%s", s->rollout.n_episode,
+           s->rollout.n_group, s->n_task, s->n_task == 1 ? "" : "s");
+}
+
+/* The micro-batch in use. */
+static vk_status save_batch_rl(void *state, const char *path, vk_err *err)
+{
+  const rl *s = state;
+  if (!s->row)
+    return vk_fail(err, VK_E_NOTFOUND, "there is no batch yet");
+  return vk_rl_batch_write(&s->batch, s->row, s->n_row, path, err);
+}
+
+#define DEF(method, what)                                                                          \
+  {                                                                                                \
+    .name = method, .help = what, .is_slow = true, .configure = configure_rl, .open = open_rl,     \
+    .close = close_rl, .step = step_rl, .save = save_rl, .load = load_rl, .estimate = estimate_rl, \
+    .describe = describe_rl, .save_batch = save_batch_rl,                                          \
+  }
+
+const vk_train_def vk_train_ppo =
+    DEF("ppo", "practises tasks, with a value head (proximal policy optimisation)");
+const vk_train_def vk_train_grpo =
+    DEF("grpo", "practises tasks, comparing episodes that begin alike (group-relative)");

@@ -1,0 +1,109 @@
+# vlakit train of methods that practise: the same weights after being killed and resumed, what is
+# refused, what a run tells.
+. "${0%/*}/lib.sh"
+
+"$VLAKIT" collect -q --suite libero_goal/7 --episodes 3 --out demos --catalog c.db >/dev/null || exit 1
+cat >model.json <<'JSON'
+{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
+JSON
+"$VLAKIT" train -q --data demos --out init --catalog c.db --set model=model.json steps=2 batch=4 micro_batch=4 \
+  validate_every=0 >/dev/null || exit 1
+some='init=init tasks=libero_goal/7 episode_steps=12 batch=4 micro_batch=2 save_every=1'
+ppo="train -q --config ppo-n2 --catalog c.db --threads 2 --set $some steps=3 groups=2 group=2 critic_warmup=1 kl_stop=0"
+
+same() { # same A B: the last checkpoints have the same bits
+  for file in pretrained_model/model.safetensors training_state/weights.safetensors \
+    training_state/optimizer_state.safetensors training_state/training_step.json; do
+    check "$1 and $2 end with the same $file" cmp "$1/checkpoints/last/$file" \
+      "$2/checkpoints/last/$file"
+  done
+}
+
+# What is refused.
+expect 2 train -q --config grpo-n2 --out x
+says '"init" names no policy'
+expect 2 train -q --config grpo-n2 --out x --set init=init
+says '"tasks" names no tasks'
+expect 1 train -q --config grpo-n2 --out x --set init=nowhere tasks=libero_goal/7
+says 'nowhere'
+expect 2 train -q --config grpo-n2 --out x --set $some tasks=libero_gaol/7
+says 'libero_goal'
+expect 2 train -q --config grpo-n2 --out x --set $some group=1
+says 'group is 1'
+expect 2 train -q --config grpo-n2 --out x --set $some logp_level=chunk
+says 'rewards of chunks'
+expect 2 train -q --config grpo-n2 --out x --set $some protocol=openpi
+says 'executes 5 of 8'
+expect 2 train -q --config grpo-n2 --out x --set $some precision=bf16
+says 'bf16'
+expect 2 train -q --config grpo-n2 --out x --set $some views=1
+says 'sees 2 pictures'
+expect 2 train -q --config grpo-n2 --out x --set $some bc_weight=0.1
+says '"data" names no demonstrations'
+check 'nothing was written' [ ! -e x ]
+
+# What would run.
+expect 0 $ppo --out x --dry-run --json
+json 'd["dry_run"] and d["n_step"] == 3 and d["n_task"] == 1 and d["step_s"] > 0 and d["bytes"] > 1e6'
+expect 0 $ppo --out x --dry-run
+prints '4 episodes a step, in 2 groups, of 1 task'
+check 'nothing was written' [ ! -e x ]
+
+# A group-relative step: whatever the policy can do.
+expect 0 train -q --config grpo-n2 --out group --catalog c.db --set $some steps=1 groups=2 group=2 --json
+json 'd["step"] == 1 and d["checkpoint"].endswith("/group/checkpoints/000001")'
+run=$(field c.db 'r["run"]')
+expect 0 runs "$run" --catalog c.db --json
+json '{"env/success_once", "env/episode_len", "rollout/groups_uniform", "rollout/saved", "time/rollout"} <= set(d["runs"][0]["curves"])'
+json 'd["runs"][0]["curves"]["env/num_trajectories"]["value"] == [4]'
+
+# A policy with a value head, uninterrupted.
+expect 0 $ppo --out one --json
+json 'd["step"] == 3 and d["samples_per_s"] > 0'
+run=$(field c.db 'r["run"]')
+expect 0 runs "$run" --catalog c.db --json
+json 'd["runs"][0]["curves"]["train/actor/ratio_away_at_first"]["value"] == [0, 0, 0]'
+json 'd["runs"][0]["curves"]["train/actor/updates"]["value"] == [4, 4, 4]'
+json 'all(x > 0 for x in d["runs"][0]["curves"]["train/critic/loss"]["value"])'
+json 'd["runs"][0]["curves"]["env/steps_per_s"]["step"] == [1, 2, 3]'
+check 'it is a policy' [ -e one/checkpoints/last/pretrained_model/model.safetensors ]
+
+# kill -9 after the first checkpoint, and going on.
+"$VLAKIT" $ppo --out killed >/dev/null 2>&1 &
+pid=$!
+i=0
+while kill -STOP $pid && [ ! -e killed/checkpoints/last ] && [ $i -lt 2400 ]; do
+  kill -CONT $pid
+  i=$((i + 1))
+  sleep 0.05
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+check 'killed on the way' [ ! -e killed/checkpoints/000003 ]
+run=$(field c.db 'r["run"]')
+expect 2 train -q --resume "$run" --catalog c.db --set temperature=2
+says "run $run was started with \"temperature\" 1"
+mkdir nothing
+cd nothing || exit 1
+expect 0 train -q --resume "$run" --catalog ../c.db --json --set quiet_s=5
+cd .. || exit 1
+json 'd["step"] == 3'
+same one killed
+
+# SIGTERM in the middle of a step: that step is done anew.
+"$VLAKIT" $ppo --out stopped >/dev/null 2>err &
+pid=$!
+wait_for c.db 'r["command"] == "train" and r["state"] == "running"' $pid
+kill -TERM $pid
+kill -CONT $pid
+wait $pid
+check 'exit code of SIGTERM' [ $? = 143 ]
+expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
+same one stopped
+
+# Demonstrations beside practice: their loss falls out of the way.
+expect 0 $ppo --out both --data demos --json --set bc_weight=0.5 bc_steps=2 bc_batch=4 critic_warmup=0
+run=$(field c.db 'r["run"]')
+expect 0 runs "$run" --catalog c.db --json
+json 'd["runs"][0]["curves"]["train/imitation/loss"]["step"] == [1, 2]'
+finish
