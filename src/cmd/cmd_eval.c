@@ -22,8 +22,8 @@ typedef struct eval_args {
 
 enum { EPISODES_MAX = 100000, FEW_TASKS = 10, N_PROBE_STEP = 10 };
 
-/* What drawing takes, measured: a film a thread and FFmpeg's libraries once, or pictures of
- * failures a thread. */
+/* What drawing takes, measured: a film a thread and FFmpeg's libraries once, or pictures (of
+ * failures, or what a policy sees) a thread. */
 enum { FILM_BYTES = 26 << 20, FFMPEG_BYTES = 25 << 20, FRAME_BYTES = 4 << 20 };
 
 static const eval_args defaults = {0};
@@ -442,10 +442,11 @@ static vk_status estimate(job *j, int n_step, vk_eval_probe *probe, double *byte
   int n_env = n_thread < j->plan.n_episode ? n_thread : j->plan.n_episode;
   /* From task to task a thread keeps about as much again of what it had before. */
   int n_kept = j->plan.n_task > 1 ? 2 : 1;
-  *bytes = (double)vk_sys_resident_bytes() + (double)probe->bytes * n_env * n_kept;
+  *bytes = (double)vk_sys_resident_bytes() + (double)probe->bytes * n_env * n_kept +
+           (double)j->policy.thread_bytes * n_env;
   if (j->plan.film.kind != VK_FILM_NONE)
     *bytes += FFMPEG_BYTES + (double)FILM_BYTES * n_env;
-  else if (j->plan.out && j->plan.has_visuals)
+  else if (j->plan.has_visuals)
     *bytes += (double)FRAME_BYTES * n_env;
   return VK_OK;
 }

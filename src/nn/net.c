@@ -67,7 +67,7 @@ void *vk_net_data(const vk_net *net, const char *name)
   return v == VK_NONE ? NULL : vk_exec_data(net->exec, v);
 }
 
-vk_status vk_net_params_new(vk_params *p, const vk_model *model, uint64_t seed, vk_err *err)
+vk_status vk_net_params_zero(vk_params *p, const vk_model *model, vk_err *err)
 {
   vk_graph g;
   *p = (vk_params){0};
@@ -76,9 +76,14 @@ vk_status vk_net_params_new(vk_params *p, const vk_model *model, uint64_t seed, 
   if (st == VK_OK)
     st = vk_params_new(p, &g, err);
   vk_graph_fini(&g);
-  if (st == VK_OK)
-    model->def->init(p, model->config, seed);
   return st;
+}
+
+vk_status vk_net_params_new(vk_params *p, const vk_model *model, uint64_t seed, vk_err *err)
+{
+  VK_TRY(vk_net_params_zero(p, model, err));
+  model->def->init(p, model->config, seed);
+  return VK_OK;
 }
 
 vk_status vk_net_optim_new(vk_optim **out, vk_optim_span **spans, const vk_model *model,

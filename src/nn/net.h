@@ -27,8 +27,9 @@ void vk_net_free(vk_net *net);
  * it. */
 void *vk_net_data(const vk_net *net, const char *name);
 
-/* The parameters of a model (of all its parts), at their random start.
+/* The parameters of a model (of all its parts), all 0 or at their random start.
  * Errors: VK_E_NOMEM, those of vk_model_build. */
+VK_NODISCARD vk_status vk_net_params_zero(vk_params *p, const vk_model *model, vk_err *err);
 VK_NODISCARD vk_status vk_net_params_new(vk_params *p, const vk_model *model, uint64_t seed,
                                          vk_err *err);
 

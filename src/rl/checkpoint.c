@@ -251,7 +251,7 @@ void vk_checkpoint_close(vk_checkpoint_info *info)
 
 vk_status vk_checkpoint_load(const vk_checkpoint_info *info, vk_params *params, vk_err *err)
 {
-  VK_TRY(vk_net_params_new(params, &info->model, 0, err));
+  VK_TRY(vk_net_params_zero(params, &info->model, err));
   vk_status st = vk_params_load(params, info->model.weights, err);
   if (st != VK_OK)
     vk_params_free(params);

@@ -300,7 +300,11 @@ static vk_status prepare(checkpoint_policy *p, const vk_policy_args *args, vk_er
     if (p->info->stats[i].action.n_dim != VK_N_ACTION)
       return vk_fail(err, VK_E_SHAPE, "statistics of %s are of %d numbers: actions have %d",
                      p->info->stats[i].key, p->info->stats[i].action.n_dim, VK_N_ACTION);
-  return make_net(p, &p->text, VK_PART_TEXT, 1, err);
+  VK_TRY(make_net(p, &p->text, VK_PART_TEXT, 1, err));
+  worker *first = NULL; /* now, so that what does not fit is known before an episode begins */
+  VK_TRY(take_worker(p, &first, 1, err));
+  give_worker(p, first);
+  return VK_OK;
 }
 
 static vk_status new_policy(checkpoint_policy **out, const vk_policy_args *args, vk_err *err)
@@ -377,6 +381,7 @@ static void describe(const void *state, vk_policy *policy)
   policy->n_action = (int)p->info->n_action_step;
   policy->n_view = p->n_view;
   policy->view = p->info->view;
+  policy->thread_bytes = vk_plan_bytes(p->idle->net.plan);
 }
 
 vk_status vk_policy_checkpoint_open(vk_policy *policy, const vk_checkpoint_info *info,
