@@ -34,9 +34,9 @@ typedef struct vk_model_args {
    * graph's error. NULL: nothing. */
   void (*extend)(vk_graph *g, const void *arg);
   const void *extend_arg;
-  double temperature;  /* VK_PART_ACT: bins are drawn from softmax(logits / temperature); 0: the
-                          most likely ones are taken */
-  bool with_log_prob;  /* VK_PART_ACT: output log_prob of the bins, at temperature or else at 1 */
+  double temperature; /* VK_PART_ACT: bins are drawn from softmax(logits / temperature); 0: the
+                         most likely ones are taken */
+  bool with_log_prob; /* VK_PART_ACT: output log_prob of the bins, at temperature or else at 1 */
 } vk_model_args;
 
 typedef struct vk_model_key {

@@ -1,4 +1,5 @@
-/* checkpoint_internal.h - shared by checkpoint.c and checkpoint_write.c. */
+/* checkpoint_internal.h - shared by checkpoint.c and checkpoint_write.c.
+ * Test: tests/unit/test_checkpoint.c, tests/fuzz/fuzz_checkpoint.c */
 #ifndef VK_RL_CHECKPOINT_INTERNAL_H
 #define VK_RL_CHECKPOINT_INTERNAL_H
 

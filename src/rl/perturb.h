@@ -32,6 +32,7 @@ void vk_perturb_camera(uint64_t key, uint32_t seed, vk_pose *moved);
 VK_NODISCARD vk_status vk_perturb_position(vk_env *env, uint64_t key, uint32_t seed, double *state,
                                            vk_err *err);
 
+/* The instruction in other words, or as it is. */
 void vk_perturb_language(const char *instruction, uint64_t key, uint32_t seed,
                          char out[VK_PARAPHRASE_SIZE]);
 
