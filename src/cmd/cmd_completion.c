@@ -27,7 +27,7 @@ static const vk_opt opts[] = {
     VK_OPT_END,
 };
 
-enum { WORDS_MAX = 512 };
+enum { WORDS_MAX = 4096 };
 
 /* What may stand at a place: nothing known, fixed words, a kind of `--words`, or files. */
 typedef enum slot_kind { SLOT_ANY, SLOT_WORDS, SLOT_KIND, SLOT_FILE, SLOT_DIR } slot_kind;
@@ -82,6 +82,13 @@ static slot slot_of_metavar(const char *metavar)
       s.kind = SLOT_WORDS;
       for (int i = 0; i < vk_pass_count(); i++)
         add_word(&s, vk_passes[i]->name, strlen(vk_passes[i]->name));
+    } else if (is_metavar(part, n, "KEY=VALUE")) {
+      s.kind = SLOT_WORDS;
+      for (const vk_train_section *section = vk_train_sections; section->title; section++)
+        for (const vk_opt *key = section->keys; key->kind != VK_OPT_KIND_END; key++) {
+          char word[64];
+          add_word(&s, word, (size_t)snprintf(word, sizeof word, "%s=", key->name));
+        }
     } else if (is_metavar(part, n, "CONFIG")) {
       const char **names = vk_train_config_names();
       for (int i = 0; names && names[i]; i++)
@@ -161,6 +168,8 @@ static void bash_reply(FILE *out, const slot *s)
 {
   switch (s->kind) {
   case SLOT_WORDS:
+    if (strchr(s->words, '=')) /* a value follows at once */
+      fputs("compopt -o nospace 2>/dev/null; ", out);
     fprintf(out, "COMPREPLY=($(compgen -W '%s' -- \"$cur\"))", s->words);
     break;
   case SLOT_KIND:

@@ -55,6 +55,9 @@ if command -v bash >/dev/null; then
   offers svg vlakit graph ''
   offers nano-n8 vlakit graph show nano
   offers some_file vlakit graph show some
+  offers sft-n2 vlakit train --config sft
+  offers batch= vlakit train --set ba
+  offers lr= vlakit train --set batch=4 lr
   offers fusion vlakit graph show nano-n2 --no-pass fu
   offers some_file vlakit demos info some
   offers some_file vlakit demos info some_file ''
