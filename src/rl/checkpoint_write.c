@@ -52,23 +52,29 @@ static void sync_dir(const char *path)
   close(fd);
 }
 
-/* Folders of processes that were killed while they saved. */
+/* What processes that were killed while they saved have left. A replaced checkpoint whose successor
+ * did not get to its place goes back. */
 static void remove_leftovers(const char *dir)
 {
   DIR *d = opendir(dir);
-  char path[VK_FS_PATH_MAX];
+  char path[VK_FS_PATH_MAX], place[VK_FS_PATH_MAX], name[NAME_SIZE];
   for (struct dirent *e; d && (e = readdir(d));) {
     long long step;
     long pid;
     char kind[8], same[80];
-    if (sscanf(e->d_name, ".%lld.%ld.%4s", &step, &pid, kind) != 3)
+    if (sscanf(e->d_name, ".%lld.%ld.%4s", &step, &pid, kind) != 3 || step < 0)
       continue;
     snprintf(same, sizeof same, ".%06lld.%ld.%s", step, pid, kind);
-    if (strcmp(same, e->d_name) != 0 || (strcmp(kind, "part") != 0 && strcmp(kind, "old") != 0))
+    bool is_old = strcmp(kind, "old") == 0;
+    if (strcmp(same, e->d_name) != 0 || (!is_old && strcmp(kind, "part") != 0))
       continue;
     bool is_dead = pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-    if ((is_dead || pid == (long)getpid()) &&
-        vk_fs_join(path, sizeof path, dir, e->d_name, NULL) == VK_OK)
+    name_of(step, name);
+    if ((!is_dead && pid != (long)getpid()) ||
+        vk_fs_join(path, sizeof path, dir, e->d_name, NULL) != VK_OK ||
+        vk_fs_join(place, sizeof place, dir, name, NULL) != VK_OK)
+      continue;
+    if (!is_old || vk_fs_is_dir(place) || rename(path, place) != 0)
       remove_tree(path);
   }
   if (d)
@@ -178,12 +184,12 @@ static vk_status put_all(const char *part, int64_t step, const vk_checkpoint_wri
   return put_training(dir, step, what, err);
 }
 
-/* Moves a finished folder to its place; one of the same step goes. */
-static vk_status put_in_place(const char *dir, const char *part, const char *name, vk_err *err)
+/* In two steps, where a file system cannot exchange names. */
+static vk_status replace(const char *dir, const char *part, const char *path, const char *name,
+                         vk_err *err)
 {
-  char path[VK_FS_PATH_MAX], old[VK_FS_PATH_MAX], old_name[NAME_SIZE];
+  char old[VK_FS_PATH_MAX], old_name[NAME_SIZE];
   snprintf(old_name, sizeof old_name, ".%s.%ld.old", name, (long)getpid());
-  VK_TRY(vk_fs_join(path, sizeof path, dir, name, err));
   VK_TRY(vk_fs_join(old, sizeof old, dir, old_name, err));
   bool is_there = rename(path, old) == 0;
   if (rename(part, path) != 0) {
@@ -192,9 +198,22 @@ static vk_status put_in_place(const char *dir, const char *part, const char *nam
       return vk_err_prefix(err, "%s has the one before", old);
     return st;
   }
-  sync_dir(dir);
   if (is_there)
     remove_tree(old);
+  return VK_OK;
+}
+
+/* Moves a finished folder to its place; one of the same step goes. */
+static vk_status put_in_place(const char *dir, const char *part, const char *name, vk_err *err)
+{
+  char path[VK_FS_PATH_MAX];
+  VK_TRY(vk_fs_join(path, sizeof path, dir, name, err));
+  sync_dir(part);
+  if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
+    remove_tree(part);
+  else
+    VK_TRY(replace(dir, part, path, name, err));
+  sync_dir(dir);
   return VK_OK;
 }
 

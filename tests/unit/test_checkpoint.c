@@ -228,6 +228,12 @@ static void test_older_ones_are_removed(void **state)
   vk_assert_ok(vk_checkpoint_open(&info, dir, &err), &err);
   assert_int_equal(info.step, 400);
   vk_checkpoint_close(&info);
+  /* a process that was killed while it replaced one */
+  char place[VK_FS_PATH_MAX];
+  snprintf(place, sizeof place, "%s", in_dir("prune/checkpoints/000500"));
+  assert_int_equal(rename(place, in_dir("prune/checkpoints/.000500.999999999.old")), 0);
+  vk_assert_ok(save(&t, dir, 600, false, 0, &err), &err);
+  assert_true(is_there("prune", "000500") && is_there("prune", "000600"));
   end(&t);
 }
 
