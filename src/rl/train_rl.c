@@ -485,6 +485,7 @@ static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err 
   vk_rl_batch_free(&s->batch);
   VK_TRY(vk_rl_batch_new(&s->batch, &s->rollout, &s->config, err));
   vk_trace_span span = vk_trace_begin(t->config.trace, "train", "update");
+  out->is_computing = true;
   vk_status st = update_policy(s, t, &u, err);
   vk_trace_end(&span);
   VK_TRY(st);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/signal.h"
 #include "rl/demo_feed.h"
 
 typedef struct sft {
@@ -42,7 +43,10 @@ static vk_status step_sft(void *state, vk_trainer *t, vk_train_step *out, vk_err
   vk_learner_begin(l);
   for (int i = 0; i < n_micro; i++) {
     double loss;
+    out->is_computing = false;
+    VK_TRY(vk_signal_check(err)); /* a step may take minutes */
     VK_TRY(vk_demo_feed_next(f, t, t->step * t->config.train->batch, err));
+    out->is_computing = true;
     VK_TRY(vk_learner_add(l, f->batch, t->step * n_micro + i, &loss, err));
     out->loss += loss / n_micro;
     out->n_sample += f->batch->n;
@@ -67,7 +71,9 @@ static vk_status validate_sft(void *state, vk_trainer *t, double *loss, int64_t 
   vk_status st = VK_OK;
   for (const vk_batch *batch = NULL; st == VK_OK;) {
     double one = 0;
-    st = vk_loader_next(loader, &batch, err);
+    st = vk_signal_check(err);
+    if (st == VK_OK)
+      st = vk_loader_next(loader, &batch, err);
     if (st != VK_OK || !batch)
       break;
     st = vk_learner_check(&t->learner, batch, &one, err);

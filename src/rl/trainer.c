@@ -244,7 +244,7 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   vk_trace_arg(&span, "step", t->step);
   vk_status st = t->def->step(t->state, t, &step, err);
   vk_trace_end(&span);
-  if (st == VK_E_RANGE)
+  if (st == VK_E_RANGE && step.is_computing)
     return fail_diverged(t, err);
   VK_TRY(st);
   t->step++;

@@ -32,8 +32,10 @@ enum { VK_TRAIN_POINTS_MAX = 32, VK_TRAIN_TEXT = 160 };
 typedef struct vk_train_step {
   double loss, lr, grad_norm;
   int64_t n_sample;
-  double wait_s; /* of it, waiting for data */
-  int n_point;   /* points of its own */
+  double wait_s;     /* of it, waiting for data */
+  bool is_computing; /* data is there: VK_E_RANGE means that the loss or the gradient is not finite
+                      */
+  int n_point;       /* points of its own */
   vk_train_point point[VK_TRAIN_POINTS_MAX];
   char note[96]; /* for the progress line; "": the loss stands there */
 } vk_train_step;
