@@ -51,23 +51,30 @@ static void pair_rows(const float *in, int64_t n_p, float *out)
     }
 }
 
-/* The same of rows of n_j numbers in bfloat16, ld apart; columns that are missing are zeros. */
-static void pair_rows_bf16(const uint16_t *in, int64_t ld, int64_t n_p, int64_t n_j, float *out)
+/* Words of numbers at and at + ld, n of each; of the latter zeros if they are not there. */
+VK_INLINE vf pair_at(const uint16_t *at, int64_t ld, int64_t n, bool is_pair)
 {
-  for (int64_t p = 0; p < n_p; p += 2, in += 2 * ld, out += BF16_NR) {
-    bool is_pair = p + 1 < n_p;
-    for (int64_t v = 0; v < BF16_NR; v += VK_LANES) {
-      const uint16_t *at = in + v;
-      vf x = vf_zero();
+  if (n >= VK_LANES)
+    return pair_rounded(vf_load_bf16(at), is_pair ? vf_load_bf16(at + ld) : vf_zero());
+  if (n <= 0)
+    return vf_zero();
+  return pair_rounded(vf_load_bf16_n(at, (int)n),
+                      is_pair ? vf_load_bf16_n(at + ld, (int)n) : vf_zero());
+}
+
+/* The same of rows of n_j numbers in bfloat16, ld apart, for all their panels; columns that are
+ * missing are zeros. */
+static void pair_rows_bf16(const uint16_t *in, int64_t ld, int64_t n_p, int64_t n_j, float *out,
+                           int64_t panel)
+{
+  for (; n_j > 0; n_j -= BF16_NR, in += BF16_NR, out += panel)
+    for (int64_t p = 0; p < n_p; p += 2) {
+      const uint16_t *at = in + p * ld;
       __builtin_prefetch(at + N_AHEAD * ld);
-      if (n_j - v >= VK_LANES)
-        x = pair_rounded(vf_load_bf16(at), is_pair ? vf_load_bf16(at + ld) : vf_zero());
-      else if (n_j > v)
-        x = pair_rounded(vf_load_bf16_n(at, (int)(n_j - v)),
-                         is_pair ? vf_load_bf16_n(at + ld, (int)(n_j - v)) : vf_zero());
-      vf_store(out + v, x);
+      __builtin_prefetch(at + (N_AHEAD + 1) * ld);
+      for (int v = 0; v < BF16_NR; v += VK_LANES)
+        vf_store(out + p / 2 * BF16_NR + v, pair_at(at + v, ld, n_j - v, p + 1 < n_p));
     }
-  }
 }
 
 /* VK_LANES words of two numbers, of n numbers that are there; a word begins at any of them. */
@@ -98,18 +105,16 @@ static void pair_columns_bf16(const uint16_t *in, int64_t ld, int64_t n_p, int64
     }
 }
 
-/* Terms p to p + n_p of columns j to end, at most a panel, from where they lie in bfloat16. */
+/* Terms p to p + n_p of columns j to end, at most a panel: filled, or of the rows of b_trans. */
 static void pack_bf16(const vk_gemm *g, int64_t p, int64_t n_p, int64_t j, int64_t end, float *rows,
                       float *out)
 {
   if (g->fill_b_bf16) {
     uint16_t *filled = (uint16_t *)(void *)rows;
     g->fill_b_bf16(g->fill_b_arg, p, n_p, j, end - j, filled, BF16_NR);
-    pair_rows_bf16(filled, BF16_NR, n_p, end - j, out);
-  } else if (g->b_trans) {
-    pair_columns_bf16(g->b_bf16 + j * g->ldb + p, g->ldb, n_p, end - j, out);
+    pair_rows_bf16(filled, BF16_NR, n_p, end - j, out, 0);
   } else {
-    pair_rows_bf16(g->b_bf16 + p * g->ldb + j, g->ldb, n_p, end - j, out);
+    pair_columns_bf16(g->b_bf16 + j * g->ldb + p, g->ldb, n_p, end - j, out);
   }
 }
 
@@ -118,11 +123,16 @@ void bf16_pack_b(const vk_gemm *g, int64_t p, int64_t kc, int64_t j, int64_t j1,
 {
   _Alignas(64) float rows[N_P * BF16_NR];
   int64_t used = (kc + 1) / 2 * BF16_NR, padded = round_up(kc, BF16_K_PAD) / 2 * BF16_NR;
+  bool is_paired = g->b_bf16 && !g->b_trans;
+  if (is_paired)
+    for (int64_t q = 0; q < kc; q += N_P)
+      pair_rows_bf16(g->b_bf16 + (p + q) * g->ldb + j, g->ldb, min_i(N_P, kc - q), j1 - j,
+                     out + q / 2 * BF16_NR, panel);
   for (; j < j1; j += BF16_NR, out += panel) {
     int64_t end = min_i(j + BF16_NR, j1);
     if (end < j + BF16_NR) /* whole panels may be missing at the right */
       memset(rows, 0, sizeof rows);
-    for (int64_t q = 0; q < kc; q += N_P) {
+    for (int64_t q = 0; q < kc && !is_paired; q += N_P) {
       int64_t n_q = min_i(N_P, kc - q);
       float *to = out + q / 2 * BF16_NR;
       if (g->fill_b_bf16 || g->b_bf16) {
@@ -148,7 +158,8 @@ void VK_KERNEL(vk_gemm_bf16_round)(const float *in, int64_t n, uint16_t *out)
 #endif
   for (; e + VK_LANES <= n; e += VK_LANES)
     vf_store_bf16(out + e, vf_load(in + e));
-  vf_store_bf16_n(out + e, vf_load_n(in + e, (int)(n - e)), (int)(n - e));
+  if (e < n)
+    vf_store_bf16_n(out + e, vf_load_n(in + e, (int)(n - e)), (int)(n - e));
 }
 
 /* n numbers, rounded, and zeros up to n_pad */
@@ -182,7 +193,8 @@ static void place_row(const uint16_t *in, int64_t n, int64_t n_pad, float *out)
   int64_t e = 0;
   for (; e + VK_LANES <= n; e += VK_LANES)
     vf_store(out + e, vf_load_bf16(in + e));
-  vf_store_n(out + e, vf_load_bf16_n(in + e, (int)(n - e)), (int)(n - e));
+  if (e < n)
+    vf_store_n(out + e, vf_load_bf16_n(in + e, (int)(n - e)), (int)(n - e));
   for (e = n; e < n_pad; e++)
     out[e] = 0;
 #endif
@@ -211,35 +223,43 @@ static void place_rows(const vk_gemm *g, int64_t i, int64_t n, int64_t p, int64_
     place_row(from + e * ld, kc, round_up(kc, BF16_K), out + e * BF16_SA);
 }
 
-/* Terms k and, in pairs, k + 1 of n rows of A, rounded; those from kc on are zeros. */
+/* n numbers, or VK_LANES if as many are there. */
+VK_INLINE vf load_some(const uint16_t *in, int64_t n)
+{
+  return n >= VK_LANES ? vf_load_bf16(in) : vf_load_bf16_n(in, (int)n);
+}
+
+/* Terms k and, in pairs, k + 1 of up to VK_LANES rows of A, rounded; those from kc on are zeros.
+ *   n  rows that there are */
 VK_INLINE vf column_words(const float *in, const uint16_t *in_bf16, int64_t ld, int64_t n,
                           int64_t k, int64_t kc)
 {
   vf low = vf_zero(), high = vf_zero();
   if (in_bf16) {
-    low = k < kc ? vf_load_bf16_n(in_bf16 + k * ld, (int)n) : low;
+    low = k < kc ? load_some(in_bf16 + k * ld, n) : low;
     if (BF16_WORD == 2)
       return low;
-    high = k + 1 < kc ? vf_load_bf16_n(in_bf16 + (k + 1) * ld, (int)n) : high;
+    high = k + 1 < kc ? load_some(in_bf16 + (k + 1) * ld, n) : high;
     return pair_rounded(low, high);
   }
-  low = k < kc ? vf_load_n(in + k * ld, (int)n) : low;
+  int m = n < VK_LANES ? (int)n : VK_LANES;
+  low = k < kc ? vf_load_n(in + k * ld, m) : low;
   if (BF16_WORD == 2)
     return vf_from_bits(vf_round_bf16(low) & vi_set1((int32_t)0xffff0000u));
-  high = k + 1 < kc ? vf_load_n(in + (k + 1) * ld, (int)n) : high;
+  high = k + 1 < kc ? vf_load_n(in + (k + 1) * ld, m) : high;
   return pair_numbers(low, high);
 }
 
-/* Words of VK_LANES rows, or of n: what A[i .. i + n) have there, rows of out BF16_SA apart. One of
- * in and in_bf16 is NULL, which is known when this is inlined. */
+/* Words of n_out rows, at most VK_LANES: what A[i .. i + n_out) have there, rows of out BF16_SA
+ * apart; n rows are there. One of in and in_bf16 is NULL, which is known when this is inlined. */
 VK_INLINE void pack_columns(const float *in, const uint16_t *in_bf16, int64_t ld, int64_t n,
-                            int64_t kc, float *out)
+                            int64_t n_out, int64_t kc, float *out)
 {
   vf x[VK_LANES];
   for (int e = 0; e < VK_LANES; e++)
     x[e] = column_words(in, in_bf16, ld, n, BF16_WORD == 1 ? 2 * e : e, kc);
   transpose(x);
-  for (int64_t r = 0; r < n; r++)
+  for (int64_t r = 0; r < n_out; r++)
     vf_store(out + r * BF16_SA, x[r]);
 }
 
@@ -259,13 +279,13 @@ static void pack_a_columns(const vk_gemm *g, int64_t m_r, int64_t i, int64_t n_i
     float *to = out + q * BF16_WORD / 2;
     for (int64_t r = 0; r < n_i; r += m_r, to += BF16_PANEL_A) {
       int64_t n = min_i(m_r, n_i - r);
-      for (int64_t v = 0; v < n; v += VK_LANES)
+      for (int64_t v = 0; v < n; v += VK_LANES) {
+        int64_t n_there = g->m - i - r - v, n_out = min_i(VK_LANES, n - v);
         if (g->a)
-          pack_columns(g->a + at + r + v, NULL, ld, min_i(VK_LANES, n - v), kc - q,
-                       to + v * BF16_SA);
+          pack_columns(g->a + at + r + v, NULL, ld, n_there, n_out, kc - q, to + v * BF16_SA);
         else
-          pack_columns(NULL, g->a_bf16 + at + r + v, ld, min_i(VK_LANES, n - v), kc - q,
-                       to + v * BF16_SA);
+          pack_columns(NULL, g->a_bf16 + at + r + v, ld, n_there, n_out, kc - q, to + v * BF16_SA);
+      }
       for (int64_t e = n; e < tile_rows(n); e++)
         for (int v = 0; v < VK_LANES; v++)
           to[e * BF16_SA + v] = 0;
