@@ -51,7 +51,7 @@ static const vk_opt opts[] = {
     VK_OPT_CHOICE(ARGS, "rows", rows, "eval|held-out", rows_names,
                   "first states: the init rows unless told, or resets that no training sees"),
     VK_OPT_F64_GIVEN(ARGS, "sample", temperature, is_temperature_given, 0, 100, "T", NULL,
-                     "draw a trained policy's actions at this temperature; 0: the most likely"),
+                     "draw a trained policy's actions at this temperature; 0: greedy"),
     VK_OPT_STR(ARGS, "suite", suite, "SUITE",
                "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
     VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
@@ -65,7 +65,7 @@ typedef struct plan {
   const char *suite, *policy_word;
   const vk_protocol *protocol;
   uint32_t seed;
-  double temperature; /* 0: the most likely actions */
+  double temperature; /* 0: greedy */
   vk_start_rows rows;
   vk_perturb perturb;
   bool is_seed_given, is_n_episode_given;
@@ -768,8 +768,9 @@ const vk_cmd vk_cmd_eval = {
         "checkpoint "
         "is taken, or one of its checkpoints), or a .safetensors file beside a config.json. It "
         "sees "
-        "pictures of --visuals, and takes the most likely actions or, with --sample, draws "
-        "them.\n\n"
+        "pictures of --visuals, and takes the median bins (or the most likely ones: \"greedy\" of "
+        "its "
+        "config.json) or, with --sample, draws them.\n\n"
         "What an environment or a policy cannot do (a NaN as action, say) is an error of that "
         "episode: it is listed, is no failure of the policy, and is not in n. Every run is a row "
         "of the catalog, every episode too as soon as it ends; after Ctrl-C, a crash or a full "

@@ -111,6 +111,35 @@ VK_INLINE float vk_logits_least(const float *x, int64_t n, int64_t k)
   return least;
 }
 
+/* The first class up to which the probabilities of softmax(scale x) add up to more than u. */
+VK_INLINE int64_t vk_logits_quantile(const float *x, int64_t n, float scale, float least, double u)
+{
+  float m = vk_logits_max(x, n), e[VK_LANES];
+  double sum = 0, at = 0;
+  for (int64_t j = 0; j < n; j += VK_LANES)
+    sum += (double)vf_sum(vk_logits_exp(vk_logits_load(x, j, n), m, scale, least));
+  if (!(sum > 0 && sum < INFINITY))
+    return vk_logits_argmax(x, n);
+  for (int64_t j = 0; j < n; j += VK_LANES) {
+    vf lanes = vk_logits_exp(vk_logits_load(x, j, n), m, scale, least);
+    double next = at + (double)vf_sum(lanes);
+    if (next > u * sum) {
+      int64_t last = j;
+      vf_store(e, lanes);
+      for (int64_t k = 0; k < VK_LANES && j + k < n; k++) {
+        if (e[k] > 0)
+          last = j + k;
+        at += (double)e[k];
+        if (at > u * sum)
+          break;
+      }
+      return last;
+    }
+    at = next;
+  }
+  return vk_logits_argmax(x, n);
+}
+
 /* lse[r] = ln sum_i exp(scale x[r n + i]) of n_row <= VK_LANES rows; count: top-k, 0 for all. */
 VK_INLINE void vk_logits_lse(const float *x, int n_row, int64_t n, float scale, int64_t count,
                              float *lse)

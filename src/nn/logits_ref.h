@@ -44,6 +44,19 @@ static inline double vk_logits_lse_ref(const double *x, int64_t n, double scale,
   return m + log(sum);
 }
 
+/* The first class up to which probabilities add up to more than u. */
+static inline int64_t vk_logits_quantile_ref(const double *x, int64_t n, double scale, double least,
+                                             double u)
+{
+  double lse = vk_logits_lse_ref(x, n, scale, least), at = 0;
+  for (int64_t j = 0; j < n - 1; j++) {
+    at += x[j] < least ? 0 : exp(scale * x[j] - lse);
+    if (at > u)
+      return j;
+  }
+  return n - 1;
+}
+
 /* The first greatest. */
 static inline int64_t vk_logits_argmax_ref(const double *x, int64_t n)
 {

@@ -10,6 +10,8 @@
 #include "nn/model_list.h"
 #undef VK_MODEL
 
+const char *const vk_greedy_names[] = {"argmax", "median", NULL};
+
 const vk_model_def *const vk_models[] = {
 #define VK_MODEL(name) &vk_model_##name,
 #include "nn/model_list.h"

@@ -19,6 +19,16 @@ typedef enum vk_model_part {
   VK_PART_ACT,  /* observation and text tokens to actions: every decision */
 } vk_model_part;
 
+/* Which bin is taken where none is drawn. Bins are ordered, and often have a mode of their own for
+ * "no motion": the median still moves when that is the greatest while more lie on one side of it.
+ */
+typedef enum vk_greedy {
+  VK_GREEDY_ARGMAX, /* the most likely one */
+  VK_GREEDY_MEDIAN, /* the first up to which probabilities add up to more than a half */
+} vk_greedy;
+
+extern const char *const vk_greedy_names[]; /* by vk_greedy, NULL-terminated */
+
 typedef struct vk_model_args {
   vk_model_part part;
   int64_t n_batch;     /* most samples in a run, at least 1 */
@@ -34,8 +44,9 @@ typedef struct vk_model_args {
    * graph's error. NULL: nothing. */
   void (*extend)(vk_graph *g, const void *arg);
   const void *extend_arg;
-  double temperature; /* VK_PART_ACT: bins are drawn from softmax(logits / temperature); 0: the
-                         most likely ones are taken */
+  double temperature; /* VK_PART_ACT: bins are drawn from softmax(logits / temperature); 0: none
+                         is drawn */
+  vk_greedy greedy;   /* VK_PART_ACT: and this one is taken */
   bool with_log_prob; /* VK_PART_ACT: output log_prob of the bins, at temperature or else at 1 */
 } vk_model_args;
 

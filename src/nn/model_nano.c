@@ -370,6 +370,8 @@ static void bins(builder *b, vk_id logits)
     vk_id key = vk_graph_input(g, "key", VK_I32, vk_shape_of(2, (int)b->a->n_batch, 2),
                                vk_graph_extent(VK_NANO_BATCH, 1, 0));
     bin = VK_APPLY(g, sample, VK_IN(logits, key), .scale = scale);
+  } else if (b->a->greedy == VK_GREEDY_MEDIAN) {
+    bin = VK_APPLY(g, median, VK_IN(logits));
   } else {
     bin = VK_APPLY(g, argmax, VK_IN(logits));
   }

@@ -20,35 +20,6 @@ VK_INLINE int64_t rows_of_key(const vk_op_call *c)
   return n_key > 0 && n_row >= n_key ? n_row / n_key : 1;
 }
 
-/* The first class up to which the sum of e is above u times the whole. */
-VK_INLINE int64_t invert(const float *x, int64_t n, float scale, float least, double u)
-{
-  float m = vk_logits_max(x, n), e[VK_LANES];
-  double sum = 0, at = 0;
-  for (int64_t j = 0; j < n; j += VK_LANES)
-    sum += (double)vf_sum(vk_logits_exp(vk_logits_load(x, j, n), m, scale, least));
-  if (!(sum > 0 && sum < INFINITY))
-    return vk_logits_argmax(x, n);
-  for (int64_t j = 0; j < n; j += VK_LANES) {
-    vf lanes = vk_logits_exp(vk_logits_load(x, j, n), m, scale, least);
-    double next = at + (double)vf_sum(lanes);
-    if (next > u * sum) {
-      int64_t last = j;
-      vf_store(e, lanes);
-      for (int64_t k = 0; k < VK_LANES && j + k < n; k++) {
-        if (e[k] > 0)
-          last = j + k;
-        at += (double)e[k];
-        if (at > u * sum)
-          break;
-      }
-      return last;
-    }
-    at = next;
-  }
-  return vk_logits_argmax(x, n);
-}
-
 VK_OP_RUN(sample)
 {
   const float *x = c->in[0].data;
@@ -60,7 +31,7 @@ VK_OP_RUN(sample)
     vk_philox rng;
     vk_philox_init(&rng, key_of(c, i / per_key), (uint64_t)(i % per_key));
     float least = vk_logits_least(x + i * n, n, c->attr->count);
-    y[i] = (int32_t)invert(x + i * n, n, scale, least, vk_philox_double(&rng));
+    y[i] = (int32_t)vk_logits_quantile(x + i * n, n, scale, least, vk_philox_double(&rng));
   }
 }
 
@@ -91,18 +62,11 @@ static void ref(const vk_op_call *c)
   int64_t n = vk_shape_last(&c->in[0].shape), per_key = rows_of_key(c);
   for (int64_t i = 0; i < vk_shape_n_row(&c->in[0].shape); i++) {
     const double *x = (const double *)c->in[0].data + i * n;
-    double least = vk_logits_least_ref(x, n, c->attr->count), at = 0;
-    double lse = vk_logits_lse_ref(x, n, vk_op_scale(c), least);
+    double least = vk_logits_least_ref(x, n, c->attr->count);
     vk_philox rng;
     vk_philox_init(&rng, key_of(c, i / per_key), (uint64_t)(i % per_key));
-    double u = vk_philox_double(&rng);
-    int64_t j = 0;
-    for (; j < n - 1; j++) {
-      at += x[j] < least ? 0 : exp(vk_op_scale(c) * x[j] - lse);
-      if (at > u)
-        break;
-    }
-    ((int32_t *)c->out[0].data)[i] = (int32_t)j;
+    ((int32_t *)c->out[0].data)[i] =
+        (int32_t)vk_logits_quantile_ref(x, n, vk_op_scale(c), least, vk_philox_double(&rng));
   }
 }
 

@@ -121,6 +121,21 @@ static vk_status read_numbers(vk_checkpoint_info *info, const cJSON *json, const
   return VK_OK;
 }
 
+static vk_status read_greedy(vk_checkpoint_info *info, const cJSON *json, const char *what,
+                             vk_err *err)
+{
+  const char *name = vk_greedy_names[VK_GREEDY_MEDIAN];
+  if (cJSON_GetObjectItemCaseSensitive(json, "greedy"))
+    VK_TRY(vk_json_get_str(json, "greedy", &name, what, err));
+  for (int i = 0; vk_greedy_names[i]; i++) {
+    info->greedy = (vk_greedy)i;
+    if (strcmp(name, vk_greedy_names[i]) == 0)
+      return VK_OK;
+  }
+  return vk_fail(err, VK_E_RANGE, "%s: greedy \"%.40s\": expected \"median\" or \"argmax\"", what,
+                 name);
+}
+
 vk_status vk_checkpoint_parse(vk_checkpoint_info *info, const char *text, size_t n,
                               const char *what, vk_err *err)
 {
@@ -141,6 +156,8 @@ vk_status vk_checkpoint_parse(vk_checkpoint_info *info, const char *text, size_t
     st = read_source(&info->source, json, what, err);
   if (st == VK_OK)
     st = read_numbers(info, json, what, err);
+  if (st == VK_OK)
+    st = read_greedy(info, json, what, err);
   cJSON_Delete(json);
   if (st != VK_OK)
     vk_checkpoint_close(info);
@@ -189,6 +206,7 @@ vk_status vk_checkpoint_config(cJSON **out, const vk_checkpoint_info *info, int6
   cJSON_AddStringToObject(image, "turn", vk_picture_turn_name(info->view.turn));
   cJSON_AddNumberToObject(image, "n_sample", info->view.n_sample);
   cJSON_AddNumberToObject(image, "level_error_px", (double)info->view.level_error_px);
+  cJSON_AddStringToObject(o, "greedy", vk_greedy_names[info->greedy]);
   cJSON *source = cJSON_AddObjectToObject(o, "provenance");
 #define X(key) cJSON_AddStringToObject(source, #key, info->source.key);
   SOURCE_KEYS(X)

@@ -12,7 +12,8 @@
  *
  * config.json has LeRobot's keys (type, input_features, output_features, normalization_mapping,
  * chunk_size, n_action_steps) and ours: "model" (the network's config), "norm_stats" (as OpenVLA
- * has them, by key), "image" (how pictures are made), "provenance", "step".
+ * has them, by key), "image" (how pictures are made), "greedy" ("median", which is the default, or
+ * "argmax"), "provenance", "step".
  *
  * A checkpoint is made beside its place, synced and renamed: whoever reads sees all of it or
  * nothing, and when writing fails (a full disk) the one before stays the last.
@@ -39,6 +40,7 @@ typedef struct vk_checkpoint_info {
   int n_stats;
   vk_view_config view;   /* isa: as in vk_view_defaults, it is not stored */
   int64_t n_action_step; /* actions of a chunk that are executed, at most: 1 to 8 */
+  vk_greedy greedy;      /* how it acts where nothing is drawn */
   vk_checkpoint_source source;
   int64_t step;              /* of training */
   char path[VK_FS_PATH_MAX]; /* the folder that holds config.json; "" of one not yet saved */

@@ -37,7 +37,7 @@ typedef struct vk_policy_args {
   const char *argument; /* what stands after "NAME:", or NULL */
   int n_env;            /* slots; each runs one episode at a time */
   uint64_t seed;
-  double temperature; /* of policies that can draw their actions: 0 takes the most likely one */
+  double temperature; /* of policies that can draw their actions: 0 draws none */
   vk_isa isa;         /* path of a network's kernels */
 } vk_policy_args;
 

@@ -71,7 +71,8 @@ static vk_status make_net(const checkpoint_policy *p, worker *w, vk_model_part p
                               .n_batch = n_batch,
                               .with_value = p->watch != NULL,
                               .with_log_prob = p->watch != NULL,
-                              .temperature = p->temperature};
+                              .temperature = p->temperature,
+                              .greedy = p->info->greedy};
   vk_net_free(&w->net);
   if (!w->team)
     VK_TRY(vk_team_new(&w->team, 1, err));

@@ -14,6 +14,7 @@ vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err 
                                .n_stats = 1,
                                .view = t->data.view,
                                .n_action_step = VK_CHUNK_STEPS,
+                               .greedy = VK_GREEDY_MEDIAN,
                                .step = t->step};
   vk_checkpoint_source *s = &info->source;
   snprintf(s->data_hash, sizeof s->data_hash, "%s", t->data.hash);

@@ -311,6 +311,7 @@ static void test_configs_are_checked(void **state)
       {"\"px\":\t128", "\"px\":\t224", VK_E_UNSUPPORTED, "px 224"},
       {"\"chunk_size\":\t8", "\"chunk_size\":\t16", VK_E_RANGE, "chunk_size 16: expected 8"},
       {"\"n_action_steps\":\t5", "\"n_action_steps\":\t9", VK_E_RANGE, "expected 1 to 8"},
+      {"\"greedy\":\t\"argmax\"", "\"greedy\":\t\"mode\"", VK_E_RANGE, "expected \"median\" or"},
       {"\"d_model\":\t32", "\"d_model\":\t33", VK_E_RANGE, "it"},
       {"\"d_model\"", "\"d_modle\"", VK_E_FORMAT, "d_model"},
       {"{", "[{", VK_E_FORMAT, "it"},

@@ -292,7 +292,7 @@ static void greatest_alone(void **state)
   }
 }
 
-/* ---- argmax, expectation, sample ----------------------------------------------------------- */
+/* ---- argmax, median, expectation, sample ---------------------------------------------------- */
 
 static int32_t argmax_of(vk_isa isa, float *x, int n)
 {
@@ -326,6 +326,30 @@ static void argmax_edges(void **state)
         x[at] = was;
       }
     }
+}
+
+static void median_edges(void **state)
+{
+  /* a mode at 1, most above it; halves (not more than a half); one class; nothing finite */
+  const float p[4][9] = {{0, .4f, 0, 0, 0, .35f, 0, 0, .25f},
+                         {.25f, .25f, 0, 0, .5f, 0, 0, 0, 0},
+                         {0, 0, 0, 0, 0, 0, 1, 0, 0},
+                         {.5f, 0, 0, 0, 0, 0, 0, 0, .5f}};
+  const int32_t want[4] = {5, 4, 6, 8};
+  float x[4 * 9], nan[9];
+  int32_t y[4];
+  for (int i = 0; i < 36; i++)
+    x[i] = logf(p[i / 9][i % 9]);
+  for (int i = 0; i < 9; i++)
+    nan[i] = NAN;
+  for (EVERY_PATH(isa)) {
+    run_op(&vk_op_median, isa, (vk_attrs){.none = 0}, 1, TENSORS(mat(x, 4, 9)), 1,
+           TENSORS(I32(y, 4)));
+    assert_memory_equal(y, want, sizeof want);
+    run_op(&vk_op_median, isa, (vk_attrs){.none = 0}, 1, TENSORS(mat(nan, 1, 9)), 1,
+           TENSORS(I32(y, 1)));
+    assert_int_equal(y[0], 0); /* as argmax */
+  }
 }
 
 static void expectation_edges(void **state)
@@ -455,6 +479,7 @@ int main(void)
       cmocka_unit_test(huber_numbers),
       cmocka_unit_test(greatest_alone),
       cmocka_unit_test(argmax_edges),
+      cmocka_unit_test(median_edges),
       cmocka_unit_test(expectation_edges),
       cmocka_unit_test(frequencies),
       cmocka_unit_test(streams),
