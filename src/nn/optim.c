@@ -224,7 +224,6 @@ vk_status vk_optim_new(vk_optim **out, const vk_optim_config *config, const vk_o
   p->beta2 = (float)config->beta2;
   p->share2 = (float)(1 - config->beta2);
   p->eps = (float)config->eps;
-  p->ema_share = (float)(1 - config->ema_decay);
   vk_optim_reset(o);
   *out = o;
   return VK_OK;
@@ -265,6 +264,7 @@ void vk_optim_begin(vk_optim *o, double lr, double grad_scale)
   }
   o->pass.root = (float)(1 / sqrt(rest2));
   o->pass.grad_scale = grad_scale;
+  o->pass.ema_share = (float)(1 - fmin(o->config.ema_decay, t / (t + 9)));
 }
 
 void vk_optim_norm_part(vk_optim *o, int i_part, int n_part)

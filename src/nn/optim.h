@@ -57,7 +57,9 @@ typedef struct vk_optim_span {
 typedef struct vk_optim_config {
   double beta1, beta2, eps;
   double max_norm;  /* gradients are scaled down to this global norm; 0: never */
-  double ema_decay; /* average <- decay * average + (1 - decay) * parameter; 0: no average */
+  double ema_decay; /* average <- decay * average + (1 - decay) * parameter; 0: no average. Of step
+                       t, from 1, decay is at most t / (t + 9), so that the parameters of the
+                       beginning do not stay in the average of a short training */
   vk_isa isa;
 } vk_optim_config;
 

@@ -26,7 +26,7 @@ static const vk_optim_span spans[N_SPAN] = {
     {"frozen", 50049, 900, 2},     {"head.weight", 51200, 16384, 0}, {"head.bias", 67584, 1, 1}};
 static const vk_optim_group groups[N_GROUP] = {{1, 0.05, false}, {0.3, 0, false}, {1, 1, true}};
 static const vk_optim_config config = {
-    .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .max_norm = 1, .ema_decay = 0.9};
+    .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .max_norm = 1, .ema_decay = 0.4};
 
 static bool is_trained(int i)
 {
@@ -107,7 +107,8 @@ static double reference_step(reference *r, const block *b, int t, double lr, dou
     double m = r->m[i] / (1 - pow(config.beta1, t)), v = r->v[i] / (1 - pow(config.beta2, t));
     r->param[i] -= rate * group->weight_decay * r->param[i];
     r->param[i] -= rate * m / (sqrt(v) + config.eps);
-    r->ema[i] = config.ema_decay * r->ema[i] + (1 - config.ema_decay) * r->param[i];
+    double decay = fmin(config.ema_decay, t / (t + 9.0));
+    r->ema[i] = decay * r->ema[i] + (1 - decay) * r->param[i];
   }
   return norm;
 }
