@@ -14,6 +14,7 @@ enum {
   BOTTOM = 26,
   RIGHT = 12,
   TITLE = 40,
+  DOTS_MAX = 40, /* points that are shown each */
 };
 
 static void put_text(FILE *out, const char *text)
@@ -83,6 +84,11 @@ static void draw(FILE *out, const vk_curve *c)
             TOP + h * (hi - c->value[i]) / (hi - lo));
   }
   fputs(is_open ? "\"/>\n" : "", out);
+  for (int i = 0; i < c->n && c->n <= DOTS_MAX; i++)
+    if (isfinite(c->value[i]))
+      fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" class=\"dot\"/>\n",
+              LEFT + w * ((double)c->step[i] - first) / span,
+              TOP + h * (hi - c->value[i]) / (hi - lo));
   fprintf(out,
           "<text x=\"%d\" y=\"%d\" class=\"num\">%lld</text>"
           "<text x=\"%.1f\" y=\"%d\" class=\"num\" text-anchor=\"end\">step %lld</text>\n",
@@ -100,7 +106,8 @@ void vk_curves_svg(const vk_curves *c, const char *title, FILE *out)
           "<style>text{font-family:sans-serif}.title{font-size:16px;font-weight:bold}"
           ".name{font-size:13px;font-weight:bold}.num{font-size:11px;fill:#555}"
           ".grid{stroke:#ddd;stroke-width:1}"
-          ".curve{fill:none;stroke:#1f6fb4;stroke-width:1.5;stroke-linejoin:round}</style>\n"
+          ".curve{fill:none;stroke:#1f6fb4;stroke-width:1.5;stroke-linejoin:round}.dot{fill:#"
+          "1f6fb4}</style>\n"
           "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n"
           "<text x=\"%d\" y=\"%d\" class=\"title\">",
           width, height, width, height, width, height, MARGIN, MARGIN + 16);

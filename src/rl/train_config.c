@@ -142,8 +142,9 @@ static const vk_opt keys_optim[] = {
                "decay of the mean of their squares (AdamW)"),
     VK_OPT_F64(C, "clip_norm", clip_norm, 0, INFINITY, "X", NULL,
                "gradients are scaled down to this norm; 0: never"),
-    VK_OPT_F64(C, "ema_decay", ema_decay, 0, 0.9999999, "X", NULL,
-               "of the average of weights that is evaluated; 0: no average"),
+    VK_OPT_F64(
+        C, "ema_decay", ema_decay, 0, 0.9999999, "X", NULL,
+        "of the average of weights that is evaluated, less in the first steps; 0: no average"),
     VK_OPT_F64(C, "epochs", epochs, 0, INFINITY, "X", NULL, "how often every sample is seen"),
     VK_OPT_F64(C, "final_lr", final_lr, 0, 1, "X", NULL, "share of lr at the end"),
     VK_OPT_F64(C, "lr", lr, 0, INFINITY, "X", NULL, "learning rate after the warm-up"),
