@@ -15,7 +15,7 @@
 
 #include "nn/net.h"
 #include "rl/advantage.h"
-#include "rl/policy_graph.h"
+#include "rl/rl_graph.h"
 #include "rl/rollout.h"
 
 typedef struct vk_rl_config {
@@ -65,7 +65,7 @@ VK_NODISCARD vk_status vk_rl_config_check(const vk_rl_config *config, vk_err *er
 /* The used rows in an order that follows from (seed, number): [n_used] out. */
 void vk_rl_batch_order(const vk_rl_batch *b, uint64_t seed, uint64_t number, int32_t *order);
 
-/* Fills the inputs of a net of rl/policy_graph.h with rows of the batch.
+/* Fills the inputs of a net of rl/rl_graph.h with rows of the batch.
  *   n_part  a step of the optimiser sees one n_part-th of the used rows
  *   n_word  [capacity] scratch
  * Errors: VK_E_RANGE (more rows than fit). */

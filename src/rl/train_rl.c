@@ -26,7 +26,7 @@ enum {
 };
 
 typedef struct rl {
-  vk_policy_graph graph;
+  vk_rl_graph graph;
   vk_rl_config config;
   vk_checkpoint_info info; /* of the policy as it is; what it holds is that of t->init */
   vk_protocol protocol;    /* that of the configuration, perhaps with shorter episodes */
@@ -141,12 +141,12 @@ static vk_status configure_rl(void **state, vk_trainer *t, vk_learner_config *co
   if (!s)
     return vk_fail(err, VK_E_NOMEM, "no memory for %s", c->method);
   s->config = rl_config(t);
-  s->graph = (vk_policy_graph){.loss = s->config.loss, .temperature = c->temperature};
+  s->graph = (vk_rl_graph){.loss = s->config.loss, .temperature = c->temperature};
   VK_TRY(check(t, s, err));
   config->args = (vk_model_args){.n_batch = c->micro_batch,
                                  .n_view = c->views,
                                  .with_value = is_ppo(t),
-                                 .extend = vk_policy_graph_extend,
+                                 .extend = vk_rl_graph_extend,
                                  .extend_arg = &s->graph};
   config->n_micro = 2; /* gradients add up over any number of them */
   config->is_bf16 = false;

@@ -84,13 +84,13 @@ static void run_rows(const vk_rl_batch *b, const int32_t *row, int64_t n, int n_
   vk_team *team;
   vk_net net;
   int n_word[CAP];
-  const vk_policy_graph graph = {.loss = b->config.loss, .temperature = 1.3};
+  const vk_rl_graph graph = {.loss = b->config.loss, .temperature = 1.3};
   const vk_rl_share share = {.actor = 1, .critic = 0.5, .entropy_bonus = 0.01};
   const vk_target target = {
       .isa = small_isa(), .n_thread = 1, .is_train = true, .loss = "loss", .accumulate = true};
   const vk_model_args args = {.n_batch = CAP,
                               .with_value = b->config.is_gae,
-                              .extend = vk_policy_graph_extend,
+                              .extend = vk_rl_graph_extend,
                               .extend_arg = &graph};
   *out = (sums){.grad = vk_params_block(&params)};
   vk_assert_ok(vk_team_new(&team, 1, &err), &err);

@@ -170,12 +170,12 @@ static void test_ratio_is_one(void **state)
                                .reward = 1,
                                .filter_hi = 1,
                                .loss = vk_policy_loss_default()};
-  const vk_policy_graph graph = {.loss = config.loss, .temperature = 1.6};
+  const vk_rl_graph graph = {.loss = config.loss, .temperature = 1.6};
   const vk_rl_share share = {.actor = 1, .critic = 1};
   const vk_target target = {
       .isa = small_isa(), .n_thread = 2, .is_train = true, .loss = "loss", .accumulate = true};
   const vk_model_args args = {
-      .n_batch = CAP, .with_value = true, .extend = vk_policy_graph_extend, .extend_arg = &graph};
+      .n_batch = CAP, .with_value = true, .extend = vk_rl_graph_extend, .extend_arg = &graph};
   vk_rl_sums sums = {0};
   run(&r, 2);
   vk_assert_ok(vk_rl_batch_new(&b, &r, &config, &err), &err);

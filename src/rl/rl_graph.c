@@ -1,4 +1,4 @@
-#include "rl/policy_graph.h"
+#include "rl/rl_graph.h"
 
 #include "nn/model_nano.h"
 #include "nn/op.h"
@@ -36,9 +36,9 @@ static void add_critic(vk_graph *g, vk_policy_loss_in *in)
   in->value_norm = scalar(g, "value_norm");
 }
 
-void vk_policy_graph_extend(vk_graph *g, const void *arg)
+void vk_rl_graph_extend(vk_graph *g, const void *arg)
 {
-  const vk_policy_graph *p = arg;
+  const vk_rl_graph *p = arg;
   vk_id logits = vk_graph_find_output(g, "logits");
   vk_policy_loss_in in = {.value = VK_NONE, .entropy = VK_NONE};
   vk_graph_place(g, "policy");

@@ -1,10 +1,10 @@
-/* test_policy_graph.c - what policy-gradient training adds to a network: its log-probabilities have
+/* test_rl_graph.c - what policy-gradient training adds to a network: its log-probabilities have
  * the bits of those with which actions are drawn, so that the ratio is 1 before the first step. */
 #include "test.h"
 
 #include "nano_small.h"
 #include "nn/op.h"
-#include "rl/policy_graph.h"
+#include "rl/rl_graph.h"
 
 enum { N = 3, TOKENS = VK_NANO_STEPS * VK_NANO_DIMS, PIXELS = VK_NANO_PX * VK_NANO_PX * 3 };
 
@@ -35,7 +35,7 @@ static scene *new_scene(void)
 /* Draws as rollouts do: log_prob of what sample draws, on the graph of PART_ACT. */
 static void extend_draw(vk_graph *g, const void *arg)
 {
-  const vk_policy_graph *p = arg;
+  const vk_rl_graph *p = arg;
   vk_id logits = vk_graph_find_output(g, "logits");
   vk_id bin = VK_APPLY(g, sample, VK_IN(logits), .scale = 1 / p->temperature, .seed = 5);
   vk_graph_output(g, "drawn", bin);
@@ -43,7 +43,7 @@ static void extend_draw(vk_graph *g, const void *arg)
                   VK_APPLY(g, log_prob, VK_IN(logits, bin), .scale = 1 / p->temperature));
 }
 
-static void draw(const vk_model *m, const vk_params *p, const vk_policy_graph *graph, scene *s,
+static void draw(const vk_model *m, const vk_params *p, const vk_rl_graph *graph, scene *s,
                  int n_thread, bool is_bf16, int32_t *bin, float *logp, float *value)
 {
   vk_err err = VK_ERR_INIT;
@@ -82,7 +82,7 @@ static void draw(const vk_model *m, const vk_params *p, const vk_policy_graph *g
   vk_team_free(team);
 }
 
-static void learn(const vk_model *m, const vk_params *p, const vk_policy_graph *graph, scene *s,
+static void learn(const vk_model *m, const vk_params *p, const vk_rl_graph *graph, scene *s,
                   int n_thread, bool is_bf16, const int32_t *bin, float *logp, float *value)
 {
   vk_err err = VK_ERR_INIT;
@@ -97,7 +97,7 @@ static void learn(const vk_model *m, const vk_params *p, const vk_policy_graph *
                       .accumulate = true,
                       .is_bf16 = is_bf16};
   const vk_model_args args = {
-      .n_batch = N + 1, .with_value = true, .extend = vk_policy_graph_extend, .extend_arg = graph};
+      .n_batch = N + 1, .with_value = true, .extend = vk_rl_graph_extend, .extend_arg = graph};
   vk_assert_ok(vk_team_new(&team, n_thread, &err), &err);
   vk_assert_ok(vk_net_new(&net, m, &args, &target, p, grad, team, NULL, &err), &err);
   vk_assert_ok(vk_nano_set_text(net.exec, &net.plan->graph, text, 2, n_word, &err), &err);
@@ -116,7 +116,7 @@ static void test_same_log_probs(void **state)
   vk_model m;
   vk_params p;
   scene *s = new_scene();
-  vk_policy_graph graph = {.loss = vk_policy_loss_default(), .temperature = 1.6};
+  vk_rl_graph graph = {.loss = vk_policy_loss_default(), .temperature = 1.6};
   graph.loss.entropy_bonus = 1;
   small_open(&m, &p, 1);
   for (int k = 0; k < 4; k++) {

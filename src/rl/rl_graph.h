@@ -1,4 +1,4 @@
-/* policy_graph.h - what a network's graph gets to be trained by policy gradients: log-probabilities
+/* rl_graph.h - what a network's graph gets to be trained by policy gradients: log-probabilities
  * of the actions that were drawn, entropies, and the loss of rl/loss.h. It goes into
  * vk_model_args.extend of a nano model (VK_PART_ALL, its value head for a critic, no dropout).
  *
@@ -11,20 +11,20 @@
  * Outputs: logp, entropy f32 [batch * 56]; loss, loss_actor, loss_critic, loss_entropy [1].
  *
  * Source: rl/loss.h; temperature as RLinf a3816b5 has it: the softmax of logits / T both when
- * actions are drawn and here. Test: tests/unit/test_policy_graph.c */
-#ifndef VK_RL_POLICY_GRAPH_H
-#define VK_RL_POLICY_GRAPH_H
+ * actions are drawn and here. Test: tests/unit/test_rl_graph.c */
+#ifndef VK_RL_RL_GRAPH_H
+#define VK_RL_RL_GRAPH_H
 
 #include "nn/model.h"
 #include "rl/loss.h"
 
-typedef struct vk_policy_graph {
+typedef struct vk_rl_graph {
   vk_policy_loss loss; /* entropy_bonus: see vk_rl_batch; here whether it is 0 */
   double temperature;  /* > 0, of the draws */
-} vk_policy_graph;
+} vk_rl_graph;
 
-/* arg: a vk_policy_graph. */
-void vk_policy_graph_extend(vk_graph *g, const void *arg);
+/* arg: a vk_rl_graph. */
+void vk_rl_graph_extend(vk_graph *g, const void *arg);
 
 /* Another loss in a share that may change from run to run: output "loss_scaled" = share * "loss",
  * input share f32 [1]. arg: not read. */
