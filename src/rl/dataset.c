@@ -18,14 +18,14 @@ static const uint64_t stream_order = (uint64_t)1 << 56;
 
 /* What is kept of a demonstration. */
 typedef struct rows {
-  int i_task; /* in task */
-  int n_step;
+  int i_task;           /* in task */
+  int n_step, n_sample; /* the first n_sample are samples */
   vk_split split;
-  double *picture_state; /* [n_step, n_picture_state] */
+  double *picture_state; /* [n_sample, n_picture_state] */
   double *action;        /* [n_step, 7] as demonstrations hold them; until bins are known */
-  double *proprio_raw;   /* [n_step, 8]; likewise */
+  double *proprio_raw;   /* [n_sample, 8]; likewise */
   uint8_t *bin;          /* [n_step, 7] */
-  float *proprio;        /* [n_step, 8] */
+  float *proprio;        /* [n_sample, 8] */
 } rows;
 
 typedef struct frame {
@@ -135,9 +135,9 @@ static vk_status scale_rows(vk_dataset *d, rows *r, vk_err *err)
 {
   double action[VK_N_ACTION];
   int32_t bin[VK_N_ACTION];
-  size_t n = (size_t)r->n_step;
+  size_t n = (size_t)r->n_step, n_sample = (size_t)r->n_sample;
   r->bin = malloc(n * VK_N_ACTION);
-  r->proprio = malloc(sizeof *r->proprio * n * VK_VIEW_PROPRIO);
+  r->proprio = malloc(sizeof *r->proprio * n_sample * VK_VIEW_PROPRIO);
   if (!r->bin || !r->proprio)
     return vk_fail(err, VK_E_NOMEM, "no memory for %d samples", r->n_step);
   for (size_t t = 0; t < n; t++) {
@@ -146,7 +146,7 @@ static vk_status scale_rows(vk_dataset *d, rows *r, vk_err *err)
     VK_TRY(vk_action_encode(&d->stats.action, 1, action, bin, err));
     for (int k = 0; k < VK_N_ACTION; k++)
       r->bin[t * VK_N_ACTION + (size_t)k] = (uint8_t)bin[k];
-    for (int k = 0; k < VK_VIEW_PROPRIO; k++) {
+    for (int k = 0; k < VK_VIEW_PROPRIO && t < n_sample; k++) {
       size_t at = t * VK_VIEW_PROPRIO + (size_t)k;
       r->proprio[at] = (float)vk_action_scale(&d->stats.proprio, k, r->proprio_raw[at]);
     }
@@ -161,28 +161,31 @@ static void hash_rows(vk_dataset *d, const rows *r)
   const vk_dataset_task *t = &d->task[r->i_task]->is;
   char id[VK_PACK_TASK_ID_SIZE], head[VK_PACK_TASK_ID_SIZE + 600];
   vk_pack_task_id(d->config.pack, &d->config.pack->task[t->i_task], id);
-  snprintf(head, sizeof head, "%s\n%s\n%s\n%d %d\n", d->hash, id, t->instruction, r->n_step,
-           r->split);
-  size_t n = (size_t)r->n_step;
+  int n_head = snprintf(head, sizeof head, "%s\n%s\n%s\n%d %d\n", d->hash, id, t->instruction,
+                        r->n_step, r->split);
+  if (r->n_sample < r->n_step)
+    snprintf(head + n_head, sizeof head - (size_t)n_head, "%d\n", r->n_sample);
+  size_t n = (size_t)r->n_step, n_sample = (size_t)r->n_sample;
   vk_sha256_init(&sha);
   vk_sha256_add(&sha, head, strlen(head));
-  vk_sha256_add(&sha, r->picture_state, sizeof *r->picture_state * n * (size_t)t->n_picture_state);
+  vk_sha256_add(&sha, r->picture_state,
+                sizeof *r->picture_state * n_sample * (size_t)t->n_picture_state);
   vk_sha256_add(&sha, r->action, sizeof *r->action * n * VK_N_ACTION);
-  vk_sha256_add(&sha, r->proprio_raw, sizeof *r->proprio_raw * n * VK_VIEW_PROPRIO);
+  vk_sha256_add(&sha, r->proprio_raw, sizeof *r->proprio_raw * n_sample * VK_VIEW_PROPRIO);
   vk_sha256_end_hex(&sha, d->hash);
 }
 
 /* Copies what samples need. Errors: VK_E_NOTFOUND (an observation or its picture row is missing),
  * VK_E_SHAPE, VK_E_NOMEM; r is then to be freed. */
 static vk_status take_rows(vk_dataset *d, rows *r, const vk_demo *demo, uint32_t i_task,
-                           const char *instruction, vk_err *err)
+                           int n_sample, const char *instruction, vk_err *err)
 {
-  *r = (rows){.n_step = demo->n_step};
+  *r = (rows){.n_step = demo->n_step, .n_sample = n_sample};
   if (!demo->picture_state)
     return vk_fail(err, VK_E_NOTFOUND, "it does not say what its pictures show");
-  if (demo->first_obs > 0 || demo->first_obs + demo->n_obs < demo->n_step)
+  if (demo->first_obs > 0 || demo->first_obs + demo->n_obs < n_sample)
     return vk_fail(err, VK_E_NOTFOUND, "it has the observations %d to %d, expected 0 to %d",
-                   demo->first_obs, demo->first_obs + demo->n_obs - 1, demo->n_step - 1);
+                   demo->first_obs, demo->first_obs + demo->n_obs - 1, n_sample - 1);
   VK_TRY(find_or_add_task(d, i_task, instruction, demo->n_picture_state, &r->i_task, err));
   int n_state = d->task[r->i_task]->is.n_picture_state;
   if (demo->n_picture_state != n_state)
@@ -190,14 +193,15 @@ static vk_status take_rows(vk_dataset *d, rows *r, const vk_demo *demo, uint32_t
                    "picture_state has %d columns, those of other demonstrations of its task have "
                    "%d",
                    demo->n_picture_state, n_state);
-  size_t n = (size_t)demo->n_step, n_row_byte = sizeof(double) * n * (size_t)n_state;
+  size_t n = (size_t)n_sample, n_row_byte = sizeof(double) * n * (size_t)n_state;
+  size_t n_action_byte = sizeof(double) * VK_N_ACTION * (size_t)demo->n_step;
   r->picture_state = malloc(n_row_byte);
-  r->action = malloc(sizeof(double) * n * VK_N_ACTION);
+  r->action = malloc(n_action_byte);
   r->proprio_raw = malloc(sizeof(double) * n * VK_VIEW_PROPRIO);
   if (!r->picture_state || !r->action || !r->proprio_raw)
     return vk_fail(err, VK_E_NOMEM, "no memory for %d samples", demo->n_step);
   memcpy(r->picture_state, demo->picture_state, n_row_byte);
-  memcpy(r->action, demo->action, sizeof(double) * n * VK_N_ACTION);
+  memcpy(r->action, demo->action, n_action_byte);
   for (size_t t = 0; t < n; t++) {
     vk_robot_obs obs;
     _Static_assert(sizeof obs == sizeof(double) * VK_N_PROPRIO, "a row of proprioception");
@@ -210,26 +214,28 @@ static vk_status take_rows(vk_dataset *d, rows *r, const vk_demo *demo, uint32_t
 /* Makes samples of the rows. After an error nothing has changed and r is to be freed. */
 static vk_status commit_rows(vk_dataset *d, rows *r, int i_rows, vk_err *err)
 {
-  size_t n = (size_t)r->n_step;
+  size_t n = (size_t)r->n_sample;
   vk_dataset_task *t = &d->task[r->i_task]->is;
   VK_TRY(scale_rows(d, r, err));
-  VK_TRY(grow((void **)&d->frame, &d->n_frame_room, d->n_frame + r->n_step, sizeof *d->frame, err));
+  VK_TRY(
+      grow((void **)&d->frame, &d->n_frame_room, d->n_frame + r->n_sample, sizeof *d->frame, err));
   VK_TRY(grow((void **)&d->list[r->split], &d->n_list_room[r->split],
-              d->n_list[r->split] + r->n_step, sizeof *d->list[0], err));
+              d->n_list[r->split] + r->n_sample, sizeof *d->list[0], err));
   hash_rows(d, r);
   free(r->action);
   free(r->proprio_raw);
   r->action = r->proprio_raw = NULL;
-  for (int32_t i = 0; i < r->n_step; i++) {
+  for (int32_t i = 0; i < r->n_sample; i++) {
     d->list[r->split][d->n_list[r->split]++] = (int32_t)d->n_frame;
     d->frame[d->n_frame++] = (frame){i_rows, i};
   }
   t->n_demo[r->split]++;
-  t->n_sample[r->split] += r->n_step;
+  t->n_sample[r->split] += r->n_sample;
   d->info.n_demo[r->split]++;
   d->info.n_byte +=
-      (int64_t)(n * (sizeof(double) * (size_t)t->n_picture_state + VK_N_ACTION +
-                     sizeof *r->proprio * VK_VIEW_PROPRIO + sizeof(frame) + sizeof *d->list[0]));
+      (int64_t)(n * (sizeof(double) * (size_t)t->n_picture_state +
+                     sizeof *r->proprio * VK_VIEW_PROPRIO + sizeof(frame) + sizeof *d->list[0]) +
+                (size_t)r->n_step * VK_N_ACTION);
   return VK_OK;
 }
 
@@ -241,12 +247,13 @@ static vk_status new_rows(vk_dataset *d, vk_err *err)
   return VK_OK;
 }
 
-vk_status vk_dataset_add(vk_dataset *d, const vk_demo *demo, uint32_t i_task, vk_err *err)
+vk_status vk_dataset_add(vk_dataset *d, const vk_demo *demo, uint32_t i_task, int n_sample,
+                         vk_err *err)
 {
   rows r = {0};
-  VK_ASSERT(i_task < d->config.pack->n_task);
+  VK_ASSERT(i_task < d->config.pack->n_task && n_sample >= 1 && n_sample <= demo->n_step);
   VK_TRY(new_rows(d, err));
-  vk_status st = take_rows(d, &r, demo, i_task, "", err);
+  vk_status st = take_rows(d, &r, demo, i_task, n_sample, "", err);
   if (st == VK_OK)
     st = commit_rows(d, &r, d->n_rows, err);
   if (st == VK_OK)
@@ -390,7 +397,7 @@ static vk_status read_file(vk_dataset *d, const source *from, vk_scene **scene, 
     if (st == VK_OK)
       st = complete(d, &demo, from->i_task, scene, err);
     if (st == VK_OK) {
-      st = take_rows(d, &d->rows[d->n_rows], &demo, from->i_task, instruction, err);
+      st = take_rows(d, &d->rows[d->n_rows], &demo, from->i_task, demo.n_step, instruction, err);
       d->n_rows++;
       ++*n;
     }

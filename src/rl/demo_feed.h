@@ -21,7 +21,8 @@ VK_NODISCARD vk_status vk_demo_feed_open(vk_demo_feed *f, const vk_trainer *t,
 /* A zeroed one is allowed. */
 void vk_demo_feed_close(vk_demo_feed *f);
 
-/* What the data is, for t->data. */
+/* Says what the data is, in t->data, and how many steps its epochs are, in t->n_step where that is
+ * 0. */
 void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t);
 
 /* How a loader of them is made; batches are micro-batches. */
@@ -32,5 +33,15 @@ vk_loader_config vk_demo_feed_config(const vk_demo_feed *f, const vk_trainer *t,
  * to begin. Errors: those of vk_loader_new and vk_loader_next. */
 VK_NODISCARD vk_status vk_demo_feed_next(vk_demo_feed *f, const vk_trainer *t, int64_t first_sample,
                                          vk_err *err);
+/* Stops its threads, so that samples may be added; the next call begins anew. */
+void vk_demo_feed_stop(vk_demo_feed *f);
+
+/* What vk_train_def says, with demonstrations alone. */
+VK_NODISCARD vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out,
+                                          vk_err *err);
+VK_NODISCARD vk_status vk_demo_feed_validate(vk_demo_feed *f, vk_trainer *t, double *loss,
+                                             int64_t *n, vk_err *err);
+VK_NODISCARD vk_status vk_demo_feed_save_batch(const vk_demo_feed *f, const char *path,
+                                               vk_err *err);
 
 #endif

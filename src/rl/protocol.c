@@ -79,6 +79,19 @@ vk_status vk_protocol_find(const vk_protocol **out, const char *name, vk_err *er
   return vk_opt_fail_name(err, "protocol", name, names);
 }
 
+vk_status vk_protocol_shortened(vk_protocol *out, const char *name, int64_t n_step, vk_err *err)
+{
+  const vk_protocol *p;
+  VK_TRY(vk_protocol_find(&p, name, err));
+  *out = *p;
+  for (int i = 0; i < p->n_limit && n_step > 0; i++)
+    if (p->limit[i].n_step > n_step)
+      out->limit[i].n_step = (int)n_step;
+  if (n_step > 0 && p->n_step_default > n_step)
+    out->n_step_default = (int)n_step;
+  return VK_OK;
+}
+
 int vk_protocol_n_step(const vk_protocol *protocol, const char *suite)
 {
   for (int i = 0; i < protocol->n_limit; i++)

@@ -42,6 +42,10 @@ extern const vk_protocol vk_protocols[]; /* ends with a NULL name */
 /* Errors: VK_E_USAGE with the nearest name. */
 VK_NODISCARD vk_status vk_protocol_find(const vk_protocol **out, const char *name, vk_err *err);
 
+/* The one of that name with no limit over n_step; 0: as it is. Errors: VK_E_USAGE. */
+VK_NODISCARD vk_status vk_protocol_shortened(vk_protocol *out, const char *name, int64_t n_step,
+                                             vk_err *err);
+
 /* Step limit of a suite. */
 int vk_protocol_n_step(const vk_protocol *protocol, const char *suite);
 

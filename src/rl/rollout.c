@@ -225,13 +225,13 @@ static void say_stuck(void *arg, const char *text)
   vk_log_line(arg, "rollout: %s", text);
 }
 
-vk_status vk_rollout_check(const vk_protocol *protocol, const vk_checkpoint_info *info, vk_err *err)
+vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_action_step, vk_err *err)
 {
-  if (protocol->n_replan < STEPS || info->n_action_step != STEPS)
+  if (protocol->n_replan < STEPS || n_action_step != STEPS)
     return vk_fail(err, VK_E_USAGE,
                    "protocol %s executes %d of %lld actions of a chunk; training on rollouts needs "
                    "all %d",
-                   protocol->name, protocol->n_replan, (long long)info->n_action_step, STEPS);
+                   protocol->name, protocol->n_replan, (long long)n_action_step, STEPS);
   return VK_OK;
 }
 
@@ -262,7 +262,7 @@ vk_status vk_rollout_run(vk_rollout *r, const vk_rollout_config *c, const vk_eva
             .in_slot = calloc((size_t)n_slot, sizeof *p.in_slot),
             .is_failed = calloc(n, sizeof *p.is_failed)};
   VK_ASSERT(((const vk_nano_config *)c->info->model.config)->n_view == r->n_view);
-  vk_status st = vk_rollout_check(c->eval.protocol, c->info, err);
+  vk_status st = vk_rollout_check(c->eval.protocol, c->info->n_action_step, err);
   VK_TRY_DONE(st);
   if (!p.which || !p.episode || !p.repeat || !p.in_slot || !p.is_failed)
     VK_TRY_DONE(vk_fail(err, VK_E_NOMEM, "no memory for %zu episodes", n));

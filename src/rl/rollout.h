@@ -69,7 +69,7 @@ VK_NODISCARD vk_status vk_rollout_run(vk_rollout *r, const vk_rollout_config *co
                                       const vk_eval_episode *start, vk_err *err);
 
 /* That all actions of the policy's chunks are executed. Errors: VK_E_USAGE. */
-VK_NODISCARD vk_status vk_rollout_check(const vk_protocol *protocol, const vk_checkpoint_info *info,
+VK_NODISCARD vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_action_step,
                                         vk_err *err);
 
 /* Most decisions of an episode in these tasks. */

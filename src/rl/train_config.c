@@ -46,6 +46,9 @@ const vk_train_config vk_train_config_default = {
     .beta2 = 0.95,
     .clip_norm = 1,
     .ema_decay = 0.999,
+    .dagger_every = 1000,
+    .dagger_rounds = 3,
+    .dagger_episodes = 20,
     .groups = 16,
     .group = 8,
     .temperature = 1,
@@ -157,9 +160,23 @@ static const vk_opt keys_optim[] = {
     VK_OPT_END,
 };
 
-static const vk_opt keys_practice[] = {
+static const vk_opt keys_dagger[] = {
+    VK_OPT_I64(C, "dagger_episodes", dagger_episodes, 1, 1e5, "N", NULL, "of the policy, a task"),
+    VK_OPT_I64(C, "dagger_every", dagger_every, 1, 1e12, "N", "steps",
+               "ask the expert where the policy comes so often"),
+    VK_OPT_I64(C, "dagger_rounds", dagger_rounds, 1, 9999, "N", NULL, "times in all"),
+    VK_OPT_F64(C, "dagger_temperature", dagger_temperature, 0, 100, "X", NULL,
+               "of the policy's draws; 0: its most likely actions"),
+    VK_OPT_END,
+};
+
+static const vk_opt keys_act[] = {
     VK_OPT_I64(C, "episode_steps", episode_steps, 0, 100000, "N", NULL,
                "an episode ends after so many; 0: at the protocol's limit"),
+    VK_OPT_END,
+};
+
+static const vk_opt keys_practice[] = {
     VK_OPT_I64(C, "group", group, 1, 4096, "N", NULL, "episodes of a group: they begin alike"),
     VK_OPT_I64(C, "groups", groups, 1, 4096, "N", NULL, "of a step"),
     VK_OPT_F64(C, "reward", reward, 0.001, 1000, "X", NULL, "of success; all else gets 0"),
@@ -238,6 +255,8 @@ const vk_train_section vk_train_sections[] = {
     {"Augmentation of demonstrations", VK_TRAIN_ALL, false, keys_augment},
     {"Loss of demonstrations", VK_TRAIN_ALL, false, keys_loss},
     {"Optimiser", VK_TRAIN_ALL, false, keys_optim},
+    {"Episodes", VK_TRAIN_DAGGER | VK_TRAIN_PRACTICE, false, keys_act},
+    {"The expert's help", VK_TRAIN_DAGGER, false, keys_dagger},
     {"Practice", VK_TRAIN_PRACTICE, false, keys_practice},
     {"Loss of practice", VK_TRAIN_PRACTICE, false, keys_policy},
     {"On the way (a resumed run may have other values)", VK_TRAIN_ALL, true, keys_free},

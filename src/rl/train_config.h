@@ -45,6 +45,9 @@ typedef struct vk_train_config {
   int64_t batch, micro_batch, steps, warmup;
   double epochs, lr, final_lr, weight_decay, beta1, beta2, clip_norm, ema_decay;
   const char *schedule;
+  /* the expert's help */
+  int64_t dagger_every, dagger_rounds, dagger_episodes;
+  double dagger_temperature;
   /* practice */
   vk_opt_list tasks;
   int64_t groups, group, episode_steps;

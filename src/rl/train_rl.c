@@ -174,28 +174,14 @@ static vk_status find_tasks(rl *s, const vk_trainer *t, vk_err *err)
   return st;
 }
 
-static vk_status choose_protocol(rl *s, const vk_trainer *t, vk_err *err)
-{
-  const vk_protocol *p;
-  int64_t most = t->config.train->episode_steps;
-  VK_TRY(vk_protocol_find(&p, t->config.train->protocol, err));
-  s->protocol = *p;
-  for (int i = 0; i < p->n_limit && most > 0; i++)
-    if (s->protocol.limit[i].n_step > most)
-      s->protocol.limit[i].n_step = (int)most;
-  if (most > 0 && s->protocol.n_step_default > most)
-    s->protocol.n_step_default = (int)most;
-  return VK_OK;
-}
-
 /* The policy's own pictures, statistics and chunks. */
 static vk_status open_policy(rl *s, vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   s->info = t->init;
   s->info.model = t->model;
-  VK_TRY(choose_protocol(s, t, err));
-  VK_TRY(vk_rollout_check(&s->protocol, &s->info, err));
+  VK_TRY(vk_protocol_shortened(&s->protocol, c->protocol, c->episode_steps, err));
+  VK_TRY(vk_rollout_check(&s->protocol, s->info.n_action_step, err));
   VK_TRY(find_tasks(s, t, err));
   for (int i = 0; i < s->n_task; i++) {
     const vk_norm_stats *stats;

@@ -283,7 +283,7 @@ static void test_add(void **state)
   snprintf(hash, sizeof hash, "%s", vk_dataset_hash(d));
   read_demo("spatial.npz", 2, &demo);
   demo.success = false; /* failures are welcome here */
-  vk_assert_ok(vk_dataset_add(d, &demo, task_index("libero_spatial/0"), &err), &err);
+  vk_assert_ok(vk_dataset_add(d, &demo, task_index("libero_spatial/0"), demo.n_step, &err), &err);
   assert_int_equal(vk_dataset_n(d, VK_SPLIT_TRAIN), n + demo.n_step);
   assert_int_equal(vk_dataset_n_frame(d), n_frame + demo.n_step);
   assert_string_not_equal(vk_dataset_hash(d), hash);
@@ -297,7 +297,7 @@ static void test_add(void **state)
   assert_memory_equal(&s, &before, sizeof s);
   /* of a task that was not there */
   read_demo("goal.npz", 0, &other);
-  vk_assert_ok(vk_dataset_add(d, &other, task_index("libero_goal/3"), &err), &err);
+  vk_assert_ok(vk_dataset_add(d, &other, task_index("libero_goal/3"), other.n_step, &err), &err);
   assert_int_equal(vk_dataset_n_task(d), 2);
   vk_dataset_sample(d, VK_SPLIT_TRAIN, n + demo.n_step, &s);
   assert_int_equal(s.i_task, 1);
@@ -306,11 +306,13 @@ static void test_add(void **state)
   snprintf(hash, sizeof hash, "%s", vk_dataset_hash(d));
   n = vk_dataset_n(d, VK_SPLIT_TRAIN);
   other.n_picture_state--;
-  vk_assert_fails(vk_dataset_add(d, &other, task_index("libero_goal/3"), &err), VK_E_SHAPE);
+  vk_assert_fails(vk_dataset_add(d, &other, task_index("libero_goal/3"), other.n_step, &err),
+                  VK_E_SHAPE);
   vk_assert_says(&err, "picture_state has");
   free(demo.picture_state);
   demo.picture_state = NULL;
-  vk_assert_fails(vk_dataset_add(d, &demo, task_index("libero_spatial/0"), &err), VK_E_NOTFOUND);
+  vk_assert_fails(vk_dataset_add(d, &demo, task_index("libero_spatial/0"), demo.n_step, &err),
+                  VK_E_NOTFOUND);
   vk_assert_says(&err, "does not say what its pictures show");
   assert_string_equal(vk_dataset_hash(d), hash);
   assert_int_equal(vk_dataset_n(d, VK_SPLIT_TRAIN), n);

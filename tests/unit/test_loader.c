@@ -303,7 +303,7 @@ static void test_errors_arrive(void **state)
        i++) /* a quaternion of length 0, which no rule of files forbids */
     memset(demo.picture_state + (size_t)demo.n_picture_state * (size_t)i, 0,
            sizeof(double) * (size_t)demo.n_picture_state);
-  vk_assert_ok(vk_dataset_add(d, &demo, task_index("libero_spatial/0"), &err), &err);
+  vk_assert_ok(vk_dataset_add(d, &demo, task_index("libero_spatial/0"), demo.n_step, &err), &err);
   for (int n_worker = 1; n_worker <= 3; n_worker += 2) {
     vk_frames *frames = new_frames(d, 1 << 30, 2);
     vk_loader_config c = config_of(frames, n_worker, 0);

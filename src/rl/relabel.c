@@ -1,0 +1,310 @@
+#include "rl/relabel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/safetensors.h"
+#include "rl/rollout.h"
+#include "sim/picture.h"
+
+void vk_relabel_free(vk_relabel *r)
+{
+  for (int64_t i = 0; i < r->n && r->label; i++)
+    free(r->label[i].picture_state);
+  free(r->label);
+  *r = (vk_relabel){0};
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+/* What a slot asks the expert with. */
+typedef struct slot {
+  int i_episode, i_step;
+  vk_env *env; /* the expert's; of the scene that the slot runs */
+  vk_expert *expert;
+  void *snapshot;
+  size_t room;
+} slot;
+
+typedef struct pass {
+  vk_relabel *r;
+  const vk_relabel_config *c;
+  const vk_eval_episode *episode;
+  int n_chunk;
+  vk_label *label; /* [n_episode, n_chunk] n_step 0: none */
+  slot *slot;      /* [n_slot] */
+  _Atomic int64_t n_step;
+} pass;
+
+static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode, const vk_env *env,
+                          vk_err *err)
+{
+  pass *p = arg;
+  slot *s = &p->slot[i_slot];
+  s->i_episode = (int)(episode - p->episode);
+  s->i_step = 0;
+  if (!s->expert)
+    VK_TRY(vk_expert_new(&s->expert, p->c->facts, err));
+  VK_TRY(vk_env_new(&s->env, vk_env_scene(env), err));
+  vk_env_set_isa(s->env, p->c->eval.isa);
+  return VK_OK;
+}
+
+static vk_status copy_state(slot *s, const vk_env *env, vk_err *err)
+{
+  size_t n = vk_env_snapshot_size(env);
+  if (n > s->room) {
+    free(s->snapshot);
+    s->snapshot = malloc(n);
+    s->room = s->snapshot ? n : 0;
+  }
+  if (!s->snapshot)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a snapshot of %zu bytes", n);
+  vk_env_save(env, s->snapshot);
+  return vk_env_load(s->env, s->snapshot, n, err);
+}
+
+/* The expert goes on from where env stands. */
+static vk_status make_label(pass *p, slot *s, const vk_env *env, vk_label *l, vk_err *err)
+{
+  vk_step step = {0};
+  l->i_task = p->episode[s->i_episode].i_task;
+  l->n_state = vk_picture_n_state(vk_env_scene(env));
+  l->picture_state = malloc(sizeof(double) * VK_LABEL_SAMPLES * (size_t)l->n_state);
+  if (!l->picture_state)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a label");
+  VK_TRY(copy_state(s, env, err));
+  VK_TRY(vk_expert_begin(s->expert, s->env, err));
+  int n = 0;
+  for (; n < VK_LABEL_STEPS && !step.success; n++) {
+    if (n < VK_LABEL_SAMPLES) {
+      l->obs[n] = *vk_env_robot_obs(s->env);
+      memcpy(l->picture_state + n * l->n_state, vk_env_picture_state(s->env),
+             sizeof(double) * (size_t)l->n_state);
+    }
+    vk_expert_act(s->expert, s->env, l->action[n]);
+    VK_TRY(vk_env_step(s->env, l->action[n], &step, err));
+  }
+  l->n_step = n; /* what was not finished stays 0: no label */
+  p->n_step += n;
+  return VK_OK;
+}
+
+static vk_status on_step(void *arg, int i_slot, const vk_env *env, double action[VK_N_ACTION],
+                         vk_err *err)
+{
+  pass *p = arg;
+  slot *s = &p->slot[i_slot];
+  int i_step = s->i_step++, k = i_step / VK_CHUNK_STEPS;
+  if (i_step % VK_CHUNK_STEPS != 0)
+    return VK_OK;
+  VK_ASSERT(k < p->n_chunk);
+  return make_label(p, s, env, &p->label[s->i_episode * p->n_chunk + k], err);
+}
+
+/* The scene may go after the episode, so its environment goes, too. */
+static vk_status on_end(void *arg, int i_slot, const vk_eval_result *result, vk_err *err)
+{
+  slot *s = &((pass *)arg)->slot[i_slot];
+  vk_env_free(s->env);
+  s->env = NULL;
+  return VK_OK;
+}
+
+static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
+{
+  vk_relabel *r = ((pass *)arg)->r;
+  r->n_episode++;
+  r->n_success += result->success;
+  r->n_error += result->status != VK_OK;
+  return result->status == VK_OK || result->status == VK_E_SIM
+             ? VK_OK
+             : vk_fail(err, result->status, "%s", result->error.text);
+}
+
+/* The labels that there are, without gaps. */
+static void pack_labels(pass *p, int n_episode)
+{
+  vk_relabel *r = p->r;
+  for (int64_t i = 0; i < (int64_t)n_episode * p->n_chunk; i++) {
+    vk_label *l = &p->label[i];
+    if (l->n_step > 0)
+      r->label[r->n++] = *l;
+    else
+      free(l->picture_state);
+  }
+}
+
+vk_status vk_relabel_run(vk_relabel *out, const vk_relabel_config *config, int n_episode,
+                         const vk_eval_episode *episode, vk_err *err)
+{
+  const vk_eval_config *e = &config->eval;
+  int n_slot = vk_eval_n_slot(e->pool), n_chunk = 1;
+  for (int i = 0; i < n_episode; i++) {
+    int n = vk_rollout_n_chunk(e->pack, e->protocol, 1, &episode[i].i_task);
+    n_chunk = n > n_chunk ? n : n_chunk;
+  }
+  *out = (vk_relabel){0};
+  pass p = {.r = out, .c = config, .episode = episode, .n_chunk = n_chunk};
+  p.label = calloc((size_t)n_episode * (size_t)n_chunk, sizeof *p.label);
+  p.slot = calloc((size_t)n_slot, sizeof *p.slot);
+  vk_status st = VK_OK;
+  if (!p.label || !p.slot)
+    VK_TRY_DONE(vk_fail(err, VK_E_NOMEM, "no memory for the labels of %d episodes", n_episode));
+  const vk_eval_watch watch = {.arg = &p, .begin = on_begin, .before_step = on_step, .end = on_end};
+  vk_eval_config eval = *e;
+  vk_eval_stats stats;
+  eval.n_episode = n_episode;
+  eval.episode = episode;
+  eval.repeat = NULL;
+  eval.put = on_result;
+  eval.arg = &p;
+  eval.watch = &watch;
+  st = vk_evaluate(&eval, &stats, err);
+  out->n_step = stats.n_step + p.n_step;
+  out->wall_s = stats.wall_s;
+done:
+  for (int i = 0; i < n_slot && p.slot; i++) {
+    vk_env_free(p.slot[i].env);
+    vk_expert_free(p.slot[i].expert);
+    free(p.slot[i].snapshot);
+  }
+  free(p.slot);
+  out->label = p.label;
+  if (p.label)
+    pack_labels(&p, n_episode);
+  return st;
+}
+
+vk_status vk_relabel_add(const vk_relabel *r, vk_dataset *d, vk_err *err)
+{
+  _Static_assert(sizeof(vk_robot_obs) == sizeof(double) * VK_N_PROPRIO, "a row of proprioception");
+  for (int64_t i = 0; i < r->n; i++) {
+    vk_label *l = &r->label[i];
+    int n = l->n_step < VK_LABEL_SAMPLES ? l->n_step : VK_LABEL_SAMPLES;
+    const vk_demo demo = {.n_step = l->n_step,
+                          .action = l->action[0],
+                          .n_obs = n,
+                          .proprio = l->obs[0].eef_pos_m,
+                          .n_picture_state = l->n_state,
+                          .picture_state = l->picture_state};
+    VK_TRY(vk_dataset_add(d, &demo, l->i_task, n, err));
+  }
+  return VK_OK;
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+/* Rows of different tasks have different widths: `state` is as wide as the widest. */
+vk_status vk_relabel_write(const vk_relabel *r, const char *path, vk_err *err)
+{
+  enum { ACTION, OBS, STATE, TASK, N_STEP, N_STATE, N };
+  int64_t width = 1, n = r->n;
+  for (int64_t i = 0; i < n; i++)
+    width = r->label[i].n_state > width ? r->label[i].n_state : width;
+  vk_safetensors_entry e[N] = {
+      {"action", VK_SAFETENSORS_F64, 3, {n, VK_LABEL_STEPS, VK_N_ACTION}, NULL},
+      {"obs", VK_SAFETENSORS_F64, 3, {n, VK_LABEL_SAMPLES, VK_N_PROPRIO}, NULL},
+      {"state", VK_SAFETENSORS_F64, 3, {n, VK_LABEL_SAMPLES, width}, NULL},
+      {"task", VK_SAFETENSORS_I32, 1, {n}, NULL},
+      {"n_step", VK_SAFETENSORS_I32, 1, {n}, NULL},
+      {"n_state", VK_SAFETENSORS_I32, 1, {n}, NULL},
+  };
+  vk_status st = VK_OK;
+  double *action = calloc((size_t)n + 1, sizeof r->label->action);
+  double *obs = calloc((size_t)n + 1, sizeof r->label->obs);
+  double *state = calloc((size_t)n + 1, sizeof *state * VK_LABEL_SAMPLES * (size_t)width);
+  int32_t *number = calloc((size_t)n + 1, 3 * sizeof *number);
+  if (!action || !obs || !state || !number)
+    VK_TRY_DONE(vk_fail(err, VK_E_NOMEM, "no memory to write %lld labels", (long long)n));
+  for (int64_t i = 0; i < n; i++) {
+    const vk_label *l = &r->label[i];
+    memcpy(action + i * VK_LABEL_STEPS * VK_N_ACTION, l->action, sizeof l->action);
+    memcpy(obs + i * VK_LABEL_SAMPLES * VK_N_PROPRIO, l->obs, sizeof l->obs);
+    for (int k = 0; k < VK_LABEL_SAMPLES && k < l->n_step; k++)
+      memcpy(state + (i * VK_LABEL_SAMPLES + k) * width, l->picture_state + k * l->n_state,
+             sizeof *state * (size_t)l->n_state);
+    number[i] = (int32_t)l->i_task;
+    number[n + i] = l->n_step;
+    number[2 * n + i] = l->n_state;
+  }
+  const void *data[N] = {action, obs, state, number, number + n, number + 2 * n};
+  for (int i = 0; i < N; i++)
+    e[i].data = data[i];
+  st = vk_safetensors_write(path, e, N, NULL, 0, err);
+done:
+  free(action);
+  free(obs);
+  free(state);
+  free(number);
+  return st;
+}
+
+/* A tensor [n, a, b] (b 0: [n, a], a 0: [n]); b < 0: whatever it is. */
+static const uint8_t *tensor(const vk_safetensors *s, const char *name, vk_safetensors_dtype dtype,
+                             int64_t n, int64_t a, int64_t b)
+{
+  const vk_safetensor *t = vk_safetensors_find(s, name);
+  int n_dim = a == 0 ? 1 : 3;
+  bool is_it = t && t->dtype == dtype && t->n_dim == n_dim && t->shape[0] == n &&
+               (n_dim == 1 || (t->shape[1] == a && (b < 0 || t->shape[2] == b)));
+  return is_it ? t->bytes : NULL;
+}
+
+static int32_t number_at(const uint8_t *bytes, int64_t i)
+{
+  int32_t x;
+  memcpy(&x, bytes + i * (int64_t)sizeof x, sizeof x);
+  return x;
+}
+
+static vk_status read_labels(vk_relabel *r, const vk_safetensors *s, vk_err *err)
+{
+  const vk_safetensor *first = vk_safetensors_find(s, "task"),
+                      *wide = vk_safetensors_find(s, "state");
+  int64_t n = first && first->n_dim == 1 ? first->shape[0] : -1;
+  int64_t width = wide && wide->n_dim == 3 ? wide->shape[2] : 0;
+  const uint8_t *action = tensor(s, "action", VK_SAFETENSORS_F64, n, VK_LABEL_STEPS, VK_N_ACTION);
+  const uint8_t *obs = tensor(s, "obs", VK_SAFETENSORS_F64, n, VK_LABEL_SAMPLES, VK_N_PROPRIO);
+  const uint8_t *state = tensor(s, "state", VK_SAFETENSORS_F64, n, VK_LABEL_SAMPLES, -1);
+  const uint8_t *task = tensor(s, "task", VK_SAFETENSORS_I32, n, 0, 0);
+  const uint8_t *n_step = tensor(s, "n_step", VK_SAFETENSORS_I32, n, 0, 0);
+  const uint8_t *n_state = tensor(s, "n_state", VK_SAFETENSORS_I32, n, 0, 0);
+  if (!action || !obs || !state || !task || !n_step || !n_state)
+    return vk_fail(err, VK_E_FORMAT, "%s: it holds no labels of this program", s->path);
+  r->label = calloc((size_t)n + 1, sizeof *r->label);
+  if (!r->label)
+    return vk_fail(err, VK_E_NOMEM, "%s: no memory for %lld labels", s->path, (long long)n);
+  for (; r->n < n; r->n++) {
+    vk_label *l = &r->label[r->n];
+    size_t i = (size_t)r->n;
+    *l = (vk_label){.i_task = (uint32_t)number_at(task, r->n),
+                    .n_step = number_at(n_step, r->n),
+                    .n_state = number_at(n_state, r->n)};
+    if (l->n_step < 1 || l->n_step > VK_LABEL_STEPS || l->n_state < 1 || l->n_state > width)
+      return vk_fail(err, VK_E_FORMAT, "%s: label %zu has %d steps of %d numbers", s->path, i,
+                     l->n_step, l->n_state);
+    memcpy(l->action, action + i * sizeof l->action, sizeof l->action);
+    memcpy(l->obs, obs + i * sizeof l->obs, sizeof l->obs);
+    l->picture_state = calloc(VK_LABEL_SAMPLES, sizeof(double) * (size_t)l->n_state);
+    if (!l->picture_state)
+      return vk_fail(err, VK_E_NOMEM, "%s: no memory for %lld labels", s->path, (long long)n);
+    for (size_t k = 0; k < VK_LABEL_SAMPLES; k++)
+      memcpy(l->picture_state + k * (size_t)l->n_state,
+             state + (i * VK_LABEL_SAMPLES + k) * (size_t)width * sizeof(double),
+             sizeof(double) * (size_t)l->n_state);
+  }
+  return VK_OK;
+}
+
+vk_status vk_relabel_read(vk_relabel *out, const char *path, vk_err *err)
+{
+  vk_safetensors s;
+  *out = (vk_relabel){0};
+  VK_TRY(vk_safetensors_open(&s, path, err));
+  vk_status st = read_labels(out, &s, err);
+  vk_safetensors_close(&s);
+  if (st != VK_OK)
+    vk_relabel_free(out);
+  return st;
+}

@@ -1,0 +1,67 @@
+# vlakit train --method dagger: the same weights after being killed and resumed, labels in files.
+. "${0%/*}/lib.sh"
+
+"$VLAKIT" collect -q --suite libero_goal/7 --episodes 3 --out demos --catalog c.db >/dev/null || exit 1
+cat >tiny.json <<'JSON'
+{
+  "method": "dagger",
+  "model": "model.json",
+  "batch": 4, "micro_batch": 4,
+  "steps": 7,
+  "warmup": 0,
+  "ema_decay": 0.9,
+  "save_every": 1,
+  "validate_every": 0,
+  "dagger_every": 2, "dagger_rounds": 2, "dagger_episodes": 2,
+  "episode_steps": 12
+}
+JSON
+cat >model.json <<'JSON'
+{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
+JSON
+train="train -q --config tiny.json --data demos --catalog c.db --threads 2"
+
+same() { # same A B: the last checkpoints have the same bits
+  for file in pretrained_model/model.safetensors training_state/weights.safetensors \
+    training_state/optimizer_state.safetensors training_state/training_step.json; do
+    check "$1 and $2 end with the same $file" cmp "$1/checkpoints/last/$file" \
+      "$2/checkpoints/last/$file"
+  done
+}
+
+expect 2 $train --out x --set group=4
+says 'key "group" is not of method dagger'
+expect 2 $train --out x --set protocol=openpi
+says 'executes 5 of 8'
+check 'nothing was written' [ ! -e x ]
+
+expect 0 $train --out one --json
+json 'd["step"] == 7'
+run=$(field c.db 'r["run"]')
+expect 0 runs "$run" --catalog c.db --json
+json 'd["runs"][0]["curves"]["dagger/labels"]["value"] == [4, 8]'
+json 'd["runs"][0]["curves"]["dagger/labels"]["step"] == [3, 5]'
+json 'd["runs"][0]["curves"]["dagger/samples"]["value"][1] - d["runs"][0]["curves"]["dagger/samples"]["value"][0] == 32'
+check 'two rounds' [ "$(ls one/dagger)" = '0000.safetensors
+0001.safetensors' ]
+
+# kill -9 between the rounds, and going on.
+"$VLAKIT" $train --out killed >/dev/null 2>&1 &
+pid=$!
+i=0
+while kill -STOP $pid && [ ! -e killed/checkpoints/000003 ] && [ $i -lt 2400 ]; do
+  kill -CONT $pid
+  i=$((i + 1))
+  sleep 0.02
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+check 'killed on the way' [ ! -e killed/checkpoints/000007 ]
+expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db --json
+same one killed
+check 'the same labels' cmp one/dagger/0001.safetensors killed/dagger/0001.safetensors
+
+# A policy that is begun with one is asked about at once.
+expect 0 $train --out more --set init=one steps=1 dagger_rounds=1
+check 'a round' [ -e more/dagger/0000.safetensors ]
+finish

@@ -1,0 +1,220 @@
+/* test_relabel.c - what the expert would do where a policy comes: labels begin in the policy's own
+ * states, are the same on any number of threads, and become samples with full chunks. */
+#include "demo_world.h"
+
+#include "core/safetensors.h"
+#include "rl/relabel.h"
+
+enum { N_EPISODE = 3, LIMIT = 20, N_DECISION = 3 };
+
+static vk_protocol quick;
+
+typedef struct seen {
+  vk_robot_obs obs[N_EPISODE][LIMIT];
+  double action[N_EPISODE][LIMIT][VK_N_ACTION];
+  const vk_eval_episode *first;
+  int i_episode[16], i_step[16]; /* of each slot */
+} seen;
+
+static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode, const vk_env *env,
+                          vk_err *err)
+{
+  seen *s = arg;
+  s->i_episode[i_slot] = (int)(episode - s->first);
+  s->i_step[i_slot] = 0;
+  return VK_OK;
+}
+
+static vk_status on_step(void *arg, int i_slot, const vk_env *env, double action[VK_N_ACTION],
+                         vk_err *err)
+{
+  seen *s = arg;
+  int e = s->i_episode[i_slot], t = s->i_step[i_slot]++;
+  s->obs[e][t] = *vk_env_robot_obs(env);
+  memcpy(s->action[e][t], action, sizeof s->action[e][t]);
+  return VK_OK;
+}
+
+static vk_status ignore(void *arg, const vk_eval_result *r, vk_err *err)
+{
+  return VK_OK;
+}
+
+/* The same episodes watched (out NULL), or relabelled. */
+static void run(const char *word, int n_thread, const vk_eval_episode *episode, int n,
+                seen *watched, vk_relabel *out)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_pool *pool;
+  vk_policy policy;
+  vk_expert_facts *facts;
+  vk_assert_ok(vk_pool_new(&pool, n_thread, &err), &err);
+  vk_assert_ok(vk_expert_facts_open(&facts, VK_SOURCE_DIR "/data/expert.json", &err), &err);
+  const vk_policy_args args = {.n_env = vk_eval_n_slot(pool), .seed = 2};
+  vk_assert_ok(vk_policy_open(&policy, word, &args, &err), &err);
+  vk_eval_config eval = {.pack = &pack,
+                         .cache_dir = models_dir(),
+                         .protocol = &quick,
+                         .seed = 3,
+                         .rows = VK_ROWS_SAMPLED,
+                         .policy = &policy,
+                         .pool = pool};
+  if (watched) {
+    const vk_eval_watch watch = {.arg = watched, .begin = on_begin, .before_step = on_step};
+    watched->first = eval.episode = episode;
+    eval.n_episode = n;
+    eval.watch = &watch;
+    eval.put = ignore;
+    vk_assert_ok(vk_evaluate(&eval, NULL, &err), &err);
+  } else {
+    const vk_relabel_config config = {.eval = eval, .facts = facts};
+    vk_assert_ok(vk_relabel_run(out, &config, n, episode, &err), &err);
+  }
+  vk_policy_close(&policy);
+  vk_expert_facts_free(facts);
+  vk_pool_free(pool);
+}
+
+static void assert_same(const vk_relabel *a, const vk_relabel *b)
+{
+  assert_int_equal(a->n, b->n);
+  for (int64_t i = 0; i < a->n; i++) {
+    const vk_label *x = &a->label[i], *y = &b->label[i];
+    assert_int_equal(x->i_task, y->i_task);
+    assert_int_equal(x->n_step, y->n_step);
+    assert_int_equal(x->n_state, y->n_state);
+    assert_memory_equal(x->action, y->action, sizeof x->action[0] * (size_t)x->n_step);
+    int n = x->n_step < VK_LABEL_SAMPLES ? x->n_step : VK_LABEL_SAMPLES;
+    assert_memory_equal(x->obs, y->obs, sizeof x->obs[0] * (size_t)n);
+    assert_memory_equal(x->picture_state, y->picture_state,
+                        sizeof(double) * (size_t)(n * x->n_state));
+  }
+}
+
+static void test_labels_of_visited_states(void **state)
+{
+  const vk_eval_episode episode[N_EPISODE] = {{task_index("libero_object/0"), 0},
+                                              {task_index("libero_object/0"), 1},
+                                              {task_index("libero_goal/3"), 0}};
+  static seen watched;
+  vk_relabel one, three, back;
+  run("random", 1, episode, N_EPISODE, &watched, NULL);
+  run("random", 1, episode, N_EPISODE, NULL, &one);
+  run("random", 3, episode, N_EPISODE, NULL, &three);
+  assert_int_equal(one.n, N_EPISODE * N_DECISION);
+  assert_int_equal(one.n_episode, N_EPISODE);
+  assert_int_equal(one.n_success, 0);
+  assert_same(&one, &three);
+  for (int64_t i = 0; i < one.n; i++) {
+    const vk_label *l = &one.label[i];
+    int e = (int)i / N_DECISION, t = (int)i % N_DECISION * VK_CHUNK_STEPS;
+    assert_int_equal(l->i_task, episode[e].i_task);
+    assert_int_equal(l->n_step, VK_LABEL_STEPS);
+    assert_memory_equal(&l->obs[0], &watched.obs[e][t], sizeof l->obs[0]);
+    assert_memory_not_equal(&l->obs[1], &l->obs[0], sizeof l->obs[0]);
+    /* the expert moves, and not as the policy did */
+    assert_memory_not_equal(l->action[0], watched.action[e][t], sizeof l->action[0]);
+    for (int k = 0; k < l->n_step; k++)
+      assert_true(fabs(l->action[k][6]) == 1);
+  }
+  /* a file gives all of it back */
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_relabel_write(&one, in_dir("labels.safetensors"), &err), &err);
+  vk_assert_ok(vk_relabel_read(&back, in_dir("labels.safetensors"), &err), &err);
+  assert_same(&one, &back);
+  vk_relabel_free(&one);
+  vk_relabel_free(&three);
+  vk_relabel_free(&back);
+}
+
+/* Where the policy is the expert, the first label is what it does; when it is done, labels end. */
+static void test_labels_of_expert(void **state)
+{
+  const vk_eval_episode episode = {task_index("libero_goal/7"), 0};
+  static seen watched;
+  vk_relabel r;
+  quick.n_step_default = 300;
+  run("expert", 1, &episode, 1, NULL, &r);
+  assert_int_equal(r.n_success, 1);
+  assert_true(r.n > 2);
+  const vk_label *last = &r.label[r.n - 1];
+  assert_true(last->n_step < VK_LABEL_STEPS);
+  quick.n_step_default = LIMIT;
+  run("expert", 1, &episode, 1, &watched, NULL);
+  assert_memory_equal(r.label[0].action, watched.action[0], sizeof r.label[0].action);
+  vk_relabel_free(&r);
+}
+
+static void test_samples(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_dataset *d;
+  vk_relabel r;
+  vk_sample sample;
+  char hash[65];
+  const vk_eval_episode episode = {task_index("libero_object/0"), 4};
+  write_store("few.npz", "libero_object/0", 2, 9);
+  char path[VK_FS_PATH_MAX];
+  snprintf(path, sizeof path, "%s", in_dir("few.npz"));
+  const char *const list[] = {path};
+  const vk_dataset_config config = {.pack = &pack, .path = list, .n_path = 1};
+  vk_assert_ok(vk_dataset_new(&d, &config, &err), &err);
+  snprintf(hash, sizeof hash, "%s", vk_dataset_hash(d));
+  int64_t n = vk_dataset_n(d, VK_SPLIT_TRAIN);
+  run("random", 1, &episode, 1, NULL, &r);
+  r.label[1].n_step = 3; /* as if it had been done there */
+  vk_assert_ok(vk_relabel_add(&r, d, &err), &err);
+  assert_int_equal(vk_dataset_n(d, VK_SPLIT_TRAIN), n + 2 * VK_LABEL_SAMPLES + 3);
+  assert_string_not_equal(vk_dataset_hash(d), hash);
+  for (int64_t i = 0; i < vk_dataset_n(d, VK_SPLIT_TRAIN) - n; i++) {
+    int k = i < 8 ? 0 : i < 11 ? 1 : 2, t = (int)(k == 0 ? i : k == 1 ? i - 8 : i - 11);
+    const vk_label *l = &r.label[k];
+    vk_dataset_sample(d, VK_SPLIT_TRAIN, n + i, &sample);
+    assert_memory_equal(sample.picture_state, l->picture_state + t * l->n_state,
+                        sizeof(double) * (size_t)l->n_state);
+    for (int s = 0; s < VK_CHUNK_STEPS; s++) {
+      double action[VK_N_ACTION] = {0};
+      int32_t bin[VK_N_ACTION];
+      int from = t + s < l->n_step ? t + s : l->n_step - 1;
+      if (t + s < l->n_step)
+        memcpy(action, l->action[from], sizeof action);
+      action[6] = vk_action_gripper_from_libero(l->action[from][6]);
+      vk_assert_ok(vk_action_encode(&vk_dataset_stats(d)->action, 1, action, bin, &err), &err);
+      assert_memory_equal(sample.target + s * VK_N_ACTION, bin, sizeof bin);
+    }
+  }
+  vk_relabel_free(&r);
+  vk_dataset_free(d);
+}
+
+static void test_refused(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_relabel r;
+  vk_assert_fails(vk_relabel_read(&r, in_dir("nothing.safetensors"), &err), VK_E_NOTFOUND);
+  const float x = 1;
+  const vk_safetensors_entry e = {"task", VK_SAFETENSORS_F32, 1, {1}, &x};
+  vk_assert_ok(vk_safetensors_write(in_dir("other.safetensors"), &e, 1, NULL, 0, &err), &err);
+  vk_assert_fails(vk_relabel_read(&r, in_dir("other.safetensors"), &err), VK_E_FORMAT);
+  vk_assert_says(&err, "no labels");
+}
+
+static int set_up(void **state)
+{
+  quick = vk_protocols[0];
+  quick.n_limit = 0;
+  quick.n_dummy = 2;
+  quick.n_step_default = LIMIT;
+  return make_demo_world(state);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_labels_of_visited_states),
+      cmocka_unit_test(test_labels_of_expert),
+      cmocka_unit_test(test_samples),
+      cmocka_unit_test(test_refused),
+  };
+  return cmocka_run_group_tests(tests, set_up, remove_demo_world);
+}
