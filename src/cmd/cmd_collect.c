@@ -31,7 +31,7 @@ static const char *const format_names[] = {"store", "hdf5", NULL};
 /* Not the held-out ones: nobody is to train on them. */
 static const char *const rows_names[] = {"eval", "sampled", NULL};
 static const collect_args defaults = {
-    .n_episode = 50, .rows = "eval", .align = "fixed", .px = VK_DEMO_PX};
+    .n_episode = 50, .rows = "sampled", .align = "fixed", .px = VK_DEMO_PX};
 
 #define ARGS collect_args
 static const vk_opt opts[] = {
@@ -40,7 +40,7 @@ static const vk_opt opts[] = {
     VK_OPT_I64_GIVEN(ARGS, "episodes", n_episode, is_n_episode_given, 1, EPISODES_MAX, "N", NULL,
                      "successful demonstrations a task"),
     VK_OPT_CHOICE_GIVEN(ARGS, "rows", rows, is_rows_given, "eval|sampled", rows_names,
-                        "first states: the init rows, or new ones of seeded resets"),
+                        "first states: the init rows, which evaluations score, or others"),
     VK_OPT_I64_GIVEN(ARGS, "tries", n_try, is_n_try_given, 1, TRIES_MAX, "N", NULL,
                      "episodes a task at most (default: 2 x episodes + 10; the init rows end)"),
     VK_OPT_F64_GIVEN(ARGS, "noise", noise, is_noise_given, 0, 1, "SIGMA", NULL,
@@ -685,10 +685,12 @@ const vk_cmd vk_cmd_collect = {
     .description =
         "Runs the scripted expert until every task has N successful episodes and writes a file of "
         "them a task, PATH/SUITE/TASK_demo.npz or .hdf5 (for a single task, a PATH with such an "
-        "ending is the file itself). Tries of a task are taken in order: try k starts from init "
-        "row k, or with --rows sampled from the reset of a generator seeded for (task, k, seed) "
-        "with the arm moved by N(0, 0.02) rad a joint, as LIBERO's own rows are. Files do not "
-        "depend on the number of threads or on interruptions.\n\n"
+        "ending is the file itself). Tries of a task are taken in order: try k starts from the "
+        "reset "
+        "of a generator seeded for (task, k, seed) with the arm moved by N(0, 0.02) rad a joint, "
+        "as LIBERO's own rows are, or with --rows eval from init row k. Evaluations score the init "
+        "rows: train refuses demonstrations that begin there, unless train_on_eval_rows is set. "
+        "Files do not depend on the number of threads or on interruptions.\n\n"
         "Formats:\n"
         "  store  NumPy archive (.npz) without pictures: actions, states, proprioception,\n"
         "         and all that pictures and a bit-exact repetition need\n"
@@ -705,7 +707,7 @@ const vk_cmd vk_cmd_collect = {
     .examples =
         "  vlakit collect --suite libero_spatial --episodes 50 --out demos\n"
         "  vlakit collect --suite libero_goal/3 --episodes 5 --pictures --out bowl.hdf5\n"
-        "  vlakit collect --suite libero_10,libero_90 --rows sampled --noise 0.1 --out more\n"
+        "  vlakit collect --suite libero_10,libero_90 --noise 0.1 --seed 1 --out more\n"
         "  vlakit collect --suite libero130 --out all --pictures --dry-run  # how large, how "
         "long\n",
     .opts = opts,

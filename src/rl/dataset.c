@@ -376,6 +376,12 @@ static vk_status complete(vk_dataset *d, vk_demo *demo, uint32_t i_task, vk_scen
   return VK_OK;
 }
 
+static void count_origin(vk_dataset *d, const vk_demo *demo)
+{
+  d->info.n_eval_row += demo->is_origin_known && demo->origin.rows == VK_ROWS_EVAL;
+  d->info.n_unknown_origin += !demo->is_origin_known;
+}
+
 /* Adds the rows of a file's successes, up to n_max of the task; *n: how many it has. */
 static vk_status read_file(vk_dataset *d, const source *from, vk_scene **scene, int n_max, int *n,
                            vk_err *err)
@@ -393,6 +399,7 @@ static vk_status read_file(vk_dataset *d, const source *from, vk_scene **scene, 
       vk_demo_free(&demo);
       continue;
     }
+    count_origin(d, &demo); /* dropped steps are no origin */
     st = new_rows(d, err);
     if (st == VK_OK)
       st = complete(d, &demo, from->i_task, scene, err);

@@ -86,7 +86,9 @@ const char *vk_dataset_hash(const vk_dataset *d);
 /* What was read. */
 typedef struct vk_dataset_info {
   int n_demo[VK_SPLIT_N];
-  int n_failure; /* left out */
+  int n_failure;        /* left out */
+  int n_eval_row;       /* begin at init rows, which evaluations score; both splits */
+  int n_unknown_origin; /* do not say where they begin; both splits */
   int64_t n_noop;
   int64_t n_byte; /* memory */
 } vk_dataset_info;

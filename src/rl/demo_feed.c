@@ -27,6 +27,14 @@ vk_status vk_demo_feed_open(vk_demo_feed *f, const vk_trainer *t, const vk_norm_
                                              .drop_noops = c->train->drop_noops,
                                              .stats = stats},
                         err));
+  vk_dataset_info info;
+  vk_dataset_info_get(f->dataset, &info);
+  if (info.n_eval_row > 0 && !c->train->train_on_eval_rows)
+    return vk_fail(err, VK_E_USAGE,
+                   "%d of %d demonstrations begin at the init rows that evaluations score; make "
+                   "others (vlakit collect --rows sampled), or set train_on_eval_rows=true and say "
+                   "so of every score",
+                   info.n_eval_row, info.n_demo[VK_SPLIT_TRAIN] + info.n_demo[VK_SPLIT_VALIDATION]);
   const vk_protocol *protocol;
   VK_TRY(vk_protocol_find(&protocol, c->train->protocol, err));
   vk_frames_config config = {.dataset = f->dataset,

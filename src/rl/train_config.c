@@ -95,6 +95,8 @@ static const vk_opt keys_what[] = {
     VK_OPT_CHOICE(C, "precision", precision, "auto|f32|bf16", precisions,
                   "of products of matrices; auto: bf16 where the processor computes it"),
     VK_OPT_I64(C, "seed", seed, 0, 4294967295.0, "N", NULL, "of everything that is drawn"),
+    VK_OPT_FLAG(C, "train_on_eval_rows", train_on_eval_rows,
+                "learn from the init rows of evaluations too, as published results do"),
     VK_OPT_END,
 };
 
@@ -183,8 +185,6 @@ static const vk_opt keys_practice[] = {
     VK_OPT_LIST(C, "tasks", tasks, "TASK", "tasks and suites, practised in turn"),
     VK_OPT_F64(C, "temperature", temperature, 0.01, 100, "X", NULL,
                "of the draws of actions, and of what is learned from them"),
-    VK_OPT_FLAG(C, "train_on_eval_rows", train_on_eval_rows,
-                "begin from the init rows of evaluations, as published results do"),
     VK_OPT_END,
 };
 

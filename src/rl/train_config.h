@@ -29,6 +29,7 @@ typedef struct vk_train_config {
   /* what */
   const char *about, *method, *model, *init, *precision;
   int64_t seed;
+  bool train_on_eval_rows;
   /* demonstrations */
   vk_opt_list data;
   int64_t demos, validation_demos;
@@ -52,7 +53,6 @@ typedef struct vk_train_config {
   vk_opt_list tasks;
   int64_t groups, group, episode_steps;
   double temperature, reward;
-  bool train_on_eval_rows;
   /* loss of what was practised */
   const char *logp_level, *reward_level;
   double gamma, lambda, filter_lo, filter_hi, clip_lo, clip_hi, dual_clip, kl_stop;

@@ -9,7 +9,7 @@ suite=libero_goal/7 # short episodes
 # What is refused.
 expect 2 collect
 says '--suite and --out are needed'
-expect 2 collect --suite $suite --episodes 60 --out d
+expect 2 collect --suite $suite --rows eval --episodes 60 --out d
 says 'task libero_goal/7 can be tried 50 times (its init rows; --rows sampled has no end)'
 expect 2 collect --suite $suite --out d --pictures --format store
 says '--pictures: a store holds none'
@@ -40,7 +40,7 @@ check 'nothing was written' [ ! -e d ]
 # Uninterrupted, on one and on two threads: the same bytes.
 expect 0 collect -q --suite $suite --episodes 4 --out one --threads 1 --json --catalog one.db
 json 'd["n_success"] == 4 and d["n_demo"] == 4 and len(d["files"]) == 1 and d["bytes"] > 0'
-json 'd["n_step"] > 40 and d["rows"] == "eval" and d["seed"] == 0 and d["format"] == "store"'
+json 'd["n_step"] > 40 and d["rows"] == "sampled" and d["seed"] == 0 and d["format"] == "store"'
 file=libero_goal/$(python3 -c '
 import json
 print(json.load(open("out"))["files"][0].split("/")[-1])')

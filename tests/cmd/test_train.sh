@@ -63,6 +63,11 @@ expect 1 train -q --config tiny.json --data nothing --out x
 says 'nothing'
 expect 1 $train --out x --set init=nothing
 says 'nothing'
+"$VLAKIT" collect -q --suite libero_goal/7 --rows eval --episodes 2 --out rows.npz --catalog rows.db \
+  >/dev/null || exit 1
+expect 2 $train --data rows.npz --out x
+says 'demonstrations begin at the init rows that evaluations score'
+expect 0 $train --data rows.npz --out x --set train_on_eval_rows=true --dry-run
 expect 1 train --resume aaaaaaaa --catalog c.db
 says 'no run aaaaaaaa'
 expect 1 train --resume "$(field c.db 'r["run"]')" --catalog c.db

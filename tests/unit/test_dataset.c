@@ -177,6 +177,25 @@ static void test_failures_are_left_out(void **state)
   vk_dataset_free(d);
 }
 
+static void begin_somewhere(vk_demo *d, int i)
+{
+  d->origin = (vk_start){i == 1 ? VK_ROWS_SAMPLED : VK_ROWS_EVAL, i, 0, &vk_protocols[0]};
+  d->is_origin_known = i != 2;
+}
+
+/* Where demonstrations begin, also of those whose steps are dropped. */
+static void test_origins_are_counted(void **state)
+{
+  vk_dataset_info info;
+  write_demos("origin.npz", "libero_goal/3", VK_DEMO_STORE, 4, N_STEP, begin_somewhere);
+  vk_dataset *d =
+      new_dataset(&(vk_dataset_config){.n_validation = 1, .drop_noops = true}, "origin.npz", NULL);
+  vk_dataset_info_get(d, &info);
+  assert_int_equal(info.n_eval_row, 2); /* 0 and 3 */
+  assert_int_equal(info.n_unknown_origin, 1);
+  vk_dataset_free(d);
+}
+
 static void stand_still(vk_demo *d, int i)
 {
   for (int t = 2; t < 5; t++) {
@@ -396,6 +415,7 @@ int main(void)
       cmocka_unit_test(test_samples),
       cmocka_unit_test(test_choices),
       cmocka_unit_test(test_failures_are_left_out),
+      cmocka_unit_test(test_origins_are_counted),
       cmocka_unit_test(test_noops_are_dropped),
       cmocka_unit_test(test_hdf5),
       cmocka_unit_test(test_order_is_a_permutation),
