@@ -314,21 +314,6 @@ static void free_plan(plan *p)
 
 /* ---- the record ---- */
 
-/* How a trained policy's actions come about. */
-static void add_decoding(cJSON *o, const job *j)
-{
-  char text[40];
-  double t = j->plan.temperature;
-  if (!(j->policy.def->needs & VK_POLICY_DRAWS))
-    return;
-  if (t > 0)
-    snprintf(text, sizeof text, "sampled at T %g", t);
-  else
-    snprintf(text, sizeof text, "greedy");
-  cJSON_AddNumberToObject(o, "sample", t);
-  cJSON_AddStringToObject(o, "decoding", text);
-}
-
 static cJSON *config_json(const job *j)
 {
   const plan *p = &j->plan;
@@ -343,7 +328,10 @@ static cJSON *config_json(const job *j)
   cJSON_AddBoolToObject(o, "policy_sees_pictures", p->sees_pictures);
   cJSON_AddStringToObject(o, "rows", vk_start_rows_names[p->rows]);
   cJSON_AddStringToObject(o, "perturb", vk_perturb_names[p->perturb]);
-  add_decoding(o, j);
+  if (j->policy.decoding[0]) {
+    cJSON_AddNumberToObject(o, "sample", p->temperature);
+    cJSON_AddStringToObject(o, "decoding", j->policy.decoding);
+  }
   cJSON_AddStringToObject(o, "film", p->film_word);
   if (p->out)
     cJSON_AddStringToObject(o, "out", j->out.dir);
@@ -769,8 +757,7 @@ const vk_cmd vk_cmd_eval = {
         "is taken, or one of its checkpoints), or a .safetensors file beside a config.json. It "
         "sees "
         "pictures of --visuals, and takes the median bins (or the most likely ones: \"greedy\" of "
-        "its "
-        "config.json) or, with --sample, draws them.\n\n"
+        "its config.json) or, with --sample, draws them.\n\n"
         "What an environment or a policy cannot do (a NaN as action, say) is an error of that "
         "episode: it is listed, is no failure of the policy, and is not in n. Every run is a row "
         "of the catalog, every episode too as soon as it ends; after Ctrl-C, a crash or a full "

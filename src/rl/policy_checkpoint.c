@@ -383,6 +383,11 @@ static void describe(const void *state, vk_policy *policy)
   policy->n_view = p->n_view;
   policy->view = p->info->view;
   policy->thread_bytes = vk_plan_bytes(p->idle->net.plan);
+  if (p->temperature > 0)
+    snprintf(policy->decoding, sizeof policy->decoding, "sampled at T %g", p->temperature);
+  else
+    snprintf(policy->decoding, sizeof policy->decoding, "greedy (%s)",
+             vk_greedy_names[p->info->greedy]);
 }
 
 vk_status vk_policy_checkpoint_open(vk_policy *policy, const vk_checkpoint_info *info,

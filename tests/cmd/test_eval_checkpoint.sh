@@ -22,7 +22,7 @@ for e in json.load(open(sys.argv[1]))["episodes"]:
 
 # A policy by its run, checkpoint, folder and file: the same, on any number of threads.
 expect 0 $eval --policy run --threads 1 --json
-json 'd["decoding"] == "greedy" and d["n_episode"] == 2 and d["errors"] == 0 and d["policy"] == "run"'
+json 'd["decoding"] == "greedy (median)" and d["n_episode"] == 2 and d["errors"] == 0 and d["policy"] == "run"'
 json 'd["config"]["policy_sees_pictures"] and d["visuals"] == "stand-in" and d["perturb"] == "none"'
 hashes >one
 greedy=$(python3 -c 'import json; print(json.load(open("out"))["run"])')
@@ -37,7 +37,7 @@ done
 expect 0 $eval --policy run/checkpoints/000001 --json
 json "d['policy_hash'] != '$policy_hash'"
 expect 0 $eval --policy run
-prints 'greedy'
+prints 'greedy (median)'
 expect 0 eval --policy list
 prints 'checkpoint:DIR'
 expect 0 eval -q --suite libero_goal/7 --policy run --episodes 1 --dry-run

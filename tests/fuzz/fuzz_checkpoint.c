@@ -20,7 +20,7 @@ static void read_back(const vk_checkpoint_info *info)
   VK_ASSERT(memcmp(again.stats, info->stats, sizeof *again.stats * (size_t)again.n_stats) == 0);
   VK_ASSERT(again.view.turn == info->view.turn && again.view.n_sample == info->view.n_sample);
   VK_ASSERT(again.view.level_error_px == info->view.level_error_px);
-  VK_ASSERT(again.n_action_step == info->n_action_step);
+  VK_ASSERT(again.n_action_step == info->n_action_step && again.greedy == info->greedy);
   VK_ASSERT(strcmp(again.source.run, info->source.run) == 0);
   vk_checkpoint_close(&again);
   cJSON_free(text);

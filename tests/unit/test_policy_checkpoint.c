@@ -158,9 +158,13 @@ static vk_policy in_memory(double temperature, uint64_t seed, vk_decision_fn *wa
 
 static void test_episodes_depend_on_nothing_that_runs_beside_them(void **state)
 {
-  for (int k = 0; k < 2; k++) {
+  for (int k = 0; k < 3; k++) {
     results want, got;
-    vk_policy policy = in_memory(k ? 1.0 : 0, 3, NULL, NULL);
+    info.greedy = k == 2 ? VK_GREEDY_MEDIAN : VK_GREEDY_ARGMAX;
+    vk_policy policy = in_memory(k == 1 ? 1.0 : 0, 3, NULL, NULL);
+    assert_string_equal(policy.decoding, k == 0   ? "greedy (argmax)"
+                                         : k == 1 ? "sampled at T 1"
+                                                  : "greedy (median)");
     evaluate(&want, &policy, 0, 1);
     assert_string_not_equal(want.item[0].state_sha256, want.item[1].state_sha256);
     for (int n_thread = 1 + k; n_thread <= 3; n_thread++) {
@@ -171,6 +175,7 @@ static void test_episodes_depend_on_nothing_that_runs_beside_them(void **state)
     }
     vk_policy_close(&policy);
   }
+  info.greedy = VK_GREEDY_ARGMAX;
 }
 
 static void test_draws_depend_on_seed_and_temperature(void **state)
