@@ -24,6 +24,19 @@ static bool is_collect(const char *command)
 
 /* ---- a list ---- */
 
+/* "sft of nano-n2, in FOLDER": what a training run makes. */
+static void print_train(const char *config)
+{
+  cJSON *json = cJSON_Parse(config);
+  const cJSON *train = cJSON_GetObjectItemCaseSensitive(json, "train");
+  const char *method = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "method"));
+  const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "model"));
+  const char *out = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "out"));
+  if (method && model && out)
+    printf("  %s of %s, in %s", method, model, out);
+  cJSON_Delete(json);
+}
+
 static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
                            const vk_episode_sum *sum, vk_err *err)
 {
@@ -44,6 +57,8 @@ static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation
     if (sum->n_error)
       printf(", %d error%s", sum->n_error, sum->n_error == 1 ? "" : "s");
   }
+  if (strcmp(row->command, "train") == 0)
+    print_train(row->config);
   putchar('\n');
   return VK_OK;
 }

@@ -134,12 +134,6 @@ static vk_status make_key_absolute(vk_train_config *c, const char *key, const ch
 /* A run may be resumed from another folder. */
 static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
 {
-  if (c->init) {
-    char path[VK_FS_PATH_MAX], text[VK_FS_PATH_MAX + 8];
-    VK_TRY(make_absolute(path, c->init, err));
-    snprintf(text, sizeof text, "init=%s", path);
-    VK_TRY(vk_train_config_set(c, text, err));
-  }
   vk_opt_list list = {.n = c->data.n};
   char(*path)[VK_FS_PATH_MAX] = calloc((size_t)list.n + 1, sizeof *path);
   vk_status st = path ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for %d paths", list.n);

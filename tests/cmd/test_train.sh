@@ -99,6 +99,8 @@ expect 2 train --resume "$run" --catalog c.db
 says "run $run is done"
 
 # Curves.
+expect 0 runs --catalog c.db
+prints "sft of $T/model.json, in $T/one"
 expect 0 runs "$run" --catalog c.db
 prints 'train/loss'
 prints 'weight_decay = 0.05'
