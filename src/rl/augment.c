@@ -8,7 +8,7 @@ enum {
   ROW = SIDE * 3,
   SHIFT_MAX = 32,
   ONE = 1 << 16, /* a pixel, in places */
-  N_DRAW = 6
+  N_DRAW = 7
 };
 
 static vk_status check(const char *name, double x, double lo, double hi, vk_err *err)
@@ -71,7 +71,7 @@ void vk_augment_picture(const vk_augment *a, vk_philox *rng, const uint8_t *from
   double u[N_DRAW];
   for (int i = 0; i < N_DRAW; i++)
     u[i] = vk_philox_double(rng);
-  double side = a->crop > 0 ? sqrt(a->crop) : 1;
+  double least = a->crop > 0 ? sqrt(a->crop) : 1, side = least + u[6] * (1 - least);
   int64_t step = (int64_t)(side * ONE), room = (int64_t)SIDE * (ONE - step);
   int64_t shift[2];
   tap x[SIDE], y[SIDE];

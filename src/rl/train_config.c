@@ -119,7 +119,7 @@ static const vk_opt keys_augment[] = {
                "pictures are multiplied by 1 - X to 1 + X"),
     VK_OPT_F64(C, "contrast", contrast, 0, 1, "X", NULL,
                "distances from a picture's mean are multiplied by 1 - X to 1 + X"),
-    VK_OPT_F64(C, "crop", crop, 0.1, 1, "X", NULL, "share of the picture's area that is kept"),
+    VK_OPT_F64(C, "crop", crop, 0.1, 1, "X", NULL, "least share of a picture's area that is kept"),
     VK_OPT_F64(C, "paraphrase", paraphrase, 0, 1, "P", NULL,
                "probability of saying an instruction in other words"),
     VK_OPT_F64(C, "proprio_dropout", proprio_dropout, 0, 1, "P", NULL,
