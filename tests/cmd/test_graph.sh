@@ -35,6 +35,9 @@ json "'pack' in {n['op'] for n in d['node_list']}"
 
 expect 0 graph dump nano-n2 --bf16
 prints 'dtype=bf16'
+prints 'enc.0.rms_norm bf16 [token, 128]'
+expect 0 graph dump nano-n2 --bf16 --no-pass storage
+prints 'enc.0.rms_norm f32 [token, 128]'
 
 # dump
 expect 0 graph dump nano-n2 --before --out before
