@@ -486,12 +486,16 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_train = {
     .name = "train",
     .flags = VK_CMD_LONG,
-    .summary = "fit a policy to demonstrations",
-    .synopsis = "--config CONFIG --data PATH... --out DIR [options] | --resume RUN",
+    .summary = "fit a policy to demonstrations, or let it practise",
+    .synopsis = "--config CONFIG [--data PATH...] --out DIR [options] | --resume RUN",
     .description =
         "Trains a network to do what demonstrations do: the cross-entropy of their actions, eight "
         "steps at a time, from camera pictures that are drawn when they are needed. The policy is "
         "DIR/checkpoints/last, for vlakit eval --policy.\n\n"
+        "Method dagger lets the policy act now and then, and imitates what the scripted expert "
+        "would do where it comes. Methods ppo and grpo begin with a policy (\"init\"), which then "
+        "practises \"tasks\": in every step it acts in groups of episodes that begin alike, and "
+        "learns from which of them succeed.\n\n"
         "A configuration is a JSON object of keys; --set KEY=VALUE overrides one, and --set list "
         "shows all with their defaults. Curves go to the catalog (vlakit runs ID) and, for "
         "TensorBoard, to event files in DIR.\n\n"
@@ -501,6 +505,8 @@ const vk_cmd vk_cmd_train = {
     .examples =
         "  vlakit train --config sft-n2 --data demos --out trained\n"
         "  vlakit train --config sft-n2 --data demos --out trained --set lr=1e-4 steps=2000\n"
+        "  vlakit train --config dagger-n2 --data demos --out better --set init=trained\n"
+        "  vlakit train --config grpo-n2 --out best --set init=trained tasks=libero_goal/7\n"
         "  vlakit train --config sft-n8 --data demos --out big --dry-run  # how long, how much\n"
         "  vlakit train --resume 05k2m3xq\n",
     .opts = opts,

@@ -43,23 +43,31 @@ static vk_status open_optim(vk_learner *l, vk_err *err)
                       l->grad, err);
 }
 
+vk_status vk_learner_plan(vk_learner *l, vk_err *err)
+{
+  const vk_learner_config *c = &l->config;
+  const vk_target target = {.isa = c->isa,
+                            .n_thread = vk_team_n_thread(c->team),
+                            .is_train = true,
+                            .loss = "loss",
+                            .accumulate = c->n_micro > 1,
+                            .is_bf16 = c->is_bf16};
+  vk_net_free(&l->net);
+  return vk_net_new(&l->net, &l->model, &c->args, &target, &l->params, l->grad, c->team, c->trace,
+                    err);
+}
+
 static vk_status open_nets(vk_learner *l, vk_err *err)
 {
   const vk_learner_config *c = &l->config;
-  vk_target target = {.isa = c->isa,
-                      .n_thread = vk_team_n_thread(c->team),
-                      .is_train = true,
-                      .loss = "loss",
-                      .accumulate = c->n_micro > 1,
-                      .is_bf16 = c->is_bf16};
-  VK_TRY(vk_net_new(&l->net, &l->model, &c->args, &target, &l->params, l->grad, c->team, c->trace,
-                    err));
+  VK_TRY(vk_learner_plan(l, err));
   VK_TRY(open_optim(l, err));
   if (!c->has_check)
     return VK_OK;
   vk_model_args args = c->args;
   args.dropout = 0;
-  target = (vk_target){.isa = c->isa, .n_thread = target.n_thread, .is_bf16 = c->is_bf16};
+  const vk_target target = {
+      .isa = c->isa, .n_thread = vk_team_n_thread(c->team), .is_bf16 = c->is_bf16};
   vk_params used = l->params;
   used.data = (float *)vk_learner_weights(l);
   return vk_net_new(&l->check, &l->model, &args, &target, &used, NULL, c->team, c->trace, err);

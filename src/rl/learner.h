@@ -48,6 +48,10 @@ VK_NODISCARD vk_status vk_learner_new(vk_learner *l, const vk_learner_config *co
 /* A zeroed one is allowed. */
 void vk_learner_free(vk_learner *l);
 
+/* Makes the network that learns anew: what args.extend_arg says has changed. Errors: those of
+ * vk_net_new. */
+VK_NODISCARD vk_status vk_learner_plan(vk_learner *l, vk_err *err);
+
 /* A step begins: gradients are forgotten. */
 void vk_learner_begin(vk_learner *l);
 /* Forward and backward pass of a micro-batch; its gradients are added.

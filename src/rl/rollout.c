@@ -82,6 +82,7 @@ typedef struct pass {
   int *repeat;              /* [n_episode] */
   int *in_slot;             /* [n_slot] episode of the rollout that a slot runs */
   bool *is_failed;          /* [n_episode] by the simulator */
+  int n_ended, n_success;   /* for the progress line */
   vk_watchdog *dog;
 } pass;
 
@@ -144,6 +145,11 @@ static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
   vk_rollout_episode *one = &p->r->episode[i];
   one->success = result->success;
   one->n_step = result->steps;
+  p->n_ended++;
+  p->n_success += result->success;
+  if (p->c->eval.progress)
+    vk_progress_set_note(p->c->eval.progress, "%d of %d episodes, %d succeeded", p->n_ended,
+                         p->r->n_episode, p->n_success);
   p->is_failed[i] = result->status == VK_E_SIM || (result->status == VK_OK && result->steps == 0);
   if (result->status != VK_OK && result->status != VK_E_SIM)
     return vk_fail(err, result->status, "%s", result->error.text);

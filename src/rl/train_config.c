@@ -52,6 +52,8 @@ const vk_train_config vk_train_config_default = {
     .groups = 16,
     .group = 8,
     .temperature = 1,
+    .temperature_high = 1.3,
+    .uniform_share = 1,
     .reward = 1,
     .logp_level = "token",
     .reward_level = "action",
@@ -185,6 +187,10 @@ static const vk_opt keys_practice[] = {
     VK_OPT_LIST(C, "tasks", tasks, "TASK", "tasks and suites, practised in turn"),
     VK_OPT_F64(C, "temperature", temperature, 0.01, 100, "X", NULL,
                "of the draws of actions, and of what is learned from them"),
+    VK_OPT_F64(C, "temperature_high", temperature_high, 0.01, 100, "X", NULL,
+               "after a step whose groups were alike in themselves"),
+    VK_OPT_F64(C, "uniform_share", uniform_share, 0, 1, "X", NULL,
+               "share of such groups above which temperature_high is taken; 1: never"),
     VK_OPT_END,
 };
 

@@ -52,7 +52,7 @@ typedef struct vk_train_config {
   /* practice */
   vk_opt_list tasks;
   int64_t groups, group, episode_steps;
-  double temperature, reward;
+  double temperature, temperature_high, uniform_share, reward;
   /* loss of what was practised */
   const char *logp_level, *reward_level;
   double gamma, lambda, filter_lo, filter_hi, clip_lo, clip_hi, dual_clip, kl_stop;

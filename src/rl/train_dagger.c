@@ -78,7 +78,16 @@ static vk_status round_path(const vk_trainer *t, int64_t i, char path[VK_FS_PATH
   return vk_fs_join(path, VK_FS_PATH_MAX, dir, name, err);
 }
 
-/* The policy as it would be saved, in episodes from first states that no round had before. */
+/* From first states that no round had before. */
+static void choose_episodes(dagger *s, const vk_trainer *t)
+{
+  int64_t n = t->config.train->dagger_episodes;
+  for (int i = 0; i < s->n_episode; i++)
+    s->episode[i] = (vk_eval_episode){.i_task = t->data.task[i / n],
+                                      .row = FIRST_ROW + (int)(s->n_round * n + i % n)};
+}
+
+/* The policy as it would be saved acts. */
 static vk_status ask_expert(dagger *s, const vk_trainer *t, vk_relabel *out, vk_err *err)
 {
   const vk_trainer_config *c = &t->config;
@@ -104,11 +113,7 @@ static vk_status ask_expert(dagger *s, const vk_trainer *t, vk_relabel *out, vk_
                                              .progress = c->progress,
                                              .trace = c->trace},
                                     .facts = s->facts};
-  for (int i = 0; i < s->n_episode; i++)
-    s->episode[i] =
-        (vk_eval_episode){.i_task = t->data.task[i / c->train->dagger_episodes],
-                          .row = FIRST_ROW + (int)(s->n_round * c->train->dagger_episodes +
-                                                   i % c->train->dagger_episodes)};
+  choose_episodes(s, t);
   vk_status st = vk_relabel_run(out, &config, s->n_episode, s->episode, err);
   vk_policy_close(&policy);
   return st;
@@ -156,7 +161,7 @@ static vk_status run_round(dagger *s, vk_trainer *t, vk_train_step *out, vk_err 
 static vk_status step_dagger(void *state, vk_trainer *t, vk_train_step *out, vk_err *err)
 {
   dagger *s = state;
-  while (is_due(s, t))
+  while (!t->is_probe && is_due(s, t))
     VK_TRY(run_round(s, t, out, err));
   return vk_demo_feed_learn(&s->feed, t, out, err);
 }
@@ -185,6 +190,38 @@ static vk_status load_dagger(void *state, vk_trainer *t, const cJSON *json, vk_e
   return VK_OK;
 }
 
+/* All rounds with episodes that come to the limit: an upper bound. A decision is 8 steps of the
+ * policy and VK_LABEL_STEPS of the expert. */
+static vk_status estimate_dagger(void *state, vk_trainer *t, vk_train_estimate *out, vk_err *err)
+{
+  enum { N_PROBE = 20 };
+  dagger *s = state;
+  const vk_trainer_config *c = &t->config;
+  vk_eval_probe probe;
+  vk_policy idle;
+  choose_episodes(s, t);
+  VK_TRY(vk_policy_open(&idle, "zero", &(vk_policy_args){.n_env = 1}, err));
+  const vk_eval_config eval = {.pack = c->pack,
+                               .cache_dir = c->cache_dir,
+                               .protocol = &s->protocol,
+                               .rows = VK_ROWS_SAMPLED,
+                               .policy = &idle,
+                               .pool = s->pool,
+                               .isa = c->isa,
+                               .n_episode = s->n_episode,
+                               .episode = s->episode};
+  vk_status st = vk_eval_probe_run(&eval, N_PROBE, &probe, err);
+  vk_policy_close(&idle);
+  VK_TRY(st);
+  double n_step = 0;
+  for (int i = 0; i < s->n_episode; i++)
+    n_step += vk_rollout_n_chunk(c->pack, &s->protocol, 1, &s->episode[i].i_task) *
+              (double)(VK_CHUNK_STEPS + VK_LABEL_STEPS);
+  out->wall_s += (double)(c->train->dagger_rounds - s->n_round) * n_step * probe.step_s /
+                 vk_pool_n_thread(s->pool);
+  return VK_OK;
+}
+
 static vk_status validate_dagger(void *state, vk_trainer *t, double *loss, int64_t *n, vk_err *err)
 {
   return vk_demo_feed_validate(&((dagger *)state)->feed, t, loss, n, err);
@@ -205,4 +242,5 @@ const vk_train_def vk_train_dagger = {
     .save_batch = save_batch_dagger,
     .save = save_dagger,
     .load = load_dagger,
+    .estimate = estimate_dagger,
 };

@@ -41,6 +41,7 @@ typedef struct rl {
   vk_demo_feed feed;
   vk_net imitation;      /* the loss of demonstrations; zeroed: none */
   int64_t n_demo_sample; /* demonstrations seen */
+  double uniform;        /* share of groups of equal scores in the last step */
   const int32_t *row;    /* the micro-batch in use */
   int n_row;
 } rl;
@@ -291,7 +292,7 @@ static vk_rollout_config rollout_config(const rl *s, const vk_trainer *t)
       .info = &s->info,
       .params = &t->learner.params,
       .seed = vk_philox_u32(&rng),
-      .temperature = c->train->temperature,
+      .temperature = s->graph.temperature,
       .row_stride = c->train->train_on_eval_rows ? 0 : ROW_STRIDE,
       .quiet_s = c->train->quiet_s,
       .log = c->log};
@@ -361,6 +362,8 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
     s->row = s->order + i;
     s->n_row = (int)(end - i < c->micro_batch ? end - i : c->micro_batch);
     VK_TRY(add_rows(s, t, &share, n_part, u, err));
+    if (t->config.progress)
+      vk_progress_add(t->config.progress, 0);
   }
   double n_item = sums->n - before.n;
   u->kl = n_item > 0 ? (sums->kl - before.kl) / n_item : 0;
@@ -375,6 +378,8 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   else if (bc > 0)
     VK_TRY(add_demos(s, t, bc, u, err));
   VK_TRY(vk_optim_step(l->optim, t->team, vk_trainer_lr(t), 1, &grad_norm, err));
+  if (t->config.progress)
+    vk_progress_set_note(t->config.progress, "learning, update %d, kl %.4f", u->n_step + 1, u->kl);
   u->grad_norm += grad_norm;
   u->n_row += end - begin;
   u->n_step++;
@@ -432,6 +437,7 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
       {"env/replaced", r->n_replaced},
       {"env/steps_per_s", (double)r->n_step / r->wall_s},
       {"rollout/groups_uniform", s->batch.n_uniform},
+      {"rollout/temperature", s->graph.temperature},
       {"rollout/groups_kept", s->batch.n_kept},
       {"rollout/decisions", (double)s->batch.n_used},
       {"rollout/saved", s->batch.saved},
@@ -459,10 +465,23 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
            100 * e.success, u->kl, r->n_group - s->batch.n_uniform, r->n_group);
 }
 
+/* Where groups do not differ in themselves there is nothing to learn: actions are drawn from a
+ * flatter distribution, and the network that learns reads its logits so, too. */
+static vk_status set_temperature(rl *s, vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  double want = s->uniform > c->uniform_share ? c->temperature_high : c->temperature;
+  if (s->graph.temperature == want)
+    return VK_OK;
+  s->graph.temperature = want;
+  return vk_learner_plan(&t->learner, err);
+}
+
 static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err *err)
 {
   rl *s = state;
   update u = {0};
+  VK_TRY(set_temperature(s, t, err));
   const vk_rollout_config config = rollout_config(s, t);
   out->lr = vk_trainer_lr(t);
   choose_starts(s, t);
@@ -476,6 +495,7 @@ static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err 
   vk_trace_end(&span);
   VK_TRY(st);
   tell(s, t, &u, vk_sys_monotonic_s() - start_s, out);
+  s->uniform = (double)s->batch.n_uniform / s->rollout.n_group;
   return VK_OK;
 }
 
@@ -483,13 +503,17 @@ static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err 
 
 static void save_rl(const void *state, cJSON *json)
 {
-  cJSON_AddNumberToObject(json, "demo_samples", (double)((const rl *)state)->n_demo_sample);
+  const rl *s = state;
+  cJSON_AddNumberToObject(json, "demo_samples", (double)s->n_demo_sample);
+  cJSON_AddNumberToObject(json, "uniform", s->uniform);
 }
 
 static vk_status load_rl(void *state, vk_trainer *t, const cJSON *json, vk_err *err)
 {
-  return vk_json_get_i64(json, "demo_samples", &((rl *)state)->n_demo_sample, "the checkpoint",
-                         err);
+  rl *s = state;
+  if (cJSON_HasObjectItem(json, "uniform"))
+    VK_TRY(vk_json_get_f64(json, "uniform", &s->uniform, "the checkpoint", err));
+  return vk_json_get_i64(json, "demo_samples", &s->n_demo_sample, "the checkpoint", err);
 }
 
 /* An episode on each thread, and micro-batches of what they saw: an upper bound, as most episodes

@@ -116,6 +116,12 @@ static vk_status open_model(vk_trainer *t, vk_err *err)
   if (c->init) {
     VK_TRY(vk_checkpoint_open(&t->init, c->init, err));
     t->model = t->init.model;
+    const char *saw = t->init.source.visuals_hash;
+    if (t->config.log && saw[0] && strcmp(saw, t->config.visuals->hash) != 0)
+      vk_log_line(t->config.log,
+                  "train: %s has seen other pictures (%s) than it is shown here (%s); \"visuals\" "
+                  "says which",
+                  c->init, t->init.source.visuals, t->config.visuals->name);
     if (t->init.n_stats != 1)
       return vk_fail(err, VK_E_UNSUPPORTED,
                      "init %s has %d sets of statistics; one is needed to train on", c->init,
@@ -366,14 +372,15 @@ vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err
   enum { N_PROBE = 3 };
   int n_micro = t->learner.config.n_micro;
   double wait_s = 0, start_s = 0;
-  vk_train_step step;
   *out = (vk_train_estimate){.bytes = vk_learner_bytes(&t->learner) + t->data.bytes +
                                       vk_sys_resident_bytes()};
-  if (t->def->estimate)
+  if (t->def->is_slow)
     return t->def->estimate(t->state, t, out, err);
   t->learner.config.n_micro = 1; /* steps of one micro-batch */
+  t->is_probe = true;
   vk_status st = VK_OK;
   for (int i = -1; i < N_PROBE && st == VK_OK; i++) {
+    vk_train_step step = {0};
     if (i == 0)
       start_s = vk_sys_monotonic_s();
     st = vk_signal_check(err);
@@ -383,11 +390,12 @@ vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err
       wait_s += step.wait_s;
   }
   t->learner.config.n_micro = n_micro;
+  t->is_probe = false;
   VK_TRY(st);
   double part_s = (vk_sys_monotonic_s() - start_s - wait_s) / N_PROBE;
   double n_part = (double)(t->n_step - t->step) * n_micro;
   double n_drawn = (double)t->data.n_sample / (double)t->config.train->micro_batch;
   out->step_s = part_s * n_micro;
   out->wall_s = part_s * n_part + wait_s / N_PROBE * (n_drawn < n_part ? n_drawn : n_part);
-  return VK_OK;
+  return t->def->estimate ? t->def->estimate(t->state, t, out, err) : VK_OK;
 }

@@ -68,7 +68,8 @@ typedef struct vk_train_def {
   /* What going on depends on beside the step, to and from a checkpoint's JSON. NULL: nothing. */
   void (*save)(const void *state, cJSON *json);
   vk_status (*load)(void *state, vk_trainer *t, const cJSON *json, vk_err *err);
-  /* Measures step_s and wall_s. NULL: steps of one micro-batch are taken. */
+  /* Where a step is slow: measures step_s and wall_s. Elsewhere steps of one micro-batch are
+   * measured, and this adds to wall_s what else is done; NULL: nothing. */
   vk_status (*estimate)(void *state, vk_trainer *t, vk_train_estimate *out, vk_err *err);
   /* "128 episodes a step of 1 task": what the data is. NULL: demonstrations. */
   void (*describe)(const void *state, const vk_trainer *t, char *text, size_t n);
@@ -124,6 +125,7 @@ struct vk_trainer {
   vk_lr_schedule schedule;
   vk_train_data data;
   int64_t step, n_step; /* done, and in all */
+  bool is_probe;        /* steps are measured: nothing but learning */
   const char *run;      /* its id, for checkpoints */
   vk_event_file *events;
   /* since the last point */

@@ -35,6 +35,11 @@ expect 2 $train --out x --set protocol=openpi
 says 'executes 5 of 8'
 check 'nothing was written' [ ! -e x ]
 
+# What would run: no round is run for it.
+expect 0 $train --out x --dry-run --json
+json 'd["dry_run"] and d["wall_s"] > d["step_s"] > 0'
+check 'nothing was written' [ ! -e x ]
+
 expect 0 $train --out one --json
 json 'd["step"] == 7'
 run=$(field c.db 'r["run"]')
@@ -62,6 +67,8 @@ same one killed
 check 'the same labels' cmp one/dagger/0001.safetensors killed/dagger/0001.safetensors
 
 # A policy that is begun with one is asked about at once.
+expect 0 $train --out x --dry-run --set init=one
+check 'nothing was written' [ ! -e x ]
 expect 0 $train --out more --set init=one steps=1 dagger_rounds=1
-check 'a round' [ -e more/dagger/0000.safetensors ]
+check 'a round before the first step' [ -e more/dagger/0000.safetensors ]
 finish

@@ -1,0 +1,187 @@
+/* test_train_rl.c - training by practice: who learns while the critic warms up, when a step ends
+ * early, what is drawn from after groups that do not differ. */
+#include "demo_world.h"
+
+#include "nano_small.h"
+#include "rl/trainer.h"
+
+enum { POINTS = 64 };
+
+static vk_model model;
+static vk_params params; /* what training begins with */
+
+static int set_up(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_norm_stats stats = {
+      .key = "libero130", .action = {.n_dim = 7}, .proprio = {.n_dim = VK_VIEW_PROPRIO}};
+  if (make_demo_world(state) != 0)
+    return -1;
+  small_open(&model, &params, 5);
+  for (int i = 0; i < VK_VIEW_PROPRIO; i++) {
+    stats.action.low[i] = stats.proprio.low[i] = -1;
+    stats.action.high[i] = stats.proprio.high[i] = 1;
+    stats.action.is_scaled[i] = i < 6;
+    stats.proprio.is_scaled[i] = true;
+  }
+  const vk_checkpoint_info info = {
+      .model = model, .stats = &stats, .n_stats = 1, .view = vk_view_defaults, .n_action_step = 8};
+  const vk_checkpoint_write what = {.info = &info, .params = &params, .dtype = VK_SAFETENSORS_F32};
+  vk_assert_ok(vk_checkpoint_save(in_dir("init"), 1, &what, &err), &err);
+  return 0;
+}
+
+static int tear_down(void **state)
+{
+  vk_params_free(&params);
+  return remove_demo_world(state);
+}
+
+/* Points of the curves that a run puts. */
+typedef struct curves {
+  int n;
+  struct {
+    char tag[48];
+    int64_t step;
+    double value;
+  } point[POINTS * 8];
+} curves;
+
+static vk_status put(void *arg, int64_t step, int n, const vk_train_point *point, vk_err *err)
+{
+  curves *c = arg;
+  for (int i = 0; i < n; i++, c->n++) {
+    assert_true(c->n < (int)VK_COUNT(c->point));
+    snprintf(c->point[c->n].tag, sizeof c->point[0].tag, "%s", point[i].tag);
+    c->point[c->n].step = step;
+    c->point[c->n].value = point[i].value;
+  }
+  return VK_OK;
+}
+
+static double value_of(const curves *c, const char *tag, int64_t step)
+{
+  for (int i = 0; i < c->n; i++)
+    if (c->point[i].step == step && strcmp(c->point[i].tag, tag) == 0)
+      return c->point[i].value;
+  fail_msg("no point %s of step %lld", tag, (long long)step);
+  return 0;
+}
+
+/* Trains by a configuration that comes along, changed by `set`; trained out: the weights. */
+static void train(const char *config, int n_set, const char *const *set, const char *out, curves *c,
+                  vk_params *trained)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_trainer t;
+  vk_train_config train;
+  char init[VK_FS_PATH_MAX + 8], dir[VK_FS_PATH_MAX];
+  static const char *const some[] = {
+      "tasks=libero_goal/7", "groups=2", "group=2",      "episode_steps=10", "batch=4",
+      "micro_batch=2",       "keep=1",   "save_every=9", "visuals=stand-in", "temperature=1.2"};
+  *c = (curves){0};
+  snprintf(init, sizeof init, "init=%s", in_dir("init"));
+  snprintf(dir, sizeof dir, "%s", in_dir(out));
+  vk_assert_ok(vk_fs_make_dirs(dir, &err), &err);
+  vk_assert_ok(vk_train_config_init(&train, &err), &err);
+  vk_assert_ok(vk_train_config_read(&train, config, &err), &err);
+  vk_assert_ok(vk_train_config_set(&train, init, &err), &err);
+  for (size_t i = 0; i < VK_COUNT(some); i++)
+    vk_assert_ok(vk_train_config_set(&train, some[i], &err), &err);
+  for (int i = 0; i < n_set; i++)
+    vk_assert_ok(vk_train_config_set(&train, set[i], &err), &err);
+  vk_assert_ok(vk_train_config_check(&train, &err), &err);
+  const vk_trainer_config trainer = {.train = &train,
+                                     .pack = &pack,
+                                     .visuals = &visuals,
+                                     .cache_dir = models_dir(),
+                                     .out = dir,
+                                     .isa = small_isa(),
+                                     .n_thread = 2,
+                                     .put = put,
+                                     .arg = c};
+  vk_assert_ok(vk_trainer_new(&t, &trainer, &err), &err);
+  vk_assert_ok(vk_trainer_run(&t, "test", &err), &err);
+  vk_assert_ok(vk_net_params_new(trained, &model, 1, &err), &err);
+  memcpy(trained->data, t.learner.params.data, sizeof(float) * (size_t)trained->n_item);
+  vk_trainer_free(&t);
+  vk_train_config_fini(&train);
+}
+
+/* Whether the parameters whose names begin so are as at the start. */
+static bool is_unchanged(const vk_params *p, const char *prefix, bool begins)
+{
+  for (int i = 0; i < p->n_param; i++) {
+    const vk_param *a = &p->param[i];
+    if ((strncmp(a->name, prefix, strlen(prefix)) == 0) == begins &&
+        memcmp(p->data + a->offset, params.data + a->offset, sizeof(float) * (size_t)a->n) != 0)
+      return false;
+  }
+  return true;
+}
+
+static void test_critic_warms_up(void **state)
+{
+  static curves c;
+  vk_params p;
+  const char *const warm[] = {"steps=1", "critic_warmup=1", "kl_stop=0"};
+  train("ppo-n2", VK_COUNT(warm), warm, "warm", &c, &p);
+  assert_true(is_unchanged(&p, "value.", false));
+  assert_false(is_unchanged(&p, "value.", true));
+  assert_true(value_of(&c, "train/actor/updates", 1) == 4); /* 8 decisions, twice */
+  assert_true(value_of(&c, "train/actor/approx_kl", 1) == 0);
+  vk_params_free(&p);
+  const char *const then[] = {"steps=2", "critic_warmup=1", "kl_stop=0"};
+  train("ppo-n2", VK_COUNT(then), then, "then", &c, &p);
+  assert_false(is_unchanged(&p, "stem.", true));
+  assert_true(value_of(&c, "train/actor/approx_kl", 2) > 0);
+  assert_true(value_of(&c, "train/actor/ratio_away_at_first", 2) == 0);
+  vk_params_free(&p);
+}
+
+/* The first update has a divergence of 0, any further one is too much. */
+static void test_stops_early(void **state)
+{
+  static curves c;
+  vk_params p;
+  const char *const set[] = {"steps=1", "critic_warmup=0", "kl_stop=1e-12"};
+  train("ppo-n2", VK_COUNT(set), set, "stops", &c, &p);
+  assert_true(value_of(&c, "train/actor/updates", 1) == 1);
+  assert_true(value_of(&c, "train/actor/approx_kl", 1) > 1e-12);
+  vk_params_free(&p);
+}
+
+/* Groups without a success teach nothing; after them actions are drawn from a flatter
+ * distribution, by which the network that learns goes, too. */
+static void test_groups_alike(void **state)
+{
+  static curves c;
+  vk_params p;
+  const char *const set[] = {"steps=2", "uniform_share=0.7", "temperature_high=1.7"};
+  train("grpo-n2", VK_COUNT(set), set, "alike", &c, &p);
+  assert_true(is_unchanged(&p, "", true));
+  assert_true(value_of(&c, "env/success_once", 1) == 0);
+  assert_true(value_of(&c, "rollout/groups_uniform", 1) == 2);
+  assert_true(value_of(&c, "rollout/saved", 1) == 1);
+  assert_true(value_of(&c, "train/actor/updates", 1) == 0);
+  assert_true(value_of(&c, "rollout/temperature", 1) == 1.2);
+  assert_true(value_of(&c, "rollout/temperature", 2) == 1.7);
+  vk_params_free(&p);
+  const char *const ppo[] = {"steps=2", "uniform_share=0.7", "temperature_high=1.7",
+                             "critic_warmup=0"};
+  train("ppo-n2", VK_COUNT(ppo), ppo, "alike_ppo", &c, &p);
+  assert_true(value_of(&c, "rollout/temperature", 2) == 1.7);
+  assert_true(value_of(&c, "train/actor/updates", 2) > 0);
+  assert_true(value_of(&c, "train/actor/ratio_away_at_first", 2) == 0);
+  vk_params_free(&p);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_critic_warms_up),
+      cmocka_unit_test(test_stops_early),
+      cmocka_unit_test(test_groups_alike),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
