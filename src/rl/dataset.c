@@ -26,6 +26,10 @@ typedef struct rows {
   double *proprio_raw;   /* [n_sample, 8]; likewise */
   uint8_t *bin;          /* [n_step, 7] */
   float *proprio;        /* [n_sample, 8] */
+  /* while files are read: what is compared, and where it stands */
+  char sha256[65];
+  const char *path;
+  int number;
 } rows;
 
 typedef struct frame {
@@ -301,6 +305,12 @@ static int pick_entry(const struct dirent *e)
   return e->d_name[0] != '.';
 }
 
+/* Tries of a vlakit collect that has not ended. */
+static bool is_unfinished(const char *name)
+{
+  return strstr(name, ".part-") != NULL;
+}
+
 /* The files of demonstrations in a folder and the folders in it, by name. */
 static vk_status add_folder(sources *s, const char *dir, int depth, vk_err *err)
 {
@@ -313,7 +323,7 @@ static vk_status add_folder(sources *s, const char *dir, int depth, vk_err *err)
       st = vk_fs_join(path, sizeof path, dir, entry[i]->d_name, err);
     if (st == VK_OK && is_demo_name(entry[i]->d_name) && vk_fs_is_file(path))
       st = add_source(s, path, err);
-    else if (st == VK_OK && depth > 0 && vk_fs_is_dir(path))
+    else if (st == VK_OK && depth > 0 && vk_fs_is_dir(path) && !is_unfinished(entry[i]->d_name))
       st = add_folder(s, path, depth - 1, err);
     free(entry[i]);
   }
@@ -376,6 +386,16 @@ static vk_status complete(vk_dataset *d, vk_demo *demo, uint32_t i_task, vk_scen
   return VK_OK;
 }
 
+/* What tells a demonstration from others, whatever file it is in. */
+static void hash_demo(const vk_demo *demo, char hex[65])
+{
+  vk_sha256 sha;
+  vk_sha256_init(&sha);
+  vk_sha256_add(&sha, demo->action, sizeof(double) * VK_N_ACTION * (size_t)demo->n_step);
+  vk_sha256_add(&sha, demo->state, sizeof(double) * (size_t)demo->n_state);
+  vk_sha256_end_hex(&sha, hex);
+}
+
 static void count_origin(vk_dataset *d, const vk_demo *demo)
 {
   d->info.n_eval_row += demo->is_origin_known && demo->origin.rows == VK_ROWS_EVAL;
@@ -392,6 +412,7 @@ static vk_status read_file(vk_dataset *d, const source *from, vk_scene **scene, 
   vk_status st = VK_OK;
   for (int i = 0; i < vk_demo_count(file) && *n < n_max && st == VK_OK; i++) {
     vk_demo demo;
+    char sha256[65];
     VK_TRY_DONE(vk_signal_check(err));
     VK_TRY_DONE(vk_demo_read(file, i, false, &demo, err));
     if (!demo.success) {
@@ -399,13 +420,17 @@ static vk_status read_file(vk_dataset *d, const source *from, vk_scene **scene, 
       vk_demo_free(&demo);
       continue;
     }
-    count_origin(d, &demo); /* dropped steps are no origin */
+    count_origin(d, &demo); /* before steps are dropped */
+    hash_demo(&demo, sha256);
     st = new_rows(d, err);
     if (st == VK_OK)
       st = complete(d, &demo, from->i_task, scene, err);
     if (st == VK_OK) {
       st = take_rows(d, &d->rows[d->n_rows], &demo, from->i_task, demo.n_step, instruction, err);
-      d->n_rows++;
+      rows *r = &d->rows[d->n_rows++];
+      snprintf(r->sha256, sizeof r->sha256, "%s", sha256);
+      r->path = from->path;
+      r->number = vk_demo_number(file, i);
       ++*n;
     }
     vk_demo_free(&demo);
@@ -417,18 +442,34 @@ done:
   return st;
 }
 
+/* Errors: VK_E_MISMATCH (two of the rows from first on are of one demonstration). */
+static vk_status check_twins(const vk_dataset *d, int first, vk_err *err)
+{
+  for (int i = first; i < d->n_rows; i++)
+    for (int k = first; k < i; k++) {
+      const rows *a = &d->rows[k], *b = &d->rows[i];
+      if (strcmp(a->sha256, b->sha256) == 0)
+        return vk_fail(err, VK_E_MISMATCH,
+                       "%s: demo_%d is demo_%d of %s once more: it would count twice, and be held "
+                       "out of training as well as in it; leave one of them out",
+                       b->path, b->number, a->number, a->path);
+    }
+  return VK_OK;
+}
+
 /* The demonstrations of a task, whose files are from[0 .. n_file - 1], and which are held out. */
 static vk_status read_task(vk_dataset *d, const source *from, int n_file, vk_err *err)
 {
   const vk_dataset_config *c = &d->config;
   char id[VK_PACK_TASK_ID_SIZE];
   vk_scene *scene = NULL;
-  int n = 0, n_max = c->n_demo_per_task > 0 ? c->n_demo_per_task : INT32_MAX;
+  int first = d->n_rows, n = 0, n_max = c->n_demo_per_task > 0 ? c->n_demo_per_task : INT32_MAX;
   vk_status st = VK_OK;
   for (int i = 0; i < n_file && st == VK_OK; i++)
     st = read_file(d, &from[i], &scene, n_max, &n, err);
   vk_scene_free(scene);
   VK_TRY(st);
+  VK_TRY(check_twins(d, first, err));
   vk_pack_task_id(c->pack, &c->pack->task[from->i_task], id);
   if (n <= c->n_validation)
     return vk_fail(err, VK_E_NOTFOUND,

@@ -23,7 +23,8 @@ typedef enum vk_split { VK_SPLIT_TRAIN, VK_SPLIT_VALIDATION, VK_SPLIT_N } vk_spl
 typedef struct vk_dataset_config {
   const vk_pack *pack;     /* must outlive the dataset */
   const char *cache_dir;   /* compiled models (HDF5 needs scenes); NULL: none */
-  const char *const *path; /* [n_path] files of demonstrations, or folders of them */
+  const char *const *path; /* [n_path] files of demonstrations, or folders of them, in which those
+                              that collect has not finished (NAME.part-RUN) are passed over */
   int n_path;
   int n_demo_per_task; /* the first of each task; 0: all */
   int n_validation;    /* of these, the last are held out: demonstrations a task */
@@ -57,7 +58,8 @@ typedef struct vk_dataset vk_dataset;
  * drawn from its states. Errors: those of vk_demo_open and vk_demo_read; VK_E_NOTFOUND (no
  * demonstrations, or none but failures; fewer than n_validation + 1 of a task; a task the pack does
  * not have), VK_E_SHAPE (actions of another size, rows that are not of the scene's), VK_E_RANGE (a
- * dimension that does not vary), VK_E_INTERRUPTED, VK_E_NOMEM. */
+ * dimension that does not vary), VK_E_MISMATCH (the same demonstration twice), VK_E_INTERRUPTED,
+ * VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_dataset_new(vk_dataset **out, const vk_dataset_config *config,
                                       vk_err *err);
 void vk_dataset_free(vk_dataset *d);

@@ -153,6 +153,8 @@ static void test_choices(void **state)
     assert_int_equal(link(in_dir(i ? "goal.npz" : "spatial.npz"), to), 0);
   }
   vk_assert_ok(vk_fs_write(in_dir("all/note.txt"), "x", 1, NULL), NULL);
+  vk_assert_ok(vk_fs_make_dirs(in_dir("all/of.part-2qq0dq48"), NULL), NULL);
+  vk_assert_ok(vk_fs_write(in_dir("all/of.part-2qq0dq48/goal.npz"), "x", 1, NULL), NULL);
   d = new_dataset(&(vk_dataset_config){0}, "all", NULL);
   assert_string_equal(vk_dataset_hash(d), hash);
   vk_dataset_free(d);
@@ -352,6 +354,27 @@ static void expect_error(const vk_dataset_config *config, const char *name, vk_s
   assert_null(d);
 }
 
+/* Under another name, as another format, among others: it is the same demonstration. */
+static void test_twins_are_refused(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_dataset *d;
+  char to[VK_FS_PATH_MAX];
+  snprintf(to, sizeof to, "%s", in_dir("twin.npz"));
+  assert_int_equal(link(in_dir("goal.npz"), to), 0);
+  vk_assert_fails(open_dataset(&d, &(vk_dataset_config){0}, "goal.npz", "twin.npz", &err),
+                  VK_E_MISMATCH);
+  vk_assert_says(&err, "twin.npz: demo_0 is demo_0 of ");
+  vk_assert_says(&err, "goal.npz once more");
+  vk_assert_fails(open_dataset(&d, &(vk_dataset_config){0}, "goal.npz", "goal.npz", &err),
+                  VK_E_MISMATCH);
+  if (vk_h5_version(to, 40, NULL) != VK_OK)
+    return;
+  write_demos("twin.hdf5", "libero_goal/3", VK_DEMO_PUBLISHED, 1, N_STEP, NULL);
+  vk_assert_fails(open_dataset(&d, &(vk_dataset_config){0}, "goal.npz", "twin.hdf5", &err),
+                  VK_E_MISMATCH);
+}
+
 static void fail_all(vk_demo *d, int i)
 {
   d->success = false;
@@ -421,6 +444,7 @@ int main(void)
       cmocka_unit_test(test_order_is_a_permutation),
       cmocka_unit_test(test_order_mixes),
       cmocka_unit_test(test_add),
+      cmocka_unit_test(test_twins_are_refused),
       cmocka_unit_test(test_bad_input),
   };
   return cmocka_run_group_tests(tests, make_world, remove_demo_world);
