@@ -57,6 +57,8 @@ static const form forms[] = {
     {"close X and put Y on top of it",
      {"shut X and place Y on top of it", "close X then put Y on top of it",
       "close X and place Y on it"}},
+    {"close X and open Y", {"shut X and open Y", "close X then open Y", "shut X and pull Y open"}},
+    {"open X and close Y", {"open X then close Y", "pull X open and close Y", "open X and shut Y"}},
     {"open X", {"pull X open", "open up X"}},
     {"close X", {"shut X", "push X shut"}},
 };

@@ -46,6 +46,68 @@ static bool has_content(const char *a, const char *b)
   return true;
 }
 
+/* ---- what is to be opened and closed, switched on and off ---- */
+
+typedef struct clause {
+  char text[VK_PARAPHRASE_SIZE];
+  char sense; /* o open, c close, n on, f off, x of two kinds; 0: none of these */
+} clause;
+
+static bool is_one_of(const char *word, size_t n, const char *list)
+{
+  return n > 0 && count_word(list, word, n) > 0;
+}
+
+static char sense_of(const char *text)
+{
+  bool opens = count_word(text, "open", 4) + count_word(text, "pull", 4) > 0;
+  bool closes = count_word(text, "close", 5) + count_word(text, "shut", 4) > 0;
+  bool turns = count_word(text, "turn", 4) + count_word(text, "switch", 6) > 0;
+  if (opens + closes + turns > 1)
+    return 'x';
+  return opens ? 'o' : closes ? 'c' : !turns ? 0 : count_word(text, "off", 3) ? 'f' : 'n';
+}
+
+/* Parts of text that begin with a verb. */
+static int split_clauses(const char *text, clause c[8])
+{
+  static const char verbs[] = "open close shut push pull put place turn switch set take grab lift "
+                              "pick stack slide move";
+  int n = 0;
+  size_t n_begin = 0, n_at, n_next;
+  for (const char *at = text; *at; at += n_at + strspn(at + n_at, " ")) {
+    n_at = strcspn(at, " ");
+    const char *next = at + n_at + strspn(at + n_at, " ");
+    n_next = strcspn(next, " ");
+    bool is_end = *next == '\0';
+    bool is_between = is_one_of(at, n_at, "and then") && is_one_of(next, n_next, verbs);
+    if (!is_between && !is_end)
+      continue;
+    size_t end = (size_t)(is_between ? at : next) - (size_t)text;
+    assert_true(n < 8);
+    snprintf(c[n].text, sizeof c[n].text, "%.*s", (int)(end - n_begin), text + n_begin);
+    c[n].sense = sense_of(c[n].text);
+    n++;
+    n_begin = (size_t)next - (size_t)text;
+  }
+  return n;
+}
+
+/* What is opened, closed, switched on or off in a is so in b. */
+static bool has_senses(const char *a, const char *b)
+{
+  clause of_a[8], of_b[8];
+  int n_a = split_clauses(a, of_a), n_b = split_clauses(b, of_b);
+  for (int i = 0; i < n_a; i++) {
+    bool is_there = of_a[i].sense == 0;
+    for (int k = 0; k < n_b && !is_there; k++)
+      is_there = of_b[k].sense == of_a[i].sense && has_content(of_a[i].text, of_b[k].text);
+    if (!is_there || of_a[i].sense == 'x')
+      return false;
+  }
+  return true;
+}
+
 static int n_word(const char *text)
 {
   int n = 0;
@@ -54,7 +116,8 @@ static int n_word(const char *text)
   return n;
 }
 
-/* All 130: objects and places stay, "turn on" never becomes "turn off". */
+/* All 130: objects and places stay, "turn on" never becomes "turn off", and what is to be opened is
+ * not closed. */
 static void test_benchmark(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -69,7 +132,8 @@ static void test_benchmark(void **state)
     assert_true(n >= 2);
     for (int k = 0; k < n; k++) {
       vk_paraphrase_at(text, k, out, sizeof out);
-      bool is_same = has_content(text, out) && has_content(out, text);
+      bool is_same = has_content(text, out) && has_content(out, text) && has_senses(text, out) &&
+                     has_senses(out, text);
       if (!is_same)
         print_error("%s: %s\n", text, out);
       assert_true(is_same);
@@ -104,6 +168,12 @@ static void test_forms(void **state)
   expect("turn off the stove", 1, "turn the stove off");
   expect("open the top drawer of the cabinet", 0, "pull the top drawer of the cabinet open");
   expect("close the top drawer of the cabinet", 0, "shut the top drawer of the cabinet");
+  expect("close the bottom drawer of the cabinet and open the top drawer", 2,
+         "shut the bottom drawer of the cabinet and pull the top drawer open");
+  expect("open the microwave and close the top drawer", 1,
+         "pull the microwave open and close the top drawer");
+  assert_false(has_senses("close the bottom drawer and open the top drawer",
+                          "push the bottom drawer and open the top drawer shut"));
 }
 
 /* What is not known stays as it is, and so does what would get too long. */
