@@ -89,7 +89,7 @@ static const char *say(const vk_loader_config *c, const vk_sample *sample, int64
   vk_philox_init(&rng, c->seed + (variant + 1) * 0x9e3779b97f4a7c15u,
                  stream_text + (uint64_t)(k / VK_LOADER_TEXT_BLOCK));
   if (vk_philox_double(&rng) < a->paraphrase)
-    vk_paraphrase(sample->instruction, &rng, wording, VK_PARAPHRASE_SIZE);
+    vk_paraphrase(sample->instruction, VK_PARAPHRASE_TRAIN, &rng, wording, VK_PARAPHRASE_SIZE);
   else
     snprintf(wording, VK_PARAPHRASE_SIZE, "%s", sample->instruction);
   vk_drop_words(wording, a->word_dropout, &rng);

@@ -20,7 +20,7 @@ static const char *const where[] = {
     "on top of",      "on", "inside", "in", "under", "to the left of", "to the right of",
     "to the front of"};
 
-/* The first form that fits counts. */
+/* The first form that fits counts. Of each the last way is held out of training. */
 static const form forms[] = {
     {"pick up X and place it P Y",
      {"put X P Y", "place X P Y", "take X and put it P Y", "grab X and set it down P Y",
@@ -208,16 +208,18 @@ void vk_paraphrase_at(const char *instruction, int i, char *out, size_t n)
   fill(f->instead[i], &w, bound, out, n);
 }
 
-void vk_paraphrase(const char *instruction, vk_philox *rng, char *out, size_t n)
+void vk_paraphrase(const char *instruction, vk_paraphrase_set set, vk_philox *rng, char *out,
+                   size_t n)
 {
   words w;
   binding bound[N_VARIABLE];
   const form *f = split(instruction, &w) ? find_form(&w, bound) : NULL;
-  int n_way = n_alternative(f);
+  int n_way = n_alternative(f), n_train = n_way > 0 ? n_way - 1 : 0;
   uint32_t draw = vk_philox_u32(rng);
+  int i = set == VK_PARAPHRASE_HELD_OUT ? n_train : (int)((uint64_t)draw * (uint64_t)n_train >> 32);
   out[0] = '\0';
   if (n_way > 0)
-    fill(f->instead[(uint64_t)draw * (uint64_t)n_way >> 32], &w, bound, out, n);
+    fill(f->instead[i], &w, bound, out, n);
   if (out[0] == '\0')
     snprintf(out, n, "%s", instruction);
 }

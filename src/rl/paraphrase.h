@@ -10,12 +10,21 @@
 
 enum { VK_PARAPHRASE_SIZE = 640 };
 
-/* Writes one of the other ways to say it, each as likely, to out (n bytes), or the instruction
- * where there is none that fits (more words than a model reads, more bytes than n). One draw from
- * rng. */
-void vk_paraphrase(const char *instruction, vk_philox *rng, char *out, size_t n);
+/* Of every form the last of the other ways is never drawn in training, so that there is a wording
+ * which no policy was trained on. */
+typedef enum vk_paraphrase_set {
+  VK_PARAPHRASE_TRAIN,
+  VK_PARAPHRASE_HELD_OUT,
+} vk_paraphrase_set;
 
-/* How many other ways there are, and the i-th of them: "" when it does not fit. */
+/* Writes one of the set's other ways to say it, each as likely, to out (n bytes), or the
+ * instruction where there is none that fits (more words than a model reads, more bytes than n). One
+ * draw from rng. */
+void vk_paraphrase(const char *instruction, vk_paraphrase_set set, vk_philox *rng, char *out,
+                   size_t n);
+
+/* How many other ways there are, and the i-th of them: "" when it does not fit. The last is the one
+ * that is held out. */
 int vk_paraphrase_count(const char *instruction);
 void vk_paraphrase_at(const char *instruction, int i, char *out, size_t n);
 

@@ -101,5 +101,5 @@ void vk_perturb_language(const char *instruction, uint64_t key, uint32_t seed,
 {
   vk_philox rng;
   vk_philox_init(&rng, key, stream_perturb + seed);
-  vk_paraphrase(instruction, &rng, out, VK_PARAPHRASE_SIZE);
+  vk_paraphrase(instruction, VK_PARAPHRASE_HELD_OUT, &rng, out, VK_PARAPHRASE_SIZE);
 }

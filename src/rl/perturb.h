@@ -5,7 +5,8 @@
  *             is turned by up to 3 degrees about each; one pose an episode, policies' pictures only
  *   position  each object begins within 2 cm of its place along x and y of the world; it stays
  *             nearer, or where it was, when it would stand in something else
- *   language  the instruction in other words (rl/paraphrase.h); where there are none, as it is
+ *   language  the instruction in words that training's paraphrases never are (rl/paraphrase.h);
+ *             where there are none, as it is
  * Test: tests/unit/test_perturb.c */
 #ifndef VK_RL_PERTURB_H
 #define VK_RL_PERTURB_H
@@ -32,7 +33,7 @@ void vk_perturb_camera(uint64_t key, uint32_t seed, vk_pose *moved);
 VK_NODISCARD vk_status vk_perturb_position(vk_env *env, uint64_t key, uint32_t seed, double *state,
                                            vk_err *err);
 
-/* The instruction in other words, or as it is. */
+/* The instruction in words that no training draws, or as it is. */
 void vk_perturb_language(const char *instruction, uint64_t key, uint32_t seed,
                          char out[VK_PARAPHRASE_SIZE]);
 

@@ -16,13 +16,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
   text[n] = '\0';
   vk_philox_init(&rng, n, 0);
   int n_way = vk_paraphrase_count(text);
-  for (int i = -1; i < n_way; i++) {
+  for (int i = -2; i < n_way; i++) {
     out[VK_PARAPHRASE_SIZE] = small[32] = 0x5a;
     if (i < 0)
-      vk_paraphrase(text, &rng, out, VK_PARAPHRASE_SIZE);
+      vk_paraphrase(text, i == -1 ? VK_PARAPHRASE_TRAIN : VK_PARAPHRASE_HELD_OUT, &rng, out,
+                    VK_PARAPHRASE_SIZE);
     else
       vk_paraphrase_at(text, i, out, VK_PARAPHRASE_SIZE);
-    vk_paraphrase(text, &rng, small, 32);
+    vk_paraphrase(text, VK_PARAPHRASE_TRAIN, &rng, small, 32);
     size_t n_out = strlen(out);
     VK_ASSERT(n_out < VK_PARAPHRASE_SIZE && strlen(small) < 32);
     VK_ASSERT(out[VK_PARAPHRASE_SIZE] == 0x5a && small[32] == 0x5a);

@@ -122,16 +122,16 @@ static void test_instructions_are_said_otherwise(void **state)
 {
   static const char text[] = "put the bowl on the stove";
   char a[VK_PARAPHRASE_SIZE], b[VK_PARAPHRASE_SIZE];
-  int n_other = 0;
-  for (uint64_t key = 0; key < 20; key++) {
-    vk_perturb_language(text, key, 1, a);
+  vk_philox rng;
+  vk_perturb_language(text, 1, 1, a);
+  assert_string_not_equal(a, text);
+  vk_philox_init(&rng, 1, 0);
+  for (uint64_t key = 0; key < 50; key++) { /* no policy has read it in training */
+    vk_paraphrase(text, VK_PARAPHRASE_TRAIN, &rng, b, sizeof b);
+    assert_string_not_equal(a, b);
     vk_perturb_language(text, key, 1, b);
     assert_string_equal(a, b);
-    assert_string_not_equal(a, text);
-    vk_perturb_language(text, key + 1, 1, b);
-    n_other += strcmp(a, b) != 0;
   }
-  assert_true(n_other > 5);
   vk_perturb_language("sing", 1, 1, a);
   assert_string_equal(a, "sing");
 }
