@@ -338,6 +338,18 @@ static int by_task(const void *a, const void *b)
   return order ? order : strcmp(x->path, y->path);
 }
 
+/* Rows of another pack may be as long and mean other places. */
+static vk_status check_pack(const vk_demo_info *info, const char *path, const vk_pack *pack,
+                            vk_err *err)
+{
+  if (!info->pack_hash[0] || strcmp(info->pack_hash, pack->hash) == 0)
+    return VK_OK;
+  return vk_fail(err, VK_E_MISMATCH,
+                 "%s: made with the pack %.12s, this one is %.12s: its pictures would show other "
+                 "scenes; give that pack with --pack, or collect anew",
+                 path, info->pack_hash, pack->hash);
+}
+
 /* Every file, those of a task side by side; what they are of is in their heads. */
 static vk_status list_sources(const vk_dataset *d, sources *s, vk_err *err)
 {
@@ -361,8 +373,10 @@ static vk_status list_sources(const vk_dataset *d, sources *s, vk_err *err)
     vk_demo_file *file;
     VK_TRY(vk_signal_check(err));
     VK_TRY(vk_demo_open(&file, s->item[i].path, err));
-    vk_status st = vk_demo_find_task(vk_demo_info_get(file), s->item[i].path, c->pack,
-                                     &s->item[i].i_task, err);
+    const vk_demo_info *info = vk_demo_info_get(file);
+    vk_status st = check_pack(info, s->item[i].path, c->pack, err);
+    if (st == VK_OK)
+      st = vk_demo_find_task(info, s->item[i].path, c->pack, &s->item[i].i_task, err);
     vk_demo_close(file);
     VK_TRY(st);
   }

@@ -58,8 +58,8 @@ typedef struct vk_dataset vk_dataset;
  * drawn from its states. Errors: those of vk_demo_open and vk_demo_read; VK_E_NOTFOUND (no
  * demonstrations, or none but failures; fewer than n_validation + 1 of a task; a task the pack does
  * not have), VK_E_SHAPE (actions of another size, rows that are not of the scene's), VK_E_RANGE (a
- * dimension that does not vary), VK_E_MISMATCH (the same demonstration twice), VK_E_INTERRUPTED,
- * VK_E_NOMEM. */
+ * dimension that does not vary), VK_E_MISMATCH (the same demonstration twice, one of another pack),
+ * VK_E_INTERRUPTED, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_dataset_new(vk_dataset **out, const vk_dataset_config *config,
                                       vk_err *err);
 void vk_dataset_free(vk_dataset *d);

@@ -427,6 +427,9 @@ static void test_bad_input(void **state)
   vk_status st = open_dataset(&d, &plain, "short.npz", NULL, &err);
   assert_true(st == VK_E_FORMAT || st == VK_E_IO);
   vk_assert_says(&err, "short.npz");
+  pack.hash[0] ^= 1;
+  expect_error(&plain, "goal.npz", VK_E_MISMATCH, "goal.npz: made with the pack ");
+  pack.hash[0] ^= 1;
   write_narrow("narrow.npz");
   expect_error(&plain, "narrow.npz", VK_E_SHAPE,
                "narrow.npz: demo_0: actions has the shape (12, 6), expected (12, 7)");
