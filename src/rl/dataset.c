@@ -255,6 +255,7 @@ vk_status vk_dataset_add(vk_dataset *d, const vk_demo *demo, uint32_t i_task, in
                          vk_err *err)
 {
   rows r = {0};
+  int n_task = d->n_task;
   VK_ASSERT(i_task < d->config.pack->n_task && n_sample >= 1 && n_sample <= demo->n_step);
   VK_TRY(new_rows(d, err));
   vk_status st = take_rows(d, &r, demo, i_task, n_sample, "", err);
@@ -264,6 +265,8 @@ vk_status vk_dataset_add(vk_dataset *d, const vk_demo *demo, uint32_t i_task, in
     d->rows[d->n_rows++] = r;
   else
     free_rows(&r);
+  while (st != VK_OK && d->n_task > n_task)
+    free(d->task[--d->n_task]);
   return st;
 }
 

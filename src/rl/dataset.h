@@ -67,7 +67,8 @@ void vk_dataset_free(vk_dataset *d);
 /* Adds a demonstration (a relabelled piece of a policy's episode) to the training split: its first
  * n_sample steps are samples, the others are there for their chunks and need no observations. The
  * statistics stay as they are: a policy's bins keep their meaning. No loader may run meanwhile.
- * Errors: VK_E_SHAPE, VK_E_NOTFOUND (no picture rows), VK_E_NOMEM; nothing has changed then. */
+ * Errors: VK_E_SHAPE, VK_E_NOTFOUND (no picture rows), VK_E_RANGE, VK_E_NOMEM; nothing has changed
+ * then. */
 VK_NODISCARD vk_status vk_dataset_add(vk_dataset *d, const vk_demo *demo, uint32_t i_task,
                                       int n_sample, vk_err *err);
 

@@ -335,6 +335,12 @@ static void test_add(void **state)
   vk_assert_fails(vk_dataset_add(d, &demo, task_index("libero_spatial/0"), demo.n_step, &err),
                   VK_E_NOTFOUND);
   vk_assert_says(&err, "does not say what its pictures show");
+  read_demo("goal.npz", 1, &demo);
+  for (int t = 0; t < demo.n_step; t++)
+    demo.action[t * VK_N_ACTION] = NAN;
+  vk_assert_fails(vk_dataset_add(d, &demo, task_index("libero_goal/4"), demo.n_step, &err),
+                  VK_E_RANGE);
+  assert_int_equal(vk_dataset_n_task(d), 2);
   assert_string_equal(vk_dataset_hash(d), hash);
   assert_int_equal(vk_dataset_n(d, VK_SPLIT_TRAIN), n);
   vk_demo_free(&demo);
