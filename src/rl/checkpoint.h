@@ -29,6 +29,7 @@
 typedef struct vk_checkpoint_source {
   char data_hash[65], pack_hash[65], visuals_hash[65], statistics_hash[65];
   char visuals[32]; /* "original", "stand-in", "file" */
+  char rows[16];    /* first states that were learned from: "eval" (also), "sampled", "unknown" */
   char version[64]; /* of the program */
   char run[64];     /* id in the catalog */
 } vk_checkpoint_source;

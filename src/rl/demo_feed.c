@@ -91,6 +91,7 @@ void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t)
   d->view = vk_frames_config_get(f->frames)->view;
   d->view.isa = vk_view_defaults.isa;
   snprintf(d->hash, sizeof d->hash, "%s", vk_dataset_hash(f->dataset));
+  d->rows = info.n_eval_row > 0 ? "eval" : info.n_unknown_origin > 0 ? "unknown" : "sampled";
   d->n_task = vk_dataset_n_task(f->dataset);
   for (int i = 0; i < d->n_task && i < VK_TRAIN_TASKS_MAX; i++)
     d->task[i] = vk_dataset_task_get(f->dataset, i)->i_task;

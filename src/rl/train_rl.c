@@ -234,6 +234,8 @@ static vk_status open_rl(void **state, vk_trainer *t, vk_err *err)
     vk_demo_feed_describe(&s->feed, t);
   else
     snprintf(d->hash, sizeof d->hash, "%s", t->init.source.data_hash);
+  if (c->train_on_eval_rows || !d->rows)
+    d->rows = c->train_on_eval_rows ? "eval" : "sampled";
   d->stats = t->init.stats;
   d->view = t->init.view;
   d->n_task = s->n_task;

@@ -91,6 +91,7 @@ typedef struct vk_train_data {
   const vk_norm_stats *stats; /* lives with the method's state */
   vk_view_config view;
   char hash[65];
+  const char *rows; /* as in vk_checkpoint_source, what came before this run left out */
   int n_demo, n_validation_demo;
   int n_task;
   uint32_t task[VK_TRAIN_TASKS_MAX]; /* in the pack */

@@ -6,6 +6,16 @@
 #include "core/version.h"
 #include "rl/trainer_internal.h"
 
+/* Of this run and of what it began with. */
+static const char *rows_learned(const vk_trainer *t)
+{
+  const char *own = t->data.rows;
+  const char *before = t->init.path[0] ? t->init.source.rows : own;
+  if (strcmp(own, "eval") == 0 || strcmp(before, "eval") == 0)
+    return "eval";
+  return strcmp(own, "sampled") == 0 && strcmp(before, "sampled") == 0 ? "sampled" : "unknown";
+}
+
 vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err *err)
 {
   const vk_trainer_config *c = &t->config;
@@ -21,6 +31,7 @@ vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err 
   snprintf(s->pack_hash, sizeof s->pack_hash, "%s", c->pack->hash);
   snprintf(s->visuals_hash, sizeof s->visuals_hash, "%s", c->visuals->hash);
   snprintf(s->visuals, sizeof s->visuals, "%s", c->visuals->name);
+  snprintf(s->rows, sizeof s->rows, "%s", rows_learned(t));
   snprintf(s->version, sizeof s->version, "%s", vk_version());
   snprintf(s->run, sizeof s->run, "%s", t->run ? t->run : "");
   return vk_norm_stats_hash(t->data.stats, s->statistics_hash, err);

@@ -67,7 +67,6 @@ says 'nothing'
   >/dev/null || exit 1
 expect 2 $train --data rows.npz --out x
 says 'demonstrations begin at the init rows that evaluations score'
-expect 0 $train --data rows.npz --out x --set train_on_eval_rows=true --dry-run
 expect 1 train --resume aaaaaaaa --catalog c.db
 says 'no run aaaaaaaa'
 expect 1 train --resume "$(field c.db 'r["run"]')" --catalog c.db
@@ -83,8 +82,20 @@ check 'nothing was written' [ ! -e x ]
 expect 0 runs --catalog c.db --json
 json 'len(d["runs"]) == 1'
 
+# The rows that were learned from stay with the policy, and with what goes on from it.
+rows() {
+  python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["provenance"]["rows"])' \
+    "$1/checkpoints/last/pretrained_model/config.json"
+}
+once="--set steps=1 warmup=0 validate_every=0"
+expect 0 $train --data rows.npz --out known --catalog rows.db $once train_on_eval_rows=true
+check 'rows of evaluations' [ "$(rows known)" = eval ]
+expect 0 $train --out on --catalog rows.db $once init=known
+check 'rows of what it began with' [ "$(rows on)" = eval ]
+
 # Uninterrupted.
 expect 0 $train --out one --threads 2 --json
+check 'other rows' [ "$(rows one)" = sampled ]
 json 'd["step"] == 20 and 0 < d["loss"] < 6 and 0 < d["val_loss"] < 6 and d["samples_per_s"] > 0'
 json 'd["checkpoint"].endswith("/one/checkpoints/000020") and d["n_lost"] == 0 and d["peak_bytes"] > 0'
 json 'd["success_rate"] is None and d["config"]["lr"] == 0.0003'
