@@ -1,5 +1,6 @@
 /* test_rl_batch.c - a rollout as a batch: what is left out of forward and backward passes changes
- * neither loss nor gradient, whatever the granularity; what counts, by hand. */
+ * neither loss nor gradient, whatever the granularity; what counts, by hand; and that a policy
+ * succeeds more often for it. */
 #include "test.h"
 
 #include "nano_small.h"
@@ -230,6 +231,162 @@ static void test_refused(void **state)
   vk_rollout_free(&r);
 }
 
+/* ---- does it learn? ------------------------------------------------------------------------ */
+
+/* A policy that sees one picture and acts once: it succeeds when the first of its bins is high. */
+typedef struct game {
+  vk_team *team;
+  vk_net words, act, learn;
+  float *grad;
+  vk_optim *optim;
+  vk_optim_span *spans;
+  vk_rl_graph graph;
+} game;
+
+static void open_game(game *g, bool is_gae)
+{
+  vk_err err = VK_ERR_INIT;
+  const vk_target act = {.isa = small_isa(), .n_thread = 1};
+  const vk_target learn = {
+      .isa = act.isa, .n_thread = 1, .is_train = true, .loss = "loss", .accumulate = true};
+  *g = (game){.graph = {.loss = vk_policy_loss_default(), .temperature = 1}};
+  g->grad = vk_params_block(&params);
+  vk_assert_ok(vk_team_new(&g->team, 1, &err), &err);
+  const vk_model_args text = {.part = VK_PART_TEXT, .n_batch = 1};
+  vk_assert_ok(vk_net_new(&g->words, &model, &text, &act, &params, NULL, g->team, NULL, &err),
+               &err);
+  const vk_model_args draw = {.part = VK_PART_ACT,
+                              .n_batch = 1,
+                              .with_value = true,
+                              .temperature = 1,
+                              .with_log_prob = true};
+  vk_assert_ok(vk_net_new(&g->act, &model, &draw, &act, &params, NULL, g->team, NULL, &err), &err);
+  const vk_model_args loss = {
+      .n_batch = CAP, .with_value = is_gae, .extend = vk_rl_graph_extend, .extend_arg = &g->graph};
+  vk_assert_ok(vk_net_new(&g->learn, &model, &loss, &learn, &params, g->grad, g->team, NULL, &err),
+               &err);
+  vk_assert_ok(vk_net_optim_new(&g->optim, &g->spans, &model, &params, g->grad,
+                                &(vk_optim_config){0.9, 0.95, 1e-8, 1, 0, act.isa}, 0, &err),
+               &err);
+}
+
+static void close_game(game *g)
+{
+  vk_optim_free(g->optim);
+  free(g->spans);
+  vk_net_free(&g->words);
+  vk_net_free(&g->act);
+  vk_net_free(&g->learn);
+  vk_team_free(g->team);
+  free(g->grad);
+}
+
+/* One decision an episode, by the weights as they are. Returns the share of successes. */
+static double play(game *g, vk_rollout *r, int round)
+{
+  vk_err err = VK_ERR_INIT;
+  static const char *const text[] = {"push the plate"};
+  int n_word, n_success = 0;
+  vk_exec_prepare(g->words.exec);
+  vk_exec_prepare(g->act.exec);
+  vk_assert_ok(vk_nano_set_text(g->words.exec, &g->words.plan->graph, text, 1, &n_word, &err),
+               &err);
+  vk_exec_run(g->words.exec);
+  vk_exec_set_size(g->act.exec, VK_NANO_TEXT, 1);
+  vk_exec_set_size(g->act.exec, VK_NANO_WORD, n_word);
+  memcpy(vk_net_data(&g->act, "text"), vk_net_data(&g->words, "text"),
+         sizeof(float) * 32 * (size_t)n_word);
+  memcpy(vk_net_data(&g->act, "text_vec"), vk_net_data(&g->words, "text_vec"), sizeof(float) * 32);
+  for (int e = 0; e < r->n_episode; e++) {
+    const vk_nano_obs obs = {.image = {r->picture, r->picture + VK_VIEW_BYTES},
+                             .proprio = r->proprio};
+    const int32_t key[2] = {round, e};
+    memcpy(vk_net_data(&g->act, "key"), key, sizeof key);
+    vk_assert_ok(vk_nano_set_obs(g->act.exec, &g->act.plan->graph, &obs, 1, &n_word, 1, &err),
+                 &err);
+    vk_exec_run(g->act.exec);
+    const int32_t *bin = vk_net_data(&g->act, "bin");
+    memcpy(r->picture + (ptrdiff_t)e * 2 * VK_VIEW_BYTES, r->picture, e ? 2 * VK_VIEW_BYTES : 0);
+    memcpy(r->proprio + (ptrdiff_t)e * 8, r->proprio, e ? sizeof(float) * 8 : 0);
+    memcpy(r->bin + (ptrdiff_t)e * TOKENS, bin, sizeof *bin * TOKENS);
+    memcpy(r->log_prob + (ptrdiff_t)e * TOKENS, vk_net_data(&g->act, "log_prob"),
+           sizeof(float) * TOKENS);
+    memcpy(r->value + (ptrdiff_t)e * 8, vk_net_data(&g->act, "value"), sizeof(float) * 8);
+    r->episode[e] = (vk_rollout_episode){
+        .instruction = text[0], .success = bin[0] >= 128, .n_step = 8, .n_decision = 1};
+    n_success += r->episode[e].success;
+  }
+  return (double)n_success / r->n_episode;
+}
+
+static void learn(game *g, const vk_rl_batch *b)
+{
+  vk_err err = VK_ERR_INIT;
+  int n_word[CAP];
+  const vk_rl_share share = {.actor = 1, .critic = 1};
+  memset(g->grad, 0, sizeof *g->grad * (size_t)params.n_item);
+  for (int64_t i = 0; i < b->n_used; i += CAP) {
+    int n = (int)(b->n_used - i < CAP ? b->n_used - i : CAP);
+    vk_assert_ok(vk_rl_batch_set(b, b->used + i, n, &share, 1, &g->learn, n_word, &err), &err);
+    vk_exec_run(g->learn.exec);
+  }
+  vk_assert_ok(vk_optim_step(g->optim, g->team, 3e-3, 1, NULL, &err), &err);
+}
+
+/* Two bins a token are likely, one on either side: few draws tell them apart. */
+static void leave_two_bins(void)
+{
+  const vk_param *bias = vk_params_find(&params, "head.bias");
+  const vk_param *weight = vk_params_find(&params, "head.weight");
+  assert_true(bias && weight);
+  for (int64_t i = 0; i < weight->n; i++)
+    params.data[weight->offset + i] *= 0.05f;
+  for (int64_t i = 0; i < bias->n; i++)
+    params.data[bias->offset + i] = i % 256 == 100 || i % 256 == 200 ? 0 : -20;
+}
+
+static void check_learning(const vk_rl_config *config)
+{
+  enum { ROUNDS = 40 };
+  vk_err err = VK_ERR_INIT;
+  game g;
+  vk_rollout r;
+  vk_rl_batch b;
+  double first, last = 0;
+  float *start = vk_params_block(&params);
+  memcpy(start, params.data, sizeof *start * (size_t)params.n_item);
+  leave_two_bins();
+  vk_assert_ok(vk_rollout_new(&r, 4, 8, 1, 2, &err), &err);
+  memset(r.picture, 90, 2 * VK_VIEW_BYTES);
+  r.has_proprio = true;
+  open_game(&g, config->is_gae);
+  first = play(&g, &r, 0);
+  for (int i = 1; i <= ROUNDS; i++) {
+    vk_assert_ok(vk_rl_batch_new(&b, &r, config, &err), &err);
+    learn(&g, &b);
+    vk_rl_batch_free(&b);
+    last = play(&g, &r, i);
+  }
+  print_message("success %.2f, after %d updates %.2f\n", first, ROUNDS, last);
+  assert_true(first < 0.75);
+  assert_true(last > 0.85);
+  close_game(&g);
+  vk_rollout_free(&r);
+  memcpy(params.data, start, sizeof *start * (size_t)params.n_item);
+  free(start);
+}
+
+static void test_learns(void **state)
+{
+  vk_rl_config c = grpo();
+  check_learning(&c);
+  c = ppo(1);
+  c.loss.entropy_bonus = 0;
+  c.filter_lo = 0;
+  c.filter_hi = 1;
+  check_learning(&c);
+}
+
 static int set_up(void **state)
 {
   small_open(&model, &params, 1);
@@ -248,6 +405,7 @@ int main(void)
       cmocka_unit_test(test_dropped_rows),
       cmocka_unit_test(test_counts),
       cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_learns),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
