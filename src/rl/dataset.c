@@ -36,14 +36,9 @@ typedef struct frame {
   int32_t i_rows, t;
 } frame;
 
-typedef struct task {
-  vk_dataset_task is;
-  char instruction[512];
-} task;
-
 struct vk_dataset {
   vk_dataset_config config;
-  task **task; /* [n_task] each where it is: what was handed out stays */
+  vk_dataset_task **task; /* [n_task] each where it is: what was handed out stays */
   int n_task;
   rows *rows; /* [n_rows] */
   int n_rows, n_rows_room;
@@ -111,14 +106,14 @@ void vk_dataset_free(vk_dataset *d)
 
 /* ---- demonstrations to rows ---- */
 
-static vk_status find_or_add_task(vk_dataset *d, uint32_t i_task, const char *instruction,
-                                  int n_picture_state, int *out, vk_err *err)
+static vk_status find_or_add_task(vk_dataset *d, uint32_t i_task, int n_picture_state, int *out,
+                                  vk_err *err)
 {
   for (*out = 0; *out < d->n_task; ++*out)
-    if (d->task[*out]->is.i_task == i_task)
+    if (d->task[*out]->i_task == i_task)
       return VK_OK;
-  task **more = realloc(d->task, sizeof *more * (size_t)(d->n_task + 1));
-  task *t = calloc(1, sizeof *t);
+  vk_dataset_task **more = realloc(d->task, sizeof *more * (size_t)(d->n_task + 1));
+  vk_dataset_task *t = calloc(1, sizeof *t);
   if (more)
     d->task = more;
   if (!more || !t) {
@@ -126,10 +121,9 @@ static vk_status find_or_add_task(vk_dataset *d, uint32_t i_task, const char *in
     return vk_fail(err, VK_E_NOMEM, "no memory for %d tasks", d->n_task + 1);
   }
   const vk_pack *pack = d->config.pack;
-  snprintf(t->instruction, sizeof t->instruction, "%s",
-           instruction[0] ? instruction : vk_pack_text(pack, pack->task[i_task].language));
-  t->is = (vk_dataset_task){
-      .i_task = i_task, .instruction = t->instruction, .n_picture_state = n_picture_state};
+  *t = (vk_dataset_task){.i_task = i_task,
+                         .instruction = vk_pack_text(pack, pack->task[i_task].language),
+                         .n_picture_state = n_picture_state};
   d->task[d->n_task++] = t;
   return VK_OK;
 }
@@ -162,7 +156,7 @@ static vk_status scale_rows(vk_dataset *d, rows *r, vk_err *err)
 static void hash_rows(vk_dataset *d, const rows *r)
 {
   vk_sha256 sha;
-  const vk_dataset_task *t = &d->task[r->i_task]->is;
+  const vk_dataset_task *t = d->task[r->i_task];
   char id[VK_PACK_TASK_ID_SIZE], head[VK_PACK_TASK_ID_SIZE + 600];
   vk_pack_task_id(d->config.pack, &d->config.pack->task[t->i_task], id);
   int n_head = snprintf(head, sizeof head, "%s\n%s\n%s\n%d %d\n", d->hash, id, t->instruction,
@@ -182,7 +176,7 @@ static void hash_rows(vk_dataset *d, const rows *r)
 /* Copies what samples need. Errors: VK_E_NOTFOUND (an observation or its picture row is missing),
  * VK_E_SHAPE, VK_E_NOMEM; r is then to be freed. */
 static vk_status take_rows(vk_dataset *d, rows *r, const vk_demo *demo, uint32_t i_task,
-                           int n_sample, const char *instruction, vk_err *err)
+                           int n_sample, vk_err *err)
 {
   *r = (rows){.n_step = demo->n_step, .n_sample = n_sample};
   if (!demo->picture_state)
@@ -190,8 +184,8 @@ static vk_status take_rows(vk_dataset *d, rows *r, const vk_demo *demo, uint32_t
   if (demo->first_obs > 0 || demo->first_obs + demo->n_obs < n_sample)
     return vk_fail(err, VK_E_NOTFOUND, "it has the observations %d to %d, expected 0 to %d",
                    demo->first_obs, demo->first_obs + demo->n_obs - 1, n_sample - 1);
-  VK_TRY(find_or_add_task(d, i_task, instruction, demo->n_picture_state, &r->i_task, err));
-  int n_state = d->task[r->i_task]->is.n_picture_state;
+  VK_TRY(find_or_add_task(d, i_task, demo->n_picture_state, &r->i_task, err));
+  int n_state = d->task[r->i_task]->n_picture_state;
   if (demo->n_picture_state != n_state)
     return vk_fail(err, VK_E_SHAPE,
                    "picture_state has %d columns, those of other demonstrations of its task have "
@@ -219,7 +213,7 @@ static vk_status take_rows(vk_dataset *d, rows *r, const vk_demo *demo, uint32_t
 static vk_status commit_rows(vk_dataset *d, rows *r, int i_rows, vk_err *err)
 {
   size_t n = (size_t)r->n_sample;
-  vk_dataset_task *t = &d->task[r->i_task]->is;
+  vk_dataset_task *t = d->task[r->i_task];
   VK_TRY(scale_rows(d, r, err));
   VK_TRY(
       grow((void **)&d->frame, &d->n_frame_room, d->n_frame + r->n_sample, sizeof *d->frame, err));
@@ -258,7 +252,7 @@ vk_status vk_dataset_add(vk_dataset *d, const vk_demo *demo, uint32_t i_task, in
   int n_task = d->n_task;
   VK_ASSERT(i_task < d->config.pack->n_task && n_sample >= 1 && n_sample <= demo->n_step);
   VK_TRY(new_rows(d, err));
-  vk_status st = take_rows(d, &r, demo, i_task, n_sample, "", err);
+  vk_status st = take_rows(d, &r, demo, i_task, n_sample, err);
   if (st == VK_OK)
     st = commit_rows(d, &r, d->n_rows, err);
   if (st == VK_OK)
@@ -425,7 +419,6 @@ static vk_status read_file(vk_dataset *d, const source *from, vk_scene **scene, 
 {
   vk_demo_file *file;
   VK_TRY(vk_demo_open(&file, from->path, err));
-  const char *instruction = vk_demo_info_get(file)->language;
   vk_status st = VK_OK;
   for (int i = 0; i < vk_demo_count(file) && *n < n_max && st == VK_OK; i++) {
     vk_demo demo;
@@ -443,7 +436,7 @@ static vk_status read_file(vk_dataset *d, const source *from, vk_scene **scene, 
     if (st == VK_OK)
       st = complete(d, &demo, from->i_task, scene, err);
     if (st == VK_OK) {
-      st = take_rows(d, &d->rows[d->n_rows], &demo, from->i_task, demo.n_step, instruction, err);
+      st = take_rows(d, &d->rows[d->n_rows], &demo, from->i_task, demo.n_step, err);
       rows *r = &d->rows[d->n_rows++];
       snprintf(r->sha256, sizeof r->sha256, "%s", sha256);
       r->path = from->path;
@@ -504,9 +497,9 @@ static vk_status read_task(vk_dataset *d, const source *from, int n_file, vk_err
 static const char *stats_key(const vk_dataset *d)
 {
   const vk_pack *pack = d->config.pack;
-  const char *suite = vk_pack_suite_of(pack, &pack->task[d->task[0]->is.i_task]);
+  const char *suite = vk_pack_suite_of(pack, &pack->task[d->task[0]->i_task]);
   for (int i = 1; i < d->n_task; i++)
-    if (strcmp(suite, vk_pack_suite_of(pack, &pack->task[d->task[i]->is.i_task])) != 0)
+    if (strcmp(suite, vk_pack_suite_of(pack, &pack->task[d->task[i]->i_task])) != 0)
       return "libero130";
   return suite;
 }
@@ -612,7 +605,7 @@ int vk_dataset_n_task(const vk_dataset *d)
 const vk_dataset_task *vk_dataset_task_get(const vk_dataset *d, int i)
 {
   VK_ASSERT(i >= 0 && i < d->n_task);
-  return &d->task[i]->is;
+  return d->task[i];
 }
 
 const vk_norm_stats *vk_dataset_stats(const vk_dataset *d)
@@ -636,7 +629,7 @@ void vk_dataset_sample(const vk_dataset *d, vk_split split, int64_t i, vk_sample
   int64_t i_frame = d->list[split][i];
   const frame *f = &d->frame[i_frame];
   const rows *r = &d->rows[f->i_rows];
-  const vk_dataset_task *of = &d->task[r->i_task]->is;
+  const vk_dataset_task *of = d->task[r->i_task];
   *out = (vk_sample){.i_frame = i_frame,
                      .i_task = r->i_task,
                      .instruction = of->instruction,

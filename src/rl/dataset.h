@@ -1,10 +1,11 @@
 /* dataset.h - training samples of demonstrations.
  *
  * A sample is a step of a demonstration: what a picture of it shows (a row of sim/picture.h;
- * pictures are drawn by rl/frames.h when they are needed), proprioception, the instruction, and the
- * actions of this step and the seven that follow as bins. Beyond the end the last action is
- * repeated without motion, its gripper kept: a policy whose task is done stands still. These steps
- * count in the loss as any other, so that it learns to.
+ * pictures are drawn by rl/frames.h when they are needed), proprioception, the instruction (the
+ * pack's, which evaluations give too, whatever the file calls the task), and the actions of this
+ * step and the seven that follow as bins. Beyond the end the last action is repeated without
+ * motion, its gripper kept: a policy whose task is done stands still. These steps count in the loss
+ * as any other, so that it learns to.
  *
  * Rows, proprioception and actions of all demonstrations are in memory: about 0.6 KB a sample.
  * Nothing here changes but by vk_dataset_add; reading is for any number of threads.
