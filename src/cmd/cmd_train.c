@@ -262,6 +262,36 @@ static vk_status check_resumable(const job *j, vk_err *err)
   return vk_record_check_same(&j->record, same, VK_COUNT(same), err);
 }
 
+static vk_status see_checkpoint(void *arg, const vk_point_row *row, vk_err *err)
+{
+  bool *had = arg;
+  *had = *had || strcmp(row->tag, "time/checkpoint") == 0;
+  return VK_OK;
+}
+
+/* A folder that was moved, or whose disk is not there, is no run before its first checkpoint. */
+static vk_status check_folder(const job *j, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  const char *run = a->resume;
+  char last[VK_FS_PATH_MAX + 24];
+  bool had = false;
+  snprintf(last, sizeof last, "%s/checkpoints/last", j->out);
+  if (vk_fs_is_dir(last))
+    return VK_OK;
+  if (!vk_fs_is_dir(j->out))
+    return vk_fail(err, VK_E_NOTFOUND,
+                   "run %s: its folder %s is not there; bring it back, or start a new run", run,
+                   j->out);
+  VK_TRY(vk_catalog_each_point(j->record.catalog, run, see_checkpoint, &had, err));
+  if (had)
+    return vk_fail(err, VK_E_NOTFOUND,
+                   "run %s has written checkpoints, but %s is not there; bring it back, or start a "
+                   "new run",
+                   run, last);
+  return VK_OK;
+}
+
 /* ---- the record ---------------------------------------------------------------------------- */
 
 static cJSON *config_json(const job *j)
@@ -295,6 +325,12 @@ static vk_status put_points(void *arg, int64_t step, int n, const vk_train_point
   return vk_run_put_points(&j->record.run, n, row, err);
 }
 
+/* What the weights are of, as it was asked for. */
+static const char *model_word(const vk_train_config *c)
+{
+  return c->init ? c->init : c->model;
+}
+
 /* ---- results ------------------------------------------------------------------------------- */
 
 static vk_status print_dry_run(job *j, vk_err *err)
@@ -322,7 +358,7 @@ static vk_status print_dry_run(job *j, vk_err *err)
   }
   char time[32], data[VK_TRAIN_TEXT];
   vk_progress_format_time(e.wall_s, time, sizeof time);
-  printf("model     %s, %.1f million parameters, %s\n", t->model.name,
+  printf("model     %s, %.1f million parameters, %s\n", model_word(c),
          (double)t->learner.params.n_used / 1e6, t->learner.config.is_bf16 ? "bf16" : "f32");
   printf("data      %s\n", vk_trainer_describe(t, data, sizeof data));
   if (t->def->is_slow)
@@ -398,10 +434,13 @@ static void announce(job *j)
   vk_log_line(&j->log,
               "train %s: %s, %.1f million parameters, %s, %lld steps of %lld, %d threads, about "
               "%.0f MB",
-              j->record.run.id, t->model.name, (double)t->learner.params.n_used / 1e6,
+              j->record.run.id, model_word(&j->config), (double)t->learner.params.n_used / 1e6,
               vk_trainer_describe(t, data, sizeof data), (long long)t->n_step,
               (long long)j->config.batch, j->n_thread,
               (double)(vk_learner_bytes(&t->learner) + t->data.bytes) / 1e6);
+  if (((const train_args *)j->call->args)->resume && !t->checkpoint[0])
+    vk_log_line(&j->log, "train %s: begins anew, as it has written no checkpoint yet",
+                j->record.run.id);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -442,8 +481,10 @@ static vk_status prepare(job *j, vk_err *err)
   VK_TRY(plan_threads(j, err));
   VK_TRY(vk_pack_open(&j->pack, common->pack, err));
   VK_TRY(vk_visuals_choose(&j->visuals, j->config.visuals, &j->pack, err));
-  if (a->resume)
+  if (a->resume) {
     VK_TRY(check_resumable(j, err));
+    VK_TRY(check_folder(j, err));
+  }
   if (!common->dry_run)
     VK_TRY(vk_record_start(&j->record, err));
   const vk_trainer_config config = {.train = &j->config,

@@ -153,6 +153,7 @@ vk_status vk_trainer_new(vk_trainer *t, const vk_trainer_config *config, vk_err 
                     .val_loss = NAN,
                     .score = NAN,
                     .best = NAN,
+                    .saved_step = -1,
                     .is_judged = true};
   vk_status st = open_all(t, err);
   if (st != VK_OK)
@@ -328,7 +329,8 @@ static vk_status stop(vk_trainer *t, vk_err *err)
   put_steps(t);
   if (!is_due(t, t->config.train->save_every))
     t->score = NAN; /* not saved here but for this, so it is not the best either */
-  VK_TRY(vk_trainer_save(t, err));
+  if (t->step != t->saved_step)
+    VK_TRY(vk_trainer_save(t, err));
   return vk_signal_check(err);
 }
 
@@ -337,7 +339,7 @@ vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err)
   t->run = run;
   t->first_step = t->step;
   VK_TRY(vk_event_file_open(&t->events, t->config.out, t->step > 0 ? t->step : -1, err));
-  t->begin_s = t->sum.start_s = vk_sys_monotonic_s();
+  t->sum.start_s = vk_sys_monotonic_s();
   while (t->step < t->n_step || !t->is_judged) {
     if (vk_interrupted())
       return stop(t, err);

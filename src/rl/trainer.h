@@ -126,6 +126,7 @@ struct vk_trainer {
   vk_lr_schedule schedule;
   vk_train_data data;
   int64_t step, n_step; /* done, and in all */
+  int64_t saved_step;   /* of the last checkpoint; -1: there is none */
   bool is_probe;        /* steps are measured: nothing but learning */
   const char *run;      /* its id, for checkpoints */
   vk_event_file *events;
@@ -136,7 +137,6 @@ struct vk_trainer {
   } sum;
   int64_t n_sample;      /* learned from by this process */
   char note[96];         /* of the last step */
-  double begin_s;        /* of this process's part */
   int64_t first_step;    /* of it */
   double loss, val_loss; /* the last ones; NAN: none yet */
   vk_train_eval eval;    /* the last one */

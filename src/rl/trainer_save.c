@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/sys.h"
 #include "core/version.h"
 #include "rl/trainer_internal.h"
 
@@ -72,6 +73,7 @@ vk_status vk_trainer_save(vk_trainer *t, vk_err *err)
   double best = t->best;
   if (is_best)
     t->best = t->score;
+  double start_s = vk_sys_monotonic_s();
   cJSON *config = vk_train_config_json(t->config.train);
   cJSON *trainer = trainer_json(t), *scheduler = scheduler_json(t);
   vk_trace_span span = vk_trace_begin(t->config.trace, "train", "checkpoint");
@@ -91,12 +93,17 @@ vk_status vk_trainer_save(vk_trainer *t, vk_err *err)
   cJSON_Delete(config);
   cJSON_Delete(trainer);
   cJSON_Delete(scheduler);
-  if (st == VK_OK)
-    snprintf(t->checkpoint, sizeof t->checkpoint, "%.4000s/checkpoints/%06lld", t->config.out,
-             (long long)t->step);
-  else
+  if (st != VK_OK) {
     t->best = best;
-  return st;
+    return st;
+  }
+  snprintf(t->checkpoint, sizeof t->checkpoint, "%.4000s/checkpoints/%06lld", t->config.out,
+           (long long)t->step);
+  t->saved_step = t->step;
+  /* Also what tells a run that has checkpoints from one that has none yet (cmd_train.c). */
+  const vk_train_point point = {"time/checkpoint", vk_sys_monotonic_s() - start_s};
+  vk_trainer_put(t, 1, &point);
+  return VK_OK;
 }
 
 /* ---- going on ------------------------------------------------------------------------------ */
@@ -146,7 +153,7 @@ vk_status vk_trainer_resume(vk_trainer *t, vk_err *err)
   VK_TRY(vk_checkpoint_open(&info, last, err));
   vk_status st = load(t, &info, err);
   if (st == VK_OK) {
-    t->step = info.step;
+    t->step = t->saved_step = info.step;
     snprintf(t->checkpoint, sizeof t->checkpoint, "%.4000s/checkpoints/%06lld", t->config.out,
              (long long)t->step);
   }

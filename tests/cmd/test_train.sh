@@ -121,7 +121,7 @@ json 'd["runs"][0]["curves"]["val/loss"]["step"] == [10, 20]'
 check 'the drawing is XML with a line a curve' python3 -c "
 import xml.etree.ElementTree as et
 lines = et.parse('curves.svg').getroot().findall('.//{http://www.w3.org/2000/svg}polyline')
-assert len(lines) == 8, len(lines)"
+assert len(lines) == 9, len(lines)"
 expect 2 runs --catalog c.db --svg curves.svg
 says '--svg is for one run'
 expect 2 runs "$(python3 -c "
@@ -154,6 +154,13 @@ expect 2 train -q --resume "$run" --catalog c.db --threads 1
 says 'was started with 2'
 expect 2 train -q --resume "$run" --catalog c.db --out other
 says 'goes on in'
+mv killed moved
+expect 1 train -q --resume "$run" --catalog c.db
+says "its folder $T/killed is not there"
+mkdir killed
+expect 1 train -q --resume "$run" --catalog c.db
+says "$T/killed/checkpoints/last is not there"
+rmdir killed && mv moved killed
 cd nothing || exit 1
 expect 0 train -q --resume "$run" --catalog ../c.db --json --set keep=5 cache_mb=0 workers=2
 cd .. || exit 1
