@@ -137,6 +137,7 @@ static vk_status open_all(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   VK_TRY(vk_train_find(&t->def, c->method, err));
+  VK_TRY(vk_trainer_find_eval_tasks(t, err));
   VK_TRY(open_model(t, err));
   VK_TRY(vk_team_new(&t->team, t->config.n_thread, err));
   VK_TRY(open_learner(t, err));
@@ -166,6 +167,7 @@ void vk_trainer_free(vk_trainer *t)
   vk_event_file_close(t->events);
   if (t->def && t->state)
     t->def->close(t->state);
+  free(t->eval_task);
   vk_learner_free(&t->learner);
   vk_checkpoint_close(&t->init);
   vk_team_free(t->team);
@@ -296,15 +298,31 @@ static bool is_due(const vk_trainer *t, int64_t every)
   return every > 0 && (t->step % every == 0 || t->step == t->n_step);
 }
 
-/* How good the weights are, for the curves and for the link to the best checkpoint. */
+/* How good the weights are, for the curves and for the link to the best checkpoint. They are none
+ * the worse for what cannot be told: that is said, and training goes on. Errors: VK_E_INTERRUPTED.
+ */
 static vk_status judge(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
+  const struct {
+    bool is_due;
+    const char *what;
+    vk_status (*run)(vk_trainer *t, vk_err *err);
+  } part[] = {
+      {t->def->validate && is_due(t, c->validate_every), "no validation", validate},
+      {is_due(t, c->eval_every), "no evaluation", vk_trainer_evaluate},
+  };
   double start_s = vk_sys_monotonic_s();
-  if (t->def->validate && is_due(t, c->validate_every))
-    VK_TRY(validate(t, err));
-  if (is_due(t, c->eval_every))
-    VK_TRY(vk_trainer_evaluate(t, err));
+  for (int i = 0; i < (int)VK_COUNT(part); i++) {
+    vk_err why = VK_ERR_INIT;
+    vk_status st = part[i].is_due ? part[i].run(t, &why) : VK_OK;
+    if (st == VK_E_INTERRUPTED)
+      return vk_fail(err, st, "%s", why.text);
+    if (st != VK_OK) {
+      vk_err_prefix(&why, "%s", part[i].what);
+      vk_trainer_say_lost(t, &why);
+    }
+  }
   t->sum.start_s += vk_sys_monotonic_s() - start_s;
   t->is_judged = true;
   return VK_OK;

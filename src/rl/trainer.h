@@ -125,6 +125,8 @@ struct vk_trainer {
   vk_learner learner;
   vk_lr_schedule schedule;
   vk_train_data data;
+  uint32_t *eval_task; /* [n_eval_task] of the pack, of evaluations; NULL: those of data */
+  uint32_t n_eval_task;
   int64_t step, n_step; /* done, and in all */
   int64_t saved_step;   /* of the last checkpoint; -1: there is none */
   bool is_probe;        /* steps are measured: nothing but learning */

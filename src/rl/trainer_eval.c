@@ -22,27 +22,33 @@ static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
   return VK_OK;
 }
 
+vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err)
+{
+  const char *suite = t->config.train->eval_suite;
+  if (!suite)
+    return VK_OK;
+  t->eval_task = calloc(t->config.pack->n_task + 1, sizeof *t->eval_task);
+  if (!t->eval_task)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", t->config.pack->n_task);
+  vk_status st = vk_pack_find_tasks(t->config.pack, suite, t->eval_task, &t->n_eval_task, err);
+  return st == VK_OK ? st : vk_err_prefix(err, "eval_suite");
+}
+
 /* The first rows of each task: of eval_suite, else of the data. *out is to be freed. */
 static vk_status list_episodes(const vk_trainer *t, vk_eval_episode **out, int *n, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   const vk_pack *pack = t->config.pack;
-  uint32_t *task = calloc(pack->n_task + 1, sizeof *task), n_task = 0;
-  vk_status st = task ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", pack->n_task);
-  if (st == VK_OK && c->eval_suite)
-    st = vk_pack_find_tasks(pack, c->eval_suite, task, &n_task, err);
-  else
-    for (; st == VK_OK && n_task < (uint32_t)t->data.n_task; n_task++)
-      task[n_task] = t->data.task[n_task];
+  const uint32_t *task = t->eval_task ? t->eval_task : t->data.task;
+  uint32_t n_task = t->eval_task ? t->n_eval_task : (uint32_t)t->data.n_task;
   *n = 0;
-  *out = st == VK_OK ? calloc(n_task * (size_t)c->eval_episodes + 1, sizeof **out) : NULL;
-  if (st == VK_OK && !*out)
-    st = vk_fail(err, VK_E_NOMEM, "no memory for %u episodes", n_task);
-  for (uint32_t i = 0; i < n_task && st == VK_OK; i++)
+  *out = calloc(n_task * (size_t)c->eval_episodes + 1, sizeof **out);
+  if (!*out)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %u episodes", n_task);
+  for (uint32_t i = 0; i < n_task; i++)
     for (int row = 0; row < c->eval_episodes && (uint32_t)row < pack->task[task[i]].n_row; row++)
       (*out)[(*n)++] = (vk_eval_episode){task[i], row};
-  free(task);
-  return st;
+  return VK_OK;
 }
 
 static void put_sums(vk_trainer *t, const sums *s, const vk_eval_stats *stats)

@@ -8,8 +8,11 @@
 /* What a checkpoint says of the policy; the statistics are borrowed. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err *err);
 
+/* The tasks of eval_suite, where there is one. Errors: VK_E_USAGE with the nearest name. */
+VK_NODISCARD vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err);
+
 /* Episodes by the weights that are used: t->eval and t->score. What cannot be scored is said, and
- * no error. Errors: VK_E_INTERRUPTED, VK_E_NOMEM, VK_E_USAGE (no such suite). */
+ * no error. Errors: VK_E_INTERRUPTED, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_trainer_evaluate(vk_trainer *t, vk_err *err);
 
 /* Writes a checkpoint of step t->step. Errors: those of vk_checkpoint_save; the last one stays. */

@@ -58,6 +58,8 @@ expect 2 $train --out x --set model=nano-n3
 says "unknown model 'nano-n3'"
 expect 1 train -q --config tiny.json --data nowhere --out x
 says 'nowhere'
+expect 2 $train --out x --set eval_suite=libero_gaol
+says 'libero_goal'
 mkdir nothing
 expect 1 train -q --config tiny.json --data nothing --out x
 says 'nothing'
@@ -201,8 +203,6 @@ check 'exit code of SIGTERM on the way' [ $? = 143 ]
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db --json
 json "d['step'] == 2 and d['success_rate'] == $rate"
 same scored paused
-expect 2 $train --out x --set eval_every=2 eval_suite=libero_gaol
-says 'libero_goal'
 
 # A loss that is no number.
 expect 1 $train --out diverged --set lr=1e6 warmup=6 save_every=1
