@@ -394,6 +394,7 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
     add_number(o, "loss", t->loss);
     add_number(o, "val_loss", t->val_loss);
     add_number(o, "success_rate", t->eval.n ? (double)t->eval.n_success / t->eval.n : NAN);
+    cJSON_AddStringToObject(o, "eval_rows", "sampled");
     if (t->eval.n)
       cJSON_AddItemToObject(o, "ci95",
                             cJSON_CreateDoubleArray((const double[]){t->eval.lo, t->eval.hi}, 2));
@@ -420,7 +421,7 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
   if (!isnan(t->val_loss))
     printf(", of held-out demonstrations %.4f", t->val_loss);
   if (t->eval.n)
-    printf("\nsuccess     %.1f %% of %d episodes (95 %%: %.1f to %.1f)",
+    printf("\nsuccess     %.1f %% of %d episodes from sampled first states (95 %%: %.1f to %.1f)",
            100.0 * t->eval.n_success / t->eval.n, t->eval.n, 100 * t->eval.lo, 100 * t->eval.hi);
   printf("\ncheckpoint  %s\n", t->checkpoint);
   return VK_OK;

@@ -238,7 +238,8 @@ static const vk_opt keys_policy[] = {
 
 static const vk_opt keys_free[] = {
     VK_OPT_I64(C, "cache_mb", cache_mb, 0, 1e9, "N", "MB", "for pictures that were drawn once"),
-    VK_OPT_I64(C, "eval_episodes", eval_episodes, 1, 1e5, "N", NULL, "a task in an evaluation"),
+    VK_OPT_I64(C, "eval_episodes", eval_episodes, 1, 1e5, "N", NULL,
+               "a task in an evaluation, from sampled first states"),
     VK_OPT_I64(C, "eval_every", eval_every, 0, 1e12, "N", "steps",
                "evaluate the policy so often; 0: never"),
     VK_OPT_STR(C, "eval_suite", eval_suite, "SUITE", "tasks of evaluations (default: of the data)"),

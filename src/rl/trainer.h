@@ -79,7 +79,8 @@ extern const vk_train_def *const vk_train_defs[]; /* NULL-terminated */
 /* Errors: VK_E_USAGE with the nearest name. */
 VK_NODISCARD vk_status vk_train_find(const vk_train_def **out, const char *name, vk_err *err);
 
-/* What an evaluation on the way gave. */
+/* What an evaluation on the way gave, from sampled first states that nothing learns from and that
+ * vlakit eval does not score: checkpoints are chosen by it. */
 typedef struct vk_train_eval {
   int n, n_success; /* episodes; n 0: there was none yet */
   double lo, hi;    /* 95 % interval of the success rate */

@@ -7,6 +7,11 @@
 #include "rl/policy_checkpoint.h"
 #include "rl/trainer_internal.h"
 
+/* First states that nothing learns from (demonstrations: those before, practice and dagger: those
+ * from 1 << 24 on), and that no score is given of: a policy chosen by its success here can be
+ * scored fairly on the init rows. */
+enum { FIRST_ROW = 1 << 23 };
+
 typedef struct sums {
   int n, n_success, n_error;
   vk_err first; /* why an episode could not be scored */
@@ -34,11 +39,10 @@ vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err)
   return st == VK_OK ? st : vk_err_prefix(err, "eval_suite");
 }
 
-/* The first rows of each task: of eval_suite, else of the data. *out is to be freed. */
+/* The same first states of each task in every evaluation. *out is to be freed. */
 static vk_status list_episodes(const vk_trainer *t, vk_eval_episode **out, int *n, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
-  const vk_pack *pack = t->config.pack;
   const uint32_t *task = t->eval_task ? t->eval_task : t->data.task;
   uint32_t n_task = t->eval_task ? t->n_eval_task : (uint32_t)t->data.n_task;
   *n = 0;
@@ -46,8 +50,8 @@ static vk_status list_episodes(const vk_trainer *t, vk_eval_episode **out, int *
   if (!*out)
     return vk_fail(err, VK_E_NOMEM, "no memory for %u episodes", n_task);
   for (uint32_t i = 0; i < n_task; i++)
-    for (int row = 0; row < c->eval_episodes && (uint32_t)row < pack->task[task[i]].n_row; row++)
-      (*out)[(*n)++] = (vk_eval_episode){task[i], row};
+    for (int row = 0; row < c->eval_episodes; row++)
+      (*out)[(*n)++] = (vk_eval_episode){task[i], FIRST_ROW + row};
   return VK_OK;
 }
 
@@ -58,17 +62,19 @@ static void put_sums(vk_trainer *t, const sums *s, const vk_eval_stats *stats)
                        .n_success = s->n_success,
                        .env_steps_per_s = (double)stats->n_step / stats->wall_s};
   vk_stats_wilson(e->n_success, e->n, VK_STATS_Z95, &e->lo, &e->hi);
-  const vk_train_point point[] = {{"eval/success_once", (double)e->n_success / e->n},
-                                  {"eval/success_lo", e->lo},
-                                  {"eval/success_hi", e->hi},
-                                  {"eval/n_episode", e->n},
+  const vk_train_point point[] = {{"eval_sampled/success_once", (double)e->n_success / e->n},
+                                  {"eval_sampled/success_lo", e->lo},
+                                  {"eval_sampled/success_hi", e->hi},
+                                  {"eval_sampled/n_episode", e->n},
                                   {"time/evaluation", stats->wall_s}};
   t->score = point[0].value;
   vk_trainer_put(t, VK_COUNT(point), point);
   if (t->config.log)
-    vk_log_line(t->config.log,
-                "train: step %lld: success %.1f %% of %d episodes (95 %% %.1f to %.1f)",
-                (long long)t->step, 100 * t->score, e->n, 100 * e->lo, 100 * e->hi);
+    vk_log_line(
+        t->config.log,
+        "train: step %lld: success %.1f %% of %d episodes from sampled first states (95 %% %.1f "
+        "to %.1f)",
+        (long long)t->step, 100 * t->score, e->n, 100 * e->lo, 100 * e->hi);
 }
 
 static vk_status run(vk_trainer *t, const vk_policy *policy, vk_pool *pool, vk_err *err)
@@ -85,6 +91,7 @@ static vk_status run(vk_trainer *t, const vk_policy *policy, vk_pool *pool, vk_e
                                  .cache_dir = c->cache_dir,
                                  .protocol = protocol,
                                  .seed = protocol->seed,
+                                 .rows = VK_ROWS_SAMPLED,
                                  .policy = policy,
                                  .visuals = c->visuals,
                                  .pool = pool,
