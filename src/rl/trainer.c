@@ -345,8 +345,6 @@ static vk_status save(vk_trainer *t, vk_err *err)
 static vk_status stop(vk_trainer *t, vk_err *err)
 {
   put_steps(t);
-  if (!is_due(t, t->config.train->save_every))
-    t->score = NAN; /* not saved here but for this, so it is not the best either */
   if (t->step != t->saved_step)
     VK_TRY(vk_trainer_save(t, err));
   return vk_signal_check(err);
@@ -367,7 +365,7 @@ vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err)
     if (st == VK_E_INTERRUPTED) /* in the middle of a long one: it is done anew */
       return stop(t, err);
     VK_TRY(st);
-    if (is_due(t, t->config.train->save_every))
+    if (is_due(t, t->config.train->save_every) || vk_trainer_is_best(t))
       VK_TRY(save(t, err));
   }
   return VK_OK;

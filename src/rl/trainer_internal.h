@@ -15,6 +15,9 @@ VK_NODISCARD vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err);
  * no error. Errors: VK_E_INTERRUPTED, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_trainer_evaluate(vk_trainer *t, vk_err *err);
 
+/* Whether the weights of this step were judged, and better than all before. */
+bool vk_trainer_is_best(const vk_trainer *t);
+
 /* Writes a checkpoint of step t->step. Errors: those of vk_checkpoint_save; the last one stays. */
 VK_NODISCARD vk_status vk_trainer_save(vk_trainer *t, vk_err *err);
 

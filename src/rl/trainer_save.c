@@ -65,11 +65,16 @@ static cJSON *scheduler_json(const vk_trainer *t)
   return o;
 }
 
+bool vk_trainer_is_best(const vk_trainer *t)
+{
+  return !isnan(t->score) && (isnan(t->best) || t->score > t->best);
+}
+
 vk_status vk_trainer_save(vk_trainer *t, vk_err *err)
 {
   vk_checkpoint_info info;
   VK_TRY(vk_trainer_info(t, &info, err));
-  bool is_best = !isnan(t->score) && (isnan(t->best) || t->score > t->best);
+  bool is_best = vk_trainer_is_best(t);
   double best = t->best;
   if (is_best)
     t->best = t->score;

@@ -228,7 +228,8 @@ expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
 same one full
 
 # Where time went.
-expect 0 $train --out traced --set steps=2 --trace t.json
+expect 0 $train --out traced --set steps=2 validate_every=1 save_every=1000 --trace t.json
+check 'what is judged best is kept, also between checkpoints' [ -d traced/checkpoints/000001 ]
 check 'slices of all that a step is made of' python3 -c "
 import json
 names = {(e.get('cat'), e['name'].split('.')[-1]) for e in json.load(open('t.json'))['traceEvents']}
