@@ -302,6 +302,7 @@ static cJSON *config_json(const job *j)
   cJSON_AddStringToObject(o, "data_hash", j->trainer.data.hash);
   cJSON_AddNumberToObject(o, "threads", j->n_thread);
   cJSON_AddStringToObject(o, "isa", vk_isa_name(j->call->isa));
+  cJSON_AddStringToObject(o, "precision", vk_trainer_precision(&j->config, j->call->isa));
   cJSON_AddStringToObject(o, "device", j->call->common->device);
   cJSON_AddStringToObject(o, "pack", j->pack.path);
   return o;

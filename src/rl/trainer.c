@@ -38,18 +38,19 @@ vk_status vk_train_find(const vk_train_def **out, const char *name, vk_err *err)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-static bool is_bf16(const vk_trainer_config *c)
+const char *vk_trainer_precision(const vk_train_config *train, vk_isa isa)
 {
   vk_cpu cpu;
-  if (strcmp(c->train->precision, "auto") != 0)
-    return strcmp(c->train->precision, "bf16") == 0;
+  if (strcmp(train->precision, "auto") != 0)
+    return train->precision;
   vk_cpu_detect(&cpu);
-  return c->isa >= VK_ISA_AVX512 && cpu.avx512_bf16;
+  return isa >= VK_ISA_AVX512 && cpu.avx512_bf16 ? "bf16" : "f32";
 }
 
 static vk_status open_learner(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
+  bool is_bf16 = strcmp(vk_trainer_precision(c, t->config.isa), "bf16") == 0;
   vk_learner_config config = {.model = &t->model,
                               .weights = t->model.weights[0] ? t->model.weights : NULL,
                               .seed = (uint64_t)c->seed,
@@ -68,7 +69,7 @@ static vk_status open_learner(vk_trainer *t, vk_err *err)
                                         .isa = t->config.isa},
                               .weight_decay = c->weight_decay,
                               .isa = t->config.isa,
-                              .is_bf16 = is_bf16(&t->config),
+                              .is_bf16 = is_bf16,
                               .has_check = c->validate_every > 0,
                               .team = t->team,
                               .trace = t->config.trace};

@@ -150,6 +150,9 @@ struct vk_trainer {
   char checkpoint[VK_FS_PATH_MAX]; /* the last that was written; "": none */
 };
 
+/* What products of matrices are computed in, "auto" resolved: "f32" or "bf16". */
+const char *vk_trainer_precision(const vk_train_config *train, vk_isa isa);
+
 /* Opens model and data and plans memory. t is zeroed on failure.
  * Errors: those of models, data and plans; VK_E_NOMEM when the machine has not enough. */
 VK_NODISCARD vk_status vk_trainer_new(vk_trainer *t, const vk_trainer_config *config, vk_err *err);

@@ -163,6 +163,12 @@ mkdir killed
 expect 1 train -q --resume "$run" --catalog c.db
 says "$T/killed/checkpoints/last is not there"
 rmdir killed && mv moved killed
+json=killed/checkpoints/last/training_state/training_step.json
+cp $json step.json
+sed 's/"precision":[^,]*,/"precision": "f16",/' step.json >$json
+expect 1 train -q --resume "$run" --catalog c.db
+says 'was trained in f16, this machine takes'
+cp step.json $json
 cd nothing || exit 1
 expect 0 train -q --resume "$run" --catalog ../c.db --json --set keep=5 cache_mb=0 workers=2
 cd .. || exit 1
