@@ -93,7 +93,9 @@ void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t)
   snprintf(d->hash, sizeof d->hash, "%s", vk_dataset_hash(f->dataset));
   d->rows = info.n_eval_row > 0 ? "eval" : info.n_unknown_origin > 0 ? "unknown" : "sampled";
   d->n_task = vk_dataset_n_task(f->dataset);
-  for (int i = 0; i < d->n_task && i < VK_TRAIN_TASKS_MAX; i++)
+  if (d->n_task > VK_TRAIN_TASKS_MAX) /* evaluations take the first ones */
+    d->n_task = VK_TRAIN_TASKS_MAX;
+  for (int i = 0; i < d->n_task; i++)
     d->task[i] = vk_dataset_task_get(f->dataset, i)->i_task;
   d->n_demo = info.n_demo[VK_SPLIT_TRAIN];
   d->n_validation_demo = info.n_demo[VK_SPLIT_VALIDATION];

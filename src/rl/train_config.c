@@ -152,7 +152,7 @@ static const vk_opt keys_optim[] = {
     VK_OPT_F64(
         C, "ema_decay", ema_decay, 0, 0.9999999, "X", NULL,
         "of the average of weights that is evaluated, less in the first steps; 0: no average"),
-    VK_OPT_F64(C, "epochs", epochs, 0, INFINITY, "X", NULL, "how often every sample is seen"),
+    VK_OPT_F64(C, "epochs", epochs, 0, 1e9, "X", NULL, "how often every sample is seen"),
     VK_OPT_F64(C, "final_lr", final_lr, 0, 1, "X", NULL, "share of lr at the end"),
     VK_OPT_F64(C, "lr", lr, 0, INFINITY, "X", NULL, "learning rate after the warm-up"),
     VK_OPT_I64(C, "micro_batch", micro_batch, 1, 1 << 16, "N", NULL,
@@ -635,6 +635,9 @@ vk_status vk_train_config_check(const vk_train_config *c, vk_err *err)
                    "batch %lld is no multiple of micro_batch %lld: gradients of equal parts are "
                    "summed",
                    (long long)c->batch, (long long)c->micro_batch);
+  if (c->steps == 0 && (method & VK_TRAIN_PRACTICE))
+    return vk_fail(err, VK_E_USAGE, "steps is 0: method %s practises so many, and knows no epochs",
+                   c->method);
   if (c->steps == 0 && c->epochs == 0)
     return vk_fail(err, VK_E_USAGE, "steps and epochs are both 0: one of them says how long");
   return VK_OK;
