@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/opt.h"
 #include "core/signal.h"
@@ -97,17 +98,18 @@ double vk_trainer_lr(const vk_trainer *t)
   return vk_optim_lr(&t->schedule, t->step);
 }
 
+/* Memory that is planned counts, whether it was touched yet or not. */
 static vk_status check_memory(const vk_trainer *t, vk_err *err)
 {
-  uint64_t need = vk_learner_bytes(&t->learner), have = vk_sys_available_bytes();
-  if (have == 0 || need <= have)
+  uint64_t net = vk_learner_bytes(&t->learner), data = t->data.bytes;
+  uint64_t free_bytes = vk_sys_available_bytes(), have = free_bytes + vk_sys_resident_bytes();
+  if (free_bytes == 0 || net + data <= have)
     return VK_OK;
-  return vk_fail(
-      err, VK_E_NOMEM,
-      "training %s in micro-batches of %lld takes %.1f GB, the machine has %.1f GB left; "
-      "take a smaller micro_batch",
-      t->model.name, (long long)t->config.train->micro_batch, (double)need / 1e9,
-      (double)have / 1e9);
+  return vk_fail(err, VK_E_NOMEM,
+                 "training %s takes %.1f GB in micro-batches of %lld and %.1f GB for data, the "
+                 "machine has %.1f GB; take a smaller micro_batch%s",
+                 t->model.name, (double)net / 1e9, (long long)t->config.train->micro_batch,
+                 (double)data / 1e9, (double)have / 1e9, data > 0 ? " or cache_mb" : "");
 }
 
 /* The model, of `init` where there is one. */
@@ -145,6 +147,7 @@ static vk_status open_all(vk_trainer *t, vk_err *err)
   VK_TRY(check_memory(t, err));
   t->n_step = c->steps;
   VK_TRY(t->def->open(&t->state, t, err));
+  VK_TRY(check_memory(t, err)); /* now with data */
   return make_schedule(t, err);
 }
 
@@ -198,6 +201,21 @@ void vk_trainer_put(vk_trainer *t, int n, const vk_train_point *point)
     vk_trainer_say_lost(t, &err);
 }
 
+/* Once a process, when steps have been measured: when it will be over, as a clock shows it. */
+static void say_end(const vk_trainer *t, double step_s)
+{
+  char text[32];
+  time_t end = time(NULL) + (time_t)((double)(t->n_step - t->step) * step_s);
+  struct tm tm;
+  if (!t->config.log || t->step == t->n_step || !localtime_r(&end, &tm))
+    return;
+  strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm);
+  vk_log_line(t->config.log,
+              "train: step %lld: the end is expected at %s, at %.2f s a step; validation, "
+              "evaluations and checkpoints come on top",
+              (long long)t->step, text, step_s);
+}
+
 /* The mean of the steps since the last point. */
 static void put_steps(vk_trainer *t)
 {
@@ -215,6 +233,9 @@ static void put_steps(vk_trainer *t)
   };
   t->loss = point[0].value;
   vk_trainer_put(t, VK_COUNT(point), point);
+  if (!t->has_said_end)
+    say_end(t, wall_s / n);
+  t->has_said_end = true;
   if (t->config.progress) {
     char val[24] = "";
     if (!isnan(t->val_loss))

@@ -131,6 +131,7 @@ struct vk_trainer {
   int64_t step, n_step; /* done, and in all */
   int64_t saved_step;   /* of the last checkpoint; -1: there is none */
   bool is_probe;        /* steps are measured: nothing but learning */
+  bool has_said_end;    /* when it will be over */
   const char *run;      /* its id, for checkpoints */
   vk_event_file *events;
   /* since the last point */
@@ -166,7 +167,8 @@ const char *vk_trainer_describe(const vk_trainer *t, char *text, size_t n);
  * Errors: VK_E_MISMATCH (made from other data), those of vk_checkpoint_resume. */
 VK_NODISCARD vk_status vk_trainer_resume(vk_trainer *t, vk_err *err);
 
-/* Measures a few micro-batches; what the run computes does not change. Errors: those of a step. */
+/* Measures a few micro-batches. Weights and optimiser have moved then: t is for nothing else.
+ * wall_s leaves out validation, evaluations and checkpoints. Errors: those of a step. */
 VK_NODISCARD vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err);
 
 /* Trains to the end and saves. t->checkpoint names the last checkpoint in any case.

@@ -229,6 +229,7 @@ for path in glob.glob('diverged/checkpoints/0*/training_state/weights.safetensor
 (ulimit -f 600 && "$VLAKIT" train --config tiny.json --data demos --out full --threads 2 --catalog c.db) >out 2>err
 check 'exit code of a full disk' [ $? = 1 ]
 check 'says that it goes on' grep -q 'training goes on' err
+check 'says when it will be over' grep -q 'step 5: the end is expected at 2...-..-.. ..:.., at ' err
 check 'nothing half-written' [ -z "$(find full/checkpoints -type f 2>/dev/null)" ]
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
 same one full
