@@ -6,12 +6,13 @@
 
 #include "cmd/cmd.h"
 #include "cmd/eval_out.h"
+#include "cmd/eval_plan.h"
 #include "cmd/record.h"
 #include "cmd/report.h"
 #include "core/sys.h"
+#include "rl/checkpoint.h"
 #include "rl/evaluate.h"
 #include "sim/model_cache.h"
-#include "sim/visuals_choose.h"
 
 typedef struct eval_args {
   const char *suite, *policy, *protocol, *resume, *film, *out, *visuals, *rows, *perturb;
@@ -55,36 +56,13 @@ static const vk_opt opts[] = {
     VK_OPT_STR(ARGS, "suite", suite, "SUITE",
                "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
     VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
-               "what pictures show (default: original when imported)"),
+               "what pictures show (default: what the policy was trained on; else original when "
+               "imported)"),
     VK_OPT_END,
 };
 #undef ARGS
 
-/* What is to be run, whether new or resumed. */
-typedef struct plan {
-  const char *suite, *policy_word;
-  const vk_protocol *protocol;
-  uint32_t seed;
-  double temperature; /* 0: greedy */
-  vk_start_rows rows;
-  vk_perturb perturb;
-  bool is_seed_given, is_n_episode_given;
-  int first_row, n_per_task; /* rows of each task */
-  const char *out;           /* NULL: no folder */
-  const char *film_word, *visuals_word;
-  vk_film_choice film;
-  bool sees_pictures; /* the policy does */
-  bool is_out_late;   /* a resumed run had no folder: its report has no pictures */
-  vk_visuals visuals; /* open when pictures are made */
-  bool has_visuals;
-  vk_pack pack;
-  uint32_t n_task;
-  uint32_t *task;
-  char (*task_id)[VK_PACK_TASK_ID_SIZE];
-  vk_eval_episode *episode; /* still to do */
-  int n_episode, n_total;
-  int64_t n_step_max; /* of those to do */
-} plan;
+typedef vk_eval_plan plan;
 
 /* What runs it. */
 typedef struct job {
@@ -99,32 +77,6 @@ typedef struct job {
   vk_eval_out out;
   int n_done, n_scored, n_success; /* of the whole run */
 } job;
-
-/* ---- vlakit eval --policy list ---- */
-
-static vk_status list_policies(bool as_json, vk_err *err)
-{
-  cJSON *top = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(top, "policies");
-  for (size_t i = 0; vk_policy_defs[i]; i++) {
-    const vk_policy_def *def = vk_policy_defs[i];
-    char word[80];
-    snprintf(word, sizeof word, "%s%s%s", def->name, def->argument ? ":" : "",
-             def->argument ? def->argument : "");
-    if (!as_json) {
-      printf("%-14s %s\n", word, def->help);
-      continue;
-    }
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "name", def->name);
-    cJSON_AddStringToObject(o, "policy", word);
-    cJSON_AddStringToObject(o, "help", def->help);
-    cJSON_AddBoolToObject(o, "privileged", (def->needs & VK_POLICY_STATE) != 0);
-    cJSON_AddItemToArray(list, o);
-  }
-  vk_status st = as_json ? vk_json_print(top, err) : VK_OK;
-  cJSON_Delete(top);
-  return st;
-}
 
 /* ---- the plan ---- */
 
@@ -163,6 +115,9 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
   if (!p->film_word)
     p->film_word = "none";
   p->visuals_word = vk_record_config_text(&j->record, "visuals");
+  const char *kind = vk_report_text(r, "visuals");
+  if (!p->visuals_word && (strcmp(kind, "stand-in") == 0 || strcmp(kind, "original") == 0))
+    p->visuals_before = kind;
   p->temperature = vk_record_config_number(&j->record, "sample");
   p->rows = index_of(vk_report_text(r, "rows"), vk_start_rows_names);
   p->perturb = index_of(vk_report_text(r, "perturb"), vk_perturb_names);
@@ -234,25 +189,6 @@ static vk_status plan_from_options(job *j, const eval_args *args, vk_err *err)
   return VK_OK;
 }
 
-/* Which pictures will be made, and from what. */
-static vk_status plan_pictures(job *j, vk_err *err)
-{
-  plan *p = &j->plan;
-  p->sees_pictures = (j->policy.def->needs & VK_POLICY_PICTURES) != 0;
-  if (p->perturb == VK_PERTURB_CAMERA && !p->sees_pictures)
-    return vk_fail(err, VK_E_USAGE, "--perturb camera: policy %s sees no pictures", p->policy_word);
-  VK_TRY(vk_film_parse(&p->film, p->film_word, err));
-  if (p->film.kind != VK_FILM_NONE && !p->out)
-    return vk_fail(err, VK_E_USAGE, "--film %s needs --out DIR, the folder for the films",
-                   p->film_word);
-  p->has_visuals = p->sees_pictures || (p->out && !p->is_out_late);
-  if (p->visuals_word && !p->has_visuals)
-    return vk_fail(err, VK_E_USAGE,
-                   "--visuals: no pictures are made, as policy %s sees none and there is no --out",
-                   p->policy_word);
-  return p->has_visuals ? vk_visuals_choose(&p->visuals, p->visuals_word, &p->pack, err) : VK_OK;
-}
-
 /* Opens the pack and lays out tasks and episodes, task by task. */
 static vk_status plan_episodes(job *j, vk_err *err)
 {
@@ -302,16 +238,6 @@ static vk_status plan_episodes(job *j, vk_err *err)
   return VK_OK;
 }
 
-static void free_plan(plan *p)
-{
-  if (p->has_visuals)
-    vk_visuals_close(&p->visuals);
-  vk_pack_close(&p->pack);
-  free(p->task);
-  free(p->task_id);
-  free(p->episode);
-}
-
 /* ---- the record ---- */
 
 static cJSON *config_json(const job *j)
@@ -332,6 +258,7 @@ static cJSON *config_json(const job *j)
     cJSON_AddNumberToObject(o, "sample", p->temperature);
     cJSON_AddStringToObject(o, "decoding", j->policy.decoding);
   }
+  vk_eval_plan_add_match(p, &j->policy, o);
   cJSON_AddStringToObject(o, "film", p->film_word);
   if (p->out)
     cJSON_AddStringToObject(o, "out", j->out.dir);
@@ -441,82 +368,17 @@ static vk_status estimate(job *j, int n_step, vk_eval_probe *probe, double *byte
 
 static vk_status print_dry_run(job *j, vk_err *err)
 {
-  const plan *p = &j->plan;
   vk_eval_probe probe;
   double bytes;
   VK_TRY(estimate(j, N_PROBE_STEP, &probe, &bytes, err));
-  int n_thread = vk_pool_n_thread(j->pool);
-  int n_env = n_thread < p->n_episode ? n_thread : p->n_episode;
-  double wall_s =
-      ((double)p->n_step_max * probe.step_s + p->n_episode * probe.reset_s) / (n_env ? n_env : 1);
-  if (j->call->common->json) {
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddBoolToObject(o, "dry_run", true);
-    cJSON_AddStringToObject(o, "suite", p->suite);
-    cJSON_AddStringToObject(o, "policy", p->policy_word);
-    cJSON_AddStringToObject(o, "protocol", p->protocol->name);
-    cJSON_AddStringToObject(o, "visuals", p->has_visuals ? p->visuals.name : "none");
-    cJSON_AddStringToObject(o, "film", p->film_word);
-    cJSON_AddNumberToObject(o, "seed", p->seed);
-    cJSON_AddNumberToObject(o, "n_task", p->n_task);
-    cJSON_AddNumberToObject(o, "n_episode", p->n_episode);
-    cJSON_AddNumberToObject(o, "n_step_max", (double)p->n_step_max);
-    cJSON_AddNumberToObject(o, "threads", n_thread);
-    cJSON_AddNumberToObject(o, "bytes", bytes);
-    cJSON_AddNumberToObject(o, "wall_s_max", wall_s);
-    vk_status st = vk_json_print(o, err);
-    cJSON_Delete(o);
-    return st;
-  }
-  char time[32];
-  vk_progress_format_time(wall_s, time, sizeof time);
-  printf("policy    %s, protocol %s, seed %u\n", p->policy_word, p->protocol->name, p->seed);
-  printf("episodes  %d of %d (%u tasks, %d each), at most %lld control steps\n", p->n_episode,
-         p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max);
-  if (p->has_visuals)
-    printf("pictures  %s visuals; films: %s\n", p->visuals.name, p->film_word);
-  printf("memory    about %.0f MB on %d threads\n", bytes / 1e6, n_thread);
-  printf("time      at most about %s, at %.1f ms a control step of %s, without the policy's own\n",
-         time, 1e3 * probe.step_s, p->task_id[0]);
-  return VK_OK;
-}
-
-/* What repeats an episode, but for its task and row; NULL: no memory. */
-static char *repeat_text(const job *j)
-{
-  const plan *p = &j->plan;
-  const vk_common_args *common = j->call->common;
-  char *text = NULL;
-  size_t n = 0;
-  FILE *out = open_memstream(&text, &n);
-  if (!out)
-    return NULL;
-  fputs("vlakit eval --policy ", out);
-  vk_record_print_word(out, p->policy_word);
-  fprintf(out, " --protocol %s --seed %u", p->protocol->name, p->seed);
-  if (p->rows != VK_ROWS_EVAL)
-    fprintf(out, " --rows %s", vk_start_rows_names[p->rows]);
-  if (p->perturb != VK_PERTURB_NONE)
-    fprintf(out, " --perturb %s", vk_perturb_names[p->perturb]);
-  if (p->temperature > 0)
-    fprintf(out, " --sample %.17g", p->temperature);
-  const char *const more[][2] = {{"--visuals", p->visuals_word}, {"--pack", common->pack}};
-  for (size_t i = 0; i < VK_COUNT(more); i++)
-    if (more[i][1]) {
-      fprintf(out, " %s ", more[i][0]);
-      vk_record_print_word(out, more[i][1]);
-    }
-  bool is_lost = ferror(out);
-  if (fclose(out) == 0 && !is_lost)
-    return text;
-  free(text);
-  return NULL;
+  return vk_eval_plan_print(&j->plan, &j->policy, &probe, bytes, vk_pool_n_thread(j->pool),
+                            j->call->common->json, err);
 }
 
 /* results.json and report.html; r.head is what --json prints. */
 static vk_status write_out(const job *j, const vk_report *r, vk_err *err)
 {
-  char *repeat = repeat_text(j);
+  char *repeat = vk_eval_plan_repeat(&j->plan, j->call->common->pack);
   if (!repeat)
     return vk_fail(err, VK_E_NOMEM, "no memory for the report");
   vk_status st = vk_eval_out_write(&j->out, r, r->head, &j->plan.pack, repeat, err);
@@ -685,6 +547,15 @@ static vk_status check_suites(const job *j, vk_err *err)
   return VK_OK;
 }
 
+/* A score on pictures that a policy was not trained on says little of it. */
+static void tell_differences(job *j)
+{
+  char text[VK_CHECKPOINT_TEXT];
+  if (j->plan.sees_pictures && j->policy.source &&
+      vk_checkpoint_differences(j->policy.source, &j->plan.visuals, &j->plan.pack, text)[0])
+    vk_log_line(&j->log, "eval: policy %s was trained on %s", j->plan.policy_word, text);
+}
+
 static vk_status prepare(job *j, vk_err *err)
 {
   const eval_args *args = j->call->args;
@@ -702,10 +573,13 @@ static vk_status prepare(job *j, vk_err *err)
                                       .isa = j->call->isa};
   VK_TRY(vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err));
   VK_TRY(check_suites(j, err));
-  VK_TRY(plan_pictures(j, err));
+  VK_TRY(vk_eval_plan_pictures(&j->plan, &j->policy, err));
   vk_protocol_hash(j->plan.protocol, j->plan.seed, vk_start_rows_names[j->plan.rows],
                    vk_perturb_names[j->plan.perturb], j->protocol_hash);
-  return args->resume ? check_resumable(j, err) : VK_OK;
+  if (args->resume)
+    VK_TRY(check_resumable(j, err));
+  tell_differences(j);
+  return VK_OK;
 }
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)
@@ -713,7 +587,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   const eval_args *args = call->args;
   const vk_common_args *common = call->common;
   if (args->policy && strcmp(args->policy, "list") == 0)
-    return list_policies(common->json, err);
+    return vk_eval_list_policies(common->json, err);
   job j = {.call = call};
   vk_log_init(&j.log, stderr);
   vk_status st = prepare(&j, err);
@@ -724,7 +598,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   vk_policy_close(&j.policy);
   vk_pool_free(j.pool);
   vk_record_close(&j.record);
-  free_plan(&j.plan);
+  vk_eval_plan_free(&j.plan);
   return st;
 }
 
@@ -755,7 +629,7 @@ const vk_cmd vk_cmd_eval = {
         "checkpoint "
         "is taken, or one of its checkpoints), or a .safetensors file beside a config.json. It "
         "sees "
-        "pictures of --visuals, and takes the median bins (or the most likely ones: \"greedy\" of "
+        "pictures of --visuals (a line says when it was trained on others), and takes the median bins (or the most likely ones: \"greedy\" of "
         "its config.json) or, with --sample, draws them.\n\n"
         "What an environment or a policy cannot do (a NaN as action, say) is an error of that "
         "episode: it is listed, is no failure of the policy, and is not in n. Every run is a row "

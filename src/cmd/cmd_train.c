@@ -502,6 +502,9 @@ static vk_status prepare(job *j, vk_err *err)
                                     .put = put_points,
                                     .arg = j};
   VK_TRY(vk_trainer_new(&j->trainer, &config, err));
+  char text[VK_CHECKPOINT_TEXT];
+  if (vk_checkpoint_differences(&j->trainer.init.source, &j->visuals, &j->pack, text)[0])
+    vk_log_line(&j->log, "train: init %s was trained on %s", j->config.init, text);
   return a->resume ? vk_trainer_resume(&j->trainer, err) : VK_OK;
 }
 

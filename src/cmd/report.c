@@ -35,6 +35,14 @@ static void add_config_text(cJSON *o, const char *key)
   add_text(o, key, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, key)));
 }
 
+static void add_config_bool(cJSON *o, const char *key)
+{
+  const cJSON *config = cJSON_GetObjectItemCaseSensitive(o, "config");
+  const cJSON *value = cJSON_GetObjectItemCaseSensitive(config, key);
+  cJSON_AddItemToObject(
+      o, key, cJSON_IsBool(value) ? cJSON_CreateBool(cJSON_IsTrue(value)) : cJSON_CreateNull());
+}
+
 cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evaluation,
                           const vk_episode_sum *sum)
 {
@@ -66,6 +74,8 @@ cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evalua
   add_text(o, "protocol", evaluation->protocol);
   add_text(o, "rows", evaluation->rows);
   add_config_text(o, "perturb");
+  add_config_bool(o, "visuals_match"); /* whether the policy was trained on them; null: not known */
+  add_config_bool(o, "pack_match");
   cJSON_AddNumberToObject(o, "seed", (double)evaluation->seed);
   cJSON_AddBoolToObject(o, "seed_given", evaluation->is_seed_given);
   cJSON_AddNumberToObject(o, "episodes_per_task", evaluation->n_episode_per_task);

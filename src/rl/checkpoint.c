@@ -277,6 +277,20 @@ vk_status vk_checkpoint_load(const vk_checkpoint_info *info, vk_params *params, 
   return st;
 }
 
+const char *vk_checkpoint_differences(const vk_checkpoint_source *source, const vk_visuals *visuals,
+                                      const vk_pack *pack, char text[VK_CHECKPOINT_TEXT])
+{
+  int n = 0;
+  text[0] = '\0';
+  if (source->visuals_hash[0] && strcmp(source->visuals_hash, visuals->hash) != 0)
+    n = snprintf(text, VK_CHECKPOINT_TEXT, "%s visuals (%.12s), not on these %s ones (%.12s)",
+                 source->visuals, source->visuals_hash, visuals->name, visuals->hash);
+  if (source->pack_hash[0] && strcmp(source->pack_hash, pack->hash) != 0)
+    snprintf(text + n, VK_CHECKPOINT_TEXT - (size_t)n, "%spack %.12s, not on this one (%.12s)",
+             n ? " and " : "", source->pack_hash, pack->hash);
+  return text;
+}
+
 /* ---- going on with training ---- */
 
 static vk_status read_rng(const char *path, uint64_t *rng, int n_rng, vk_err *err)

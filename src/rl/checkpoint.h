@@ -63,6 +63,14 @@ void vk_checkpoint_close(vk_checkpoint_info *info);
 VK_NODISCARD vk_status vk_checkpoint_load(const vk_checkpoint_info *info, vk_params *params,
                                           vk_err *err);
 
+enum { VK_CHECKPOINT_TEXT = 256 };
+
+/* In what those visuals and that pack differ from what a policy was trained on, where that is
+ * known: "stand-in visuals (0123456789ab), not on these original ones (...)"; "" in nothing.
+ * Returns text. */
+const char *vk_checkpoint_differences(const vk_checkpoint_source *source, const vk_visuals *visuals,
+                                      const vk_pack *pack, char text[VK_CHECKPOINT_TEXT]);
+
 /* What is saved. */
 typedef struct vk_checkpoint_write {
   const vk_checkpoint_info *info; /* path, step and the model's weights are not looked at */

@@ -62,8 +62,8 @@ typedef struct vk_policy_def {
   /* Adds to the hash what stands behind the argument (a file's content). NULL: the argument's own
    * text is all there is. */
   void (*identify)(const void *state, vk_sha256 *hash);
-  /* Fills in n_action, n_view, view, thread_bytes and decoding of a policy that was opened. NULL:
-   * one action an answer, no pictures. */
+  /* Fills in n_action, n_view, view, source, thread_bytes and decoding of a policy that was opened.
+   * NULL: one action an answer, no pictures. */
   void (*describe)(const void *state, vk_policy *policy);
 } vk_policy_def;
 
@@ -81,9 +81,10 @@ struct vk_policy {
                     them were executed as it has, or as the protocol allows */
   int n_view;    /* of the pictures, the first so many are looked at */
   vk_view_config view;
-  size_t thread_bytes; /* memory of each thread that it acts on, about */
-  char decoding[40];   /* how actions come about, where there is a choice: "greedy (median)",
-                          "sampled at T 0.8" */
+  const struct vk_checkpoint_source *source; /* what it was trained on; NULL: not known */
+  size_t thread_bytes;                       /* memory of each thread that it acts on, about */
+  char decoding[40]; /* how actions come about, where there is a choice: "greedy (median)",
+                        "sampled at T 0.8" */
 };
 
 /* "expert", "replay:FILE", ...; a path that is no policy's name stands for "checkpoint:PATH".

@@ -382,6 +382,7 @@ static void describe(const void *state, vk_policy *policy)
   policy->n_action = (int)p->info->n_action_step;
   policy->n_view = p->n_view;
   policy->view = p->info->view;
+  policy->source = &p->info->source;
   policy->thread_bytes = vk_plan_bytes(p->idle->net.plan);
   if (p->temperature > 0)
     snprintf(policy->decoding, sizeof policy->decoding, "sampled at T %g", p->temperature);

@@ -24,6 +24,7 @@ for e in json.load(open(sys.argv[1]))["episodes"]:
 expect 0 $eval --policy run --threads 1 --json
 json 'd["decoding"] == "greedy (median)" and d["n_episode"] == 2 and d["errors"] == 0 and d["policy"] == "run"'
 json 'd["config"]["policy_sees_pictures"] and d["visuals"] == "stand-in" and d["perturb"] == "none"'
+json 'd["visuals_match"] is True and d["pack_match"] is True'
 hashes >one
 greedy=$(python3 -c 'import json; print(json.load(open("out"))["run"])')
 policy_hash=$(python3 -c 'import json; print(json.load(open("out"))["policy_hash"])')
@@ -139,6 +140,20 @@ refused() { # refused PYTHON TEXT
 }
 spoil 'pass'
 expect 0 $eval --policy bad
+# Pictures that it was not trained on: it is told, and not what happens unless asked for. The cache
+# holds a file that would be taken for the original visuals, and could not be read.
+spoil 'c["provenance"]["visuals_hash"] = c["provenance"]["pack_hash"] = "0" * 64'
+expect 0 $eval --policy bad --dry-run --json
+says 'policy bad was trained on stand-in visuals (000000000000), not on these stand-in ones'
+says ' and pack 000000000000, not on this one'
+json 'd["visuals_match"] is False and d["pack_match"] is False'
+spoil 'c["provenance"]["visuals"] = "original"'
+expect 1 eval -q --suite libero_goal/7 --policy bad
+says 'policy bad was trained on original visuals: there are no original visuals in the cache'
+echo original >cache/vlakit/libero.visuals
+expect 0 eval -q --suite libero_goal/7 --policy run --dry-run --json
+json 'd["visuals"] == "stand-in" and d["visuals_match"] is True'
+rm cache/vlakit/libero.visuals
 refused 't.pop("head.bias")' 'head.bias'
 refused 't["more"] = ["F32", [1], bytes(4)]' 'more'
 refused 't["head.bias"][1] = [1792, 1]' 'head.bias'
