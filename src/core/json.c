@@ -407,13 +407,23 @@ static bool prepare_to_print(cJSON *value)
   return true;
 }
 
-vk_status vk_json_text(char **out, const cJSON *value, vk_err *err)
+static vk_status print(char **out, const cJSON *value, bool is_indented, vk_err *err)
 {
   cJSON *copy = cJSON_Duplicate(value, true);
   bool ok = copy && prepare_to_print(copy);
-  *out = ok ? cJSON_PrintUnformatted(copy) : NULL;
+  *out = !ok ? NULL : is_indented ? cJSON_Print(copy) : cJSON_PrintUnformatted(copy);
   cJSON_Delete(copy);
   return *out ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory to write JSON");
+}
+
+vk_status vk_json_text(char **out, const cJSON *value, vk_err *err)
+{
+  return print(out, value, false, err);
+}
+
+vk_status vk_json_text_indented(char **out, const cJSON *value, vk_err *err)
+{
+  return print(out, value, true, err);
 }
 
 vk_status vk_json_print(const cJSON *value, vk_err *err)

@@ -38,6 +38,8 @@ VK_NODISCARD vk_status vk_json_get_f64s(const cJSON *object, const char *key, in
 /* value as one line of text; free with cJSON_free. Numbers have the fewest digits (at most 17) that
  * give the same double again; NaN and infinity become null. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_json_text(char **out, const cJSON *value, vk_err *err);
+/* The same over several lines, for files that people read too. */
+VK_NODISCARD vk_status vk_json_text_indented(char **out, const cJSON *value, vk_err *err);
 
 /* Prints that and a newline to stdout; as of all output, main says when it could not be written.
  * Errors: VK_E_NOMEM. */

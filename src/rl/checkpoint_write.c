@@ -117,9 +117,8 @@ static vk_status put_json(const char *dir, const char *name, const cJSON *value,
 {
   char path[VK_FS_PATH_MAX];
   VK_TRY(vk_fs_join(path, sizeof path, dir, name, err));
-  char *text = cJSON_Print(value); /* for people too: indented */
-  if (!text)
-    return vk_fail(err, VK_E_NOMEM, "%s: no memory for its text", path);
+  char *text = NULL;
+  VK_TRY(vk_json_text_indented(&text, value, err));
   vk_status st = vk_fs_write(path, text, strlen(text), err);
   cJSON_free(text);
   return st;

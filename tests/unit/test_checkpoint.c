@@ -33,6 +33,7 @@ static void fill_stats(vk_norm_stats *s, const char *key)
   for (int i = 0; i < VK_VIEW_PROPRIO; i++) {
     s->proprio.low[i] = -0.1 - i / 3.0;
     s->proprio.high[i] = 1.0 + i;
+    s->proprio.low[6] = 0.0015570960972272198; /* not what 15 digits make of it */
     s->proprio.is_scaled[i] = true;
     if (i < VK_N_ACTION) {
       s->action.low[i] = -0.9 / (i + 1);
@@ -86,6 +87,7 @@ static vk_status save(trained *t, const char *dir, int64_t n, bool is_best, int 
   const uint64_t rng[] = {UINT64_MAX, 7, (uint64_t)n};
   cJSON *trainer = cJSON_CreateObject();
   cJSON_AddNumberToObject(trainer, "sample", 1e15 + 1);
+  cJSON_AddNumberToObject(trainer, "best", -0.0015570960972272198);
   const vk_checkpoint_write what = {.info = &t->info,
                                     .params = &t->params,
                                     .ema = vk_optim_ema(t->optim),
@@ -137,6 +139,7 @@ static void test_training_goes_on_bit_for_bit(void **state)
   expect_same_block(&first.params, second.params.data, first.params.data);
   assert_true(rng[0] == UINT64_MAX && rng[1] == 7 && rng[2] == 3);
   assert_true(cJSON_GetObjectItem(trainer, "sample")->valuedouble == 1e15 + 1);
+  assert_true(cJSON_GetObjectItem(trainer, "best")->valuedouble == -0.0015570960972272198);
   cJSON_Delete(trainer);
   assert_int_equal(vk_optim_n_step(second.optim), 3);
   for (int i = 3; i < 6; i++)
@@ -156,6 +159,7 @@ static void test_what_the_config_says(void **state)
   vk_err err = VK_ERR_INIT;
   trained t;
   begin(&t, 1);
+  vk_assert_ok(vk_norm_stats_hash(&t.stats[0], t.info.source.statistics_hash, &err), &err);
   char dir[VK_FS_PATH_MAX];
   snprintf(dir, sizeof dir, "%s", in_dir("config"));
   vk_assert_ok(save(&t, dir, 1234567, true, 0, &err), &err);
@@ -180,6 +184,9 @@ static void test_what_the_config_says(void **state)
     assert_string_equal(info.stats[1].key, "libero_10_no_noops");
     assert_memory_equal(&info.stats[0].action, &t.stats[0].action, sizeof info.stats[0].action);
     assert_memory_equal(&info.stats[0].proprio, &t.stats[0].proprio, sizeof info.stats[0].proprio);
+    char hash[65]; /* of provenance: can be found again from the file */
+    vk_assert_ok(vk_norm_stats_hash(&info.stats[0], hash, &err), &err);
+    assert_string_equal(hash, info.source.statistics_hash);
     assert_int_equal(info.view.turn, VK_TURN_ROTATE_180);
     assert_true(info.view.level_error_px == 0.1f && info.view.n_sample == 1);
     assert_int_equal(info.n_action_step, 5);

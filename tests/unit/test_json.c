@@ -236,6 +236,11 @@ static void prints(void **state)
                       "{\"a\":[1,\"x\\n\xc3\xa4\"],\"b\":{},\"c\":[true,null],\"file\":\"caf?\"}");
   vk_assert_same_bits(cJSON_GetArrayItem(cJSON_GetObjectItem(tree, "a"), 0)->valuedouble, 1.0);
   cJSON_free(text);
+  cJSON *number = parse("{\"x\": 0.0015570960972272198}");
+  vk_assert_ok(vk_json_text_indented(&text, number, &err), &err);
+  assert_string_equal(text, "{\n\t\"x\":\t0.0015570960972272198\n}");
+  cJSON_free(text);
+  cJSON_Delete(number);
 
   /* stdout into a file, and into a full disk. */
   fflush(stdout);
