@@ -131,6 +131,20 @@ static vk_status make_key_absolute(vk_train_config *c, const char *key, const ch
   return vk_train_config_set(c, text, err);
 }
 
+/* "init" as the very folder that it means now: `last` of another run moves. */
+static vk_status make_init_absolute(vk_train_config *c, vk_err *err)
+{
+  char dir[VK_FS_PATH_MAX];
+  if (!c->init || !vk_fs_is_dir(c->init) || vk_model_find_folder(dir, c->init, NULL) != VK_OK)
+    return make_key_absolute(c, "init", c->init, err); /* opening it says what is wrong */
+  char *real = realpath(dir, NULL);
+  if (!real)
+    return vk_fs_fail(err, dir, "find");
+  vk_status st = make_key_absolute(c, "init", real, err);
+  free(real);
+  return st;
+}
+
 /* A run may be resumed from another folder. */
 static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
 {
@@ -146,7 +160,7 @@ static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
   free(path);
   VK_TRY(st);
   VK_TRY(make_key_absolute(c, "model", c->model, err));
-  VK_TRY(make_key_absolute(c, "init", c->init, err));
+  VK_TRY(make_init_absolute(c, err));
   return make_key_absolute(c, "visuals", c->visuals, err);
 }
 
@@ -292,6 +306,19 @@ static vk_status check_folder(const job *j, vk_err *err)
   return VK_OK;
 }
 
+/* That init still holds the weights that the run began with. */
+static vk_status check_init(const job *j, vk_err *err)
+{
+  const char *began = vk_record_config_text(&j->record, "init_hash");
+  const char *now = j->trainer.init.source.init_hash;
+  if (!j->config.init || !began || strcmp(began, now) == 0)
+    return VK_OK;
+  return vk_fail(err, VK_E_MISMATCH,
+                 "init %s holds other weights (%.12s) than when the run began (%.12s): start a new "
+                 "run",
+                 j->config.init, now, began);
+}
+
 /* ---- the record ---------------------------------------------------------------------------- */
 
 static cJSON *config_json(const job *j)
@@ -300,6 +327,10 @@ static cJSON *config_json(const job *j)
   cJSON_AddItemToObject(o, "train", vk_train_config_json(&j->config));
   cJSON_AddStringToObject(o, "out", j->out);
   cJSON_AddStringToObject(o, "data_hash", j->trainer.data.hash);
+  if (j->config.init) {
+    cJSON_AddStringToObject(o, "init_hash", j->trainer.init.source.init_hash);
+    cJSON_AddNumberToObject(o, "init_step", (double)j->trainer.init.source.init_step);
+  }
   cJSON_AddNumberToObject(o, "threads", j->n_thread);
   cJSON_AddStringToObject(o, "isa", vk_isa_name(j->call->isa));
   cJSON_AddStringToObject(o, "precision", vk_trainer_precision(&j->config, j->call->isa));
@@ -505,7 +536,10 @@ static vk_status prepare(job *j, vk_err *err)
   char text[VK_CHECKPOINT_TEXT];
   if (vk_checkpoint_differences(&j->trainer.init.source, &j->visuals, &j->pack, text)[0])
     vk_log_line(&j->log, "train: init %s was trained on %s", j->config.init, text);
-  return a->resume ? vk_trainer_resume(&j->trainer, err) : VK_OK;
+  if (!a->resume)
+    return VK_OK;
+  VK_TRY(check_init(j, err));
+  return vk_trainer_resume(&j->trainer, err);
 }
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)

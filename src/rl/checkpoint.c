@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/hash.h"
 #include "nn/model_nano.h"
 #include "rl/checkpoint_internal.h"
 
@@ -75,8 +76,17 @@ static vk_status read_source(vk_checkpoint_source *source, const cJSON *json, co
     snprintf(source->key, sizeof source->key, "%s", text);                                         \
   }
   SOURCE_KEYS(X)
+  const cJSON *init = cJSON_GetObjectItemCaseSensitive(o, "init");
+  if (!init)
+    return VK_OK;
+  o = init;
+  snprintf(where, sizeof where, "%.300s, provenance, init", what);
+  VK_TRY(vk_json_get_str(o, "path", &text, where, err));
+  snprintf(source->init, sizeof source->init, "%s", text);
+  VK_TRY(vk_json_get_str(o, "hash", &text, where, err));
+  snprintf(source->init_hash, sizeof source->init_hash, "%s", text);
 #undef X
-  return VK_OK;
+  return vk_json_get_i64(o, "step", &source->init_step, where, err);
 }
 
 /* Whether it is of a policy of ours at all: what else a config.json may be is said by its name. */
@@ -212,6 +222,12 @@ vk_status vk_checkpoint_config(cJSON **out, const vk_checkpoint_info *info, int6
 #define X(key) cJSON_AddStringToObject(source, #key, info->source.key);
   SOURCE_KEYS(X)
 #undef X
+  if (info->source.init[0]) {
+    cJSON *init = cJSON_AddObjectToObject(source, "init");
+    cJSON_AddStringToObject(init, "path", info->source.init);
+    cJSON_AddStringToObject(init, "hash", info->source.init_hash);
+    cJSON_AddNumberToObject(init, "step", (double)info->source.init_step);
+  }
   if (st == VK_OK && !cJSON_AddNumberToObject(o, "step", (double)step))
     st = vk_fail(err, VK_E_NOMEM, "no memory for a checkpoint's config.json");
   if (st != VK_OK) {
@@ -260,6 +276,18 @@ vk_status vk_checkpoint_open(vk_checkpoint_info *info, const char *word, vk_err 
   VK_TRY(open_config(info, dir, err));
   snprintf(info->model.weights, sizeof info->model.weights, "%s", dir);
   return VK_OK;
+}
+
+vk_status vk_checkpoint_begin_from(vk_checkpoint_info *info, vk_err *err)
+{
+  vk_checkpoint_source *s = &info->source;
+  char path[VK_FS_PATH_MAX];
+  snprintf(path, sizeof path, "%s", info->model.weights);
+  if (vk_fs_is_dir(info->model.weights))
+    VK_TRY(vk_fs_join(path, sizeof path, info->model.weights, "model.safetensors", err));
+  snprintf(s->init, sizeof s->init, "%s", info->path);
+  s->init_step = info->step;
+  return vk_sha256_file(path, s->init_hash, err);
 }
 
 void vk_checkpoint_close(vk_checkpoint_info *info)

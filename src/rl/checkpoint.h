@@ -13,7 +13,8 @@
  * config.json has LeRobot's keys (type, input_features, output_features, normalization_mapping,
  * chunk_size, n_action_steps) and ours: "model" (the network's config), "norm_stats" (as OpenVLA
  * has them, by key), "image" (how pictures are made), "greedy" ("median", which is the default, or
- * "argmax"), "provenance", "step".
+ * "argmax"), "provenance", "step". provenance has what the weights come from: hashes of data, pack,
+ * visuals and statistics, and "init" {path, hash, step} of a policy that began with another.
  *
  * A checkpoint is made beside its place, synced and renamed: whoever reads sees all of it or
  * nothing, and when writing fails (a full disk) the one before stays the last.
@@ -32,6 +33,9 @@ typedef struct vk_checkpoint_source {
   char rows[16];    /* first states that were learned from: "eval" (also), "sampled", "unknown" */
   char version[64]; /* of the program */
   char run[64];     /* id in the catalog */
+  char init[VK_FS_PATH_MAX]; /* folder of the checkpoint that training began with; "": none */
+  char init_hash[65];        /* SHA-256 of its model.safetensors */
+  int64_t init_step;         /* of its training */
 } vk_checkpoint_source;
 
 /* What a policy is but for its weights. */
@@ -46,6 +50,10 @@ typedef struct vk_checkpoint_info {
   int64_t step;              /* of training */
   char path[VK_FS_PATH_MAX]; /* the folder that holds config.json; "" of one not yet saved */
 } vk_checkpoint_info;
+
+/* Makes info's own checkpoint the one that training begins with: sets source.init*. Errors: those
+ * of vk_sha256_file. */
+VK_NODISCARD vk_status vk_checkpoint_begin_from(vk_checkpoint_info *info, vk_err *err);
 
 /* Reads config.json and nothing else. word: a checkpoint (.../005000), its pretrained_model, a
  * run's folder or its "checkpoints" (then the last), or a .safetensors file beside a config.json.

@@ -117,7 +117,13 @@ static vk_status open_model(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   if (c->init) {
-    VK_TRY(vk_checkpoint_open(&t->init, c->init, err));
+    char own[VK_FS_PATH_MAX];
+    snprintf(own, sizeof own, "%.4000s/checkpoints/last", t->config.out);
+    /* A run that goes on has all of it in its own checkpoint: init may have gone since. */
+    bool goes_on = vk_fs_is_dir(own);
+    VK_TRY(vk_checkpoint_open(&t->init, goes_on ? own : c->init, err));
+    if (!goes_on)
+      VK_TRY(vk_checkpoint_begin_from(&t->init, err));
     t->model = t->init.model;
     const char *saw = t->init.source.visuals_hash;
     if (t->config.log && saw[0] && strcmp(saw, t->config.visuals->hash) != 0)

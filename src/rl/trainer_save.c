@@ -33,6 +33,9 @@ vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err 
   snprintf(s->visuals_hash, sizeof s->visuals_hash, "%s", c->visuals->hash);
   snprintf(s->visuals, sizeof s->visuals, "%s", c->visuals->name);
   snprintf(s->rows, sizeof s->rows, "%s", rows_learned(t));
+  snprintf(s->init, sizeof s->init, "%s", t->init.source.init);
+  snprintf(s->init_hash, sizeof s->init_hash, "%s", t->init.source.init_hash);
+  s->init_step = t->init.source.init_step;
   snprintf(s->version, sizeof s->version, "%s", vk_version());
   snprintf(s->run, sizeof s->run, "%s", t->run ? t->run : "");
   return vk_norm_stats_hash(t->data.stats, s->statistics_hash, err);

@@ -66,6 +66,13 @@ json 'd["runs"][0]["curves"]["train/actor/ratio_away_at_first"]["value"] == [0, 
 json 'd["runs"][0]["curves"]["train/actor/updates"]["value"] == [4, 4, 4]'
 json 'all(x > 0 for x in d["runs"][0]["curves"]["train/critic/loss"]["value"])'
 json 'd["runs"][0]["curves"]["env/steps_per_s"]["step"] == [1, 2, 3]'
+check 'the policy says what it began with' python3 - one init <<'PY'
+import hashlib, json, os, sys
+one, init = (os.path.realpath(d + "/checkpoints/last") + "/pretrained_model" for d in sys.argv[1:])
+was = json.load(open(one + "/config.json"))["provenance"]["init"]
+digest = hashlib.sha256(open(init + "/model.safetensors", "rb").read()).hexdigest()
+assert was == {"path": init, "hash": digest, "step": 2}, was
+PY
 check 'it is a policy' [ -e one/checkpoints/last/pretrained_model/model.safetensors ]
 
 # kill -9 after the first checkpoint, and going on.
@@ -85,7 +92,9 @@ expect 2 train -q --resume "$run" --catalog c.db --set temperature=2
 says "run $run was started with \"temperature\" 1"
 mkdir nothing
 cd nothing || exit 1
+mv ../init ../gone # all that is needed of it is in the run's own checkpoint
 expect 0 train -q --resume "$run" --catalog ../c.db --json --set quiet_s=5
+mv ../gone ../init
 cd .. || exit 1
 json 'd["step"] == 3'
 same one killed

@@ -160,6 +160,9 @@ static void test_what_the_config_says(void **state)
   trained t;
   begin(&t, 1);
   vk_assert_ok(vk_norm_stats_hash(&t.stats[0], t.info.source.statistics_hash, &err), &err);
+  snprintf(t.info.source.init, sizeof t.info.source.init, "/x/checkpoints/000002");
+  snprintf(t.info.source.init_hash, sizeof t.info.source.init_hash, "def");
+  t.info.source.init_step = 2;
   char dir[VK_FS_PATH_MAX];
   snprintf(dir, sizeof dir, "%s", in_dir("config"));
   vk_assert_ok(save(&t, dir, 1234567, true, 0, &err), &err);
@@ -193,6 +196,9 @@ static void test_what_the_config_says(void **state)
     assert_int_equal(info.step, 1234567);
     assert_string_equal(info.source.run, "20300101-1");
     assert_string_equal(info.source.pack_hash, "abc");
+    assert_string_equal(info.source.init, "/x/checkpoints/000002");
+    assert_string_equal(info.source.init_hash, "def");
+    assert_int_equal(info.source.init_step, 2);
     vk_checkpoint_close(&info);
   }
   char to[64] = "";
