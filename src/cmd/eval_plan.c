@@ -89,7 +89,11 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
     cJSON_AddBoolToObject(o, "dry_run", true);
     cJSON_AddStringToObject(o, "suite", p->suite);
     cJSON_AddStringToObject(o, "policy", p->policy_word);
+    if (policy->decoding[0])
+      cJSON_AddStringToObject(o, "decoding", policy->decoding);
     cJSON_AddStringToObject(o, "protocol", p->protocol->name);
+    cJSON_AddStringToObject(o, "rows", vk_start_rows_names[p->rows]);
+    cJSON_AddStringToObject(o, "perturb", vk_perturb_names[p->perturb]);
     cJSON_AddStringToObject(o, "visuals", p->has_visuals ? p->visuals.name : "none");
     vk_eval_plan_add_match(p, policy, o);
     cJSON_AddStringToObject(o, "film", p->film_word);
@@ -106,9 +110,14 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
   }
   char time[32];
   vk_progress_format_time(wall_s, time, sizeof time);
-  printf("policy    %s, protocol %s, seed %u\n", p->policy_word, p->protocol->name, p->seed);
-  printf("episodes  %d of %d (%u tasks, %d each), at most %lld control steps\n", p->n_episode,
-         p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max);
+  printf("policy    %s%s%s, protocol %s, seed %u\n", p->policy_word, policy->decoding[0] ? " " : "",
+         policy->decoding, p->protocol->name, p->seed);
+  printf("episodes  %d of %d (%u tasks, %d each), at most %lld control steps; %s rows",
+         p->n_episode, p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max,
+         vk_start_rows_names[p->rows]);
+  if (p->perturb != VK_PERTURB_NONE)
+    printf(", %s perturbed", vk_perturb_names[p->perturb]);
+  putchar('\n');
   if (p->has_visuals)
     printf("pictures  %s visuals; films: %s\n", p->visuals.name, p->film_word);
   printf("memory    about %.0f MB on %d threads\n", bytes / 1e6, n_thread);

@@ -42,6 +42,10 @@ prints 'greedy (median)'
 expect 0 eval --policy list
 prints 'checkpoint:DIR'
 expect 0 eval -q --suite libero_goal/7 --policy run --episodes 1 --dry-run
+prints 'eval rows'
+prints 'policy    run greedy (median)'
+expect 0 $eval --policy run --sample 0.5 --rows held-out --perturb camera --dry-run --json
+json '(d["decoding"], d["rows"], d["perturb"]) == ("sampled at T 0.5", "held-out", "camera")'
 expect 0 graph show run
 expect 0 graph show run/checkpoints/000001
 
