@@ -413,16 +413,6 @@ vk_status vk_policy_checkpoint_open(vk_policy *policy, const vk_checkpoint_info 
   return VK_OK;
 }
 
-void vk_policy_checkpoint_refresh(vk_policy *policy)
-{
-  checkpoint_policy *p = policy->state;
-  vk_exec_prepare(p->text.net.exec);
-  for (worker *w = p->idle; w; w = w->next)
-    vk_exec_prepare(w->net.exec);
-  for (int i = 0; i < p->n_slot; i++)
-    p->slot[i].instruction[0] = '\0';
-}
-
 const vk_policy_def vk_policy_checkpoint = {
     .name = "checkpoint",
     .help = "a trained policy's folder or .safetensors file; DIR alone means the same",

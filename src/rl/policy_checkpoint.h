@@ -31,15 +31,13 @@ typedef struct vk_decision {
  * episode with it. */
 typedef vk_status vk_decision_fn(void *arg, const vk_decision *decision, vk_err *err);
 
-/* A policy that acts with parameters in memory. info and params (all of the model's, with the value
- * head) must outlive it. watch NULL: none; else log-probabilities and values are computed too.
- * Close with vk_policy_close. Errors: VK_E_RANGE (temperature, slots), VK_E_NOMEM. */
+/* A policy that acts with parameters in memory; when they change, it is opened anew. info and
+ * params (all of the model's, with the value head) must outlive it. watch NULL: none; else
+ * log-probabilities and values are computed too. Close with vk_policy_close. Errors: VK_E_RANGE
+ * (temperature, slots), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_policy_checkpoint_open(vk_policy *policy, const vk_checkpoint_info *info,
                                                  const vk_params *params,
                                                  const vk_policy_args *args, vk_decision_fn *watch,
                                                  void *arg, vk_err *err);
-
-/* After parameters have changed; no episode may be under way. */
-void vk_policy_checkpoint_refresh(vk_policy *policy);
 
 #endif

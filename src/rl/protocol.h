@@ -34,7 +34,7 @@ typedef struct vk_protocol {
   int n_replan;               /* actions that are executed of each chunk a policy answers with */
   int image_px;               /* side of the square camera pictures */
   int image_policy_px;        /* side after resizing for the policy */
-  vk_picture_turn image_turn; /* how policies get them */
+  vk_picture_turn image_turn; /* how policies get them; checkpoints have their own */
 } vk_protocol;
 
 extern const vk_protocol vk_protocols[]; /* ends with a NULL name */

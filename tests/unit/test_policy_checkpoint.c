@@ -227,29 +227,6 @@ static void test_a_saved_policy_acts_alike(void **state)
   vk_policy_close(&saved[1]);
 }
 
-static void test_changed_parameters_act_after_refresh(void **state)
-{
-  results before, after, fresh;
-  vk_policy policy = in_memory(0, 3, NULL, NULL);
-  evaluate(&before, &policy, 0, 2);
-  float *own = params.data, *changed = vk_params_block(&params);
-  assert_non_null(changed);
-  memcpy(changed, own, sizeof *own * (size_t)params.n_item);
-  /* the text's encoder, what is prepared once, and the head */
-  for (int64_t i = 0; i < params.n_item; i++)
-    own[i] *= 1.1f;
-  vk_policy_checkpoint_refresh(&policy);
-  evaluate(&after, &policy, 0, 2);
-  vk_policy_close(&policy);
-  policy = in_memory(0, 3, NULL, NULL);
-  evaluate(&fresh, &policy, 0, 2);
-  vk_policy_close(&policy);
-  memcpy(own, changed, sizeof *own * (size_t)params.n_item);
-  free(changed);
-  assert_int_equal(n_same(&after, &fresh), N_EPISODE);
-  assert_int_equal(n_same(&after, &before), 0);
-}
-
 /* ---- decisions ---- */
 
 typedef struct seen {
@@ -367,7 +344,6 @@ int main(void)
       cmocka_unit_test(test_episodes_depend_on_nothing_that_runs_beside_them),
       cmocka_unit_test(test_draws_depend_on_seed_and_temperature),
       cmocka_unit_test(test_a_saved_policy_acts_alike),
-      cmocka_unit_test(test_changed_parameters_act_after_refresh),
       cmocka_unit_test(test_decisions_are_told),
       cmocka_unit_test(test_refusals),
   };
