@@ -102,7 +102,8 @@ json 'd["step"] == 20 and 0 < d["loss"] < 6 and 0 < d["val_loss"] < 6 and d["sam
 json 'd["checkpoint"].endswith("/one/checkpoints/000020") and d["n_lost"] == 0 and d["peak_bytes"] > 0'
 json 'd["success_rate"] is None and d["config"]["lr"] == 0.0003'
 check 'the last' [ "$(readlink one/checkpoints/last)" = 000020 ]
-check 'two are kept, and the best' [ "$(find one/checkpoints -maxdepth 1 -name '0*' | wc -l)" -le 3 ]
+check 'the two newest are kept' [ -d one/checkpoints/000015 ]
+check 'older ones are not' [ ! -e one/checkpoints/000005 ]
 check 'how it was trained' grep -q '"gripper_weight"' one/checkpoints/last/pretrained_model/train_config.json
 expect 0 graph show one/checkpoints/last/pretrained_model --json
 run=$(field c.db 'r["run"]')
@@ -134,6 +135,12 @@ check 'an event file with the tags of RLinf' python3 -c "
 import glob
 text = open(glob.glob('one/events.out.tfevents.*')[0], 'rb').read()
 assert all(t in text for t in (b'train/loss', b'train/actor/lr', b'train/actor/grad_norm', b'time/step'))"
+
+# Fitted beyond the plateau at 4.05 that comes before pictures tell; 5.5 at random.
+expect 0 $train --out fitted --threads 2 --set batch=16 micro_batch=16 steps=300 lr=3e-3 warmup=20 shift_px=0 \
+  crop=1 brightness=0 contrast=0 dropout=0 word_dropout=0 paraphrase=0 proprio_dropout=0 weight_decay=0 \
+  validate_every=0 save_every=300 --json
+json 'd["loss"] < 3.8'
 
 # kill -9 after the first checkpoint, and going on.
 "$VLAKIT" $train --out killed --threads 2 >/dev/null 2>&1 &
@@ -211,7 +218,7 @@ same scored paused
 # A loss that is no number.
 expect 1 $train --out diverged --set lr=1e6 warmup=6 save_every=1
 says 'take a smaller lr'
-says 'diverged/bad_batch.safetensors'
+says "its last micro-batch is in $T/diverged/bad_batch.safetensors"
 check 'the batch is there' python3 -c "
 import json, struct
 f = open('diverged/bad_batch.safetensors', 'rb')
