@@ -73,15 +73,18 @@ void vk_dataset_free(vk_dataset *d);
 VK_NODISCARD vk_status vk_dataset_add(vk_dataset *d, const vk_demo *demo, uint32_t i_task,
                                       int n_sample, vk_err *err);
 
+/* Samples of a split; samples whose pictures may be drawn, of both splits; the i-th of a split. */
 int64_t vk_dataset_n(const vk_dataset *d, vk_split split);
-/* Of both splits. */
 int64_t vk_dataset_n_frame(const vk_dataset *d);
 void vk_dataset_sample(const vk_dataset *d, vk_split split, int64_t i, vk_sample *out);
 
+/* The scene pack; how many tasks there are demonstrations of, and the i-th of them, in the order in
+ * which they were read. */
 const vk_pack *vk_dataset_pack(const vk_dataset *d);
 int vk_dataset_n_task(const vk_dataset *d);
 const vk_dataset_task *vk_dataset_task_get(const vk_dataset *d, int i);
 
+/* Of the training split alone. */
 const vk_norm_stats *vk_dataset_stats(const vk_dataset *d);
 /* SHA-256 of what the samples are made of, as hex: tasks, instructions, rows, proprioception,
  * labels, which of them are held out. What vk_dataset_add adds counts too. */

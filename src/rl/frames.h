@@ -46,6 +46,7 @@ typedef struct vk_frames_stats {
   int n_stage;
   double stage_s; /* building them; processor time */
 } vk_frames_stats;
+/* What was done so far, by all readers. */
 void vk_frames_stats_get(vk_frames *f, vk_frames_stats *stats);
 
 #endif

@@ -122,7 +122,7 @@ static vk_status take_group(const cJSON *entry, const char *name, int n_dim, vk_
     const char *key;
     double *to;
     bool may_lack;
-  } list[] = {{"mean", m->mean, true}, {"std", m->std, true}, {"min", m->min, true},
+  } list[] = {{"mean", m->mean, true}, {"std", m->std, true},  {"min", m->min, true},
               {"max", m->max, true},   {"q01", s->low, false}, {"q99", s->high, false}};
   char where[400];
   snprintf(where, sizeof where, "%.300s, %s", what, name);
