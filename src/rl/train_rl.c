@@ -120,6 +120,8 @@ static vk_status check(const vk_trainer *t, const rl *s, vk_err *err)
   if (c->tasks.n == 0)
     return vk_fail(err, VK_E_USAGE,
                    "\"tasks\" names no tasks to practise; give --set tasks=libero_spatial/0");
+  if (c->steps == 0)
+    return vk_fail(err, VK_E_USAGE, "steps is 0: say how many rounds of practice there are");
   if (((const vk_nano_config *)t->init.model.config)->n_view != c->views)
     return vk_fail(err, VK_E_USAGE, "init %s sees %lld pictures, \"views\" is %lld", c->init,
                    (long long)((const vk_nano_config *)t->init.model.config)->n_view,
