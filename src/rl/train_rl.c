@@ -177,6 +177,21 @@ static vk_status find_tasks(rl *s, const vk_trainer *t, vk_err *err)
   return st;
 }
 
+/* Memory that is asked for is not yet used: the lack of it would come in the middle of a step. */
+static vk_status check_memory(const vk_trainer *t, int n_chunk, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  uint64_t have = vk_sys_available_bytes();
+  uint64_t need = vk_rollout_bytes((int)c->groups, (int)c->group, n_chunk, (int)c->views);
+  if (have == 0 || need <= have)
+    return VK_OK;
+  return vk_fail(
+      err, VK_E_NOMEM,
+      "%lld groups of %lld episodes take %.1f GB, the machine has %.1f GB left; take fewer "
+      "groups",
+      (long long)c->groups, (long long)c->group, (double)need / 1e9, (double)have / 1e9);
+}
+
 /* The policy's own pictures, statistics and chunks. */
 static vk_status open_policy(rl *s, vk_trainer *t, vk_err *err)
 {
@@ -194,6 +209,7 @@ static vk_status open_policy(rl *s, vk_trainer *t, vk_err *err)
   }
   VK_TRY(vk_pool_new(&s->pool, t->config.n_thread, err));
   int n_chunk = vk_rollout_n_chunk(t->config.pack, &s->protocol, s->n_task, s->i_task);
+  VK_TRY(check_memory(t, n_chunk, err));
   VK_TRY(vk_rollout_new(&s->rollout, (int)c->groups, (int)c->group, n_chunk, (int)c->views, err));
   s->start = calloc((size_t)c->groups, sizeof *s->start);
   s->order = calloc((size_t)(s->rollout.n_episode * n_chunk), sizeof *s->order);

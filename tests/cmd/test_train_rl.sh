@@ -30,6 +30,8 @@ expect 2 train -q --config grpo-n2 --out x --set $some tasks=libero_gaol/7
 says 'libero_goal'
 expect 2 train -q --config grpo-n2 --out x --set $some group=1
 says 'group is 1'
+expect 1 train -q --config grpo-n2 --out x --set $some groups=4096 group=4096 episode_steps=0
+says 'take fewer groups'
 expect 2 train -q --config grpo-n2 --out x --set $some steps=0
 says 'steps is 0'
 expect 2 train -q --config grpo-n2 --out x --set $some logp_level=chunk
