@@ -34,6 +34,9 @@ if [ -f "$VK_SOURCE/data/libero.pack" ]; then
   expect 0 doctor --pack "$T/my.pack" --json
   json "d['checks'][4]['found'].startswith('$T/my.pack:')"
 fi
+for c in "$VK_SOURCE"/data/configs/*.json; do
+  check "configuration $c" cmp "$c" "$prefix/share/vlakit/configs/${c##*/}"
+done
 for c in $(commands); do
   check "man page of $c" [ -s "$prefix/share/man/man1/vlakit-$c.1" ]
 done
