@@ -188,8 +188,8 @@ static void test_unchanged(void **state)
                                      "open",
                                      "turn on",
                                      "Put the Bowl on the plate, please!",
-                                     "a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a "
-                                     "a a a a a a a a a a a a a a a a"};
+                                     ("a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a "
+                                      "a a a a a a a a a a a a a a a a")};
   char out[VK_PARAPHRASE_SIZE];
   vk_philox rng;
   vk_philox_init(&rng, 1, 0);
