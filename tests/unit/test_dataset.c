@@ -335,6 +335,7 @@ static void test_add(void **state)
   vk_assert_fails(vk_dataset_add(d, &demo, task_index("libero_spatial/0"), demo.n_step, &err),
                   VK_E_NOTFOUND);
   vk_assert_says(&err, "does not say what its pictures show");
+  vk_demo_free(&demo);
   read_demo("goal.npz", 1, &demo);
   for (int t = 0; t < demo.n_step; t++)
     demo.action[t * VK_N_ACTION] = NAN;

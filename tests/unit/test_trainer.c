@@ -203,7 +203,9 @@ static void checks_the_average(void **state)
   assert_true(loss < first - 0.5); /* it learns */
   assert_ptr_not_equal(vk_learner_weights(&f.l), f.l.params.data);
   assert_ptr_equal(vk_learner_weights(&plain.l), plain.l.params.data);
-  memcpy(plain.l.params.data, vk_learner_weights(&f.l), sizeof(float) * (size_t)f.l.params.n_item);
+  const vk_param *last = &f.l.params.param[f.l.params.n_param - 1]; /* the average ends there */
+  memcpy(plain.l.params.data, vk_learner_weights(&f.l),
+         sizeof(float) * (size_t)(last->offset + last->n));
   vk_learner_check_begin(&plain.l);
   vk_assert_ok(vk_learner_check(&plain.l, &b, &of_plain, &err), &err);
   vk_assert_same_bits(of_plain, loss);
