@@ -133,17 +133,6 @@ static vk_status choose_format(plan *p, const collect_args *a, vk_err *err)
   return VK_OK;
 }
 
-static vk_status make_absolute(char out[VK_FS_PATH_MAX], const char *path, vk_err *err)
-{
-  char here[VK_FS_PATH_MAX];
-  if (!getcwd(here, sizeof here))
-    return vk_fs_fail(err, ".", "find");
-  VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, here, path, err));
-  for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';)
-    out[--n] = '\0';
-  return VK_OK;
-}
-
 static vk_status plan_from_options(job *j, const collect_args *a, vk_err *err)
 {
   plan *p = &j->plan;
@@ -162,7 +151,7 @@ static vk_status plan_from_options(job *j, const collect_args *a, vk_err *err)
   p->noise = a->noise;
   p->keep_failures = a->keep_failures;
   VK_TRY(choose_format(p, a, err));
-  return make_absolute(p->out, a->out, err);
+  return vk_fs_absolute(p->out, a->out, err);
 }
 
 /* With --resume the record says what to collect; what is typed as well must not differ. */

@@ -108,17 +108,6 @@ static vk_status list_keys(bool as_json, vk_err *err)
 
 /* ---- the plan ------------------------------------------------------------------------------ */
 
-static vk_status make_absolute(char out[VK_FS_PATH_MAX], const char *path, vk_err *err)
-{
-  char here[VK_FS_PATH_MAX];
-  if (!getcwd(here, sizeof here))
-    return vk_fs_fail(err, ".", "find");
-  VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, here, path, err));
-  for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';)
-    out[--n] = '\0';
-  return VK_OK;
-}
-
 /* A key whose value may be a path. */
 static vk_status make_key_absolute(vk_train_config *c, const char *key, const char *value,
                                    vk_err *err)
@@ -126,7 +115,7 @@ static vk_status make_key_absolute(vk_train_config *c, const char *key, const ch
   char path[VK_FS_PATH_MAX], text[VK_FS_PATH_MAX + 32];
   if (!value || (!vk_fs_is_file(value) && !vk_fs_is_dir(value)))
     return VK_OK;
-  VK_TRY(make_absolute(path, value, err));
+  VK_TRY(vk_fs_absolute(path, value, err));
   snprintf(text, sizeof text, "%s=%s", key, path);
   return vk_train_config_set(c, text, err);
 }
@@ -152,7 +141,7 @@ static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
   char(*path)[VK_FS_PATH_MAX] = calloc((size_t)list.n + 1, sizeof *path);
   vk_status st = path ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for %d paths", list.n);
   for (int i = 0; i < list.n && st == VK_OK; i++) {
-    st = make_absolute(path[i], c->data.item[i], err);
+    st = vk_fs_absolute(path[i], c->data.item[i], err);
     list.item[i] = path[i];
   }
   if (st == VK_OK && list.n)
@@ -198,7 +187,7 @@ static vk_status plan_from_options(job *j, vk_err *err)
     return vk_fail(err, VK_E_USAGE,
                    "--data and --out are needed, or --resume; for example vlakit train --config "
                    "sft-n2 --data demos --out trained");
-  VK_TRY(make_absolute(j->out, out, err));
+  VK_TRY(vk_fs_absolute(j->out, out, err));
   char dir[VK_FS_PATH_MAX + 16];
   snprintf(dir, sizeof dir, "%s/checkpoints", j->out);
   if (vk_fs_is_dir(dir))

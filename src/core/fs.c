@@ -46,6 +46,17 @@ vk_status vk_fs_join(char *out, size_t n, const char *dir, const char *name, vk_
   return VK_OK;
 }
 
+vk_status vk_fs_absolute(char out[VK_FS_PATH_MAX], const char *path, vk_err *err)
+{
+  char here[VK_FS_PATH_MAX];
+  if (!getcwd(here, sizeof here))
+    return vk_fs_fail(err, ".", "find");
+  VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, here, path, err));
+  for (size_t n = strlen(out); n > 1 && out[n - 1] == '/';)
+    out[--n] = '\0';
+  return VK_OK;
+}
+
 static vk_status make_dir(const char *path, vk_err *err)
 {
   if (mkdir(path, 0777) == 0)

@@ -24,6 +24,9 @@ bool vk_fs_is_dir(const char *path);
  * Errors: VK_E_RANGE when it does not fit. */
 VK_NODISCARD vk_status vk_fs_join(char *out, size_t n, const char *dir, const char *name,
                                   vk_err *err);
+/* path as it is called from any folder, without a slash at its end; it need not exist.
+ * Errors: VK_E_IO, VK_E_RANGE (too long). */
+VK_NODISCARD vk_status vk_fs_absolute(char out[VK_FS_PATH_MAX], const char *path, vk_err *err);
 
 /* Makes a folder and its parents; one that is there already is fine. Errors: VK_E_IO. */
 VK_NODISCARD vk_status vk_fs_make_dirs(const char *path, vk_err *err);

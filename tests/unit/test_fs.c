@@ -73,6 +73,16 @@ static void joins(void **state)
   assert_string_equal(out, "/b");
   vk_assert_ok(vk_fs_join(out, sizeof out, "1234567", "1234567", &err), &err);
   vk_assert_fails(vk_fs_join(out, sizeof out, "1234567", "12345678", &err), VK_E_RANGE);
+
+  char path[VK_FS_PATH_MAX], here[VK_FS_PATH_MAX];
+  assert_non_null(getcwd(here, sizeof here));
+  vk_assert_ok(vk_fs_absolute(path, "/a//", &err), &err);
+  assert_string_equal(path, "/a");
+  vk_assert_ok(vk_fs_absolute(path, "not/there/", &err), &err);
+  assert_memory_equal(path, here, strlen(here));
+  assert_string_equal(path + strlen(here), "/not/there");
+  vk_assert_ok(vk_fs_absolute(path, "/", &err), &err);
+  assert_string_equal(path, "/");
 }
 
 static void makes_folders(void **state)
