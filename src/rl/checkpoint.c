@@ -321,20 +321,6 @@ const char *vk_checkpoint_differences(const vk_checkpoint_source *source, const 
 
 /* ---- going on with training ---- */
 
-static vk_status read_rng(const char *path, uint64_t *rng, int n_rng, vk_err *err)
-{
-  vk_safetensors file;
-  VK_TRY(vk_safetensors_open(&file, path, err));
-  const vk_safetensor *t = vk_safetensors_find(&file, "state");
-  vk_status st = VK_OK;
-  if (!t || t->dtype != VK_SAFETENSORS_U64 || t->n_item != n_rng)
-    st = vk_fail(err, VK_E_MISMATCH, "%s: expected a tensor \"state\" of %d U64", path, n_rng);
-  else if (n_rng)
-    memcpy(rng, t->bytes, sizeof *rng * (size_t)n_rng);
-  vk_safetensors_close(&file);
-  return st;
-}
-
 static vk_status read_trainer(const char *path, cJSON **trainer, vk_err *err)
 {
   cJSON *json = NULL;
@@ -347,7 +333,7 @@ static vk_status read_trainer(const char *path, cJSON **trainer, vk_err *err)
 }
 
 vk_status vk_checkpoint_resume(const vk_checkpoint_info *info, vk_params *params, vk_optim *optim,
-                               uint64_t *rng, int n_rng, cJSON **trainer, vk_err *err)
+                               cJSON **trainer, vk_err *err)
 {
   char dir[VK_FS_PATH_MAX], path[VK_FS_PATH_MAX];
   *trainer = NULL;
@@ -360,8 +346,6 @@ vk_status vk_checkpoint_resume(const vk_checkpoint_info *info, vk_params *params
   VK_TRY(vk_params_load(params, path, err));
   VK_TRY(vk_fs_join(path, sizeof path, dir, "optimizer_state.safetensors", err));
   VK_TRY(vk_optim_load(optim, path, err));
-  VK_TRY(vk_fs_join(path, sizeof path, dir, "rng_state.safetensors", err));
-  VK_TRY(read_rng(path, rng, n_rng, err));
   VK_TRY(vk_fs_join(path, sizeof path, dir, "training_step.json", err));
   return read_trainer(path, trainer, err);
 }

@@ -5,7 +5,6 @@
  *                                           train_config.json   how it was trained
  *                          training_state/optimizer_state.safetensors   vk_optim_save
  *                                         weights.safetensors           what training goes on from
- *                                         rng_state.safetensors         u64 "state"
  *                                         training_step.json            {"step", "trainer"}
  *                                         scheduler_state.json
  *                   last -> 005000, best -> 003000
@@ -15,6 +14,9 @@
  * has them, by key), "image" (how pictures are made), "greedy" ("median", which is the default, or
  * "argmax"), "provenance", "step". provenance has what the weights come from: hashes of data, pack,
  * visuals and statistics, and "init" {path, hash, step} of a policy that began with another.
+ *
+ * There is no state of generators (LeRobot's rng_state): what training draws follows from its seed
+ * and the number of the step or sample.
  *
  * A checkpoint is made beside its place, synced and renamed: whoever reads sees all of it or
  * nothing, and when writing fails (a full disk) the one before stays the last.
@@ -86,9 +88,7 @@ typedef struct vk_checkpoint_write {
   const float *ema;               /* block of params' layout: the weights to use; NULL: params */
   vk_safetensors_dtype dtype;     /* of the weights to use: F32, BF16 or F16 */
   const cJSON *train_config;
-  const vk_optim *optim; /* NULL: no training_state, the policy cannot be trained on */
-  const uint64_t *rng;   /* [n_rng] state of the trainer's generators */
-  int n_rng;
+  const vk_optim *optim;            /* NULL: no training_state, the policy cannot be trained on */
   const cJSON *scheduler, *trainer; /* NULL: empty; trainer: position of the loader, ... */
   bool is_best;                     /* the link `best` goes to it */
   int n_keep;                       /* newest that stay, beside the best; 0: all */
@@ -104,12 +104,10 @@ VK_NODISCARD vk_status vk_checkpoint_save(const char *dir, int64_t step,
 /* Brings training back to where info's checkpoint was saved, bit for bit.
  *   params     of info's model: gets the weights that training goes on from
  *   optim      made with the saved one's config and spans
- *   rng        [n_rng] out
  *   trainer    out, as it was given; free with cJSON_Delete
  * Errors: VK_E_NOTFOUND (no training_state), VK_E_MISMATCH (another model or optimiser),
  * VK_E_FORMAT; params and optim may have changed then. */
 VK_NODISCARD vk_status vk_checkpoint_resume(const vk_checkpoint_info *info, vk_params *params,
-                                            vk_optim *optim, uint64_t *rng, int n_rng,
-                                            cJSON **trainer, vk_err *err);
+                                            vk_optim *optim, cJSON **trainer, vk_err *err);
 
 #endif

@@ -143,17 +143,10 @@ static vk_status put_training(const char *dir, int64_t step, const vk_checkpoint
                               vk_err *err)
 {
   char path[VK_FS_PATH_MAX];
-  const vk_safetensors_entry rng = {.name = "state",
-                                    .dtype = VK_SAFETENSORS_U64,
-                                    .n_dim = 1,
-                                    .shape = {what->n_rng},
-                                    .data = what->rng};
   VK_TRY(vk_fs_join(path, sizeof path, dir, "weights.safetensors", err));
   VK_TRY(vk_params_save(what->params, NULL, path, VK_SAFETENSORS_F32, NULL, 0, err));
   VK_TRY(vk_fs_join(path, sizeof path, dir, "optimizer_state.safetensors", err));
   VK_TRY(vk_optim_save(what->optim, path, err));
-  VK_TRY(vk_fs_join(path, sizeof path, dir, "rng_state.safetensors", err));
-  VK_TRY(vk_safetensors_write(path, &rng, 1, NULL, 0, err));
   cJSON *empty = cJSON_CreateObject(), *state = cJSON_CreateObject();
   cJSON_AddNumberToObject(state, "step", (double)step);
   vk_status st = VK_OK;

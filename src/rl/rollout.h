@@ -56,7 +56,7 @@ typedef struct vk_rollout_config {
   const vk_checkpoint_info *info;
   const vk_params *params;
   uint64_t seed;      /* of the draws */
-  double temperature; /* 0: the most likely actions */
+  double temperature; /* 0: greedy */
   int row_stride; /* a group that cannot be finished begins anew from row + this; 0: none does */
   double quiet_s; /* an episode without a step for so long is told to the log; 0: never */
   vk_log *log;    /* NULL: nothing is said */

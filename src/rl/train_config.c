@@ -170,7 +170,7 @@ static const vk_opt keys_dagger[] = {
                "ask the expert where the policy comes so often"),
     VK_OPT_I64(C, "dagger_rounds", dagger_rounds, 1, 9999, "N", NULL, "times in all"),
     VK_OPT_F64(C, "dagger_temperature", dagger_temperature, 0, 100, "X", NULL,
-               "of the policy's draws; 0: its most likely actions"),
+               "of the policy's draws; 0: greedy"),
     VK_OPT_END,
 };
 

@@ -147,7 +147,7 @@ static vk_status check_saved(const vk_trainer *t, const vk_checkpoint_info *info
 static vk_status load(vk_trainer *t, const vk_checkpoint_info *info, vk_err *err)
 {
   cJSON *trainer = NULL;
-  VK_TRY(vk_checkpoint_resume(info, &t->learner.params, t->learner.optim, NULL, 0, &trainer, err));
+  VK_TRY(vk_checkpoint_resume(info, &t->learner.params, t->learner.optim, &trainer, err));
   vk_status st = check_saved(t, info, trainer, err);
   const cJSON *best = cJSON_GetObjectItemCaseSensitive(trainer, "best");
   if (cJSON_IsNumber(best))
