@@ -249,6 +249,7 @@ static vk_status plan_tasks(job *j, vk_err *err)
   p->task = calloc(j->pack.n_task + 1, sizeof *p->task);
   if (!p->i_task || !p->task_id || !p->task)
     return vk_fail(err, VK_E_NOMEM, "no memory for %zu tasks", j->pack.n_task);
+  VK_ASSERT(TRIES_MAX <= vk_start_ranges[VK_START_DEMO].n);
   VK_TRY(vk_pack_find_tasks(&j->pack, p->suite, p->i_task, &p->n_task, err));
   for (uint32_t i = 0; i < p->n_task; i++)
     VK_TRY(plan_task(j, i, err));

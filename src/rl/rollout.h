@@ -57,7 +57,8 @@ typedef struct vk_rollout_config {
   const vk_params *params;
   uint64_t seed;      /* of the draws */
   double temperature; /* 0: greedy */
-  int row_stride; /* a group that cannot be finished begins anew from row + this; 0: none does */
+  int row_stride; /* a group that cannot be finished begins anew from row + this, at most
+                     VK_START_REPLACED_MAX times; 0: none does */
   double quiet_s; /* an episode without a step for so long is told to the log; 0: never */
   vk_log *log;    /* NULL: nothing is said */
 } vk_rollout_config;

@@ -16,6 +16,22 @@ static const uint64_t stream_reset = (uint64_t)1 << 40, stream_held_out = (uint6
 const char *const vk_start_rows_names[] = {
     [VK_ROWS_EVAL] = "eval", [VK_ROWS_SAMPLED] = "sampled", [VK_ROWS_HELD_OUT] = "held-out", NULL};
 
+/* They lie side by side: what is of one use ends where the next begins. */
+const vk_start_range vk_start_ranges[VK_START_USES] = {
+    [VK_START_DEMO] = {"demonstrations", 0, 1 << 23},
+    [VK_START_JUDGE] = {"evaluations on the way", 1 << 23, 1 << 23},
+    [VK_START_PRACTICE] = {"practice", 1 << 24, 1 << 24},
+    [VK_START_DAGGER] = {"dagger", 1 << 25, VK_START_STRIDE - (1 << 25)},
+    [VK_START_REPLACED] = {"replacements", VK_START_STRIDE, VK_START_REPLACED_MAX *VK_START_STRIDE},
+};
+
+int vk_start_row(vk_start_use use, int64_t i)
+{
+  const vk_start_range *r = &vk_start_ranges[use];
+  VK_ASSERT(i >= 0 && i < r->n);
+  return (int)(r->first + i);
+}
+
 uint64_t vk_start_key(const char *task_id, int row)
 {
   char text[VK_PACK_TASK_ID_SIZE + 16], hex[65];

@@ -1,5 +1,6 @@
 /* start.h - how an episode begins: seed, resets and first state. The same numbers give the same
- * bits, whatever else runs. Test: tests/unit/test_evaluate.c, tests/unit/test_demo.c */
+ * bits, whatever else runs.
+ * Test: tests/unit/test_start.c, tests/unit/test_evaluate.c, tests/unit/test_demo.c */
 #ifndef VK_RL_START_H
 #define VK_RL_START_H
 
@@ -24,6 +25,31 @@ typedef struct vk_start {
   uint32_t seed;
   const vk_protocol *protocol;
 } vk_start;
+
+/* Who draws first states from which rows of VK_ROWS_SAMPLED, so that nobody is judged where anybody
+ * has learned, and nobody learns twice from the same. Rows of VK_ROWS_HELD_OUT are other states
+ * whatever their number; VK_ROWS_EVAL are the init rows of a task. */
+typedef enum vk_start_use {
+  VK_START_DEMO,     /* vlakit collect: tries of a task, from 0 */
+  VK_START_JUDGE,    /* evaluations on the way of a training run, which choose checkpoints */
+  VK_START_PRACTICE, /* ppo and grpo, in turn, and from the beginning when all were had */
+  VK_START_DAGGER,   /* episodes that the expert labels */
+  VK_START_REPLACED, /* instead of a row of practice or dagger with which the simulator cannot go
+                        on: VK_START_STRIDE further, and again */
+  VK_START_USES
+} vk_start_use;
+
+enum { VK_START_STRIDE = 1 << 29, VK_START_REPLACED_MAX = 3 /* times */ };
+
+typedef struct vk_start_range {
+  const char *name;
+  int64_t first, n;
+} vk_start_range;
+
+extern const vk_start_range vk_start_ranges[VK_START_USES];
+
+/* Row i of a use's own, from 0; i must be one of them. */
+int vk_start_row(vk_start_use use, int64_t i);
 
 /* A number that tells (task, row) from every other. */
 uint64_t vk_start_key(const char *task_id, int row);

@@ -15,10 +15,6 @@
 #include "rl/rollout.h"
 #include "rl/trainer_internal.h"
 
-enum {
-  FIRST_ROW = 1 << 25
-}; /* first states of demonstrations and of other methods are before it */
-
 typedef struct dagger {
   vk_demo_feed feed;
   vk_expert_facts *facts;
@@ -48,6 +44,13 @@ static vk_status open_dagger(void **state, vk_trainer *t, vk_err *err)
   dagger *s = *state = calloc(1, sizeof *s); /* close_dagger is called in any case */
   if (!s)
     return vk_fail(err, VK_E_NOMEM, "no memory for the data");
+  if (c->dagger_rounds * c->dagger_episodes > vk_start_ranges[VK_START_DAGGER].n)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "dagger_rounds times dagger_episodes is %lld, and a task has %lld first states for "
+        "them: take fewer",
+        (long long)(c->dagger_rounds * c->dagger_episodes),
+        (long long)vk_start_ranges[VK_START_DAGGER].n);
   VK_TRY(vk_demo_feed_open(&s->feed, t, t->init.stats, err));
   vk_demo_feed_describe(&s->feed, t);
   VK_TRY(vk_protocol_shortened(&s->protocol, c->protocol, c->episode_steps, err));
@@ -84,7 +87,7 @@ static void choose_episodes(dagger *s, const vk_trainer *t)
   int64_t n = t->config.train->dagger_episodes;
   for (int i = 0; i < s->n_episode; i++)
     s->episode[i] = (vk_eval_episode){.i_task = t->data.task[i / n],
-                                      .row = FIRST_ROW + (int)(s->n_round * n + i % n)};
+                                      .row = vk_start_row(VK_START_DAGGER, s->n_round * n + i % n)};
 }
 
 /* The policy as it would be saved acts. */

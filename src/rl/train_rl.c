@@ -18,12 +18,7 @@
 #include "rl/rl_batch.h"
 #include "rl/trainer.h"
 
-enum {
-  FIRST_ROW = 1 << 24,  /* first states of demonstrations are those before it */
-  ROW_STRIDE = 1 << 20, /* groups that cannot be finished begin that far on */
-  EVAL_ROWS = 50,       /* init rows of a task */
-  EPOCHS_MAX = 64,      /* of an iteration; orders of rows are numbered by iteration and epoch */
-};
+enum { EPOCHS_MAX = 64 /* of an iteration; orders of rows are numbered by iteration and epoch */ };
 
 typedef struct rl {
   vk_rl_graph graph;
@@ -161,19 +156,47 @@ static vk_status configure_rl(void **state, vk_trainer *t, vk_learner_config *co
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
+/* Adds the tasks that a word of "tasks" names, but for those that are there already: *n_again
+ * counts them, first_again is one. */
+static vk_status add_tasks(rl *s, uint32_t n, const uint32_t *task, int *n_again,
+                           uint32_t *first_again, vk_err *err)
+{
+  for (uint32_t i = 0; i < n; i++) {
+    int k = 0;
+    while (k < s->n_task && s->i_task[k] != task[i])
+      k++;
+    if (k < s->n_task) {
+      *first_again = (*n_again)++ == 0 ? task[i] : *first_again;
+      continue;
+    }
+    if (k == VK_TRAIN_TASKS_MAX)
+      return vk_fail(err, VK_E_USAGE, "\"tasks\" names more than %d tasks: take fewer",
+                     VK_TRAIN_TASKS_MAX);
+    s->i_task[s->n_task++] = task[i];
+  }
+  return VK_OK;
+}
+
 static vk_status find_tasks(rl *s, const vk_trainer *t, vk_err *err)
 {
   const vk_pack *pack = t->config.pack;
+  uint32_t *found = calloc(pack->n_task, sizeof *found), n = 0, again = 0;
+  int n_again = 0;
   s->i_task = calloc(VK_TRAIN_TASKS_MAX, sizeof *s->i_task);
-  uint32_t *found = calloc(pack->n_task, sizeof *found), n = 0;
   vk_status st =
       s->i_task && found ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for a list of tasks");
   for (int i = 0; i < t->config.train->tasks.n && st == VK_OK; i++) {
     st = vk_pack_find_tasks(pack, t->config.train->tasks.item[i], found, &n, err);
-    for (uint32_t k = 0; k < n && st == VK_OK && s->n_task < VK_TRAIN_TASKS_MAX; k++)
-      s->i_task[s->n_task++] = found[k];
+    if (st == VK_OK)
+      st = add_tasks(s, n, found, &n_again, &again, err);
   }
   free(found);
+  if (st == VK_OK && n_again > 0 && t->config.log) {
+    char id[VK_PACK_TASK_ID_SIZE];
+    vk_pack_task_id(pack, &pack->task[again], id);
+    vk_log_line(t->config.log, "train: \"tasks\" names %d task%s again (%s): each counts once",
+                n_again, n_again == 1 ? "" : "s", id);
+  }
   return st;
 }
 
@@ -281,15 +304,19 @@ static void close_rl(void *state)
 
 /* ---- rollouts ------------------------------------------------------------------------------ */
 
-/* Group q of the run practises task q mod n from first state q / n: no two groups begin alike. */
+/* Group q of the run practises task q mod n from first state q / n: no two groups begin alike, as
+ * long as there are states. */
 static void choose_starts(rl *s, const vk_trainer *t)
 {
   const vk_train_config *c = t->config.train;
   for (int g = 0; g < c->groups; g++) {
-    int64_t q = t->step * c->groups + g, row = q / s->n_task;
+    int64_t q = t->step * c->groups + g, i = q / s->n_task;
+    uint32_t i_task = s->i_task[q % s->n_task];
     s->start[g] = (vk_eval_episode){
-        .i_task = s->i_task[q % s->n_task],
-        .row = c->train_on_eval_rows ? (int)(row % EVAL_ROWS) : FIRST_ROW + (int)(row % FIRST_ROW)};
+        .i_task = i_task,
+        .row = c->train_on_eval_rows
+                   ? (int)(i % t->config.pack->task[i_task].n_row)
+                   : vk_start_row(VK_START_PRACTICE, i % vk_start_ranges[VK_START_PRACTICE].n)};
   }
 }
 
@@ -313,7 +340,7 @@ static vk_rollout_config rollout_config(const rl *s, const vk_trainer *t)
       .params = &t->learner.params,
       .seed = vk_philox_u32(&rng),
       .temperature = s->graph.temperature,
-      .row_stride = c->train->train_on_eval_rows ? 0 : ROW_STRIDE,
+      .row_stride = c->train->train_on_eval_rows ? 0 : VK_START_STRIDE,
       .quiet_s = c->train->quiet_s,
       .log = c->log};
 }

@@ -7,11 +7,6 @@
 #include "rl/policy_checkpoint.h"
 #include "rl/trainer_internal.h"
 
-/* First states that nothing learns from (demonstrations: those before, practice and dagger: those
- * from 1 << 24 on), and that no score is given of: a policy chosen by its success here can be
- * scored fairly on the init rows. */
-enum { FIRST_ROW = 1 << 23 };
-
 typedef struct sums {
   int n, n_success, n_error;
   vk_err first; /* why an episode could not be scored */
@@ -39,7 +34,9 @@ vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err)
   return st == VK_OK ? st : vk_err_prefix(err, "eval_suite");
 }
 
-/* The same first states of each task in every evaluation. *out is to be freed. */
+/* The same first states of each task in every evaluation, that nothing learns from and that no
+ * score is given of: a policy chosen by its success here can be scored fairly on the init rows.
+ * *out is to be freed. */
 static vk_status list_episodes(const vk_trainer *t, vk_eval_episode **out, int *n, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
@@ -51,7 +48,7 @@ static vk_status list_episodes(const vk_trainer *t, vk_eval_episode **out, int *
     return vk_fail(err, VK_E_NOMEM, "no memory for %u episodes", n_task);
   for (uint32_t i = 0; i < n_task; i++)
     for (int row = 0; row < c->eval_episodes; row++)
-      (*out)[(*n)++] = (vk_eval_episode){task[i], FIRST_ROW + row};
+      (*out)[(*n)++] = (vk_eval_episode){task[i], vk_start_row(VK_START_JUDGE, row)};
   return VK_OK;
 }
 

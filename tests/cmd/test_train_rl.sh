@@ -51,6 +51,10 @@ expect 0 $ppo --out x --dry-run --json
 json 'd["dry_run"] and d["n_step"] == 3 and d["n_task"] == 1 and d["step_s"] > 0 and d["bytes"] > 1e6'
 expect 0 $ppo --out x --dry-run
 prints '4 episodes a step, in 2 groups, of 1 task'
+expect 0 train --config grpo-n2 --out x --dry-run --set $some groups=1 group=2 \
+  tasks=libero_goal/7,libero_goal/open_the_middle_drawer_of_the_cabinet,libero_goal/7
+says '"tasks" names 1 task again (libero_goal/7): each counts once'
+prints 'of 2 tasks'
 check 'nothing was written' [ ! -e x ]
 
 # A group-relative step: whatever the policy can do.
