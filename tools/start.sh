@@ -1,6 +1,7 @@
 #!/bin/sh
 # start.sh - from a fresh clone to the main job: installs the Debian packages that are missing,
-# builds build/vlakit, and scores the scripted expert once on each of the 130 LIBERO tasks.
+# builds build/vlakit, and scores the trained policy that comes with the program once on each of the
+# 130 LIBERO tasks; where none comes with it, the scripted expert (about a minute on two cores).
 #   sh tools/start.sh            all of it; further arguments go to vlakit eval
 #   sh tools/start.sh --build    stops when build/vlakit is built
 set -eu
@@ -22,4 +23,8 @@ if [ "${1:-}" = --build ]; then
   echo "built: build/vlakit"
   exit 0
 fi
-exec build/vlakit eval --suite libero130 --policy expert --episodes 1 "$@"
+policy=expert
+for weights in data/policies/*/model.safetensors; do
+  [ ! -f "$weights" ] || policy=bundled
+done
+exec build/vlakit eval --suite libero130 --policy $policy --episodes 1 "$@"

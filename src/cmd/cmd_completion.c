@@ -11,6 +11,7 @@
 #include "nn/model.h"
 #include "nn/pass.h"
 #include "rl/policy.h"
+#include "rl/policy_bundled.h"
 #include "rl/protocol.h"
 #include "rl/train_config.h"
 #include "sim/pack.h"
@@ -493,18 +494,29 @@ static vk_status print_runs(const char *path, vk_err *err)
   return st;
 }
 
+static vk_status print_policies(vk_err *err)
+{
+  vk_bundled bundled[VK_BUNDLED_MAX];
+  int n;
+  VK_TRY(vk_bundled_list(bundled, &n, err));
+  for (const vk_policy_def *const *def = vk_policy_defs; *def; def++)
+    printf("%s%s\n", (*def)->name, (*def)->argument ? ":" : "");
+  puts("bundled");
+  for (int i = 0; i < n; i++)
+    puts(bundled[i].name);
+  return VK_OK;
+}
+
 static vk_status print_words(const char *kind, const vk_common_args *common, vk_err *err)
 {
   if (strcmp(kind, "suites") == 0 || strcmp(kind, "tasks") == 0)
     return print_pack_words(common->pack, strcmp(kind, "tasks") == 0, err);
   if (strcmp(kind, "runs") == 0)
     return print_runs(common->catalog, err);
-  if (strcmp(kind, "protocols") == 0)
-    for (const vk_protocol *protocol = vk_protocols; protocol->name; protocol++)
-      puts(protocol->name);
-  else
-    for (const vk_policy_def *const *def = vk_policy_defs; *def; def++)
-      printf("%s%s\n", (*def)->name, (*def)->argument ? ":" : "");
+  if (strcmp(kind, "policies") == 0)
+    return print_policies(err);
+  for (const vk_protocol *protocol = vk_protocols; protocol->name; protocol++)
+    puts(protocol->name);
   return VK_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "cmd/doc.h"
 #include "cmd/record.h"
 #include "core/sys.h"
+#include "rl/policy_bundled.h"
 #include "rl/trainer.h"
 #include "sim/model_cache.h"
 #include "sim/visuals_choose.h"
@@ -124,7 +125,9 @@ static vk_status make_key_absolute(vk_train_config *c, const char *key, const ch
 static vk_status make_init_absolute(vk_train_config *c, vk_err *err)
 {
   char dir[VK_FS_PATH_MAX];
-  if (!c->init || !vk_fs_is_dir(c->init) || vk_model_find_folder(dir, c->init, NULL) != VK_OK)
+  if (!c->init || vk_bundled_is_name(c->init))
+    return VK_OK;
+  if (!vk_fs_is_dir(c->init) || vk_model_find_folder(dir, c->init, NULL) != VK_OK)
     return make_key_absolute(c, "init", c->init, err); /* opening it says what is wrong */
   char *real = realpath(dir, NULL);
   if (!real)

@@ -7,6 +7,7 @@
 #include "core/hash.h"
 #include "nn/model_nano.h"
 #include "rl/checkpoint_internal.h"
+#include "rl/policy_bundled.h"
 
 enum { CONFIG_BYTES_MAX = 8 << 20 };
 
@@ -58,7 +59,8 @@ static vk_status read_image(vk_view_config *view, const cJSON *json, const char 
   X(visuals)                                                                                       \
   X(rows)                                                                                          \
   X(version)                                                                                       \
-  X(run)
+  X(run)                                                                                           \
+  X(exported_from)
 
 static vk_status read_source(vk_checkpoint_source *source, const cJSON *json, const char *what,
                              vk_err *err)
@@ -255,9 +257,13 @@ static vk_status open_config(vk_checkpoint_info *info, const char *dir, vk_err *
 vk_status vk_checkpoint_open(vk_checkpoint_info *info, const char *word, vk_err *err)
 {
   static const char ending[] = ".safetensors";
-  char dir[VK_FS_PATH_MAX];
-  size_t n = strlen(word), n_end = strlen(ending);
+  char dir[VK_FS_PATH_MAX], bundled[VK_FS_PATH_MAX];
   *info = (vk_checkpoint_info){0};
+  if (vk_bundled_is_name(word)) {
+    VK_TRY(vk_bundled_find(bundled, word, err));
+    word = bundled;
+  }
+  size_t n = strlen(word), n_end = strlen(ending);
   if (n >= sizeof dir - 64)
     return vk_fail(err, VK_E_USAGE, "the checkpoint's path is too long: %zu bytes", n);
   if (vk_fs_is_file(word) && n > n_end && strcmp(word + n - n_end, ending) == 0) {
@@ -278,16 +284,21 @@ vk_status vk_checkpoint_open(vk_checkpoint_info *info, const char *word, vk_err 
   return VK_OK;
 }
 
-vk_status vk_checkpoint_begin_from(vk_checkpoint_info *info, vk_err *err)
+vk_status vk_checkpoint_weights_hash(const vk_checkpoint_info *info, char hex[65], vk_err *err)
 {
-  vk_checkpoint_source *s = &info->source;
   char path[VK_FS_PATH_MAX];
   snprintf(path, sizeof path, "%s", info->model.weights);
   if (vk_fs_is_dir(info->model.weights))
     VK_TRY(vk_fs_join(path, sizeof path, info->model.weights, "model.safetensors", err));
+  return vk_sha256_file(path, hex, err);
+}
+
+vk_status vk_checkpoint_begin_from(vk_checkpoint_info *info, vk_err *err)
+{
+  vk_checkpoint_source *s = &info->source;
   snprintf(s->init, sizeof s->init, "%s", info->path);
   s->init_step = info->step;
-  return vk_sha256_file(path, s->init_hash, err);
+  return vk_checkpoint_weights_hash(info, s->init_hash, err);
 }
 
 void vk_checkpoint_close(vk_checkpoint_info *info)

@@ -15,6 +15,8 @@
  * "argmax"), "provenance", "step". provenance has what the weights come from: hashes of data, pack,
  * visuals and statistics, and "init" {path, hash, step} of a policy that began with another.
  *
+ * What pretrained_model holds is a policy: such a folder alone, wherever it lies, is one too.
+ *
  * There is no state of generators (LeRobot's rng_state): what training draws follows from its seed
  * and the number of the step or sample.
  *
@@ -35,6 +37,7 @@ typedef struct vk_checkpoint_source {
   char rows[16];    /* first states that were learned from: "eval" (also), "sampled", "unknown" */
   char version[64]; /* of the program */
   char run[64];     /* id in the catalog */
+  char exported_from[65];    /* SHA-256 of the model.safetensors that was exported; "": none was */
   char init[VK_FS_PATH_MAX]; /* folder of the checkpoint that training began with; "": none */
   char init_hash[65];        /* SHA-256 of its model.safetensors */
   int64_t init_step;         /* of its training */
@@ -58,7 +61,8 @@ typedef struct vk_checkpoint_info {
 VK_NODISCARD vk_status vk_checkpoint_begin_from(vk_checkpoint_info *info, vk_err *err);
 
 /* Reads config.json and nothing else. word: a checkpoint (.../005000), its pretrained_model, a
- * run's folder or its "checkpoints" (then the last), or a .safetensors file beside a config.json.
+ * run's folder or its "checkpoints" (then the last), a .safetensors file beside a config.json, or
+ * the name of a policy that comes with the program ("./bundled" is a folder of such a name).
  * *info is zeroed on failure, else close it.
  * Errors: VK_E_NOTFOUND; VK_E_FORMAT, VK_E_RANGE, VK_E_UNSUPPORTED, each with the file and key. */
 VK_NODISCARD vk_status vk_checkpoint_open(vk_checkpoint_info *info, const char *word, vk_err *err);
@@ -100,6 +104,24 @@ typedef struct vk_checkpoint_write {
  */
 VK_NODISCARD vk_status vk_checkpoint_save(const char *dir, int64_t step,
                                           const vk_checkpoint_write *what, vk_err *err);
+
+/* What became of the weights of an exported checkpoint. */
+typedef struct vk_checkpoint_exported {
+  int64_t step, n_parameter;
+  double max_change; /* largest relative one of a weight */
+  double rms_change; /* of all, relative to the weights' own root mean square */
+  int64_t n_zeroed;  /* weights that became 0 */
+} vk_checkpoint_exported;
+
+/* Writes a policy as others get it: a folder DIR, new or empty, with config.json, model.safetensors
+ * in that dtype (F32, BF16 or F16) and, where it lies beside it, train_config.json; nothing that
+ * training goes on from. Paths in them become names.
+ *   from  a word as vk_checkpoint_open takes it
+ * Errors: VK_E_USAGE (DIR is not empty), VK_E_RANGE (a weight is not finite, or too large for the
+ * dtype), those of reading and writing; there is no DIR then. */
+VK_NODISCARD vk_status vk_checkpoint_export(const char *dir, const char *from,
+                                            vk_safetensors_dtype dtype, vk_checkpoint_exported *out,
+                                            vk_err *err);
 
 /* Brings training back to where info's checkpoint was saved, bit for bit.
  *   params     of info's model: gets the weights that training goes on from

@@ -38,7 +38,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
   return remove(path);
 }
 
-static void remove_tree(const char *path)
+void vk_checkpoint_remove_tree(const char *path)
 {
   nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
@@ -75,7 +75,7 @@ static void remove_leftovers(const char *dir)
         vk_fs_join(place, sizeof place, dir, name, NULL) != VK_OK)
       continue;
     if (!is_old || vk_fs_is_dir(place) || rename(path, place) != 0)
-      remove_tree(path);
+      vk_checkpoint_remove_tree(path);
   }
   if (d)
     closedir(d);
@@ -124,8 +124,8 @@ static vk_status put_json(const char *dir, const char *name, const cJSON *value,
   return st;
 }
 
-static vk_status put_policy(const char *dir, int64_t step, const vk_checkpoint_write *what,
-                            vk_err *err)
+vk_status vk_checkpoint_put_policy(const char *dir, int64_t step, const vk_checkpoint_write *what,
+                                   vk_err *err)
 {
   char path[VK_FS_PATH_MAX];
   cJSON *config = NULL;
@@ -168,7 +168,7 @@ static vk_status put_all(const char *part, int64_t step, const vk_checkpoint_wri
   char dir[VK_FS_PATH_MAX];
   VK_TRY(vk_fs_join(dir, sizeof dir, part, "pretrained_model", err));
   VK_TRY(vk_fs_make_dirs(dir, err));
-  VK_TRY(put_policy(dir, step, what, err));
+  VK_TRY(vk_checkpoint_put_policy(dir, step, what, err));
   if (!what->optim)
     return VK_OK;
   VK_TRY(vk_fs_join(dir, sizeof dir, part, "training_state", err));
@@ -191,7 +191,7 @@ static vk_status replace(const char *dir, const char *part, const char *path, co
     return st;
   }
   if (is_there)
-    remove_tree(old);
+    vk_checkpoint_remove_tree(old);
   return VK_OK;
 }
 
@@ -202,7 +202,7 @@ static vk_status put_in_place(const char *dir, const char *part, const char *nam
   VK_TRY(vk_fs_join(path, sizeof path, dir, name, err));
   sync_dir(part);
   if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_EXCHANGE) == 0)
-    remove_tree(part);
+    vk_checkpoint_remove_tree(part);
   else
     VK_TRY(replace(dir, part, path, name, err));
   sync_dir(dir);
@@ -254,7 +254,7 @@ static void prune(const char *dir, int n_keep)
     name_of(step[i], name);
     if (step[i] != best && step[i] != last &&
         vk_fs_join(path, sizeof path, dir, name, NULL) == VK_OK)
-      remove_tree(path);
+      vk_checkpoint_remove_tree(path);
   }
   free(step);
 }
@@ -274,7 +274,7 @@ vk_status vk_checkpoint_save(const char *dir, int64_t step, const vk_checkpoint_
   if (st == VK_OK)
     st = put_in_place(all, part, name, err);
   if (st != VK_OK) {
-    remove_tree(part);
+    vk_checkpoint_remove_tree(part);
     return st;
   }
   VK_TRY(put_link(all, "last", name, err));

@@ -6,6 +6,7 @@
 #include "core/fs.h"
 #include "core/opt.h"
 #include "core/version.h"
+#include "rl/policy_bundled.h"
 
 const vk_policy_def *const vk_policy_defs[] = {
 #define VK_POLICY(name) &vk_policy_##name,
@@ -13,20 +14,30 @@ const vk_policy_def *const vk_policy_defs[] = {
 #undef VK_POLICY
     NULL};
 
-/* The definition that the first n characters of a word name. */
-static vk_status find_def(const vk_policy_def **out, const char *word, size_t n, vk_err *err)
+/* VK_E_USAGE with the nearest name. */
+static vk_status fail_unknown(const char *name, vk_err *err)
 {
-  const char *names[VK_COUNT(vk_policy_defs)] = {NULL};
-  char name[64];
-  snprintf(name, sizeof name, "%.*s", (int)n, word);
-  for (size_t i = 0; vk_policy_defs[i]; i++) {
-    names[i] = vk_policy_defs[i]->name;
-    if (strcmp(name, names[i]) == 0) {
-      *out = vk_policy_defs[i];
-      return VK_OK;
-    }
+  const char *names[VK_COUNT(vk_policy_defs) + VK_BUNDLED_MAX + 1] = {NULL};
+  vk_bundled bundled[VK_BUNDLED_MAX];
+  int n = 0, n_bundled = 0;
+  while (vk_policy_defs[n]) {
+    names[n] = vk_policy_defs[n]->name;
+    n++;
   }
+  names[n++] = "bundled";
+  if (vk_bundled_list(bundled, &n_bundled, NULL) == VK_OK)
+    for (int i = 0; i < n_bundled; i++)
+      names[n++] = bundled[i].name;
   return vk_opt_fail_name(err, "policy", name, names);
+}
+
+/* The definition that the first n characters of a word name; NULL: none. */
+static const vk_policy_def *find_def(const char *word, size_t n)
+{
+  for (size_t i = 0; vk_policy_defs[i]; i++)
+    if (strlen(vk_policy_defs[i]->name) == n && strncmp(vk_policy_defs[i]->name, word, n) == 0)
+      return vk_policy_defs[i];
+  return NULL;
 }
 
 /* Whether a word that names no policy means files. */
@@ -41,13 +52,18 @@ static vk_status parse(const vk_policy_def **def, const char **argument, const c
 {
   const char *colon = strchr(word, ':');
   *argument = colon && colon[1] ? colon + 1 : NULL;
-  vk_status st = find_def(def, word, colon ? (size_t)(colon - word) : strlen(word), err);
-  if (st != VK_OK && is_path(word)) {
+  size_t n = colon ? (size_t)(colon - word) : strlen(word);
+  *def = find_def(word, n);
+  if (!*def && (vk_bundled_is_name(word) || is_path(word))) {
     *def = &vk_policy_checkpoint;
     *argument = word;
     return VK_OK;
   }
-  VK_TRY(st);
+  if (!*def) {
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)n, word);
+    return fail_unknown(name, err);
+  }
   if ((*def)->argument && !*argument)
     return vk_fail(err, VK_E_USAGE, "policy '%s' needs an argument: %s:%s", (*def)->name,
                    (*def)->name, (*def)->argument);

@@ -87,7 +87,8 @@ struct vk_policy {
                         "sampled at T 0.8" */
 };
 
-/* "expert", "replay:FILE", ...; a path that is no policy's name stands for "checkpoint:PATH".
+/* "expert", "replay:FILE", ...; the name of a policy that comes with the program, or a path that is
+ * no policy's name, stands for "checkpoint:WORD".
  * Errors: VK_E_USAGE with the nearest name, or for a temperature that it has no use for; those of
  * its open. */
 VK_NODISCARD vk_status vk_policy_open(vk_policy *policy, const char *word,

@@ -322,13 +322,15 @@ static vk_status new_policy(checkpoint_policy **out, const vk_policy_args *args,
   return VK_OK;
 }
 
-/* Of the parameters as they are used, and of all that config.json says. */
+/* Of the parameters as they are used, and of all that config.json says but where they come from. */
 static vk_status hash_policy(checkpoint_policy *p, vk_err *err)
 {
   vk_sha256 h;
   cJSON *config = NULL;
   char *text = NULL;
   VK_TRY(vk_checkpoint_config(&config, p->info, p->info->step, err));
+  cJSON_DeleteItemFromObjectCaseSensitive(config, "provenance");
+  cJSON_DeleteItemFromObjectCaseSensitive(config, "step");
   vk_status st = vk_json_text(&text, config, err);
   cJSON_Delete(config);
   VK_TRY(st);

@@ -91,7 +91,8 @@ static const char *const schedules[] = {"constant", "linear", "cosine", NULL};
 
 static const vk_opt keys_what[] = {
     VK_OPT_STR(C, "about", about, "TEXT", "what this configuration is for; not read"),
-    VK_OPT_STR(C, "init", init, "CHECKPOINT", "begin with its weights (default: random ones)"),
+    VK_OPT_STR(C, "init", init, "CHECKPOINT",
+               "begin with its weights; bundled: what comes along (default: random ones)"),
     VK_OPT_CHOICE(C, "method", method, "METHOD", methods, "how the policy is made"),
     VK_OPT_STR(C, "model", model, "MODEL", "name or configuration file of the network"),
     VK_OPT_CHOICE(C, "precision", precision, "auto|f32|bf16", precisions,

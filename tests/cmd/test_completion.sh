@@ -7,6 +7,7 @@ expect 0 completion --words protocols
 prints oft
 expect 0 completion --words policies
 prints zero
+prints bundled
 expect 1 completion --words suites --pack missing
 says missing
 expect 2 completion --words suites bash

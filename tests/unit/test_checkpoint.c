@@ -363,6 +363,112 @@ static void test_weights_without_training_state(void **state)
   end(&t);
 }
 
+/* ---- for others ---- */
+
+static vk_status export_from(const char *from, const char *to, vk_safetensors_dtype dtype,
+                             vk_checkpoint_exported *e, vk_err *err)
+{
+  char word[VK_FS_PATH_MAX];
+  snprintf(word, sizeof word, "%s", in_dir(from));
+  return vk_checkpoint_export(in_dir(to), word, dtype, e, err);
+}
+
+static char *read_file(const char *name)
+{
+  char *text = NULL;
+  size_t n;
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_fs_read(&text, &n, in_dir(name), 1 << 20, &err), &err);
+  return text;
+}
+
+/* The average, rounded once; names instead of paths; nothing to go on with. */
+static void test_an_export_is_what_the_policy_acts_with(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  trained t;
+  vk_checkpoint_exported e;
+  begin(&t, 1);
+  step(&t, 0);
+  snprintf(t.info.source.init, sizeof t.info.source.init,
+           "/home/me/runs/first/checkpoints/000007/pretrained_model");
+  char dir[VK_FS_PATH_MAX];
+  snprintf(dir, sizeof dir, "%s", in_dir("mine"));
+  vk_assert_ok(save(&t, dir, 9, false, 0, &err), &err);
+  assert_int_equal(mkdir(in_dir("given"), 0777), 0); /* an empty folder is as good as none */
+  static const vk_safetensors_dtype dtype[] = {VK_SAFETENSORS_F32, VK_SAFETENSORS_BF16,
+                                               VK_SAFETENSORS_F16};
+  static const char *const name[] = {"exact", "given", "half"};
+  for (int i = 0; i < 3; i++) {
+    vk_checkpoint_info info;
+    vk_params used;
+    vk_assert_ok(export_from("mine", name[i], dtype[i], &e, &err), &err);
+    assert_int_equal(e.step, 9);
+    assert_int_equal(e.n_parameter, t.params.n_used);
+    assert_int_equal(n_in(name[i]), 3);
+    vk_assert_ok(vk_checkpoint_open(&info, in_dir(name[i]), &err), &err);
+    assert_int_equal(info.step, 9);
+    assert_string_equal(info.source.init, "first/checkpoints/000007");
+    assert_int_equal(strlen(info.source.exported_from), 64);
+    vk_assert_ok(vk_checkpoint_load(&info, &used, &err), &err);
+    const float *ema = vk_optim_ema(t.optim);
+    double change = 0, all = 0;
+    for (int k = 0; k < used.n_param; k++)
+      for (int64_t j = used.param[k].offset; j < used.param[k].offset + used.param[k].n; j++) {
+        vk_assert_close(used.data[j], ema[j], i == 2 ? 3e-8 : 0,
+                        i == 0   ? 0
+                        : i == 1 ? 1.0 / 256
+                                 : 1.0 / 2048);
+        change += ((double)used.data[j] - ema[j]) * ((double)used.data[j] - ema[j]);
+        all += (double)ema[j] * ema[j];
+      }
+    vk_assert_close(e.rms_change, sqrt(change / all), 1e-15, 1e-12);
+    assert_true(i == 0 ? e.max_change == 0 : e.max_change > 1e-4 && e.rms_change < e.max_change);
+    vk_params_free(&used);
+    vk_checkpoint_close(&info);
+  }
+  /* what is rounded stays as it is */
+  vk_assert_ok(export_from("given", "again", VK_SAFETENSORS_BF16, &e, &err), &err);
+  assert_true(e.max_change == 0);
+  char *config = read_file("given/config.json");
+  assert_null(strstr(config, "/home"));
+  free(config);
+  end(&t);
+}
+
+static void test_exports_that_are_refused(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  trained t;
+  vk_checkpoint_exported e;
+  char dir[VK_FS_PATH_MAX];
+  begin(&t, 1);
+  snprintf(dir, sizeof dir, "%s", in_dir("broken"));
+  float *weight = (float *)vk_optim_ema(t.optim) + t.params.param[3].offset;
+  weight[1] = 1e6f;
+  vk_assert_ok(save(&t, dir, 1, false, 0, &err), &err);
+  vk_assert_fails(export_from("broken", "out", VK_SAFETENSORS_F16, &e, &err), VK_E_RANGE);
+  vk_assert_says(&err, "1e+06, too large for F16; take f32");
+  vk_assert_says(&err, t.params.param[3].name);
+  vk_assert_ok(export_from("broken", "full_folder", VK_SAFETENSORS_BF16, &e, &err), &err);
+  vk_assert_fails(export_from("broken", "full_folder", VK_SAFETENSORS_BF16, &e, &err), VK_E_USAGE);
+  vk_assert_says(&err, "full_folder is there already");
+  weight[1] = NAN;
+  vk_assert_ok(save(&t, dir, 2, false, 0, &err), &err);
+  vk_assert_fails(export_from("broken", "out", VK_SAFETENSORS_F32, &e, &err), VK_E_RANGE);
+  vk_assert_says(&err, "this policy cannot act");
+  weight[1] = 0;
+  vk_assert_ok(save(&t, dir, 3, false, 0, &err), &err);
+  int n_before = n_file_in_dir();
+  limit_file_size(5000);
+  vk_status st = export_from("broken", "out", VK_SAFETENSORS_F32, &e, &err);
+  limit_file_size(UINT64_MAX);
+  vk_assert_fails(st, VK_E_IO);
+  vk_assert_fails(export_from("nowhere", "out", VK_SAFETENSORS_F32, &e, &err), VK_E_NOTFOUND);
+  assert_int_equal(n_file_in_dir(), n_before);
+  end(&t);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -373,6 +479,8 @@ int main(void)
       cmocka_unit_test(test_configs_are_checked),
       cmocka_unit_test(test_words_that_are_no_checkpoint),
       cmocka_unit_test(test_weights_without_training_state),
+      cmocka_unit_test(test_an_export_is_what_the_policy_acts_with),
+      cmocka_unit_test(test_exports_that_are_refused),
   };
   return cmocka_run_group_tests(tests, make_temp_dir, remove_temp_dir);
 }

@@ -5,6 +5,7 @@
 
 #include "core/npy.h"
 #include "rl/policy.h"
+#include "rl/policy_bundled.h"
 #include "temp_dir.h"
 
 enum { N_ENV = 3 };
@@ -56,6 +57,62 @@ static void test_names(void **state)
     if (i)
       assert_true(strcmp(vk_policy_defs[i - 1]->name, vk_policy_defs[i]->name) < 0);
   }
+}
+
+static vk_status parse_list(const char *text, vk_bundled *out, int *n, vk_err *err)
+{
+  return vk_bundled_parse(out, n, text, strlen(text), "list.json", in_dir("."), err);
+}
+
+static void test_bundled(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_bundled list[VK_BUNDLED_MAX];
+  int n;
+  char path[VK_FS_PATH_MAX];
+  vk_assert_ok(vk_fs_make_dirs(in_dir("small-1"), &err), &err);
+  vk_assert_ok(vk_fs_write(in_dir("small-1/config.json"), "{}", 2, &err), &err);
+  vk_assert_ok(parse_list("{\"policies\": [{\"name\": \"small-1\", \"about\": \"one\"}, "
+                          "{\"name\": \"gone\", \"about\": \"two\"}]}",
+                          list, &n, &err),
+               &err);
+  assert_int_equal(n, 2);
+  assert_string_equal(list[0].name, "small-1");
+  assert_string_equal(list[1].about, "two");
+  assert_true(vk_fs_is_dir(list[0].path));
+  assert_string_equal(list[1].path, "");
+  static const struct {
+    const char *text, *says;
+  } bad[] = {
+      {"{\"policies\": [{\"name\": \"../up\", \"about\": \"\"}]}", "policies[0]: name \"../up\""},
+      {"{\"policies\": [{\"name\": \"a\"}]}", "about"},
+      {"{\"policies\": [{\"nmae\": \"a\", \"about\": \"\"}]}", "name"},
+      {"{\"policies\": 1}", "policies: expected a list of at most 16"},
+      {"{}", "policies: expected a list"},
+      {"[]", "list.json"},
+  };
+  for (size_t i = 0; i < VK_COUNT(bad); i++) {
+    assert_int_not_equal(parse_list(bad[i].text, list, &n, &err), VK_OK);
+    vk_assert_says(&err, bad[i].says);
+  }
+
+  /* what this program has: every one is whole, and the first is "bundled" */
+  vk_assert_ok(vk_bundled_list(list, &n, &err), &err);
+  assert_true(vk_bundled_is_name("bundled"));
+  assert_false(vk_bundled_is_name("small-1") || vk_bundled_is_name("./bundled"));
+  for (int i = 0; i < n; i++) {
+    vk_assert_ok(vk_bundled_find(path, list[i].name, &err), &err);
+    assert_true(vk_bundled_is_name(list[i].name));
+  }
+  if (n == 0) {
+    vk_assert_fails(open_error("bundled", &err), VK_E_NOTFOUND);
+    vk_assert_says(&err, "no trained policy comes with this version of the program; make one");
+  } else {
+    vk_assert_ok(vk_bundled_find(path, "bundled", &err), &err);
+    assert_string_equal(path, list[0].path);
+  }
+  vk_assert_fails(open_error("bundeld", &err), VK_E_USAGE);
+  vk_assert_says(&err, "did you mean bundled?");
 }
 
 static void test_zero(void **state)
@@ -179,9 +236,9 @@ static void test_replay_refuses(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_names),          cmocka_unit_test(test_zero),
-      cmocka_unit_test(test_random),         cmocka_unit_test(test_replay),
-      cmocka_unit_test(test_replay_refuses),
+      cmocka_unit_test(test_names),  cmocka_unit_test(test_bundled),
+      cmocka_unit_test(test_zero),   cmocka_unit_test(test_random),
+      cmocka_unit_test(test_replay), cmocka_unit_test(test_replay_refuses),
   };
   return cmocka_run_group_tests(tests, make_temp_dir, remove_temp_dir);
 }

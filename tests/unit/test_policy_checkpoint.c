@@ -2,6 +2,7 @@
  * disk or in memory; what a decision tells; what it refuses. */
 #include "temp_dir.h"
 
+#include "core/half.h"
 #include "rl/evaluate.h"
 #include "rl/policy_checkpoint.h"
 #include "sim/visuals_choose.h"
@@ -227,6 +228,44 @@ static void test_a_saved_policy_acts_alike(void **state)
   vk_policy_close(&saved[1]);
 }
 
+/* In bf16 it is the policy of the rounded weights, in f32 the very same. */
+static void test_an_exported_policy_acts_as_its_weights(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  results want, got;
+  vk_checkpoint_exported e;
+  vk_policy saved;
+  char run[VK_FS_PATH_MAX], hash[65];
+  const vk_policy_args args = {.n_env = 8, .seed = 3, .isa = isa};
+  snprintf(run, sizeof run, "%s", in_dir("to_export"));
+  const vk_checkpoint_write what = {.info = &info, .params = &params, .dtype = VK_SAFETENSORS_F32};
+  vk_assert_ok(vk_checkpoint_save(run, 12, &what, &err), &err);
+  vk_assert_ok(vk_policy_open(&saved, run, &args, &err), &err);
+  memcpy(hash, saved.hash, sizeof hash);
+  vk_policy_close(&saved);
+  vk_assert_ok(vk_checkpoint_export(in_dir("exact"), run, VK_SAFETENSORS_F32, &e, &err), &err);
+  vk_assert_ok(vk_policy_open(&saved, in_dir("exact"), &args, &err), &err);
+  assert_string_equal(saved.hash, hash); /* where it comes from does not change what acts */
+  vk_policy_close(&saved);
+
+  float *weights = params.data, *rounded = vk_params_block(&params);
+  assert_non_null(rounded);
+  for (int64_t i = 0; i < params.n_item; i++)
+    rounded[i] = vk_f32_from_bf16(vk_bf16_from_f32(weights[i]));
+  params.data = rounded;
+  vk_policy policy = in_memory(0, 3, NULL, NULL);
+  evaluate(&want, &policy, 0, 1);
+  vk_policy_close(&policy);
+  params.data = weights;
+  free(rounded);
+  vk_assert_ok(vk_checkpoint_export(in_dir("small"), run, VK_SAFETENSORS_BF16, &e, &err), &err);
+  vk_assert_ok(vk_policy_open(&saved, in_dir("small"), &args, &err), &err);
+  assert_string_not_equal(saved.hash, hash);
+  evaluate(&got, &saved, 0, 2);
+  assert_int_equal(n_same(&want, &got), N_EPISODE);
+  vk_policy_close(&saved);
+}
+
 /* ---- decisions ---- */
 
 typedef struct seen {
@@ -344,6 +383,7 @@ int main(void)
       cmocka_unit_test(test_episodes_depend_on_nothing_that_runs_beside_them),
       cmocka_unit_test(test_draws_depend_on_seed_and_temperature),
       cmocka_unit_test(test_a_saved_policy_acts_alike),
+      cmocka_unit_test(test_an_exported_policy_acts_as_its_weights),
       cmocka_unit_test(test_decisions_are_told),
       cmocka_unit_test(test_refusals),
   };

@@ -1,0 +1,124 @@
+# vlakit policies: a trained policy as others get it, and those that come with the program.
+. "${0%/*}/lib.sh"
+
+"$VLAKIT" collect -q --suite libero_goal/7 --episodes 2 --out demos >/dev/null || exit 1
+cat >model.json <<'JSON'
+{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
+JSON
+cat >tiny.json <<'JSON'
+{"model": "model.json", "batch": 4, "micro_batch": 4, "steps": 2, "warmup": 1, "save_every": 1}
+JSON
+"$VLAKIT" train -q --config tiny.json --data "$PWD/demos" --out run >/dev/null || exit 1
+eval="eval -q --suite libero_goal/7 --episodes 2 --visuals stand-in --json"
+value() { # value KEY: of the last expect's object
+  python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$T/out" "$1"
+}
+states() { # of the last expect's episodes
+  python3 -c 'import json, sys
+for e in json.load(open(sys.argv[1]))["episodes"]:
+    print(e["row"], e["steps"], e["state_sha256"])' "$T/out"
+}
+
+expect 0 policies
+prints 'checkpoint:DIR'
+prints 'bundled'
+cp out list
+expect 0 eval --policy list
+check 'eval shows the same list' cmp out list
+
+expect 0 policies export run --out given
+prints 'policy    run, step 2, 0.3 million parameters'
+prints 'given/model.safetensors, bf16, 0.65 MB'
+prints 'to 8 of 24 bits: a weight changes by up to 0.39 %'
+prints 'its scores are its own'
+check 'what is in it' [ "$(ls given)" = "config.json
+model.safetensors
+train_config.json" ]
+check 'no path of this machine' [ "$(grep -rc "$T" given | grep -vc ':0')" = 0 ]
+check 'weights are bf16' python3 - <<'PY'
+import json, struct
+b = open("given/model.safetensors", "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+t = json.loads(b[8:8 + n])
+c = json.load(open("given/train_config.json"))
+assert {v["dtype"] for k, v in t.items() if k != "__metadata__"} == {"BF16"}
+assert c["data"] == ["demos"] and c["steps"] == 2, c
+PY
+expect 0 policies export given --out again --dtype bf16 --json
+json 'd["max_relative_change"] == 0 and d["n_zeroed"] == 0 and d["dtype"] == "bf16"'
+again=$(value policy_hash)
+expect 0 $eval --policy given --threads 1
+json "d['policy_hash'] == '$again'"
+states >one
+expect 0 $eval --policy again --threads 2
+states >other
+check 'what was rounded once acts alike' cmp one other
+
+# In f32 it is the policy itself.
+expect 0 policies export run/checkpoints/last --out exact --dtype f32 --json
+json 'd["max_relative_change"] == 0 and d["bytes"] > 1e6'
+exact=$(value policy_hash)
+expect 0 $eval --policy run
+json "d['policy_hash'] == '$exact' != '$again'"
+states >one
+expect 0 $eval --policy exact
+json "d['policy_hash'] == '$exact'"
+states >other
+check 'f32 acts as the run does' cmp one other
+
+# Training begins anew from what was given away.
+expect 0 train -q --config tiny.json --data demos --out more --set init=given --json
+json 'd["step"] == 2'
+
+expect 2 policies exprt run --out x
+says 'did you mean export?'
+expect 2 policies export run
+says 'export takes a trained policy and --out'
+expect 2 policies export --out x
+expect 2 policies list run
+says 'list takes no argument'
+expect 2 policies --out x
+says '--out is for export'
+expect 2 policies export run --out x --dtype bf61
+says 'did you mean bf16?'
+expect 2 policies export run --out given
+says 'given is there already, and is no empty folder'
+expect 1 policies export nowhere --out x
+says 'nowhere: there is no such checkpoint'
+expect 1 policies export run --out model.json/x
+check 'nothing is left of them' [ "$(ls -a | grep -c -e '^x' -e part)" = 0 ]
+
+# What comes with the program is whole, small, told, and acts.
+cat >check.py <<'PY'
+import json, os, sys
+root = sys.argv[1] + "/data/policies"
+names = [p["name"] for p in json.load(open(root + "/list.json"))["policies"]]
+folders = sorted(e.name for e in os.scandir(root) if e.is_dir())
+assert folders == sorted(names), "%s are listed, %s are there" % (names, folders)
+for name in names:
+    folder = root + "/" + name
+    files = sorted(os.listdir(folder))
+    assert files == ["README.md", "config.json", "model.safetensors", "train_config.json"], files
+    assert os.path.getsize(folder + "/model.safetensors") <= 20e6
+    card = open(folder + "/README.md", encoding="utf-8").read()
+    for word in ("vlakit train", "vlakit eval", "95 %", "n = ", "Limits", "Licence"):
+        assert word in card, name + ": README.md does not say '" + word + "'"
+    assert "/home/" not in open(folder + "/config.json").read()
+print(*names)
+PY
+check 'data/policies' python3 check.py "$VK_SOURCE" >names
+for name in $(cat names); do
+  expect 0 eval -q --suite libero_goal/7 --episodes 1 --policy "$name" --json
+  json "d['n_episode'] == 1 and d['errors'] == 0"
+done
+if [ -s names ] && [ "$(cat names)" ]; then
+  expect 0 eval -q --suite libero_goal/7 --policy bundled --dry-run
+else
+  expect 1 eval --suite libero_goal/7 --policy bundled
+  says 'bundled: no trained policy comes with this version of the program; make one'
+  expect 1 train --config sft-n2 --data demos --out z --set init=bundled
+  says 'bundled: no trained policy comes with this version of the program; make one'
+fi
+expect 2 eval --suite libero_goal/7 --policy bundeld
+says 'did you mean bundled?'
+finish
