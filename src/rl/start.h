@@ -11,8 +11,9 @@
 typedef enum vk_start_rows {
   VK_ROWS_EVAL,    /* init row `row` of the task, after reset row / n_parallel of a generator seeded
                       with `seed` */
-  VK_ROWS_SAMPLED, /* the reset of a generator seeded with a number made of (task, row, seed), its
-                      arm moved by N(0, 0.02 rad) a joint as in the recorded rows: for training */
+  VK_ROWS_SAMPLED, /* the first reset whose objects stand, of a generator seeded with a number made
+                      of (task, row, seed), its arm moved by N(0, 0.02 rad) a joint as in the
+                      recorded rows: for training */
   VK_ROWS_HELD_OUT /* the same from numbers that no (task, row, seed) of VK_ROWS_SAMPLED gives, so
                       that nobody has trained on them: for evaluation alone */
 } vk_start_rows;

@@ -608,6 +608,37 @@ static void test_sampled_starts(void **state)
   vk_scene_free(scene);
 }
 
+/* In this task resets put a bowl into a ramekin or a plate: one of five were thrown about. */
+static void test_sampled_starts_stand(void **state)
+{
+  enum { N = 40 };
+  vk_err err = VK_ERR_INIT;
+  vk_scene *scene;
+  vk_env *env;
+  vk_step step;
+  vk_assert_ok(vk_scene_new(&scene, &pack, task_index("libero_spatial/0"), NULL, &err), &err);
+  vk_assert_ok(vk_env_new(&env, scene, &err), &err);
+  size_t n = (size_t)scene->n_state;
+  double *before = calloc(n, sizeof *before), *after = calloc(n, sizeof *after), most = 0;
+  for (int row = 0; row < N; row++) {
+    const vk_start start = {row % 2 ? VK_ROWS_HELD_OUT : VK_ROWS_SAMPLED, row, 1, &vk_protocols[0]};
+    vk_assert_ok(vk_start_env(env, &start, &err), &err);
+    vk_env_get_state(env, before);
+    for (int i = 0; i < vk_protocols[0].n_dummy; i++)
+      vk_assert_ok(vk_env_step(env, vk_protocols[0].dummy, &step, &err), &err);
+    vk_env_get_state(env, after);
+    for (int i = 0; i < scene->n_object; i++) {
+      int adr = 1 + scene->instance[i].qpos_adr;
+      most = fmax(most, hypot(after[adr] - before[adr], after[adr + 1] - before[adr + 1]));
+    }
+  }
+  assert_in_range((int)(1000 * most), 1, 100); /* mm */
+  free(before);
+  free(after);
+  vk_env_free(env);
+  vk_scene_free(scene);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_store_comes_back),
@@ -621,6 +652,7 @@ int main(void)
                                      cmocka_unit_test(test_noops),
                                      cmocka_unit_test(test_live),
                                      cmocka_unit_test(test_model_text),
-                                     cmocka_unit_test(test_sampled_starts)};
+                                     cmocka_unit_test(test_sampled_starts),
+                                     cmocka_unit_test(test_sampled_starts_stand)};
   return cmocka_run_group_tests(tests, setup, teardown);
 }
