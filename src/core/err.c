@@ -77,9 +77,9 @@ void vk_assert_failed(const char *cond, const char *file, int line)
 
 const char *vk_status_name(vk_status status)
 {
-  static const char *const name[] = {"OK",    "USAGE",    "IO",         "FORMAT",   "VERSION",
-                                     "SHAPE", "RANGE",    "NOMEM",      "NOTFOUND", "UNSUPPORTED",
-                                     "SIM",   "MISMATCH", "INTERRUPTED"};
+  static const char *const name[] = {"OK",    "USAGE",    "IO",          "FORMAT",   "VERSION",
+                                     "SHAPE", "RANGE",    "NOMEM",       "NOTFOUND", "UNSUPPORTED",
+                                     "SIM",   "MISMATCH", "INTERRUPTED", "DIVERGED"};
   return (size_t)status < VK_COUNT(name) ? name[status] : "UNKNOWN";
 }
 

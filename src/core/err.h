@@ -23,6 +23,7 @@ typedef enum vk_status {
   VK_E_SIM,         /* the simulator could not go on */
   VK_E_MISMATCH,    /* two things that must agree do not */
   VK_E_INTERRUPTED, /* Ctrl-C or SIGTERM */
+  VK_E_DIVERGED,    /* training: a loss or a gradient is not finite */
 } vk_status;
 
 /* One error. The caller owns it; a NULL vk_err * is allowed everywhere and loses the sentence. */

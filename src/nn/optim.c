@@ -283,7 +283,7 @@ vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err)
   if (grad_norm)
     *grad_norm = norm;
   if (vk_optim_grad_factor(&o->pass, norm) == 0)
-    return vk_fail(err, VK_E_RANGE,
+    return vk_fail(err, VK_E_DIVERGED,
                    "the gradients' norm is %g after %lld steps: the parameters were left as they "
                    "are; a lower learning rate or a longer warm-up may help",
                    norm, (long long)o->n_step);

@@ -85,7 +85,7 @@ void vk_optim_begin(vk_optim *o, double lr, double grad_scale);
 void vk_optim_norm_part(vk_optim *o, int i_part, int n_part);
 void vk_optim_update_part(vk_optim *o, int i_part, int n_part);
 /*   grad_norm  out, before clipping; may be NULL
- * Errors: VK_E_RANGE: the gradients' norm is not finite, or their squares are too large for f32;
+ * Errors: VK_E_DIVERGED: the gradients' norm is not finite, or their squares are too large for f32;
  * nothing was changed, and the step may be tried anew with other gradients. */
 VK_NODISCARD vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err);
 /* All four, on a team that is idle, or on this thread alone (NULL). */

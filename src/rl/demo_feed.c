@@ -134,10 +134,8 @@ vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out,
   vk_learner_begin(l);
   for (int i = 0; i < n_micro; i++) {
     double loss;
-    out->is_computing = false;
     VK_TRY(vk_signal_check(err)); /* a step may take minutes */
     VK_TRY(vk_demo_feed_next(f, t, t->step * t->config.train->batch, err));
-    out->is_computing = true;
     VK_TRY(vk_learner_add(l, f->batch, t->step * n_micro + i, &loss, err));
     out->loss += loss / n_micro;
     out->n_sample += f->batch->n;

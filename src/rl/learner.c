@@ -153,7 +153,7 @@ vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number, d
   vk_exec_run(l->net.exec);
   l->n_added++;
   *loss = *(const float *)vk_net_data(&l->net, "loss");
-  return isfinite(*loss) ? VK_OK : vk_fail(err, VK_E_RANGE, "the loss is %g", *loss);
+  return isfinite(*loss) ? VK_OK : vk_fail(err, VK_E_DIVERGED, "the loss is %g", *loss);
 }
 
 vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err)

@@ -57,12 +57,12 @@ void vk_learner_begin(vk_learner *l);
 /* Forward and backward pass of a micro-batch; its gradients are added.
  *   number  of the micro-batch in the run: dropout's masks follow from it and the seed
  *   loss    out: mean over its samples
- * Errors: VK_E_RANGE: the loss is not finite, or the batch does not fit. */
+ * Errors: VK_E_DIVERGED: the loss is not finite; VK_E_RANGE: the batch does not fit. */
 VK_NODISCARD vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number,
                                       double *loss, vk_err *err);
 /* One step of the optimiser with the mean gradient of what was added.
  *   grad_norm  out, before clipping
- * Errors: VK_E_RANGE: the gradient is not finite; parameters are as they were. */
+ * Errors: VK_E_DIVERGED: the gradient is not finite; parameters are as they were. */
 VK_NODISCARD vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err);
 
 /* The weights that are used: the average, or without one the parameters. Laid out as params. */

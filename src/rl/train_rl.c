@@ -356,7 +356,7 @@ static vk_status add_rows(rl *s, vk_trainer *t, const vk_rl_share *share, double
   vk_exec_run(net->exec);
   double loss = (double)*(const float *)vk_net_data(net, "loss");
   if (!isfinite(loss))
-    return vk_fail(err, VK_E_RANGE, "the loss is %g", loss);
+    return vk_fail(err, VK_E_DIVERGED, "the loss is %g", loss);
   const float *critic = vk_net_data(net, "loss_critic");
   u->loss += loss;
   u->critic += critic ? (double)*critic : 0;
@@ -537,7 +537,6 @@ static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err 
   vk_rl_batch_free(&s->batch);
   VK_TRY(vk_rl_batch_new(&s->batch, &s->rollout, &s->config, err));
   vk_trace_span span = vk_trace_begin(t->config.trace, "train", "update");
-  out->is_computing = true;
   vk_status st = update_policy(s, t, &u, err);
   vk_trace_end(&span);
   VK_TRY(st);

@@ -266,7 +266,7 @@ static vk_status fail_diverged(vk_trainer *t, vk_err *err)
   snprintf(why, sizeof why, "%s", err ? err->text : "not finite");
   snprintf(path, sizeof path, "%.4000s/bad_batch.safetensors", t->config.out);
   bool is_saved = t->def->save_batch(t->state, path, &other) == VK_OK;
-  return vk_fail(err, VK_E_RANGE,
+  return vk_fail(err, VK_E_DIVERGED,
                  "step %lld: %s; %s%s%s; the weights before are %s: take a smaller lr, or look at "
                  "the batch",
                  (long long)t->step, why,
@@ -282,7 +282,7 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   vk_trace_arg(&span, "step", t->step);
   vk_status st = t->def->step(t->state, t, &step, err);
   vk_trace_end(&span);
-  if (st == VK_E_RANGE && step.is_computing)
+  if (st == VK_E_DIVERGED)
     return fail_diverged(t, err);
   VK_TRY(st);
   t->step++;

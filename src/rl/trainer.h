@@ -32,10 +32,8 @@ enum { VK_TRAIN_POINTS_MAX = 32, VK_TRAIN_TEXT = 160 };
 typedef struct vk_train_step {
   double loss, lr, grad_norm;
   int64_t n_sample;
-  double wait_s;     /* of it, waiting for data */
-  bool is_computing; /* data is there: VK_E_RANGE means that the loss or the gradient is not finite
-                      */
-  int n_point;       /* points of its own */
+  double wait_s; /* of it, waiting for data */
+  int n_point;   /* points of its own */
   vk_train_point point[VK_TRAIN_POINTS_MAX];
   char note[96]; /* for the progress line; "": the loss stands there */
 } vk_train_step;
@@ -173,7 +171,7 @@ VK_NODISCARD vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out
 
 /* Trains to the end and saves. t->checkpoint names the last checkpoint in any case.
  *   run  id of the run, for checkpoints
- * Errors: VK_E_INTERRUPTED (saved before), VK_E_RANGE (a loss or a gradient that is not finite:
+ * Errors: VK_E_INTERRUPTED (saved before), VK_E_DIVERGED (a loss or a gradient that is not finite:
  * nothing is saved but the batch), VK_E_IO when the last checkpoint could not be written, and those
  * of data. */
 VK_NODISCARD vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err);

@@ -115,7 +115,7 @@ static void try_propagates(void **state)
 
 static void names_and_exit_codes(void **state)
 {
-  for (int i = VK_OK; i <= VK_E_INTERRUPTED; i++) {
+  for (int i = VK_OK; i <= VK_E_DIVERGED; i++) {
     assert_string_not_equal(vk_status_name((vk_status)i), "UNKNOWN");
     for (int j = VK_OK; j < i; j++)
       assert_string_not_equal(vk_status_name((vk_status)i), vk_status_name((vk_status)j));
@@ -127,6 +127,7 @@ static void names_and_exit_codes(void **state)
   assert_int_equal(vk_status_exit_code(VK_E_INTERRUPTED), 130);
   assert_int_equal(vk_status_exit_code(VK_E_IO), 1);
   assert_int_equal(vk_status_exit_code(VK_E_SIM), 1);
+  assert_int_equal(vk_status_exit_code(VK_E_DIVERGED), 1);
 }
 
 static void assert_sum(void *sum)

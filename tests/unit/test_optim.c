@@ -269,7 +269,7 @@ static void bad_gradients_change_nothing(void **state)
       double norm = 0;
       fill_grad(&b, 1);
       b.grad[k == 0 ? 67584 : 48 + 777] = bad[k];
-      vk_assert_fails(vk_optim_step(b.o, NULL, 0.01, 1, &norm, &err), VK_E_RANGE);
+      vk_assert_fails(vk_optim_step(b.o, NULL, 0.01, 1, &norm, &err), VK_E_DIVERGED);
       vk_assert_says(&err, "gradients' norm is ");
       vk_assert_says(&err, "after 1 steps");
       assert_false(isfinite(norm));
@@ -307,7 +307,7 @@ static void large_gradients_need_clipping(void **state)
     double norm;
     memset(p, 0, sizeof p);
     vk_assert_ok(vk_optim_new(&o, &c, &group, 1, &span, 1, p, g, &err), &err);
-    vk_assert_fails(vk_optim_step(o, NULL, 0.1, 1, &norm, &err), VK_E_RANGE);
+    vk_assert_fails(vk_optim_step(o, NULL, 0.1, 1, &norm, &err), VK_E_DIVERGED);
     vk_assert_close(norm, 1e25 * sqrt(20), 0, 1e-6);
     assert_true(p[0] == 0);
     vk_optim_free(o);

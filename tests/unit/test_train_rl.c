@@ -1,5 +1,6 @@
 /* test_train_rl.c - training by practice: who learns while the critic warms up, when a step ends
- * early, what is drawn from after groups that do not differ. */
+ * early, what is drawn from after groups that do not differ, what is left of a run that diverges.
+ */
 #include "demo_world.h"
 
 #include "nano_small.h"
@@ -68,44 +69,63 @@ static double value_of(const curves *c, const char *tag, int64_t step)
   return 0;
 }
 
-/* Trains by a configuration that comes along, changed by `set`; trained out: the weights. */
-static void train(const char *config, int n_set, const char *const *set, const char *out, curves *c,
-                  vk_params *trained)
+typedef struct training {
+  vk_train_config config;
+  vk_trainer trainer;
+  char dir[VK_FS_PATH_MAX];
+} training;
+
+/* By a configuration that comes along, changed by `set`. */
+static void open_training(training *all, const char *config, int n_set, const char *const *set,
+                          const char *out, curves *c)
 {
   vk_err err = VK_ERR_INIT;
-  vk_trainer t;
-  vk_train_config train;
-  char init[VK_FS_PATH_MAX + 8], dir[VK_FS_PATH_MAX];
+  vk_train_config *train = &all->config;
+  char init[VK_FS_PATH_MAX + 8];
   static const char *const some[] = {
       "tasks=libero_goal/7", "groups=2", "group=2",      "episode_steps=10", "batch=4",
       "micro_batch=2",       "keep=1",   "save_every=9", "visuals=stand-in", "temperature=1.2"};
   *c = (curves){0};
   snprintf(init, sizeof init, "init=%s", in_dir("init"));
-  snprintf(dir, sizeof dir, "%s", in_dir(out));
-  vk_assert_ok(vk_fs_make_dirs(dir, &err), &err);
-  vk_assert_ok(vk_train_config_init(&train, &err), &err);
-  vk_assert_ok(vk_train_config_read(&train, config, &err), &err);
-  vk_assert_ok(vk_train_config_set(&train, init, &err), &err);
+  snprintf(all->dir, sizeof all->dir, "%s", in_dir(out));
+  vk_assert_ok(vk_fs_make_dirs(all->dir, &err), &err);
+  vk_assert_ok(vk_train_config_init(train, &err), &err);
+  vk_assert_ok(vk_train_config_read(train, config, &err), &err);
+  vk_assert_ok(vk_train_config_set(train, init, &err), &err);
   for (size_t i = 0; i < VK_COUNT(some); i++)
-    vk_assert_ok(vk_train_config_set(&train, some[i], &err), &err);
+    vk_assert_ok(vk_train_config_set(train, some[i], &err), &err);
   for (int i = 0; i < n_set; i++)
-    vk_assert_ok(vk_train_config_set(&train, set[i], &err), &err);
-  vk_assert_ok(vk_train_config_check(&train, &err), &err);
-  const vk_trainer_config trainer = {.train = &train,
+    vk_assert_ok(vk_train_config_set(train, set[i], &err), &err);
+  vk_assert_ok(vk_train_config_check(train, &err), &err);
+  const vk_trainer_config trainer = {.train = train,
                                      .pack = &pack,
                                      .visuals = &visuals,
                                      .cache_dir = models_dir(),
-                                     .out = dir,
+                                     .out = all->dir,
                                      .isa = small_isa(),
                                      .n_thread = 2,
                                      .put = put,
                                      .arg = c};
-  vk_assert_ok(vk_trainer_new(&t, &trainer, &err), &err);
-  vk_assert_ok(vk_trainer_run(&t, "test", &err), &err);
+  vk_assert_ok(vk_trainer_new(&all->trainer, &trainer, &err), &err);
+}
+
+static void close_training(training *all)
+{
+  vk_trainer_free(&all->trainer);
+  vk_train_config_fini(&all->config);
+}
+
+/* Trains to the end; trained out: the weights. */
+static void train(const char *config, int n_set, const char *const *set, const char *out, curves *c,
+                  vk_params *trained)
+{
+  vk_err err = VK_ERR_INIT;
+  training all;
+  open_training(&all, config, n_set, set, out, c);
+  vk_assert_ok(vk_trainer_run(&all.trainer, "test", &err), &err);
   vk_assert_ok(vk_net_params_new(trained, &model, 1, &err), &err);
-  memcpy(trained->data, t.learner.params.data, sizeof(float) * (size_t)trained->n_item);
-  vk_trainer_free(&t);
-  vk_train_config_fini(&train);
+  memcpy(trained->data, all.trainer.learner.params.data, sizeof(float) * (size_t)trained->n_item);
+  close_training(&all);
 }
 
 /* Whether the parameters whose names begin so are as at the start. */
@@ -176,12 +196,33 @@ static void test_groups_alike(void **state)
   vk_params_free(&p);
 }
 
+/* A status of its own, and all that is needed to look into it. */
+static void test_diverges(void **state)
+{
+  static curves c;
+  vk_err err = VK_ERR_INIT;
+  training all;
+  const char *const set[] = {"steps=3", "critic_warmup=0", "kl_stop=0", "lr=1e30", "save_every=1"};
+  open_training(&all, "ppo-n2", VK_COUNT(set), set, "diverges", &c);
+  vk_assert_fails(vk_trainer_run(&all.trainer, "test", &err), VK_E_DIVERGED);
+  assert_int_equal(err.code, VK_E_DIVERGED);
+  vk_assert_says(&err, "step 0: the loss is");
+  vk_assert_says(&err, "diverges/bad_batch.safetensors; the weights before are in no checkpoint");
+  vk_safetensors bad;
+  vk_assert_ok(vk_safetensors_open(&bad, in_dir("diverges/bad_batch.safetensors"), &err), &err);
+  const vk_safetensor *picture = vk_safetensors_find(&bad, "image");
+  assert_true(picture && picture->shape[0] == 2 && vk_safetensors_find(&bad, "logp_old"));
+  vk_safetensors_close(&bad);
+  close_training(&all);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_critic_warms_up),
       cmocka_unit_test(test_stops_early),
       cmocka_unit_test(test_groups_alike),
+      cmocka_unit_test(test_diverges),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
