@@ -645,7 +645,8 @@ static vk_status prepare(job *j, vk_err *err)
   VK_TRY(vk_pool_new(&j->pool, (int)common->n_thread, err));
   const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(j->pool), .seed = j->plan.seed};
   VK_TRY(vk_policy_open(&j->policy, "expert", &policy_args, err));
-  vk_protocol_hash(j->plan.protocol, j->plan.seed, "eval", "none", j->protocol_hash);
+  vk_protocol_hash(j->plan.protocol, j->plan.seed, vk_start_rows_names[j->plan.rows],
+                   VK_PERTURB_NONE, j->protocol_hash);
   return args->resume ? check_resumable(j, err) : VK_OK;
 }
 

@@ -83,6 +83,18 @@ static void print_rate(const char *name, const vk_report *r, int n_success, int 
          100 * lo, 100 * hi);
 }
 
+/* What episodes were, which is the same for both, and what else each rate has to be read with. */
+static void print_trials(const vk_report *a, const vk_report *b)
+{
+  const vk_report *both[2] = {a, b};
+  char text[VK_REPORT_NOTE_SIZE];
+  if (vk_report_trials(cJSON_GetObjectItemCaseSensitive(a->head, "config"), text)[0])
+    printf("trials: %s\n", text + strlen(", "));
+  for (int k = 0; k < 2; k++)
+    for (int i = 0; vk_report_note(both[k], i, text); i++)
+      printf("%c: %s\n", 'A' + k, text);
+}
+
 static void print_text(const vk_report *a, const vk_report *b, const vk_pair_sum *p, double p_value)
 {
   print_rate("A", a, p->both + p->only_a, p->n);
@@ -95,6 +107,13 @@ static void print_text(const vk_report *a, const vk_report *b, const vk_pair_sum
   if (have_other_visuals(a, b))
     printf("visuals: %s and %s; no policy saw them, they are those of films and reports\n",
            vk_report_text(a, "visuals"), vk_report_text(b, "visuals"));
+  print_trials(a, b);
+}
+
+static void add_copy(cJSON *o, const char *key, const vk_report *r, const char *of)
+{
+  cJSON *copy = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(r->head, of), true);
+  cJSON_AddItemToObject(o, key, copy ? copy : cJSON_CreateNull());
 }
 
 static vk_status print_json(const vk_report *a, const vk_report *b, const vk_pair_sum *p,
@@ -114,6 +133,11 @@ static vk_status print_json(const vk_report *a, const vk_report *b, const vk_pai
   cJSON_AddNumberToObject(o, "n_unpaired", p->n_unpaired);
   cJSON_AddStringToObject(o, "visuals_a", vk_report_text(a, "visuals"));
   cJSON_AddStringToObject(o, "visuals_b", vk_report_text(b, "visuals"));
+  add_copy(o, "rows", a, "rows"); /* the same for both, or they were refused */
+  add_copy(o, "perturb", a, "perturb");
+  add_copy(o, "perturb_size", a, "perturb_size");
+  add_copy(o, "trained_on_rows_a", a, "trained_on_rows");
+  add_copy(o, "trained_on_rows_b", b, "trained_on_rows");
   vk_status st = vk_json_print(o, err);
   cJSON_Delete(o);
   return st;

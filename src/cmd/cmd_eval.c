@@ -41,7 +41,8 @@ static const vk_opt opts[] = {
     VK_OPT_STR(ARGS, "out", out, "DIR", "folder for films, report.html and results.json"),
     VK_OPT_FLAG(ARGS, "per-task", by_task, "print a line a task, also when there are many"),
     VK_OPT_CHOICE(ARGS, "perturb", perturb, "camera|position|language", vk_perturb_names + 1,
-                  "change this a little in every episode"),
+                  "change this in every episode: camera by up to 3 cm and 3 degrees, position of "
+                  "objects by 2 cm, language to other words"),
     VK_OPT_STR(ARGS, "policy", policy, "POLICY",
                "who acts: NAME, NAME:ARGUMENT or a trained policy's folder; list: show them"),
     VK_OPT_STR(ARGS, "protocol", protocol, "PROTOCOL",
@@ -254,6 +255,8 @@ static cJSON *config_json(const job *j)
   cJSON_AddBoolToObject(o, "policy_sees_pictures", p->sees_pictures);
   cJSON_AddStringToObject(o, "rows", vk_start_rows_names[p->rows]);
   cJSON_AddStringToObject(o, "perturb", vk_perturb_names[p->perturb]);
+  if (p->perturb != VK_PERTURB_NONE)
+    cJSON_AddStringToObject(o, "perturb_size", vk_perturb_sizes[p->perturb]);
   if (j->policy.decoding[0]) {
     cJSON_AddNumberToObject(o, "sample", p->temperature);
     cJSON_AddStringToObject(o, "decoding", j->policy.decoding);
@@ -314,7 +317,9 @@ static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
   job *j = arg;
   VK_TRY(vk_record_put_episode(&j->record, &j->plan.pack, j->plan.seed, r, err));
   j->n_done++;
-  j->n_scored += r->status == VK_OK;
+  if (r->is_scored && r->status != VK_OK)
+    vk_log_line(&j->log, "eval: %s; this counts as a failure", r->error.text);
+  j->n_scored += r->is_scored;
   j->n_success += r->success;
   if (j->n_scored)
     vk_progress_set_note(&j->progress, "success %.1f %%", 100.0 * j->n_success / j->n_scored);
@@ -575,7 +580,7 @@ static vk_status prepare(job *j, vk_err *err)
   VK_TRY(check_suites(j, err));
   VK_TRY(vk_eval_plan_pictures(&j->plan, &j->policy, err));
   vk_protocol_hash(j->plan.protocol, j->plan.seed, vk_start_rows_names[j->plan.rows],
-                   vk_perturb_names[j->plan.perturb], j->protocol_hash);
+                   j->plan.perturb, j->protocol_hash);
   if (args->resume)
     VK_TRY(check_resumable(j, err));
   tell_differences(j);
@@ -632,8 +637,13 @@ const vk_cmd vk_cmd_eval = {
         "pictures of --visuals (a line says when it was trained on others), and "
         "takes the median bins (or the most likely ones: \"greedy\" of "
         "its config.json) or, with --sample, draws them.\n\n"
+        "Where a policy was trained on the rows that are scored (train_on_eval_rows), its results "
+        "say so, in text, --json (trained_on_rows) and report.\n\n"
         "What an environment or a policy cannot do (a NaN as action, say) is an error of that "
-        "episode: it is listed, is no failure of the policy, and is not in n. Every run is a row "
+        "episode: it is listed, is no failure of the policy, and is not in n. A simulation that "
+        "becomes unstable resets itself and the episode goes on, as in the benchmark "
+        "(n_unstable); one that cannot go on where the policy has brought it is a failure, as in "
+        "published evaluations (n_halted). Every run is a row "
         "of the catalog, every episode too as soon as it ends; after Ctrl-C, a crash or a full "
         "disk, --resume goes on and ends with the same rows.\n\n"
         "With --out, a folder gets report.html (rates by task, failures with, for the four "

@@ -146,7 +146,8 @@ const vk_cmd vk_cmd_policies = {
         "policy. Of paths of this machine only names are kept.\n\n"
         "Weights are rounded to bf16, half the size of f32. A rounded policy decides otherwise "
         "here "
-        "and there, so scores of the checkpoint are not its own: score the folder. With --dtype f32 "
+        "and there, so scores of the checkpoint are not its own: score the folder. With --dtype "
+        "f32 "
         "it is the same policy, and has the same hash.",
     .examples = "  vlakit policies  # who can act\n"
                 "  vlakit policies export trained --out released  # its last checkpoint, in bf16\n"

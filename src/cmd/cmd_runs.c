@@ -46,7 +46,11 @@ static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation
   printf("%-8s  %-20s  %-11s  %-8s", row->id, row->start_utc, row->state, row->command);
   if (evaluation) {
     int n_done = sum->n_scored + sum->n_error;
-    printf("  %s on %s, %s: ", evaluation->policy, evaluation->suite, evaluation->protocol);
+    char trials[VK_REPORT_NOTE_SIZE];
+    cJSON *config = cJSON_Parse(row->config);
+    printf("  %s on %s, %s%s: ", evaluation->policy, evaluation->suite, evaluation->protocol,
+           vk_report_trials(config, trials));
+    cJSON_Delete(config);
     if (is_collect(row->command))
       printf("%d of %d demonstrations, %d %s", sum->n_success, evaluation->n_episode, n_done,
              n_done == 1 ? "try" : "tries");

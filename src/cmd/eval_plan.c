@@ -64,6 +64,9 @@ vk_status vk_eval_plan_pictures(vk_eval_plan *p, const vk_policy *policy, vk_err
   p->sees_pictures = (policy->def->needs & VK_POLICY_PICTURES) != 0;
   if (p->perturb == VK_PERTURB_CAMERA && !p->sees_pictures)
     return vk_fail(err, VK_E_USAGE, "--perturb camera: policy %s sees no pictures", p->policy_word);
+  if (p->perturb == VK_PERTURB_LANGUAGE && !(policy->def->needs & VK_POLICY_READS))
+    return vk_fail(err, VK_E_USAGE, "--perturb language: policy %s reads no instructions",
+                   p->policy_word);
   VK_TRY(vk_film_parse(&p->film, p->film_word, err));
   if (p->film.kind != VK_FILM_NONE && !p->out)
     return vk_fail(err, VK_E_USAGE, "--film %s needs --out DIR, the folder for the films",
@@ -93,6 +96,11 @@ void vk_eval_plan_add_match(const vk_eval_plan *p, const vk_policy *policy, cJSO
     cJSON_AddBoolToObject(o, "visuals_match", strcmp(s->visuals_hash, p->visuals.hash) == 0);
   if (s->pack_hash[0])
     cJSON_AddBoolToObject(o, "pack_match", strcmp(s->pack_hash, p->pack.hash) == 0);
+  bool is_eval = strcmp(s->rows, "eval") == 0;
+  if (p->rows != VK_ROWS_EVAL) /* nobody trains on others */
+    cJSON_AddBoolToObject(o, "trained_on_rows", false);
+  else if (is_eval || strcmp(s->rows, "sampled") == 0)
+    cJSON_AddBoolToObject(o, "trained_on_rows", is_eval);
 }
 
 vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
@@ -112,6 +120,7 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
     cJSON_AddStringToObject(o, "protocol", p->protocol->name);
     cJSON_AddStringToObject(o, "rows", vk_start_rows_names[p->rows]);
     cJSON_AddStringToObject(o, "perturb", vk_perturb_names[p->perturb]);
+    cJSON_AddStringToObject(o, "perturb_size", vk_perturb_sizes[p->perturb]);
     cJSON_AddStringToObject(o, "visuals", p->has_visuals ? p->visuals.name : "none");
     vk_eval_plan_add_match(p, policy, o);
     cJSON_AddStringToObject(o, "film", p->film_word);
@@ -134,10 +143,14 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
          p->n_episode, p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max,
          vk_start_rows_names[p->rows]);
   if (p->perturb != VK_PERTURB_NONE)
-    printf(", %s perturbed", vk_perturb_names[p->perturb]);
+    printf(", %s perturbed (%s)", vk_perturb_names[p->perturb], vk_perturb_sizes[p->perturb]);
   putchar('\n');
   if (p->has_visuals)
     printf("pictures  %s visuals; films: %s\n", p->visuals.name, p->film_word);
+  if (policy->source && p->rows == VK_ROWS_EVAL && strcmp(policy->source->rows, "sampled") != 0)
+    printf("trained   %s\n", strcmp(policy->source->rows, "eval") == 0
+                                 ? "on the init rows that are scored, too"
+                                 : "on first states that are not known");
   printf("memory    about %.0f MB on %d threads\n", bytes / 1e6, n_thread);
   printf("time      at most about %s, at %.1f ms a control step of %s, without the policy's own\n",
          time, 1e3 * probe->step_s, p->task_id[0]);

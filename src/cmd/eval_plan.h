@@ -44,8 +44,8 @@ VK_NODISCARD vk_status vk_eval_list_policies(bool as_json, vk_err *err);
 VK_NODISCARD vk_status vk_eval_plan_pictures(vk_eval_plan *plan, const vk_policy *policy,
                                              vk_err *err);
 
-/* Adds visuals_match and pack_match (bool): whether the policy was trained on them; only what is
- * known of one that sees pictures. */
+/* Adds visuals_match, pack_match and trained_on_rows (bool): whether the policy was trained on
+ * them, and on the first states that are scored; only what is known of a trained one. */
 void vk_eval_plan_add_match(const vk_eval_plan *plan, const vk_policy *policy, cJSON *object);
 
 /* Prints what --dry-run tells. bytes: memory on n_thread threads.

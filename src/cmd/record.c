@@ -155,14 +155,14 @@ vk_status vk_record_put_episode(vk_record *r, const vk_pack *pack, uint32_t seed
 {
   char id[VK_PACK_TASK_ID_SIZE];
   vk_pack_task_id(pack, &pack->task[result->episode.i_task], id);
-  bool is_scored = result->status == VK_OK;
+  bool has_state = result->state_sha256[0] != '\0';
   const vk_episode_row row = {.task = id,
                               .row = result->episode.row,
                               .seed = seed,
                               .success = result->success,
                               .steps = result->steps,
-                              .error = is_scored ? NULL : result->error.text,
-                              .state_sha256 = is_scored ? result->state_sha256 : NULL,
+                              .error = result->is_scored ? NULL : result->error.text,
+                              .state_sha256 = has_state ? result->state_sha256 : NULL,
                               .n_unstable = result->n_unstable,
                               .wall_s = result->wall_s};
   vk_status st = vk_run_put_episode(&r->run, &row, err);

@@ -74,8 +74,10 @@ cJSON *vk_report_run_json(const vk_run_row *row, const vk_evaluation_row *evalua
   add_text(o, "protocol", evaluation->protocol);
   add_text(o, "rows", evaluation->rows);
   add_config_text(o, "perturb");
+  add_config_text(o, "perturb_size");
   add_config_bool(o, "visuals_match"); /* whether the policy was trained on them; null: not known */
   add_config_bool(o, "pack_match");
+  add_config_bool(o, "trained_on_rows"); /* the rows that are scored; null: not known */
   cJSON_AddNumberToObject(o, "seed", (double)evaluation->seed);
   cJSON_AddBoolToObject(o, "seed_given", evaluation->is_seed_given);
   cJSON_AddNumberToObject(o, "episodes_per_task", evaluation->n_episode_per_task);
@@ -170,6 +172,7 @@ static void sum_up(vk_report *r)
     add_to_sum(find_sum(r->suite, &r->n_suite, e->task, strcspn(e->task, "/")), e);
     add_to_sum(&r->all, e);
     r->n_unstable += e->n_unstable > 0;
+    r->n_halted += !e->error && !e->state_sha256[0];
   }
 }
 
@@ -249,6 +252,56 @@ static void print_errors(const vk_report *r)
            vk_report_text(r, "run"));
 }
 
+static const char *config_text(const cJSON *config, const char *key)
+{
+  const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, key));
+  return text ? text : "";
+}
+
+const char *vk_report_trials(const cJSON *config, char text[VK_REPORT_NOTE_SIZE])
+{
+  const char *perturb = config_text(config, "perturb"), *size = config_text(config, "perturb_size");
+  int n = 0;
+  text[0] = '\0';
+  if (strcmp(config_text(config, "rows"), "held-out") == 0)
+    n = snprintf(text, VK_REPORT_NOTE_SIZE, ", held-out rows");
+  if (perturb[0] && strcmp(perturb, "none") != 0)
+    snprintf(text + n, VK_REPORT_NOTE_SIZE - (size_t)n, ", %.40s perturbed%s%.100s%s", perturb,
+             size[0] ? " (" : "", size, size[0] ? ")" : "");
+  return text;
+}
+
+/* Whether the policy was trained on the first states that are scored; "": it was not, or it was not
+ * trained. */
+static const char *rows_note(const vk_report *r)
+{
+  const cJSON *seen = cJSON_GetObjectItemCaseSensitive(r->head, "trained_on_rows");
+  if (cJSON_IsTrue(seen))
+    return "the policy was trained on the init rows that are scored here: --rows held-out tells "
+           "how "
+           "it does from others";
+  if (!cJSON_IsBool(seen) && vk_report_text(r, "decoding")[0])
+    return "whether the policy was trained on the init rows that are scored here is not known";
+  return "";
+}
+
+bool vk_report_note(const vk_report *r, int i, char text[VK_REPORT_NOTE_SIZE])
+{
+  int n = 0;
+  if (rows_note(r)[0] && n++ == i)
+    snprintf(text, VK_REPORT_NOTE_SIZE, "%s", rows_note(r));
+  if (r->n_unstable && n++ == i)
+    snprintf(text, VK_REPORT_NOTE_SIZE,
+             "in %d episode%s the simulation became unstable, reset itself and went on, as in the "
+             "benchmark",
+             r->n_unstable, r->n_unstable == 1 ? "" : "s");
+  if (r->n_halted && n++ == i)
+    snprintf(text, VK_REPORT_NOTE_SIZE,
+             "in %d episode%s the simulation became unstable and could not go on: %s", r->n_halted,
+             r->n_halted == 1 ? "" : "s", r->n_halted == 1 ? "a failure" : "failures");
+  return i < n;
+}
+
 void vk_report_print(const vk_report *r, bool by_task)
 {
   int width = 14;
@@ -276,15 +329,10 @@ void vk_report_print(const vk_report *r, bool by_task)
          vk_report_text(r, "pack_hash"), vk_report_text(r, "visuals"));
   if (vk_report_text(r, "visuals_hash")[0])
     printf(" (%.12s)", vk_report_text(r, "visuals_hash"));
-  if (strcmp(vk_report_text(r, "rows"), "held-out") == 0)
-    printf(", held-out rows");
-  const char *perturb = vk_report_text(r, "perturb");
-  if (perturb[0] && strcmp(perturb, "none") != 0)
-    printf(", %s perturbed", perturb);
-  putchar('\n');
-  if (r->n_unstable)
-    printf("in %d episode%s the simulation became unstable and reset itself, as in the benchmark\n",
-           r->n_unstable, r->n_unstable == 1 ? "" : "s");
+  char trials[VK_REPORT_NOTE_SIZE], note[VK_REPORT_NOTE_SIZE];
+  puts(vk_report_trials(cJSON_GetObjectItemCaseSensitive(r->head, "config"), trials));
+  for (int i = 0; vk_report_note(r, i, note); i++)
+    puts(note);
   print_errors(r);
 }
 
@@ -327,6 +375,7 @@ static cJSON *episode_json(const vk_report_episode *e)
   add_text(o, "error", e->error);
   add_text(o, "state_sha256", e->state_sha256);
   cJSON_AddNumberToObject(o, "n_unstable", e->n_unstable);
+  cJSON_AddBoolToObject(o, "halted", !e->error && !e->state_sha256[0]);
   return o;
 }
 
@@ -339,6 +388,8 @@ void vk_report_add_json(cJSON *object, const vk_report *r)
   cJSON_AddNumberToObject(object, "n_episode", r->all.n);
   cJSON_AddNumberToObject(object, "n_success", r->all.n_success);
   add_sum_json(object, &r->all);
+  cJSON_AddNumberToObject(object, "n_unstable", r->n_unstable);
+  cJSON_AddNumberToObject(object, "n_halted", r->n_halted);
   cJSON *suites = cJSON_AddObjectToObject(object, "per_suite");
   for (int i = 0; i < r->n_suite; i++) {
     cJSON *o = cJSON_AddObjectToObject(suites, r->suite[i].name);

@@ -7,13 +7,15 @@
 #include "core/json.h"
 #include "sim/pack.h"
 
+enum { VK_REPORT_NOTE_SIZE = 256 };
+
 typedef struct vk_report_episode {
   char task[VK_PACK_TASK_ID_SIZE];
   int i_task; /* of vk_report.task */
   int row, steps, n_unstable;
   bool success;
-  char *error; /* owned; NULL: scored */
-  char state_sha256[65];
+  char *error;           /* owned; NULL: scored */
+  char state_sha256[65]; /* "": it did not run to its end; scored, it failed by that */
 } vk_report_episode;
 
 /* Sums over a task or a suite. */
@@ -30,7 +32,8 @@ typedef struct vk_report {
   vk_report_episode *episode; /* by task and row */
   int n_task, n_suite;
   vk_report_sum *task, *suite, all;
-  int n_unstable;
+  int n_unstable; /* episodes in which the simulation reset itself and went on */
+  int n_halted;   /* and scored ones in which it could not go on */
 } vk_report;
 
 /* A run as JSON: run, command, state, start, ..., and suite, policy, ... of an eval. */
@@ -52,7 +55,17 @@ double vk_report_number(const vk_report *report, const char *key);
 /* Tables by suite (and by task), what was evaluated, and the first errors; to stdout. */
 void vk_report_print(const vk_report *report, bool by_task);
 
-/* Adds n_episode n_success success_rate ci95 errors per_suite per_task episodes. */
+/* What its episodes are beside init rows as they are: ", held-out rows, camera perturbed (...)"; ""
+ * for those. Returns text. */
+const char *vk_report_trials(const cJSON *config, char text[VK_REPORT_NOTE_SIZE]);
+
+/* What is to be said of all episodes beside their rates, as sentences: whether the policy was
+ * trained on the first states that are scored, whether the simulation became unstable. The i-th,
+ * from 0, in text; false: there are no more. */
+bool vk_report_note(const vk_report *report, int i, char text[VK_REPORT_NOTE_SIZE]);
+
+/* Adds n_episode n_success success_rate ci95 errors n_unstable n_halted per_suite per_task
+ * episodes. */
 void vk_report_add_json(cJSON *object, const vk_report *report);
 
 #endif

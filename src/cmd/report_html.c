@@ -1,5 +1,6 @@
 #include "cmd/report_html.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,11 +157,12 @@ static void put_notes(const page *p)
     put_text(p->out, vk_report_text(r, "run"));
     fputs("</code></p>\n", p->out);
   }
-  if (r->n_unstable)
-    fprintf(p->out,
-            "<p class=\"note\">In %d episode%s the simulation became unstable and reset itself, as "
-            "in the benchmark.</p>\n",
-            r->n_unstable, r->n_unstable == 1 ? "" : "s");
+  char note[VK_REPORT_NOTE_SIZE];
+  for (int i = 0; vk_report_note(r, i, note); i++) {
+    fprintf(p->out, "<p class=\"note\">%c", toupper((unsigned char)note[0]));
+    put_text(p->out, note + 1);
+    fputs(".</p>\n", p->out);
+  }
 }
 
 static void put_header(const page *p)
@@ -175,6 +177,8 @@ static void put_header(const page *p)
   put_text(out, vk_report_text(r, "policy"));
   fputs(" <span>on</span> ", out);
   put_list(out, vk_report_text(r, "suite"));
+  char trials[VK_REPORT_NOTE_SIZE];
+  put_text(out, vk_report_trials(cJSON_GetObjectItemCaseSensitive(r->head, "config"), trials));
   fputs("</h1>\n<div class=\"big\">", out);
   put_rate(out, &r->all, "span");
   fputs("</div>\n<p class=\"dim\">", out);
@@ -409,6 +413,9 @@ static void put_record(const page *p)
   put_fact(out, "command", vk_report_text(r, "command_line"), "");
   put_fact(out, "policy", vk_report_text(r, "policy"), vk_report_text(r, "policy_hash"));
   put_fact(out, "protocol", vk_report_text(r, "protocol"), vk_report_text(r, "protocol_hash"));
+  put_fact(out, "decoding", vk_report_text(r, "decoding"), "");
+  put_fact(out, "rows", vk_report_text(r, "rows"), "");
+  put_fact(out, "perturbed", vk_report_text(r, "perturb"), vk_report_text(r, "perturb_size"));
   put_fact(out, "seed", seed, "");
   put_fact(out, "pack", "SHA-256", vk_report_text(r, "pack_hash"));
   put_fact(out, "visuals", vk_report_text(r, "visuals"), vk_report_text(r, "visuals_hash"));

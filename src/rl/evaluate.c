@@ -30,6 +30,7 @@ typedef struct slot {
   task *held;      /* of the environment */
   bool is_busy;    /* an episode is under way */
   bool is_watched; /* its begin was told to the watch */
+  bool has_acted;  /* the policy's actions are executed */
   int n_dummy_left, i_step;
   int i_chunk, n_chunk; /* of the answer: executed, and to be executed in all */
   double start_s;
@@ -229,15 +230,18 @@ static void set_result(eval *e, int i, vk_status status, const vk_err *error)
   vk_eval_result *r = &s->result;
   char id[VK_PACK_TASK_ID_SIZE];
   r->status = status;
+  r->is_scored = status == VK_OK || (status == VK_E_SIM && s->has_acted);
   r->steps = s->i_step;
   r->wall_s = vk_sys_monotonic_s() - s->start_s;
+  if (s->has_acted)
+    r->n_unstable = vk_env_n_unstable(vk_env_batch_get(e->batch, i));
   if (status == VK_OK) {
     vk_env_state_sha256(vk_env_batch_get(e->batch, i), r->state_sha256);
-    r->n_unstable = vk_env_n_unstable(vk_env_batch_get(e->batch, i));
     return;
   }
   r->error = *error;
   r->success = false;
+  r->state_sha256[0] = '\0';
   vk_pack_task_id(e->c->pack, &e->c->pack->task[r->episode.i_task], id);
   vk_err_prefix(&r->error, "policy %s, task %s, row %d, step %d", e->c->policy->def->name, id,
                 r->episode.row, s->i_step);
@@ -281,7 +285,7 @@ static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
   slot *s = &e->slot[i];
   s->result = (vk_eval_result){.episode = *episode, .i_episode = (int)(episode - e->c->episode)};
   s->is_busy = true;
-  s->is_watched = false;
+  s->is_watched = s->has_acted = false;
   s->n_dummy_left = e->c->protocol->n_dummy;
   s->i_step = s->i_chunk = s->n_chunk = 0;
   s->start_s = vk_sys_monotonic_s();
@@ -366,6 +370,7 @@ static vk_status take_action(eval *e, int i, vk_err *err)
     if (!isfinite(action[k]))
       return vk_fail(err, VK_E_RANGE, "the policy answered %g as number %d of its action",
                      action[k], k);
+  s->has_acted = true;
   if (!w || !w->before_step)
     return VK_OK;
   return w->before_step(w->arg, i, vk_env_batch_get(e->batch, i), action, err);

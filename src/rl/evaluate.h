@@ -22,12 +22,17 @@ typedef struct vk_eval_episode {
 typedef struct vk_eval_result {
   vk_eval_episode episode;
   int i_episode;    /* of the config's */
-  vk_status status; /* VK_OK: success and steps count; else error says why they do not */
+  vk_status status; /* VK_OK: it ran to its end; else error says why it did not */
   vk_err error;
+  /* Whether it counts: it ran to its end, or the simulator could not go on (VK_E_SIM) where the
+   * policy had brought it, which is a failure. Published evaluations count such episodes too (an
+   * exception is a failure in those of OpenVLA-OFT and openpi); leaving them out would raise the
+   * rate of a policy that breaks the simulation. */
+  bool is_scored;
   bool success;
   int steps;             /* of the policy */
-  char state_sha256[65]; /* of the final state; "" when there is none */
-  int n_unstable;
+  char state_sha256[65]; /* of the final state; "" when it did not run to its end */
+  int n_unstable;        /* times that the simulation reset itself and went on */
   double wall_s;
 } vk_eval_result;
 

@@ -405,7 +405,7 @@ static vk_status on_end(void *arg, int i_slot, const vk_eval_result *r, vk_err *
 {
   vk_film *f = arg;
   slot *s = &f->slot[i_slot];
-  bool is_error = r->status != VK_OK, is_failure = is_error || !r->success;
+  bool is_error = !r->is_scored, is_failure = is_error || !r->success;
   bool with_film = wants_film(f, r);
   if (!s->is_recording || s->n_row == 0)
     return VK_OK;

@@ -21,6 +21,12 @@ const char *const vk_perturb_names[] = {[VK_PERTURB_NONE] = "none",
                                         [VK_PERTURB_LANGUAGE] = "language",
                                         NULL};
 
+const char *const vk_perturb_sizes[] = {[VK_PERTURB_NONE] = "",
+                                        [VK_PERTURB_CAMERA] =
+                                            "up to 3 cm along and 3 degrees about each axis",
+                                        [VK_PERTURB_POSITION] = "up to 2 cm along x and y",
+                                        [VK_PERTURB_LANGUAGE] = "words that no training draws"};
+
 static double uniform(vk_philox *rng, double half)
 {
   return half * (2 * vk_philox_double(rng) - 1);

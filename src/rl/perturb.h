@@ -24,6 +24,8 @@ typedef enum vk_perturb {
 
 /* By vk_perturb, NULL-terminated: "none", "camera", ... */
 extern const char *const vk_perturb_names[];
+/* How much, by vk_perturb: "up to 2 cm along x and y"; "" for none. */
+extern const char *const vk_perturb_sizes[];
 
 /* Motion of the camera in its own frame, as in vk_shot. key: vk_start_key. */
 void vk_perturb_camera(uint64_t key, uint32_t seed, vk_pose *moved);

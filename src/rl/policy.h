@@ -18,6 +18,7 @@ enum {
   VK_POLICY_PICTURES = 2, /* looks at camera pictures */
   VK_POLICY_BATCH = 4,    /* answers for many environments at once faster than one by one */
   VK_POLICY_DRAWS = 8,    /* can draw its actions at a temperature */
+  VK_POLICY_READS = 16,   /* acts on the instruction's words */
 };
 
 /* What an episode's policy sees of one environment in one query. */

@@ -100,7 +100,7 @@ int vk_protocol_n_step(const vk_protocol *protocol, const char *suite)
   return protocol->n_step_default;
 }
 
-void vk_protocol_print(const vk_protocol *p, uint32_t seed, const char *rows, const char *perturb,
+void vk_protocol_print(const vk_protocol *p, uint32_t seed, const char *rows, vk_perturb perturb,
                        char text[VK_PROTOCOL_PRINT_SIZE])
 {
   size_t at = 0;
@@ -119,13 +119,13 @@ void vk_protocol_print(const vk_protocol *p, uint32_t seed, const char *rows, co
   ADD("\nn_step default %d\nn_replan %d\nimage_px %d\nimage_policy_px %d\nimage_turn %s\n",
       p->n_step_default, p->n_replan, p->image_px, p->image_policy_px,
       vk_picture_turn_name(p->image_turn));
-  if (strcmp(perturb, "none") != 0)
-    ADD("perturb %s\n", perturb);
+  if (perturb != VK_PERTURB_NONE)
+    ADD("perturb %s %s\n", vk_perturb_names[perturb], vk_perturb_sizes[perturb]);
 #undef ADD
 }
 
 void vk_protocol_hash(const vk_protocol *protocol, uint32_t seed, const char *rows,
-                      const char *perturb, char hex[65])
+                      vk_perturb perturb, char hex[65])
 {
   char text[VK_PROTOCOL_PRINT_SIZE];
   vk_protocol_print(protocol, seed, rows, perturb, text);

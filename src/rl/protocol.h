@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "rl/perturb.h"
 #include "sim/render.h"
 
 enum { VK_PROTOCOL_SUITES_MAX = 5, VK_PROTOCOL_PRINT_SIZE = 1024 };
@@ -50,13 +51,13 @@ VK_NODISCARD vk_status vk_protocol_shortened(vk_protocol *out, const char *name,
 int vk_protocol_n_step(const vk_protocol *protocol, const char *suite);
 
 /* Every member as "name value" lines, with what else decides what episodes are: the seed that is
- * used, the rows (vk_start_rows_names), and how episodes are perturbed (vk_perturb_names; "none":
- * no line). Episode counts are not part of it: runs of different length still compare episode by
+ * used, the rows (vk_start_rows_names), and how episodes are perturbed, and how much (none: no
+ * line). Episode counts are not part of it: runs of different length still compare episode by
  * episode. */
 void vk_protocol_print(const vk_protocol *protocol, uint32_t seed, const char *rows,
-                       const char *perturb, char text[VK_PROTOCOL_PRINT_SIZE]);
+                       vk_perturb perturb, char text[VK_PROTOCOL_PRINT_SIZE]);
 /* SHA-256 of that text. */
 void vk_protocol_hash(const vk_protocol *protocol, uint32_t seed, const char *rows,
-                      const char *perturb, char hex[65]);
+                      vk_perturb perturb, char hex[65]);
 
 #endif

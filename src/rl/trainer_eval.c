@@ -15,10 +15,10 @@ typedef struct sums {
 static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
 {
   sums *s = arg;
-  if (r->status != VK_OK && s->n_error++ == 0)
+  if (!r->is_scored && s->n_error++ == 0)
     s->first = r->error;
-  s->n += r->status == VK_OK;
-  s->n_success += r->status == VK_OK && r->success;
+  s->n += r->is_scored;
+  s->n_success += r->success;
   return VK_OK;
 }
 

@@ -59,6 +59,13 @@ prints 'collected     4 of 4, in 4 tries'
 expect 1 eval --resume "$(field one.db 'r["run"]')" --catalog one.db
 says 'is of vlakit collect, not an evaluation'
 
+# The protocol of what began at init rows is the one that evaluations follow; of others another.
+expect 0 eval -q --suite $suite --policy zero --row 0 --json --catalog rows.db
+expect 0 collect -q --suite $suite --episodes 1 --rows eval --out from_rows --json --catalog rows.db
+expect 0 collect -q --suite $suite --episodes 1 --out sampled --json --catalog rows.db
+expect 0 runs --catalog rows.db --json
+json '(lambda e, r, s: e == r != s)(*[r["protocol_hash"] for r in d["runs"]])'
+
 # Killed in the middle and resumed: the same bytes.
 "$VLAKIT" collect -q --suite $suite --episodes 4 --out kill --threads 1 --catalog kill.db >kill.out 2>&1 &
 pid=$!

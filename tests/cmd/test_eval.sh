@@ -98,6 +98,23 @@ expect 1 eval -q --suite libero_spatial/0 --policy replay:nan.npy --episodes 1 -
 json 'd["errors"] == 1 and d["n_episode"] == 0 and d["success_rate"] is None and d["seed"] == 3'
 json 'd["episodes"][0]["success"] is None and "step 2" in d["episodes"][0]["error"]'
 
+# An unstable simulation resets itself and goes on (it does here in the waiting steps); one that could
+# not go on, as another catalog has it, is a failure. Both are counted.
+expect 0 eval -q --suite libero_90/85 --policy zero --row 0 --json --catalog shaken.db
+json 'd["n_unstable"] == 1 and d["n_halted"] == 0 and d["errors"] == 0 and d["n_episode"] == 1'
+json 'd["episodes"][0]["n_unstable"] >= 1 and d["episodes"][0]["halted"] is False'
+shaken=$(python3 -c 'import json; print(json.load(open("out"))["run"])')
+expect 0 runs "$shaken" --catalog shaken.db
+prints 'in 1 episode the simulation became unstable, reset itself and went on, as in the benchmark'
+python3 -c '
+import sqlite3
+sqlite3.connect("shaken.db", isolation_level=None).execute("UPDATE episode SET state_sha256 = NULL")'
+expect 0 runs "$shaken" --catalog shaken.db
+prints 'in 1 episode the simulation became unstable and could not go on: a failure'
+expect 0 runs "$shaken" --catalog shaken.db --json
+json 'd["runs"][0]["n_halted"] == 1 and d["runs"][0]["n_episode"] == 1'
+json 'd["runs"][0]["episodes"][0]["halted"] and d["runs"][0]["episodes"][0]["success"] is False'
+
 # Two runs of one protocol compare; another seed or protocol is another trial.
 run_of() { "$VLAKIT" runs --json | python3 -c "
 import json, sys

@@ -93,11 +93,56 @@ done
 expect 1 compare "$greedy" "$changed"
 says 'differ in --perturb (none and language)'
 expect 0 runs "$changed"
-prints 'language perturbed'
+prints ', language perturbed (words that no training draws)'
+expect 0 runs
+prints 'run on libero_goal/7, oft, held-out rows: 2 of 2 episodes'
+prints 'run on libero_goal/7, oft, language perturbed (words that no training draws): 2 of 2'
+expect 0 compare "$changed" "$changed"
+prints 'trials: language perturbed (words that no training draws)'
+expect 0 compare "$held" "$held" --json
+json '(d["rows"], d["perturb"], d["trained_on_rows_a"]) == ("held-out", "none", False)'
+expect 2 eval --suite libero_goal/7 --policy expert --perturb language
+says 'policy expert reads no instructions'
 expect 2 eval --suite libero_goal/7 --policy zero --perturb camera
 says 'policy zero sees no pictures'
 expect 2 $eval --policy run --perturb camrea
 says 'did you mean camera?'
+
+# A policy that learned from the rows that are scored is said to have, wherever its results are.
+cp -r good learned
+learned_from() { # learned_from ROWS
+  python3 - "$1" <<'PY'
+import json, sys
+c = json.load(open("learned/config.json"))
+c["provenance"]["rows"] = sys.argv[1]
+json.dump(c, open("learned/config.json", "w"))
+PY
+}
+one="eval -q --suite libero_goal/7 --row 0 --visuals stand-in --policy learned"
+for rows in sampled:False unknown:None eval:True; do
+  learned_from "${rows%:*}"
+  expect 0 $one --dry-run --json
+  json "d.get('trained_on_rows') is ${rows#*:}"
+  expect 0 $one --rows held-out --dry-run --json
+  json 'd["trained_on_rows"] is False'
+done
+expect 0 $one --dry-run
+prints 'trained   on the init rows that are scored, too'
+expect 0 $one --out said --json
+json 'd["trained_on_rows"] is True'
+learned=$(python3 -c 'import json; print(json.load(open("out"))["run"])')
+check 'the report says it' grep -q 'The policy was trained on the init rows' said/report.html
+expect 0 runs "$learned"
+prints 'the policy was trained on the init rows that are scored here: --rows held-out tells'
+expect 0 compare "$greedy" "$learned"
+prints 'B: the policy was trained on the init rows that are scored here'
+expect 0 compare "$greedy" "$learned" --json
+json 'd["trained_on_rows_a"] is False and d["trained_on_rows_b"] is True'
+expect 0 runs "$greedy"
+check 'of others nothing is said' [ "$(grep -c 'trained on' out)" = 0 ]
+learned_from unknown
+expect 0 $one
+prints 'whether the policy was trained on the init rows that are scored here is not known'
 
 # What is no policy, or not all of one: one sentence each, before any run begins.
 n_run=$("$VLAKIT" runs | wc -l)

@@ -145,6 +145,7 @@ static void test_same_results(void **state)
   assert_int_equal(one.n, 5);
   for (int i = 0; i < 5; i++) {
     assert_int_equal(one.item[i].status, VK_OK);
+    assert_true(one.item[i].is_scored);
     assert_int_equal(one.item[i].steps, N_STEP);
     assert_int_equal(strlen(one.item[i].state_sha256), 64);
   }
@@ -493,11 +494,50 @@ static void test_errors_stay_with_their_episode(void **state)
     vk_assert_says(&nan->error, "policy bad, task libero_90/0, row 0, step 3: ");
     vk_assert_says(&nan->error, "nan");
     assert_string_equal(nan->state_sha256, "");
-    assert_false(nan->success);
+    assert_false(nan->success || nan->is_scored);
     vk_assert_fails(find(&r, episode[1])->status, VK_E_NOTFOUND);
     vk_assert_says(&find(&r, episode[1])->error, "row 1, step 0: nothing known");
     vk_assert_fails(find(&r, episode[2])->status, VK_E_RANGE);
     vk_assert_fails(find(&r, episode[3])->status, VK_E_RANGE);
+  }
+}
+
+/* The simulator cannot go on in step 3, where the policy has brought it; in row 1 before. */
+static vk_status begin_halted(void *policy, const vk_policy_obs *obs, uint64_t episode, vk_err *err)
+{
+  vk_err ignored = VK_ERR_INIT;
+  if (begin_unless_row_1(policy, obs, episode, &ignored) == VK_OK)
+    return VK_OK;
+  return vk_fail(err, VK_E_SIM, "no room for the robot");
+}
+
+static vk_status act_halting_at_3(void *policy, int n, const vk_policy_obs *obs, double *action,
+                                  vk_err *err)
+{
+  memset(action, 0, sizeof *action * VK_N_ACTION * (size_t)n);
+  for (int i = 0; i < n; i++)
+    if (obs[i].i_step == 3)
+      return vk_fail(err, VK_E_SIM, "MuJoCo could not go on");
+  return VK_OK;
+}
+
+static void test_a_simulation_that_the_policy_breaks_is_a_failure(void **state)
+{
+  static const vk_policy_def bad = {
+      .name = "breaking", .needs = VK_POLICY_STATE, .begin = begin_halted, .act = act_halting_at_3};
+  const uint32_t b = task_index("libero_90/0");
+  const vk_eval_episode episode[] = {{b, 0}, {b, 1}};
+  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+    vk_err err = VK_ERR_INIT;
+    results r = {0};
+    vk_assert_ok(evaluate(&r, 1, &bad, needs, 2, episode, &err), &err);
+    const vk_eval_result *halted = find(&r, episode[0]), *error = find(&r, episode[1]);
+    vk_assert_fails(halted->status, VK_E_SIM); /* practice begins such an episode anew */
+    assert_true(halted->is_scored && !halted->success);
+    assert_int_equal(halted->steps, 3);
+    assert_string_equal(halted->state_sha256, "");
+    vk_assert_fails(error->status, VK_E_SIM);
+    assert_false(error->is_scored || error->success);
   }
 }
 
@@ -557,6 +597,7 @@ int main(void)
       cmocka_unit_test(test_pictures_are_of_the_moment_and_the_slot),
       cmocka_unit_test(test_instructions_are_the_episodes_own),
       cmocka_unit_test(test_errors_stay_with_their_episode),
+      cmocka_unit_test(test_a_simulation_that_the_policy_breaks_is_a_failure),
       cmocka_unit_test(test_put_error_ends_it),
       cmocka_unit_test(test_interruption),
   };

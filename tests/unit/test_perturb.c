@@ -132,6 +132,11 @@ static void test_instructions_are_said_otherwise(void **state)
     vk_perturb_language(text, key, 1, b);
     assert_string_equal(a, b);
   }
+  for (size_t i = 0; i < pack.n_task; i++) { /* of every task there are others */
+    const char *plain = vk_pack_text(&pack, pack.task[i].language);
+    vk_perturb_language(plain, 1, 1, a);
+    assert_string_not_equal(a, plain);
+  }
   vk_perturb_language("sing", 1, 1, a);
   assert_string_equal(a, "sing");
 }

@@ -53,22 +53,24 @@ static void test_unknown(void **state)
 static void test_hash(void **state)
 {
   char text[VK_PROTOCOL_PRINT_SIZE], a[65], b[65];
-  vk_protocol_print(find("oft"), 0, "eval", "none", text);
+  vk_protocol_print(find("oft"), 0, "eval", VK_PERTURB_NONE, text);
   assert_string_equal(text, "protocol oft\nseed 0\nn_parallel 1\nrows eval\nn_dummy 10\n"
                             "dummy 0 0 0 0 0 0 -1\nn_step libero_spatial 220\n"
                             "n_step libero_object 280\nn_step libero_goal 300\n"
                             "n_step libero_10 520\nn_step libero_90 400\nn_step default 600\n"
                             "n_replan 8\nimage_px 256\nimage_policy_px 224\n"
                             "image_turn rotate 180\n");
-  vk_protocol_hash(find("oft"), 0, "eval", "none", a);
-  vk_protocol_hash(find("oft"), 1, "eval", "none", b);
+  vk_protocol_hash(find("oft"), 0, "eval", VK_PERTURB_NONE, a);
+  vk_protocol_hash(find("oft"), 1, "eval", VK_PERTURB_NONE, b);
   assert_string_not_equal(a, b);
-  vk_protocol_hash(find("oft"), 0, "held-out", "none", b);
+  vk_protocol_hash(find("oft"), 0, "held-out", VK_PERTURB_NONE, b);
   assert_string_not_equal(a, b);
-  vk_protocol_hash(find("oft"), 0, "eval", "camera", b);
+  vk_protocol_hash(find("oft"), 0, "eval", VK_PERTURB_CAMERA, b);
   assert_string_not_equal(a, b);
   for (const vk_protocol *p = vk_protocols; p->name; p++)
-    vk_protocol_print(p, UINT32_MAX, "held-out", "language", text); /* each fits */
+    vk_protocol_print(p, UINT32_MAX, "held-out", VK_PERTURB_LANGUAGE, text); /* each fits */
+  vk_protocol_print(find("oft"), 0, "eval", VK_PERTURB_POSITION, text);
+  assert_non_null(strstr(text, "\nperturb position up to 2 cm along x and y\n"));
 }
 
 int main(void)
