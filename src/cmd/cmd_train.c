@@ -47,6 +47,7 @@ typedef struct job {
   const vk_cmd_call *call;
   vk_train_config config;
   char out[VK_FS_PATH_MAX]; /* absolute */
+  int out_fd;               /* keeps other processes out of it; -1: not yet */
   int n_thread;
   vk_pack pack;
   vk_visuals visuals;
@@ -475,6 +476,7 @@ static vk_status run_job(job *j, vk_err *err)
   const train_args *a = j->call->args;
   const vk_common_args *common = j->call->common;
   VK_TRY(vk_fs_make_dirs(j->out, err));
+  VK_TRY(vk_fs_lock_dir(&j->out_fd, j->out, err));
   VK_TRY(a->resume ? vk_record_go_on(&j->record, err) : begin_record(j, err));
   if (!common->quiet)
     announce(j);
@@ -541,12 +543,14 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     return list_configs(call->common->json, err);
   if (a->set.n == 1 && strcmp(a->set.item[0], "list") == 0)
     return list_keys(call->common->json, err);
-  job j = {.call = call};
+  job j = {.call = call, .out_fd = -1};
   vk_log_init(&j.log, stderr);
   vk_status st = prepare(&j, err);
   if (st == VK_OK)
     st = call->common->dry_run ? print_dry_run(&j, err) : run_job(&j, err);
   vk_trainer_free(&j.trainer);
+  if (j.out_fd >= 0)
+    close(j.out_fd);
   vk_log_fini(&j.log);
   vk_record_close(&j.record);
   vk_visuals_close(&j.visuals);

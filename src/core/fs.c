@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -80,6 +81,19 @@ vk_status vk_fs_make_dirs(const char *path, vk_err *err)
     *at = '/';
   }
   return make_dir(part, err);
+}
+
+vk_status vk_fs_lock_dir(int *fd, const char *path, vk_err *err)
+{
+  *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (*fd < 0)
+    return vk_fs_fail(err, path, "open");
+  if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+    return VK_OK;
+  close(*fd);
+  *fd = -1;
+  return vk_fail(err, VK_E_MISMATCH, "%s: another process is writing there; take another folder",
+                 path);
 }
 
 static vk_status user_dir(char out[VK_FS_PATH_MAX], const char *variable, const char *below_home,

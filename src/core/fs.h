@@ -31,6 +31,11 @@ VK_NODISCARD vk_status vk_fs_absolute(char out[VK_FS_PATH_MAX], const char *path
 /* Makes a folder and its parents; one that is there already is fine. Errors: VK_E_IO. */
 VK_NODISCARD vk_status vk_fs_make_dirs(const char *path, vk_err *err);
 
+/* Keeps a folder for one process at a time, until *fd is closed; -1 on failure. A folder of a file
+ * system without locks is nobody's.
+ * Errors: VK_E_MISMATCH (another process has it), VK_E_IO. */
+VK_NODISCARD vk_status vk_fs_lock_dir(int *fd, const char *path, vk_err *err);
+
 /* $XDG_DATA_HOME/vlakit or ~/.local/share/vlakit, and $XDG_CACHE_HOME/vlakit or ~/.cache/vlakit:
  * the user's folders, which may not exist yet. Relative values count as unset, as the XDG base
  * directory specification says. Errors: VK_E_UNSUPPORTED (no HOME), VK_E_RANGE (too long). */

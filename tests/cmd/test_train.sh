@@ -95,6 +95,14 @@ check 'rows of evaluations' [ "$(rows known)" = eval ]
 expect 0 $train --out on --catalog rows.db $once init=known
 check 'rows of what it began with' [ "$(rows on)" = eval ]
 
+# A folder is written by one run at a time.
+mkdir busy
+exec 9<busy
+flock 9
+expect 1 $train --out busy $once
+says 'busy: another process is writing there'
+exec 9<&-
+
 # Uninterrupted.
 expect 0 $train --out one --threads 2 --json
 check 'other rows' [ "$(rows one)" = sampled ]
