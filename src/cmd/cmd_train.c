@@ -92,7 +92,7 @@ static int keys(vk_doc_group *out)
   int n = 0;
   for (const vk_train_section *s = vk_train_sections; s->title; s++) {
     VK_ASSERT(n < VK_DOC_KEY_GROUPS_MAX);
-    out[n++] = (vk_doc_group){s->title, s->keys, &vk_train_config_default};
+    out[n++] = (vk_doc_group){s->title, s->keys, &vk_train_config_default, vk_train_config_only};
   }
   return n;
 }
@@ -114,12 +114,11 @@ static vk_status list_keys(bool as_json, vk_err *err)
 static vk_status make_key_absolute(vk_train_config *c, const char *key, const char *value,
                                    vk_err *err)
 {
-  char path[VK_FS_PATH_MAX], text[VK_FS_PATH_MAX + 32];
+  char path[VK_FS_PATH_MAX];
   if (!value || (!vk_fs_is_file(value) && !vk_fs_is_dir(value)))
     return VK_OK;
   VK_TRY(vk_fs_absolute(path, value, err));
-  snprintf(text, sizeof text, "%s=%s", key, path);
-  return vk_train_config_set(c, text, err);
+  return vk_train_config_reword(c, key, path, err);
 }
 
 /* "init" as the very folder that it means now: `last` of another run moves. */
@@ -209,9 +208,9 @@ static vk_status plan_as_began(job *j, const char *text, const char *what, vk_er
   const train_args *a = j->call->args;
   vk_train_config began;
   VK_TRY(vk_train_config_init(&began, err));
-  vk_status st = vk_train_config_parse(&began, text, strlen(text), what, err);
+  vk_status st = vk_train_config_recall(&began, text, strlen(text), what, err);
   if (st == VK_OK && !a->config)
-    st = vk_train_config_parse(&j->config, text, strlen(text), what, err);
+    st = vk_train_config_recall(&j->config, text, strlen(text), what, err);
   if (st == VK_OK)
     st = apply_options(j, &j->config, err);
   if (st == VK_OK)

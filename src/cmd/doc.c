@@ -77,16 +77,18 @@ static void default_text(const vk_opt *opt, const void *defaults, char *out, siz
     snprintf(out, size, "%s", *(const char *const *)member);
 }
 
-void vk_doc_option_notes(const vk_opt *opt, const void *defaults, char *out, size_t size)
+void vk_doc_option_notes(const vk_doc_group *group, const vk_opt *opt, char *out, size_t size)
 {
   char value[TEXT_MAX], choices[TEXT_MAX] = "";
-  default_text(opt, defaults, value, sizeof value);
+  const char *only = group->only ? group->only(opt) : NULL;
+  default_text(opt, group->defaults, value, sizeof value);
   for (int i = 0; opt->choices && opt->choices[i]; i++) {
     size_t at = strlen(choices);
     snprintf(choices + at, sizeof choices - at, "%s%s", i ? ", " : "", opt->choices[i]);
   }
-  snprintf(out, size, "%s%s%s%s", choices, *choices && *value ? "; " : "", *value ? "default " : "",
-           value);
+  snprintf(out, size, "%s%s%s%s%s%s%s", choices, *choices && *value ? "; " : "",
+           *value ? "default " : "", value, only && (*choices || *value) ? "; " : "",
+           only ? "only " : "", only ? only : "");
 }
 
 int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX])
@@ -94,14 +96,14 @@ int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX])
   static const vk_top_args top_defaults = {.help = false};
   int n = 0;
   if (!cmd) {
-    out[n++] = (vk_doc_group){"Options", vk_top_opts, &top_defaults};
+    out[n++] = (vk_doc_group){"Options", vk_top_opts, &top_defaults, NULL};
     return n;
   }
   if (cmd->opts && cmd->opts->kind != VK_OPT_KIND_END)
-    out[n++] = (vk_doc_group){"Options", cmd->opts, cmd->args_default};
+    out[n++] = (vk_doc_group){"Options", cmd->opts, cmd->args_default, NULL};
   if (cmd->flags & VK_CMD_LONG)
-    out[n++] = (vk_doc_group){"Options of long commands", vk_long_opts, &vk_common_defaults};
-  out[n++] = (vk_doc_group){"Common options", vk_common_opts, &vk_common_defaults};
+    out[n++] = (vk_doc_group){"Options of long commands", vk_long_opts, &vk_common_defaults, NULL};
+  out[n++] = (vk_doc_group){"Common options", vk_common_opts, &vk_common_defaults, NULL};
   return n;
 }
 
@@ -111,14 +113,14 @@ int vk_doc_key_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_KEY_GROUPS_MAX]
 }
 
 /* The help line of an option, the cursor being at column `at`. */
-static void print_help_line(FILE *out, const vk_opt *opt, const void *defaults, int at)
+static void print_help_line(FILE *out, const vk_doc_group *group, const vk_opt *opt, int at)
 {
   char text[2 * TEXT_MAX], notes[TEXT_MAX];
   if (at + 2 > COLUMN) {
     fputc('\n', out);
     at = 0;
   }
-  vk_doc_option_notes(opt, defaults, notes, sizeof notes);
+  vk_doc_option_notes(group, opt, notes, sizeof notes);
   snprintf(text, sizeof text, "%s%s%s%s", opt->help, *notes ? " (" : "", notes, *notes ? ")" : "");
   print_wrapped(out, text, strlen(text), COLUMN, at);
 }
@@ -131,7 +133,7 @@ static void print_options(FILE *out, const vk_doc_group *group)
                              : fprintf(out, "  --%s", opt->name);
     if (opt->metavar)
       at += fprintf(out, " %s%s", opt->metavar, opt->kind == VK_OPT_KIND_LIST ? "..." : "");
-    print_help_line(out, opt, group->defaults, at);
+    print_help_line(out, group, opt, at);
   }
 }
 
@@ -142,7 +144,7 @@ void vk_doc_keys(FILE *out, const vk_cmd *cmd)
   for (int i = 0; i < n; i++) {
     fprintf(out, "%sKeys: %s\n", i ? "\n" : "", group[i].title);
     for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
-      print_help_line(out, opt, group[i].defaults, fprintf(out, "  %s", opt->name));
+      print_help_line(out, &group[i], opt, fprintf(out, "  %s", opt->name));
   }
 }
 

@@ -13,6 +13,7 @@ typedef struct vk_doc_group {
   const char *title; /* "Options", "Common options" */
   const vk_opt *opts;
   const void *defaults;
+  const char *(*only)(const vk_opt *opt); /* who alone reads it, NULL: all; NULL: no difference */
 } vk_doc_group;
 
 enum { VK_DOC_GROUPS_MAX = 3, VK_DOC_KEY_GROUPS_MAX = 16 };
@@ -24,8 +25,8 @@ int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX]);
 /* The command's keys; returns the number of groups, 0 when it has none. */
 int vk_doc_key_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_KEY_GROUPS_MAX]);
 
-/* "all, none; default all": what the table knows beyond the help line; may be empty. */
-void vk_doc_option_notes(const vk_opt *opt, const void *defaults, char *out, size_t size);
+/* "all, none; default all; only ppo": what the table knows beyond the help line; may be empty. */
+void vk_doc_option_notes(const vk_doc_group *group, const vk_opt *opt, char *out, size_t size);
 
 /* `vlakit help` */
 void vk_doc_overview(FILE *out);

@@ -89,10 +89,10 @@ static void put_prose(FILE *out, const char *text)
   }
 }
 
-static void put_help_line(FILE *out, const vk_opt *opt, const void *defaults)
+static void put_help_line(FILE *out, const vk_doc_group *group, const vk_opt *opt)
 {
   char notes[TEXT_MAX], text[2 * TEXT_MAX];
-  vk_doc_option_notes(opt, defaults, notes, sizeof notes);
+  vk_doc_option_notes(group, opt, notes, sizeof notes);
   int n = snprintf(text, sizeof text, "%s%s%s%s", opt->help, *notes ? " (" : "", notes,
                    *notes ? ")" : "");
   put_filled(out, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
@@ -112,7 +112,7 @@ static void put_keys(FILE *out, const vk_cmd *cmd)
       fputs(".TP\n\\fB", out);
       put(out, opt->name);
       fputs("\\fR\n", out);
-      put_help_line(out, opt, group[i].defaults);
+      put_help_line(out, &group[i], opt);
     }
   }
 }
@@ -132,7 +132,7 @@ static void put_options(FILE *out, const vk_doc_group *group)
       fprintf(out, "\\fR%s", opt->kind == VK_OPT_KIND_LIST ? " ..." : "");
     }
     fputc('\n', out);
-    put_help_line(out, opt, group->defaults);
+    put_help_line(out, group, opt);
   }
 }
 
@@ -256,7 +256,7 @@ void vk_doc_man(FILE *out, const vk_cmd *cmd)
   put_see_also(out, cmd);
 }
 
-static cJSON *option_json(const vk_opt *opt, const void *defaults)
+static cJSON *option_json(const vk_doc_group *group, const vk_opt *opt)
 {
   static const char *const kind[] = {"", "flag", "integer", "number", "text", "list"};
   char text[TEXT_MAX];
@@ -271,7 +271,7 @@ static cJSON *option_json(const vk_opt *opt, const void *defaults)
     vk_opt_format_range(opt, text, sizeof text);
     cJSON_AddStringToObject(all, "range", text);
   }
-  vk_doc_option_notes(opt, defaults, text, sizeof text);
+  vk_doc_option_notes(group, opt, text, sizeof text);
   cJSON_AddStringToObject(all, "notes", text);
   cJSON_AddStringToObject(all, "help", opt->help);
   return all;
@@ -284,7 +284,7 @@ cJSON *vk_doc_keys_json(const vk_cmd *cmd)
   cJSON *all = cJSON_CreateArray();
   for (int i = 0; i < n; i++)
     for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++) {
-      cJSON *one = option_json(opt, group[i].defaults);
+      cJSON *one = option_json(&group[i], opt);
       cJSON_AddStringToObject(one, "section", group[i].title);
       cJSON_AddItemToArray(all, one);
     }
@@ -312,7 +312,7 @@ cJSON *vk_doc_json(const vk_cmd *cmd)
   cJSON *options = cJSON_AddArrayToObject(all, "options");
   for (int i = 0; i < n_group; i++)
     for (const vk_opt *opt = group[i].opts; opt->kind != VK_OPT_KIND_END; opt++)
-      cJSON_AddItemToArray(options, option_json(opt, group[i].defaults));
+      cJSON_AddItemToArray(options, option_json(&group[i], opt));
   if (cmd && cmd->keys)
     cJSON_AddItemToObject(all, "keys", vk_doc_keys_json(cmd));
   return all;

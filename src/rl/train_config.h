@@ -1,7 +1,7 @@
 /* train_config.h - what a training run is asked to do: keys of a JSON object, in one table from
  * which reading, --set, help, man page and the run's record are made.
  *
- * A new key is a member here and a row in train_config.c.
+ * A new key is a member here and a row in train_config_keys.c.
  *
  *   {"method": "sft", "model": "nano-n2", "data": ["demos"], "lr": 0.0005}
  *
@@ -23,6 +23,8 @@ enum {
   VK_TRAIN_PRACTICE = VK_TRAIN_PPO | VK_TRAIN_GRPO,
   VK_TRAIN_ALL = 15,
 };
+
+enum { VK_TRAIN_KEYS_MAX = 128 };
 
 /* Members are named as their keys; what they mean and their units stand in the table. */
 typedef struct vk_train_config {
@@ -64,20 +66,34 @@ typedef struct vk_train_config {
   double quiet_s;
   int64_t save_every, keep, validate_every, eval_every, eval_episodes, cache_mb, workers;
   /* private */
-  uint64_t given[2]; /* a bit a key: it was said, and is not the default */
-  vk_arena text;     /* strings that were read */
+  struct {
+    const char *where;       /* "mine.json", "--set"; NULL: nobody said it */
+    int line;                /* 0: it has none */
+  } said[VK_TRAIN_KEYS_MAX]; /* by key, in the order of the table */
+  vk_arena text;             /* strings that were read */
 } vk_train_config;
 
 /* Keys that stand together in help. */
 typedef struct vk_train_section {
   const char *title;
-  unsigned methods;   /* VK_TRAIN_*: who reads them */
+  unsigned methods;   /* VK_TRAIN_*: who reads them, but for what vk_train_config_only says */
   bool is_free;       /* a resumed run may have other values */
   const vk_opt *keys; /* ends with VK_OPT_END; offsets are those of vk_train_config */
 } vk_train_section;
 
 extern const vk_train_section vk_train_sections[]; /* ends with a NULL title */
 extern const vk_train_config vk_train_config_default;
+
+/* In the order of VK_TRAIN_SFT and so on, NULL-terminated. */
+extern const char *const vk_train_methods[];
+
+/* VK_TRAIN_*: who reads a key of a section. */
+unsigned vk_train_config_methods(const vk_train_section *section, const vk_opt *key);
+/* "ppo, grpo" */
+enum { VK_TRAIN_METHODS_TEXT = 32 };
+void vk_train_config_name_methods(unsigned mask, char *out, size_t n);
+/* The names of those who read a key where they are fewer than its section says; else NULL. */
+const char *vk_train_config_only(const vk_opt *key);
 
 /* All defaults. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_train_config_init(vk_train_config *c, vk_err *err);
@@ -93,21 +109,31 @@ VK_NODISCARD vk_status vk_train_config_read(vk_train_config *c, const char *word
  * VK_E_RANGE, each with the line; VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_train_config_parse(vk_train_config *c, const char *text, size_t n,
                                              const char *what, vk_err *err);
+/* The same from what a record holds: nobody said it now, so it may hold what its method does not
+ * read. */
+VK_NODISCARD vk_status vk_train_config_recall(vk_train_config *c, const char *text, size_t n,
+                                              const char *what, vk_err *err);
 /* "lr=1e-4"; elements of lists are separated by commas. Errors: VK_E_USAGE, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_train_config_set(vk_train_config *c, const char *assignment, vk_err *err);
 
 /* The list of "data". Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_train_config_set_data(vk_train_config *c, const vk_opt_list *path,
                                                 vk_err *err);
+/* Another word for the value of a text's key, which is as much said as it was: a path made
+ * absolute. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_train_config_reword(vk_train_config *c, const char *key, const char *text,
+                                              vk_err *err);
 
-/* What must hold between keys, keys of other methods included. Errors: VK_E_USAGE. */
+/* What must hold between keys, and that none was said that the method does not read.
+ * Errors: VK_E_USAGE. */
 VK_NODISCARD vk_status vk_train_config_check(const vk_train_config *c, vk_err *err);
 
 /* The keys of its method with their values; NULL without memory. */
 cJSON *vk_train_config_json(const vk_train_config *c);
 
 /* Whether b may go on with what a began: errors VK_E_USAGE with the first key that differs,
- * sections that are free left out, and both values. `what` names a ("run 05k2m3xq"). */
+ * sections that are free and keys that a's method does not read left out, and both values. `what`
+ * names a ("run 05k2m3xq"). */
 VK_NODISCARD vk_status vk_train_config_same(const vk_train_config *a, const vk_train_config *b,
                                             const char *what, vk_err *err);
 

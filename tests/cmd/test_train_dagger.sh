@@ -30,7 +30,7 @@ same() { # same A B: the last checkpoints have the same bits
 }
 
 expect 2 $train --out x --set group=4
-says 'key "group" is not of method dagger'
+says '--set: key "group" is read by ppo, grpo alone, not by dagger'
 expect 2 $train --out x --set protocol=openpi
 says 'executes 5 of 8'
 check 'nothing was written' [ ! -e x ]

@@ -119,6 +119,103 @@ static void checks_what_belongs_together(void **state)
   vk_train_config_fini(&c);
 }
 
+static vk_train_config said(const char *text)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = fresh();
+  vk_assert_ok(vk_train_config_parse(&c, text, strlen(text), "x.json", &err), &err);
+  return c;
+}
+
+static void refuse_together(const char *text, const char *set, const char *says)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = said(text);
+  if (set)
+    vk_assert_ok(vk_train_config_set(&c, set, &err), &err);
+  vk_assert_fails(vk_train_config_check(&c, &err), VK_E_USAGE);
+  vk_assert_says(&err, says);
+  vk_train_config_fini(&c);
+}
+
+/* A key that its method does not read is refused by who said it, and one that a record holds is
+ * not. */
+static void refuses_what_is_not_read(void **state)
+{
+  static const struct {
+    const char *method, *key, *readers;
+  } bad[] = {
+      {"sft", "group", "ppo, grpo"},
+      {"sft", "tasks", "ppo, grpo"},
+      {"sft", "dagger_every", "dagger"},
+      {"sft", "episode_steps", "dagger, ppo, grpo"},
+      {"sft", "quiet_s", "ppo, grpo"},
+      {"dagger", "quiet_s", "ppo, grpo"},
+      {"dagger", "bc_weight", "ppo, grpo"},
+      {"grpo", "critic_warmup", "ppo"},
+      {"grpo", "gamma", "ppo"},
+      {"grpo", "lambda", "ppo"},
+      {"grpo", "huber_delta", "ppo"},
+      {"grpo", "value_clip", "ppo"},
+      {"grpo", "value_lr", "ppo"},
+      {"grpo", "value_weight", "ppo"},
+      {"grpo", "epochs", "sft, dagger"},
+      {"ppo", "epochs", "sft, dagger"},
+      {"ppo", "validate_every", "sft, dagger"},
+      {"ppo", "dagger_rounds", "dagger"},
+  };
+  for (size_t i = 0; i < VK_COUNT(bad); i++) {
+    vk_err err = VK_ERR_INIT;
+    char text[128], set[64], says[160];
+    bool is_list = strcmp(bad[i].key, "tasks") == 0;
+    snprintf(text, sizeof text, "{\"method\": \"%s\", \"steps\": 20,\n\"%s\": %s}", bad[i].method,
+             bad[i].key, is_list ? "[\"x\"]" : "1");
+    snprintf(says, sizeof says, "x.json:2: key \"%s\" is read by %s alone, not by %s", bad[i].key,
+             bad[i].readers, bad[i].method);
+    refuse_together(text, NULL, says);
+    snprintf(set, sizeof set, "%s=1", bad[i].key);
+    snprintf(says, sizeof says, "--set: key \"%s\" is read by %s alone", bad[i].key,
+             bad[i].readers);
+    refuse_together(text, set, says);
+    vk_train_config c = fresh();
+    vk_assert_ok(vk_train_config_recall(&c, text, strlen(text), "run r", &err), &err);
+    vk_assert_ok(vk_train_config_check(&c, &err), &err);
+    cJSON *json = vk_train_config_json(&c); /* nor is it recorded */
+    assert_null(cJSON_GetObjectItemCaseSensitive(json, bad[i].key));
+    cJSON_Delete(json);
+    vk_train_config other = fresh(); /* nor does it stand in the way of going on */
+    snprintf(text, sizeof text, "{\"method\": \"%s\", \"steps\": 20}", bad[i].method);
+    vk_assert_ok(vk_train_config_parse(&other, text, strlen(text), "x", &err), &err);
+    vk_assert_ok(vk_train_config_same(&c, &other, "run r", &err), &err);
+    vk_train_config_fini(&c);
+    vk_train_config_fini(&other);
+  }
+  refuse_together("{\"method\": \"ppo\", \"steps\": 20}", "model=nano-n2", "read by sft, dagger");
+}
+
+/* Another word for a path does not say a key that nobody said. */
+static void rewords(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = said("{\"method\": \"grpo\", \"steps\": 3}");
+  vk_assert_ok(vk_train_config_reword(&c, "model", "/a/b", &err), &err);
+  assert_string_equal(c.model, "/a/b");
+  vk_assert_ok(vk_train_config_check(&c, &err), &err);
+  vk_train_config_fini(&c);
+}
+
+static void checks_practice(void **state)
+{
+  refuse_together("{\"method\": \"ppo\"}", NULL, "steps is 0");
+  refuse_together("{\"method\": \"ppo\", \"steps\": 2}", "data=demos", "bc_weight is 0");
+  refuse_together("{\"method\": \"ppo\", \"steps\": 10, \"critic_warmup\": 10}", NULL,
+                  "critic_warmup is 10 of 10 steps");
+  refuse_together("{\"method\": \"ppo\", \"steps\": 10, \"group\": 1, \"uniform_share\": 0.5}",
+                  NULL, "uniform_share is 0.5");
+  refuse_together("{\"method\": \"grpo\", \"steps\": 10, \"bc_weight\": 1, \"bc_batch\": 48}", NULL,
+                  "bc_batch 48 is no multiple of micro_batch 32");
+}
+
 /* What is written reads as what it was, and what differs is found. */
 static void writes_and_compares(void **state)
 {
@@ -178,7 +275,11 @@ static void has_a_sound_table(void **state)
 {
   const char *names[256];
   int n = 0;
-  for (const vk_train_section *s = vk_train_sections; s->title; s++)
+  for (const vk_train_section *s = vk_train_sections; s->title; s++) {
+    char who[VK_TRAIN_METHODS_TEXT];
+    vk_train_config_name_methods(s->methods, who, sizeof who);
+    if (s->methods != VK_TRAIN_ALL) /* help says so */
+      assert_non_null(strstr(s->title, who));
     for (const vk_opt *key = s->keys; key->kind != VK_OPT_KIND_END; key++) {
       const char *at = (const char *)&vk_train_config_default + key->offset;
       for (int i = 0; i < n; i++)
@@ -191,7 +292,19 @@ static void has_a_sound_table(void **state)
         double x = *(const double *)at;
         assert_true(x >= key->lo && x <= key->hi);
       }
+      unsigned methods = vk_train_config_methods(s, key);
+      assert_true(methods != 0 && (methods & ~s->methods) == 0);
+      assert_true((vk_train_config_only(key) == NULL) == (methods == s->methods));
     }
+  }
+  for (int i = 0; vk_train_methods[i]; i++) { /* its names are those that are taken */
+    vk_train_config c = fresh();
+    vk_err err = VK_ERR_INIT;
+    char text[64];
+    snprintf(text, sizeof text, "method=%s", vk_train_methods[i]);
+    vk_assert_ok(vk_train_config_set(&c, text, &err), &err);
+    vk_train_config_fini(&c);
+  }
   assert_true(n > 40 && n < 128);
 }
 
@@ -202,6 +315,9 @@ int main(void)
       cmocka_unit_test(refuses_with_line_and_nearest),
       cmocka_unit_test(sets),
       cmocka_unit_test(checks_what_belongs_together),
+      cmocka_unit_test(refuses_what_is_not_read),
+      cmocka_unit_test(rewords),
+      cmocka_unit_test(checks_practice),
       cmocka_unit_test(writes_and_compares),
       cmocka_unit_test(reads_those_that_come_along),
       cmocka_unit_test(has_a_sound_table),
