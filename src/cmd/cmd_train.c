@@ -11,6 +11,7 @@
 #include "cmd/record.h"
 #include "core/sys.h"
 #include "rl/policy_bundled.h"
+#include "rl/train_init.h"
 #include "rl/trainer.h"
 #include "sim/model_cache.h"
 #include "sim/visuals_choose.h"
@@ -184,6 +185,7 @@ static vk_status plan_from_options(job *j, vk_err *err)
 {
   const train_args *a = j->call->args;
   VK_TRY(apply_options(j, &j->config, err));
+  VK_TRY(vk_train_follow_init(&j->config, err));
   const char *out = a->out ? a->out : j->config.out;
   bool needs_data = strcmp(j->config.method, "sft") == 0;
   if ((needs_data && j->config.data.n == 0) || !out)
@@ -213,6 +215,8 @@ static vk_status plan_as_began(job *j, const char *text, const char *what, vk_er
     st = vk_train_config_recall(&j->config, text, strlen(text), what, err);
   if (st == VK_OK)
     st = apply_options(j, &j->config, err);
+  if (st == VK_OK && j->config.init)
+    st = vk_train_follow_begun(&j->config, &began, err);
   if (st == VK_OK)
     st = vk_train_config_same(&began, &j->config, what, err);
   vk_train_config_fini(&began);
@@ -506,7 +510,9 @@ static vk_status prepare(job *j, vk_err *err)
   VK_TRY(a->resume ? plan_from_record(j, err) : plan_from_options(j, err));
   VK_TRY(plan_threads(j, err));
   VK_TRY(vk_pack_open(&j->pack, common->pack, err));
-  VK_TRY(vk_visuals_choose(&j->visuals, j->config.visuals, &j->pack, err));
+  vk_status st = vk_visuals_choose(&j->visuals, j->config.visuals, &j->pack, err);
+  if (st != VK_OK)
+    return j->config.visuals ? vk_err_prefix(err, "visuals=%s", j->config.visuals) : st;
   if (a->resume) {
     VK_TRY(check_resumable(j, err));
     VK_TRY(check_folder(j, err));
@@ -527,7 +533,8 @@ static vk_status prepare(job *j, vk_err *err)
                                     .arg = j};
   VK_TRY(vk_trainer_new(&j->trainer, &config, err));
   char text[VK_CHECKPOINT_TEXT];
-  if (vk_checkpoint_differences(&j->trainer.init.source, &j->visuals, &j->pack, text)[0])
+  if (vk_train_init_differences(&j->trainer.init, &j->trainer.data.view, &j->visuals, &j->pack,
+                                text)[0])
     vk_log_line(&j->log, "train: init %s was trained on %s", j->config.init, text);
   if (!a->resume)
     return VK_OK;

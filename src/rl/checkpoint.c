@@ -57,6 +57,7 @@ static vk_status read_image(vk_view_config *view, const cJSON *json, const char 
   X(visuals_hash)                                                                                  \
   X(statistics_hash)                                                                               \
   X(visuals)                                                                                       \
+  X(protocol)                                                                                      \
   X(rows)                                                                                          \
   X(version)                                                                                       \
   X(run)                                                                                           \

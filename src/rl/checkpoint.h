@@ -33,10 +33,11 @@
 /* Where the weights come from; "" where it is not known. */
 typedef struct vk_checkpoint_source {
   char data_hash[65], pack_hash[65], visuals_hash[65], statistics_hash[65];
-  char visuals[32]; /* "original", "stand-in", "file" */
-  char rows[16];    /* first states that were learned from: "eval" (also), "sampled", "unknown" */
-  char version[64]; /* of the program */
-  char run[64];     /* id in the catalog */
+  char visuals[32];  /* "original", "stand-in", "file" */
+  char protocol[32]; /* that its pictures were turned by */
+  char rows[16];     /* first states that were learned from: "eval" (also), "sampled", "unknown" */
+  char version[64];  /* of the program */
+  char run[64];      /* id in the catalog */
   char exported_from[65];    /* SHA-256 of the model.safetensors that was exported; "": none was */
   char init[VK_FS_PATH_MAX]; /* folder of the checkpoint that training began with; "": none */
   char init_hash[65];        /* SHA-256 of its model.safetensors */

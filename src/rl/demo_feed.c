@@ -35,16 +35,13 @@ vk_status vk_demo_feed_open(vk_demo_feed *f, const vk_trainer *t, const vk_norm_
                    "others (vlakit collect --rows sampled), or set train_on_eval_rows=true and say "
                    "so of every score",
                    info.n_eval_row, info.n_demo[VK_SPLIT_TRAIN] + info.n_demo[VK_SPLIT_VALIDATION]);
-  const vk_protocol *protocol;
-  VK_TRY(vk_protocol_find(&protocol, c->train->protocol, err));
   vk_frames_config config = {.dataset = f->dataset,
                              .visuals = c->visuals,
                              .cache_dir = c->cache_dir,
-                             .view = vk_view_defaults,
+                             .view = t->data.view,
                              .n_view = (int)c->train->views,
                              .cache_bytes = (uint64_t)c->train->cache_mb * 1000000,
                              .trace = c->trace};
-  config.view.turn = protocol->image_turn;
   config.view.isa = c->isa;
   return vk_frames_new(&f->frames, &config, err);
 }
@@ -88,8 +85,6 @@ void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t)
   double cache = (double)c->cache_mb * 1e6;
   vk_train_data *d = &t->data;
   d->stats = vk_dataset_stats(f->dataset);
-  d->view = vk_frames_config_get(f->frames)->view;
-  d->view.isa = vk_view_defaults.isa;
   snprintf(d->hash, sizeof d->hash, "%s", vk_dataset_hash(f->dataset));
   d->rows = info.n_eval_row > 0 ? "eval" : info.n_unknown_origin > 0 ? "unknown" : "sampled";
   d->n_task = vk_dataset_n_task(f->dataset);

@@ -13,7 +13,7 @@ typedef struct vk_demo_feed {
   const vk_batch *batch; /* in use */
 } vk_demo_feed;
 
-/* Opens "data" of t's configuration.
+/* Opens "data" of t's configuration; its pictures are made as t->data.view says.
  *   stats  to scale with, of a checkpoint; NULL: those of the demonstrations
  * Errors: those of vk_dataset_new and vk_frames_new; close it in any case. */
 VK_NODISCARD vk_status vk_demo_feed_open(vk_demo_feed *f, const vk_trainer *t,

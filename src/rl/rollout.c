@@ -236,7 +236,7 @@ vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_action_step, v
   if (protocol->n_replan < STEPS || n_action_step != STEPS)
     return vk_fail(err, VK_E_USAGE,
                    "protocol %s executes %d of %lld actions of a chunk; training on rollouts needs "
-                   "all %d",
+                   "all %d, as protocol oft gives them",
                    protocol->name, protocol->n_replan, (long long)n_action_step, STEPS);
   return VK_OK;
 }

@@ -396,6 +396,15 @@ static unsigned method_bit(const char *method)
   return 0;
 }
 
+bool vk_train_config_is_said(const vk_train_config *c, const char *key)
+{
+  for (place p = {0}; next(&p);)
+    if (strcmp(p.key->name, key) == 0)
+      return c->said[p.i].where != NULL;
+  VK_ASSERT(!"a key of the table");
+  return false;
+}
+
 /* A key that changes nothing was meant to change something. */
 static vk_status check_said(const vk_train_config *c, unsigned method, vk_err *err)
 {

@@ -124,6 +124,9 @@ VK_NODISCARD vk_status vk_train_config_set_data(vk_train_config *c, const vk_opt
 VK_NODISCARD vk_status vk_train_config_reword(vk_train_config *c, const char *key, const char *text,
                                               vk_err *err);
 
+/* Whether somebody said a key of the table. */
+bool vk_train_config_is_said(const vk_train_config *c, const char *key);
+
 /* What must hold between keys, and that none was said that the method does not read.
  * Errors: VK_E_USAGE. */
 VK_NODISCARD vk_status vk_train_config_check(const vk_train_config *c, vk_err *err);

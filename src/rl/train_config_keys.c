@@ -98,13 +98,15 @@ static const vk_opt keys_data[] = {
     VK_OPT_LIST(C, "data", data, "PATH", "files and folders of demonstrations"),
     VK_OPT_I64(C, "demos", demos, 0, 1e6, "N", NULL, "of each task, the first ones; 0: all"),
     VK_OPT_FLAG(C, "drop_noops", drop_noops, "leave out steps that move nothing"),
-    VK_OPT_STR(C, "protocol", protocol, "PROTOCOL",
-               "whose turn of pictures the policy sees; evaluations follow it too"),
+    VK_OPT_STR(
+        C, "protocol", protocol, "PROTOCOL",
+        "whose turn of pictures the policy sees, and evaluations (default: of init, else oft)"),
     VK_OPT_I64(C, "validation_demos", validation_demos, 0, 1e6, "N", NULL,
                "of each task, the last ones, held out of training"),
-    VK_OPT_I64(C, "views", views, 1, 2, "N", NULL, "pictures: 1 agentview, 2 and eye in hand"),
+    VK_OPT_I64(C, "views", views, 1, 2, "N", NULL,
+               "pictures: 1 agentview, 2 and eye in hand (default: of init)"),
     VK_OPT_STR(C, "visuals", visuals, "stand-in|original|FILE",
-               "what pictures show (default: original when imported)"),
+               "what pictures show (default: of init, else original when imported)"),
     VK_OPT_END,
 };
 

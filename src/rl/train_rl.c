@@ -268,9 +268,12 @@ static vk_status open_rl(void **state, vk_trainer *t, vk_err *err)
 {
   rl *s = *state;
   const vk_train_config *c = t->config.train;
+  vk_train_data *d = &t->data;
+  d->view = t->init.view; /* demonstrations beside practice look as practice does */
   VK_TRY(open_policy(s, t, err));
   VK_TRY(open_imitation(s, t, err));
-  vk_train_data *d = &t->data;
+  VK_ASSERT(!s->feed.frames ||
+            vk_frames_config_get(s->feed.frames)->view.turn == t->init.view.turn);
   if (s->feed.dataset)
     vk_demo_feed_describe(&s->feed, t);
   else
@@ -278,7 +281,6 @@ static vk_status open_rl(void **state, vk_trainer *t, vk_err *err)
   if (c->train_on_eval_rows || !d->rows)
     d->rows = c->train_on_eval_rows ? "eval" : "sampled";
   d->stats = t->init.stats;
-  d->view = t->init.view;
   d->n_task = s->n_task;
   memcpy(d->task, s->i_task, sizeof *d->task * (size_t)s->n_task);
   d->bytes += vk_rollout_bytes((int)c->groups, (int)c->group, s->rollout.n_chunk, (int)c->views);

@@ -125,12 +125,6 @@ static vk_status open_model(vk_trainer *t, vk_err *err)
     if (!goes_on)
       VK_TRY(vk_checkpoint_begin_from(&t->init, err));
     t->model = t->init.model;
-    const char *saw = t->init.source.visuals_hash;
-    if (t->config.log && saw[0] && strcmp(saw, t->config.visuals->hash) != 0)
-      vk_log_line(t->config.log,
-                  "train: %s has seen other pictures (%s) than it is shown here (%s); \"visuals\" "
-                  "says which",
-                  c->init, t->init.source.visuals, t->config.visuals->name);
     if (t->init.n_stats != 1)
       return vk_fail(err, VK_E_UNSUPPORTED,
                      "init %s has %d sets of statistics; one is needed to train on", c->init,
@@ -142,12 +136,23 @@ static vk_status open_model(vk_trainer *t, vk_err *err)
   return VK_OK;
 }
 
+/* How pictures are made: as the policy is used to, but for the protocol's turn. */
+static vk_status choose_view(vk_trainer *t, vk_err *err)
+{
+  const vk_protocol *protocol;
+  VK_TRY(vk_protocol_find(&protocol, t->config.train->protocol, err));
+  t->data.view = t->init.path[0] ? t->init.view : vk_view_defaults;
+  t->data.view.turn = protocol->image_turn;
+  return VK_OK;
+}
+
 static vk_status open_all(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   VK_TRY(vk_train_find(&t->def, c->method, err));
   VK_TRY(vk_trainer_find_eval_tasks(t, err));
   VK_TRY(open_model(t, err));
+  VK_TRY(choose_view(t, err));
   VK_TRY(vk_team_new(&t->team, t->config.n_thread, err));
   VK_TRY(open_learner(t, err));
   VK_TRY(check_memory(t, err));

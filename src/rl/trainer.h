@@ -88,7 +88,7 @@ typedef struct vk_train_eval {
 /* What the data of a run is, for checkpoints and for resuming. */
 typedef struct vk_train_data {
   const vk_norm_stats *stats; /* lives with the method's state */
-  vk_view_config view;
+  vk_view_config view;        /* before it is opened: of init, turned as the protocol says */
   char hash[65];
   const char *rows; /* as in vk_checkpoint_source, what came before this run left out */
   int n_demo, n_validation_demo;

@@ -32,6 +32,7 @@ vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err 
   snprintf(s->pack_hash, sizeof s->pack_hash, "%s", c->pack->hash);
   snprintf(s->visuals_hash, sizeof s->visuals_hash, "%s", c->visuals->hash);
   snprintf(s->visuals, sizeof s->visuals, "%s", c->visuals->name);
+  snprintf(s->protocol, sizeof s->protocol, "%s", c->train->protocol);
   snprintf(s->rows, sizeof s->rows, "%s", rows_learned(t));
   snprintf(s->init, sizeof s->init, "%s", t->init.source.init);
   snprintf(s->init_hash, sizeof s->init_hash, "%s", t->init.source.init_hash);

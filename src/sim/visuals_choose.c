@@ -14,7 +14,7 @@ vk_status vk_visuals_choose(vk_visuals *visuals, const char *word, const vk_pack
   if (word && strcmp(word, "original") == 0 && !is_cached)
     return vk_fail(err, VK_E_NOTFOUND,
                    "there are no original visuals in the cache: make them with "
-                   "tools/get-assets.sh (`vlakit import libero`), or use --visuals stand-in");
+                   "tools/get-assets.sh (`vlakit import libero`), or take stand-in instead");
   if (!word || strcmp(word, "original") == 0)
     return vk_visuals_open_file(visuals, path, "original", err);
   vk_status st = vk_visuals_open_file(visuals, word, "file", err);
