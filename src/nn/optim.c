@@ -252,6 +252,12 @@ void vk_optim_reset(vk_optim *o)
 
 /* ---- a step ---- */
 
+void vk_optim_set_lr_scale(vk_optim *o, int i_group, double lr_scale)
+{
+  VK_ASSERT(i_group >= 0 && i_group < o->n_group && lr_scale >= 0 && lr_scale < INFINITY);
+  o->group[i_group].lr_scale = lr_scale;
+}
+
 void vk_optim_begin(vk_optim *o, double lr, double grad_scale)
 {
   VK_ASSERT(lr >= 0 && lr < INFINITY && grad_scale > 0 && grad_scale < INFINITY);

@@ -78,6 +78,10 @@ void vk_optim_free(vk_optim *o);
 /* Step 0: moments zero, the average equal to param as it is now. */
 void vk_optim_reset(vk_optim *o);
 
+/* Another share of the learning rate for a group, from the next step on; 0: it stays, and its
+ * moments follow its gradients. */
+void vk_optim_set_lr_scale(vk_optim *o, int i_group, double lr_scale);
+
 /* One step, in four calls: begin and end by one thread, the parts by n_part threads (any number)
  * with a barrier between the two kinds. lr is finite and at least 0; grad is multiplied by
  * grad_scale (1 / n for a sum over n micro-batches) first. */

@@ -9,18 +9,25 @@
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* An optimiser over all parameters: those of a part learn alike, with and without decay, and those
- * without gradients stay. */
+/* Groups of the optimiser: two of each part of a network, without and with decay. */
+enum { TRUNK, STEM, VALUE, PARTS, FROZEN = 2 * PARTS };
+static const char *const prefix[] = {[STEM] = "stem.", [VALUE] = "value."};
+
+static double lr_scale(const vk_learner *l, int i_group)
+{
+  const double share[] = {[TRUNK] = 1, [STEM] = l->config.stem_lr, [VALUE] = l->config.value_lr};
+  return share[i_group / 2] > 0 ? share[i_group / 2] : 1;
+}
+
+/* An optimiser over all parameters: those of a part learn alike, and those without gradients
+ * stay. */
 static vk_status open_optim(vk_learner *l, vk_err *err)
 {
-  enum { TRUNK, STEM, VALUE, PARTS, FROZEN = 2 * PARTS };
-  static const char *const prefix[] = {[STEM] = "stem.", [VALUE] = "value."};
   const vk_learner_config *c = &l->config;
-  const double share[] = {[TRUNK] = 1, [STEM] = c->stem_lr, [VALUE] = c->value_lr};
   vk_optim_group group[FROZEN + 1] = {[FROZEN] = {.is_frozen = true}};
   for (int i = 0; i < FROZEN; i++)
-    group[i] = (vk_optim_group){.lr_scale = share[i / 2] > 0 ? share[i / 2] : 1,
-                                .weight_decay = i % 2 ? c->weight_decay : 0};
+    group[i] =
+        (vk_optim_group){.lr_scale = lr_scale(l, i), .weight_decay = i % 2 ? c->weight_decay : 0};
   const vk_params *p = &l->params;
   l->spans = calloc((size_t)p->n_param + 1, sizeof *l->spans);
   if (!l->spans)
@@ -154,6 +161,17 @@ vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number, d
   l->n_added++;
   *loss = *(const float *)vk_net_data(&l->net, "loss");
   return isfinite(*loss) ? VK_OK : vk_fail(err, VK_E_DIVERGED, "the loss is %g", *loss);
+}
+
+void vk_learner_hold(vk_learner *l, bool is_value_alone)
+{
+  for (int i = 0; i < FROZEN; i++)
+    vk_optim_set_lr_scale(l->optim, i, is_value_alone && i / 2 != VALUE ? 0 : lr_scale(l, i));
+  for (int i = 0; i < l->params.n_param && is_value_alone; i++) {
+    const vk_param *p = &l->params.param[i];
+    if (strncmp(p->name, prefix[VALUE], strlen(prefix[VALUE])) != 0)
+      memset(l->grad + p->offset, 0, sizeof *l->grad * (size_t)p->n);
+  }
 }
 
 vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err)

@@ -60,6 +60,9 @@ void vk_learner_begin(vk_learner *l);
  * Errors: VK_E_DIVERGED: the loss is not finite; VK_E_RANGE: the batch does not fit. */
 VK_NODISCARD vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number,
                                       double *loss, vk_err *err);
+/* For the next step, before it: the value head learns alone, and all else stays as it is, weight
+ * decay included (its gradients are forgotten); or all learn. */
+void vk_learner_hold(vk_learner *l, bool is_value_alone);
 /* One step of the optimiser with the mean gradient of what was added.
  *   grad_norm  out, before clipping
  * Errors: VK_E_DIVERGED: the gradient is not finite; parameters are as they were. */

@@ -45,10 +45,10 @@ static bool is_uniform(const double *score, int n)
 
 /* What the functions of rl/advantage.h read: allocated together. */
 typedef struct tables {
-  uint8_t *done; /* [n + 1, B, 8] */
-  float *reward; /* [n, B, 8] */
-  float *value;  /* [n + 1, B, C'] */
-  double *score; /* [B] */
+  uint8_t *done;           /* [n + 1, B, 8] */
+  float *reward;           /* [n, B, 8] */
+  float *value;            /* [n + 1, B, C'] */
+  double *score, *success; /* [B] */
   vk_moments *moments;
   int64_t *task, *start; /* [B] */
 } tables;
@@ -59,6 +59,7 @@ static void free_tables(tables *t)
   free(t->reward);
   free(t->value);
   free(t->score);
+  free(t->success);
   free(t->moments);
   free(t->task);
   free(t->start);
@@ -73,16 +74,19 @@ static vk_status make_tables(tables *t, const vk_rl_batch *b, vk_err *err)
                 .reward = calloc(n, STEPS * sizeof(float)),
                 .value = calloc(n, (size_t)n_head * sizeof(float)),
                 .score = calloc((size_t)n_traj, sizeof *t->score),
+                .success = calloc((size_t)n_traj, sizeof *t->success),
                 .moments = calloc((size_t)n_traj, sizeof *t->moments),
                 .task = calloc((size_t)n_traj, sizeof *t->task),
                 .start = calloc((size_t)n_traj, sizeof *t->start)};
-  if (!t->done || !t->reward || !t->value || !t->score || !t->moments || !t->task || !t->start)
+  if (!t->done || !t->reward || !t->value || !t->score || !t->success || !t->moments || !t->task ||
+      !t->start)
     return vk_fail(err, VK_E_NOMEM, "no memory for the advantages of %lld episodes",
                    (long long)n_traj);
   for (int64_t e = 0; e < n_traj; e++) {
     const vk_rollout_episode *one = &r->episode[e];
     int64_t last = one->n_step - 1, row = last / STEPS * n_traj + e;
     t->task[e] = one->i_task;
+    t->success[e] = one->success;
     t->start[e] = one->row;
     t->done[(row + n_traj) * STEPS + last % STEPS] = 1;
     t->reward[row * STEPS + last % STEPS] = one->success ? (float)b->config.reward : 0;
@@ -170,9 +174,10 @@ vk_status vk_rl_batch_new(vk_rl_batch *b, const vk_rollout *rollout, const vk_rl
   vk_adv_valid(&action, t.done, b->action_mask, unused);
   vk_adv_valid(&b->roll, t.done, b->mask, b->n_valid);
   vk_adv_score(&b->roll, t.reward, t.done, t.score);
-  double lo = config->filter_lo * config->reward, hi = config->filter_hi * config->reward;
-  vk_adv_filter(&action, rollout->group, t.score, lo, hi, b->action_mask, NULL);
-  b->n_kept = (int)vk_adv_filter(&b->roll, rollout->group, t.score, lo, hi, b->mask, NULL);
+  /* by shares of successes: a reward of 0.1, as f32, is more than 0.1 */
+  double lo = config->filter_lo, hi = config->filter_hi;
+  vk_adv_filter(&action, rollout->group, t.success, lo, hi, b->action_mask, NULL);
+  b->n_kept = (int)vk_adv_filter(&b->roll, rollout->group, t.success, lo, hi, b->mask, NULL);
   for (int g = 0; g < rollout->n_group; g++)
     b->n_uniform += is_uniform(t.score + (ptrdiff_t)g * rollout->group, rollout->group);
   make_advantages(b, &t);

@@ -199,7 +199,7 @@ static vk_status replace_failed(pass *p, int i_try, vk_err *err)
     for (int k = 0; k < r->group; k++) {
       is_any = is_any || is_failed[k];
       r->n_replaced += is_failed[k];
-      of_group[k].repeat += is_failed[k] ? r->group : 0;
+      of_group[k].repeat += is_failed[k] ? r->n_episode : 0; /* as nobody else draws */
     }
     if (!is_any || i_try % TRIES != TRIES - 1)
       continue;
@@ -241,16 +241,26 @@ vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_action_step, v
   return VK_OK;
 }
 
+/* Groups before group g that begin as it does. */
+static int n_alike(const vk_eval_episode *start, int g)
+{
+  int n = 0;
+  for (int k = 0; k < g; k++)
+    n += start[k].i_task == start[g].i_task && start[k].row == start[g].row;
+  return n;
+}
+
+/* Groups that begin alike draw differently, too. */
 static void begin_groups(vk_rollout *r, const vk_eval_episode *start, bool *is_failed)
 {
   r->n_replaced = 0;
   r->n_step = 0;
-  for (int i = 0; i < r->n_episode; i++) {
-    r->episode[i] = (vk_rollout_episode){.i_task = start[i / r->group].i_task,
-                                         .row = start[i / r->group].row,
-                                         .repeat = i % r->group};
-    is_failed[i] = true; /* not yet run */
-  }
+  for (int g = 0; g < r->n_group; g++)
+    for (int i = g * r->group, repeat = n_alike(start, g) * r->group; i < (g + 1) * r->group; i++) {
+      r->episode[i] =
+          (vk_rollout_episode){.i_task = start[g].i_task, .row = start[g].row, .repeat = repeat++};
+      is_failed[i] = true; /* not yet run */
+    }
 }
 
 vk_status vk_rollout_run(vk_rollout *r, const vk_rollout_config *c, const vk_eval_episode *start,

@@ -387,16 +387,6 @@ static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err
   return VK_OK;
 }
 
-/* While the critic warms up its head alone learns: all else that feeds it acts, too. */
-static void keep_value_head(vk_learner *l)
-{
-  for (int i = 0; i < l->params.n_param; i++) {
-    const vk_param *p = &l->params.param[i];
-    if (strncmp(p->name, "value.", 6) != 0)
-      memset(l->grad + p->offset, 0, sizeof *l->grad * (size_t)p->n);
-  }
-}
-
 /* Step i_part of n_part of an epoch, or the sign that the policy has gone far enough. */
 static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, update *u, vk_err *err)
 {
@@ -422,9 +412,8 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   if (u->is_stopped)
     return VK_OK;
   double bc = decayed(c->bc_weight, c->bc_steps, t->step);
-  if (share.actor == 0)
-    keep_value_head(l);
-  else if (bc > 0)
+  vk_learner_hold(l, share.actor == 0); /* all else that feeds the critic acts, too */
+  if (share.actor > 0 && bc > 0)
     VK_TRY(add_demos(s, t, bc, u, err));
   VK_TRY(vk_optim_step(l->optim, t->team, vk_trainer_lr(t), 1, &grad_norm, err));
   if (t->config.progress)

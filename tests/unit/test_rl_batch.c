@@ -207,6 +207,51 @@ static void test_counts(void **state)
   vk_rollout_free(&r);
 }
 
+/* The reward's size changes neither which groups count nor, beside the group, any advantage. */
+static void test_rewards(void **state)
+{
+  static const double reward[] = {1, 0.1, 0.3, 0.7, 1.2, 3.3, 5};
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  vk_rl_batch first, b;
+  make_rollout(&r);
+  for (int is_chunk = 0; is_chunk < 2; is_chunk++) {
+    vk_rl_config c = grpo();
+    c.per_chunk = is_chunk;
+    c.filter_lo = 0.5; /* the bounds are inside */
+    c.filter_hi = 1;
+    c.reward = 1;
+    vk_assert_ok(vk_rl_batch_new(&first, &r, &c, &err), &err);
+    assert_int_equal(first.n_kept, 3);
+    int64_t n_item = vk_roll_n_row(&first.roll) * vk_roll_n_head(&first.roll);
+    for (size_t i = 0; i < VK_COUNT(reward); i++) {
+      c.reward = reward[i];
+      vk_assert_ok(vk_rl_batch_new(&b, &r, &c, &err), &err);
+      assert_int_equal(b.n_kept, 3);
+      assert_int_equal(b.n_used, first.n_used);
+      assert_memory_equal(b.mask, first.mask, (size_t)n_item);
+      for (int64_t k = 0; k < n_item; k++) {
+        vk_assert_close(b.adv[k], first.adv[k], 0, 2e-5);
+        assert_true((b.adv[k] == 0) == (first.adv[k] == 0));
+      }
+      vk_rl_batch_free(&b);
+    }
+    vk_rl_batch_free(&first);
+  }
+  r.n_group = GROUPS * GROUP; /* a group an episode: nobody who succeeds is left out */
+  r.group = 1;
+  for (size_t i = 0; i < VK_COUNT(reward); i++) {
+    vk_rl_config c = ppo(1);
+    c.reward = reward[i];
+    vk_assert_ok(vk_rl_batch_new(&b, &r, &c, &err), &err);
+    assert_int_equal(b.n_kept, GROUPS * GROUP);
+    assert_int_equal(b.n_used, 20);
+    vk_assert_close(b.ret[4], reward[i], 1e-6, 1e-6); /* of the action that succeeds */
+    vk_rl_batch_free(&b);
+  }
+  vk_rollout_free(&r);
+}
+
 static void test_refused(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -402,9 +447,8 @@ static int tear_down(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_dropped_rows),
-      cmocka_unit_test(test_counts),
-      cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_dropped_rows), cmocka_unit_test(test_counts),
+      cmocka_unit_test(test_rewards),      cmocka_unit_test(test_refused),
       cmocka_unit_test(test_learns),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,7 +1,7 @@
 /* test_rollout.c - episodes for training: the same bits on any number of threads, groups that begin
  * alike and go on differently, failures of the simulator that are replaced, and a watchdog that
  * names what has stopped. */
-#include "test.h"
+#include "temp_dir.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -42,6 +42,8 @@ static void make_stats(vk_action_stats *s, int n)
 static int set_up(void **state)
 {
   vk_err err = VK_ERR_INIT;
+  if (make_temp_dir(state) != 0)
+    return -1;
   vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
   vk_assert_ok(vk_standin_build(&visuals, &pack, &err), &err);
   small_open(&info.model, &params, 3);
@@ -60,7 +62,7 @@ static int tear_down(void **state)
   vk_params_free(&params);
   vk_visuals_close(&visuals);
   vk_pack_close(&pack);
-  return 0;
+  return remove_temp_dir(state);
 }
 
 static uint32_t task_index(const char *word)
@@ -72,15 +74,15 @@ static uint32_t task_index(const char *word)
   return task[0];
 }
 
-static vk_status run_with(vk_rollout *r, int n_thread, const vk_protocol *protocol,
-                          const vk_eval_watch *watch, int row_stride, vk_err *err)
+static vk_status run_from(vk_rollout *r, const vk_eval_episode *start, int n_thread,
+                          const vk_protocol *protocol, const vk_eval_watch *watch, int row_stride,
+                          vk_err *err)
 {
   vk_pool *pool;
-  const vk_eval_episode start[GROUPS] = {{task_index("libero_object/0"), 4},
-                                         {task_index("libero_spatial/1"), 5}};
   vk_assert_ok(vk_pool_new(&pool, n_thread, err), err);
   vk_assert_ok(vk_rollout_new(r, GROUPS, GROUP, CHUNKS, 2, err), err);
   const vk_rollout_config config = {.eval = {.pack = &pack,
+                                             .cache_dir = temp_dir,
                                              .protocol = protocol,
                                              .seed = 7,
                                              .rows = VK_ROWS_SAMPLED,
@@ -96,6 +98,14 @@ static vk_status run_with(vk_rollout *r, int n_thread, const vk_protocol *protoc
   vk_status st = vk_rollout_run(r, &config, start, err);
   vk_pool_free(pool);
   return st;
+}
+
+static vk_status run_with(vk_rollout *r, int n_thread, const vk_protocol *protocol,
+                          const vk_eval_watch *watch, int row_stride, vk_err *err)
+{
+  const vk_eval_episode start[GROUPS] = {{task_index("libero_object/0"), 4},
+                                         {task_index("libero_spatial/1"), 5}};
+  return run_from(r, start, n_thread, protocol, watch, row_stride, err);
 }
 
 static void run(vk_rollout *r, int n_thread)
@@ -149,6 +159,23 @@ static void test_groups(void **state)
       assert_false(SAME(&r, &r, bin, 56));
       assert_int_equal(r.episode[e].i_task == r.episode[f].i_task, is_group);
       assert_int_equal(r.episode[e].row == r.episode[f].row, is_group);
+    }
+  vk_rollout_free(&r);
+}
+
+/* Groups that begin alike are not the same episodes. */
+static void test_groups_alike(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  const vk_eval_episode start[GROUPS] = {{task_index("libero_object/0"), 4},
+                                         {task_index("libero_object/0"), 4}};
+  vk_assert_ok(run_from(&r, start, 2, &quick, NULL, 0, &err), &err);
+  for (int e = 0; e < N; e++)
+    for (int f = 0; f < e; f++) {
+      int i = e * CHUNKS, j = f * CHUNKS;
+      assert_true(SAME(&r, &r, picture, 2 * VK_VIEW_BYTES));
+      assert_false(SAME(&r, &r, bin, 56));
     }
   vk_rollout_free(&r);
 }
@@ -313,8 +340,9 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_groups),
-      cmocka_unit_test(test_ratio_is_one), cmocka_unit_test(test_replaced),
-      cmocka_unit_test(test_refused),      cmocka_unit_test(test_watchdog),
+      cmocka_unit_test(test_groups_alike), cmocka_unit_test(test_ratio_is_one),
+      cmocka_unit_test(test_replaced),     cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_watchdog),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -149,7 +149,8 @@ static void test_critic_warms_up(void **state)
 {
   static curves c;
   vk_params p;
-  const char *const warm[] = {"steps=1", "critic_warmup=0", "kl_stop=0"};
+  const char *const warm[] = {"steps=1", "critic_warmup=0", "kl_stop=0", "weight_decay=0.1",
+                              "ema_decay=0.9"};
   training all;
   open_training(&all, "ppo-n2", VK_COUNT(warm), warm, "warm", &c);
   all.config.critic_warmup = 1; /* all of it: who trains is not let */
