@@ -215,6 +215,11 @@ static vk_status plan_task(job *j, uint32_t i, vk_err *err)
   c->n_try_max = p->n_try_max;
   if (p->rows == VK_ROWS_EVAL && (uint32_t)c->n_try_max > t->n_row)
     c->n_try_max = (int)t->n_row;
+  if (p->n_try_max < p->n_want)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "--tries %d: to have %d demonstrations (--episodes) takes as many tries at least",
+        p->n_try_max, p->n_want);
   if (c->n_try_max < p->n_want)
     return vk_fail(
         err, VK_E_USAGE, "--episodes: task %s can be tried %d times%s, %d demonstrations asked for",

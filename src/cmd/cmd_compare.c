@@ -33,7 +33,7 @@ static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err
   } same[] = {{"protocol_hash", "protocol", "protocol"}, {"pack_hash", "pack", "pack_hash"}};
   const vk_report *both[2] = {a, b};
   for (int i = 0; i < 2; i++)
-    if (!vk_report_text(both[i], "suite")[0])
+    if (strcmp(vk_report_text(both[i], "command"), "eval") != 0)
       return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation",
                      vk_report_text(both[i], "run"), vk_report_text(both[i], "command"));
   for (int i = 0; i < 2; i++) {

@@ -1,5 +1,6 @@
 #include "nn/model.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,22 +109,52 @@ static vk_status find_config(const char *path, vk_err *err)
                  path);
 }
 
-vk_status vk_model_find_folder(char out[VK_FS_PATH_MAX], const char *dir, vk_err *err)
+/* The folder with config.json that the first n characters of dir stand for. */
+static bool find_inside(char out[VK_FS_PATH_MAX], const char *dir, int n)
 {
   static const char *const inside[] = {"", "/pretrained_model", "/last/pretrained_model",
                                        "/checkpoints/last/pretrained_model"};
   char path[VK_FS_PATH_MAX];
+  for (size_t i = 0; i < VK_COUNT(inside); i++) {
+    snprintf(out, VK_FS_PATH_MAX, "%.*s%s", n, dir, inside[i]);
+    snprintf(path, sizeof path, "%.4000s/config.json", out);
+    if (vk_fs_is_file(path))
+      return true;
+  }
+  return false;
+}
+
+/* A folder that was meant: the first of those below dir, or one beside it; "": there is none. */
+static void find_near(char out[VK_FS_PATH_MAX], const char *dir)
+{
+  char path[VK_FS_PATH_MAX], in[VK_FS_PATH_MAX];
+  DIR *d = opendir(dir);
+  out[0] = '\0';
+  for (struct dirent *e; d && (e = readdir(d));)
+    if (e->d_name[0] != '.' && vk_fs_join(path, sizeof path, dir, e->d_name, NULL) == VK_OK &&
+        find_inside(in, path, (int)strlen(path)) && (!out[0] || strcmp(path, out) < 0))
+      memcpy(out, path, sizeof path);
+  if (d)
+    closedir(d);
+  snprintf(path, sizeof path, "%.4000s/../pretrained_model", dir); /* of a training_state */
+  if (!out[0] && find_inside(in, path, (int)strlen(path)))
+    memcpy(out, path, sizeof path);
+}
+
+vk_status vk_model_find_folder(char out[VK_FS_PATH_MAX], const char *dir, vk_err *err)
+{
+  char near[VK_FS_PATH_MAX], path[VK_FS_PATH_MAX];
   int n = (int)strlen(dir);
   while (n > 1 && dir[n - 1] == '/')
     n--;
   if (n >= VK_FS_PATH_MAX - 64)
     return vk_fail(err, VK_E_RANGE, "the model's path is too long: %d bytes", n);
-  for (size_t i = 0; i < VK_COUNT(inside); i++) {
-    snprintf(out, VK_FS_PATH_MAX, "%.*s%s", n, dir, inside[i]);
-    snprintf(path, sizeof path, "%.4000s/config.json", out);
-    if (vk_fs_is_file(path))
-      return VK_OK;
-  }
+  if (find_inside(out, dir, n))
+    return VK_OK;
+  find_near(near, dir);
+  if (near[0])
+    return vk_fail(err, VK_E_NOTFOUND, "there is no %.*s/config.json; did you mean %s?", n, dir,
+                   near);
   snprintf(path, sizeof path, "%.*s/config.json", n, dir);
   return find_config(path, err);
 }

@@ -1,5 +1,6 @@
 #include "rl/checkpoint.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +132,8 @@ static vk_status read_numbers(vk_checkpoint_info *info, const cJSON *json, const
     return vk_fail(err, VK_E_RANGE, "%s: n_action_steps %lld: expected 1 to %lld", what,
                    (long long)info->n_action_step, (long long)chunk);
   if (info->step < 0)
-    return vk_fail(err, VK_E_RANGE, "%s: step %lld", what, (long long)info->step);
+    return vk_fail(err, VK_E_RANGE, "%s: step %lld: expected at least 0", what,
+                   (long long)info->step);
   return VK_OK;
 }
 
@@ -270,10 +272,18 @@ vk_status vk_checkpoint_open(vk_checkpoint_info *info, const char *word, vk_err 
   if (vk_fs_is_file(word) && n > n_end && strcmp(word + n - n_end, ending) == 0) {
     const char *slash = strrchr(word, '/');
     snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - word + 1) : 1, slash ? word : ".");
-    VK_TRY(open_config(info, dir, err));
+    vk_status st = open_config(info, dir, err);
+    if (st == VK_E_NOTFOUND)
+      return vk_fail(err, st,
+                     "%s: there is no config.json beside it, without which weights are no policy",
+                     word);
+    VK_TRY(st);
     snprintf(info->model.weights, sizeof info->model.weights, "%s", word);
     return VK_OK;
   }
+  if (vk_fs_is_file(word) && n > 12 && strcmp(word + n - 12, "/config.json") == 0)
+    return vk_fail(err, VK_E_NOTFOUND, "%s is a file of a checkpoint; give its folder, %.*s", word,
+                   (int)(n - 12), word);
   if (!vk_fs_is_dir(word))
     return vk_fail(err, VK_E_NOTFOUND,
                    "%s: there is no such checkpoint: expected a folder with config.json and "
@@ -308,10 +318,26 @@ void vk_checkpoint_close(vk_checkpoint_info *info)
   *info = (vk_checkpoint_info){0};
 }
 
+/* A policy of weights that are no numbers would act, somehow. */
+static vk_status check_finite(const vk_checkpoint_info *info, const vk_params *p, vk_err *err)
+{
+  for (int i = 0; i < p->n_param; i++)
+    for (int64_t k = p->param[i].offset; k < p->param[i].offset + p->param[i].n; k++)
+      if (!isfinite(p->data[k]))
+        return vk_fail(err, VK_E_RANGE,
+                       "%s: tensor %s holds %g: its training has failed, take a checkpoint before",
+                       info->model.weights, p->param[i].name, (double)p->data[k]);
+  return VK_OK;
+}
+
 vk_status vk_checkpoint_load(const vk_checkpoint_info *info, vk_params *params, vk_err *err)
 {
   VK_TRY(vk_net_params_zero(params, &info->model, err));
   vk_status st = vk_params_load(params, info->model.weights, err);
+  if (st == VK_E_MISMATCH)
+    vk_err_prefix(err, "the weights are not of the model that config.json describes");
+  if (st == VK_OK)
+    st = check_finite(info, params, err);
   if (st != VK_OK)
     vk_params_free(params);
   return st;

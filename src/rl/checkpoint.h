@@ -74,7 +74,8 @@ VK_NODISCARD vk_status vk_checkpoint_parse(vk_checkpoint_info *info, const char 
 void vk_checkpoint_close(vk_checkpoint_info *info);
 
 /* The parameters of its model with the weights to use. Free with vk_params_free.
- * Errors: those of vk_params_load: one sentence says how many tensors do not fit. */
+ * Errors: those of vk_params_load: one sentence says how many tensors do not fit; VK_E_RANGE (one
+ * is not finite). */
 VK_NODISCARD vk_status vk_checkpoint_load(const vk_checkpoint_info *info, vk_params *params,
                                           vk_err *err);
 
@@ -118,8 +119,8 @@ typedef struct vk_checkpoint_exported {
  * in that dtype (F32, BF16 or F16) and, where it lies beside it, train_config.json; nothing that
  * training goes on from. Paths in them become names.
  *   from  a word as vk_checkpoint_open takes it
- * Errors: VK_E_USAGE (DIR is not empty), VK_E_RANGE (a weight is not finite, or too large for the
- * dtype), those of reading and writing; there is no DIR then. */
+ * Errors: VK_E_USAGE (DIR is not empty), VK_E_RANGE (a weight is too large for the dtype), those of
+ * vk_checkpoint_load and of writing; there is no DIR then. */
 VK_NODISCARD vk_status vk_checkpoint_export(const char *dir, const char *from,
                                             vk_safetensors_dtype dtype, vk_checkpoint_exported *out,
                                             vk_err *err);

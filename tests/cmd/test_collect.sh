@@ -9,6 +9,10 @@ suite=libero_goal/7 # short episodes
 # What is refused.
 expect 2 collect
 says '--suite and --out are needed'
+expect 2 collect --suite $suite --episodes 3 --tries 2 --out d
+says '--tries 2: to have 3 demonstrations (--episodes) takes as many tries at least'
+expect 2 collect --suite $suite --rows held-out --out d
+says 'eval, sampled'
 expect 2 collect --suite $suite --rows eval --episodes 60 --out d
 says 'task libero_goal/7 can be tried 50 times (its init rows; --rows sampled has no end)'
 expect 2 collect --suite $suite --out d --pictures --format store
@@ -57,6 +61,9 @@ prints 'expert on libero_goal/7, oft: 4 of 4 demonstrations, 4 tries'
 expect 0 runs "$(field one.db 'r["run"]')" --catalog one.db
 prints 'collected     4 of 4, in 4 tries'
 expect 1 eval --resume "$(field one.db 'r["run"]')" --catalog one.db
+says 'is of vlakit collect, not an evaluation'
+tried=$(field one.db 'r["run"]')
+expect 1 compare "$tried" "$tried" --catalog one.db
 says 'is of vlakit collect, not an evaluation'
 
 # The protocol of what began at init rows is the one that evaluations follow; of others another.

@@ -151,9 +151,34 @@ says 'no statistics for libero_object'
 says 'it has libero_goal'
 expect 1 $eval --policy nothing/here
 says 'nothing/here: there is no such checkpoint'
-mkdir empty
+mkdir empty several
 expect 1 $eval --policy empty
 says 'empty/config.json'
+cp -r good several/b
+cp -r run several/a
+expect 1 $eval --policy several
+says 'there is no several/config.json; did you mean several/a?'
+expect 1 $eval --policy run/checkpoints/last/training_state
+says 'did you mean run/checkpoints/last/training_state/../pretrained_model?'
+expect 1 $eval --policy run/checkpoints/last/training_state/weights.safetensors
+says 'there is no config.json beside it, without which weights are no policy'
+expect 1 $eval --policy good/config.json
+says 'good/config.json is a file of a checkpoint; give its folder, good'
+expect 1 $eval --policy checkpoint:nothing
+says 'nothing: there is no such checkpoint'
+expect 2 $eval --policy checkpoint:
+says 'checkpoint:DIR'
+expect 2 $eval --policy ''
+for t in -1 nan x 101; do
+  expect 2 $eval --policy good --sample $t
+  says "--sample takes a number from 0 to 100, not '$t'"
+done
+expect 2 $eval --policy good --perturb wind
+says 'camera, position, language'
+expect 2 $eval --policy good --rows sampled
+says 'eval, held-out'
+expect 0 eval -q --suite libero_goal/7 --policy expert --rows held-out --episodes 1 --json
+json 'd["rows"] == "held-out" and d["n_success"] == 1 and d["trained_on_rows"] is None'
 expect 2 $eval --policy nothing
 says "unknown policy 'nothing'"
 expect 1 $eval --policy model.json
@@ -204,11 +229,20 @@ expect 0 eval -q --suite libero_goal/7 --policy run --dry-run --json
 json 'd["visuals"] == "stand-in" and d["visuals_match"] is True'
 rm cache/vlakit/libero.visuals
 refused 't.pop("head.bias")' 'head.bias'
+says 'the weights are not of the model that config.json describes'
+for x in nan inf -inf; do
+  refused "t['head.bias'][2] = struct.pack('<f', float('$x')) * 1792" "tensor head.bias holds $x"
+done
 refused 't["more"] = ["F32", [1], bytes(4)]' 'more'
 refused 't["head.bias"][1] = [1792, 1]' 'head.bias'
 refused 't["head.bias"][0], t["head.bias"][1] = "I32", t["head.bias"][1]' 'head.bias'
 refused 's["action"]["q99"][2] = s["action"]["q01"][2]' 'q01'
 refused 's["action"]["q01"].pop()' 'q01'
+refused 's["action"]["q01"][1], s["action"]["q99"][1] = 1, -1' 'q01 of dimension 1 is 1, above its q99 of -1'
+refused 's["proprio"]["q99"][0] = s["proprio"]["q01"][0]' 'so that it cannot be scaled'
+refused 'c["norm_stats"]["bridge"] = c["norm_stats"].pop("libero_goal")' 'it has bridge'
+refused 'c["step"] = -1' 'step -1: expected at least 0'
+refused 'c["provenance"]["rows"] = 5' '"rows" is a number, expected a string'
 refused 's["action"]["mask"] = 1' 'mask'
 refused 'del s["action"]' 'action'
 refused 'del c["norm_stats"]' 'norm_stats is missing'
@@ -234,5 +268,5 @@ says bad
 head -c 200 good/config.json >bad/config.json
 expect 1 $eval --policy bad
 says bad/config.json
-check 'refusals leave no run behind' [ "$("$VLAKIT" runs | wc -l)" = $((n_run + 1)) ] # spoil pass
+check 'refusals leave no run behind' [ "$("$VLAKIT" runs | wc -l)" = $((n_run + 2)) ] # spoil pass, held-out
 finish
