@@ -108,8 +108,9 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
                              vk_err *err)
 {
   int n_env = n_thread < p->n_episode ? n_thread : p->n_episode;
+  double step_s = probe->step_s + (probe->n_executed ? probe->answer_s / probe->n_executed : 0);
   double wall_s =
-      ((double)p->n_step_max * probe->step_s + p->n_episode * probe->reset_s) / (n_env ? n_env : 1);
+      ((double)p->n_step_max * step_s + p->n_episode * probe->reset_s) / (n_env ? n_env : 1);
   if (as_json) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "dry_run", true);
@@ -152,8 +153,9 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
                                  ? "on the init rows that are scored, too"
                                  : "on first states that are not known");
   printf("memory    about %.0f MB on %d threads\n", bytes / 1e6, n_thread);
-  printf("time      at most about %s, at %.1f ms a control step of %s, without the policy's own\n",
-         time, 1e3 * probe->step_s, p->task_id[0]);
+  printf("time      at most about %s, at %.1f ms a control step of %s and %.1f ms an answer of the "
+         "policy\n",
+         time, 1e3 * probe->step_s, p->task_id[0], 1e3 * probe->answer_s);
   return VK_OK;
 }
 

@@ -186,18 +186,25 @@ static vk_policy_obs observe(eval *e, int i)
   };
 }
 
-/* The waiting steps are over: the policy and the watch hear of the episode. */
 static vk_status begin_policy(eval *e, int i, vk_err *err)
 {
   char id[VK_PACK_TASK_ID_SIZE];
-  slot *s = &e->slot[i];
+  const slot *s = &e->slot[i];
   const vk_eval_episode *episode = &e->c->episode[s->result.i_episode];
   uint64_t repeat = e->c->repeat ? (uint64_t)e->c->repeat[s->result.i_episode] : 0;
   vk_pack_task_id(e->c->pack, &e->c->pack->task[episode->i_task], id);
   vk_policy_obs obs = observe(e, i);
   const vk_policy *p = e->c->policy;
+  return p->def->begin(p->state, &obs, vk_start_key(id, episode->row) + repeat, err);
+}
+
+/* The waiting steps are over: the policy and the watch hear of the episode. */
+static vk_status begin_acting(eval *e, int i, vk_err *err)
+{
+  slot *s = &e->slot[i];
+  const vk_eval_episode *episode = &e->c->episode[s->result.i_episode];
   const vk_eval_watch *w = e->c->watch;
-  VK_TRY(p->def->begin(p->state, &obs, vk_start_key(id, episode->row) + repeat, err));
+  VK_TRY(begin_policy(e, i, err));
   s->is_watched = w != NULL;
   if (!w || !w->begin)
     return VK_OK;
@@ -254,7 +261,8 @@ static void end_episode(eval *e, int i, vk_status status, const vk_err *error)
   vk_eval_result *r = &s->result;
   const vk_eval_watch *w = e->c->watch;
   s->is_busy = false;
-  if (status == VK_E_NOMEM) { /* not the episode's fault: a later try may well succeed */
+  /* not the episode's fault: a later try may well succeed */
+  if (status == VK_E_NOMEM || status == VK_E_INTERRUPTED) {
     stop(e, status, error);
     return;
   }
@@ -295,7 +303,7 @@ static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
   vk_trace_arg(&span, "row", episode->row);
   vk_status st = begin_env(e, i, &err);
   if (st == VK_OK && s->n_dummy_left == 0)
-    st = begin_policy(e, i, &err);
+    st = begin_acting(e, i, &err);
   vk_trace_end(&span);
   if (st != VK_OK)
     end_episode(e, i, st, &err);
@@ -385,7 +393,7 @@ static void after_step(eval *e, int i)
   atomic_fetch_add_explicit(&e->n_step, 1, memory_order_relaxed);
   if (st == VK_OK && s->n_dummy_left > 0) {
     if (--s->n_dummy_left == 0) {
-      st = begin_policy(e, i, &e->step_error[i]);
+      st = begin_acting(e, i, &e->step_error[i]);
       is_over = st != VK_OK;
     }
   } else if (st == VK_OK) {
@@ -485,11 +493,13 @@ static void act_half(half *h)
   for (int i = h->first; i < h->first + h->n; i++)
     if (is_asked(&e->slot[i]))
       e->obs[h->first + n++] = observe(e, i);
-  const double *answer = chunk_of(e, e->answer, h->first);
+  double *answer = chunk_of(e, e->answer, h->first);
+  vk_viewer *viewer = e->viewer ? e->viewer[0] : NULL;
   vk_err err = VK_ERR_INIT;
-  vk_status st = n > 0 ? ask(e, e->viewer ? e->viewer[0] : NULL, e->obs + h->first,
-                             e->shot + h->first, n, chunk_of(e, e->answer, h->first), &err)
-                       : VK_OK;
+  vk_status st =
+      n > 0 ? ask(e, viewer, e->obs + h->first, e->shot + h->first, n, answer, &err) : VK_OK;
+  bool is_alone = st != VK_OK && n > 1; /* then each is asked on its own: what one cannot be
+                                           answered is no error of the others */
   for (int i = h->first; i < h->first + h->n; i++) {
     slot *s = &e->slot[i];
     e->mask[i] = s->is_busy;
@@ -502,11 +512,12 @@ static void act_half(half *h)
     vk_err bad = err;
     vk_status own_st = VK_OK;
     if (is_asked(s)) { /* answers lie side by side, in the order of slots */
+      vk_policy_obs obs = observe(e, i);
+      own_st = is_alone ? ask(e, viewer, &obs, &e->shot[i], 1, answer, &bad) : st;
       memcpy(chunk_of(e, e->chunk, i), answer,
              sizeof *answer * (size_t)VK_N_ACTION * (size_t)e->n_answer);
       answer += VK_N_ACTION * e->n_answer;
       begin_chunk(e, i);
-      own_st = st;
     }
     if (own_st == VK_OK)
       own_st = take_action(e, i, &bad);
@@ -662,6 +673,24 @@ vk_status vk_evaluate(const vk_eval_config *config, vk_eval_stats *stats, vk_err
   return st;
 }
 
+/* How long the policy takes for an answer, its pictures included. The first makes things ready. */
+static vk_status time_answers(eval *e, vk_eval_probe *out, vk_err *err)
+{
+  enum { N_ANSWER = 4 };
+  double start_s = 0;
+  VK_TRY(begin_policy(e, 0, err));
+  for (int k = 0; k < N_ANSWER; k++) {
+    vk_policy_obs obs = observe(e, 0);
+    VK_TRY(ask(e, e->viewer ? e->viewer[0] : NULL, &obs, &e->shot[0], 1, e->chunk, err));
+    if (k == 0)
+      start_s = vk_sys_monotonic_s();
+  }
+  begin_chunk(e, 0);
+  out->answer_s = (vk_sys_monotonic_s() - start_s) / (N_ANSWER - 1);
+  out->n_executed = e->slot[0].n_chunk;
+  return VK_OK;
+}
+
 vk_status vk_eval_probe_run(const vk_eval_config *config, int n_step, vk_eval_probe *out,
                             vk_err *err)
 {
@@ -680,6 +709,8 @@ vk_status vk_eval_probe_run(const vk_eval_config *config, int n_step, vk_eval_pr
   for (int i = 0; i < n_step && st == VK_OK; i++)
     st = vk_env_step(vk_env_batch_get(e.batch, 0), config->protocol->dummy, &e.step[0], err);
   out->step_s = n_step ? (vk_sys_monotonic_s() - start_s) / n_step : 0;
+  if (st == VK_OK && n_step > 0)
+    st = time_answers(&e, out, err);
   if (st == VK_OK) {
     const vk_env *env = vk_env_batch_get(e.batch, 0);
     out->bytes = vk_model_bytes(vk_env_model(env), vk_env_data(env));

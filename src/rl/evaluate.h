@@ -98,10 +98,12 @@ VK_NODISCARD vk_status vk_evaluate(const vk_eval_config *config, vk_eval_stats *
 typedef struct vk_eval_probe {
   uint64_t bytes; /* one scene and one environment, when all of it was used */
   double reset_s, step_s;
+  double answer_s; /* of the policy, its pictures included */
+  int n_executed;  /* steps of an answer; 0: it was not asked */
 } vk_eval_probe;
 
-/* Measures it on the first episode, in n_step dummy steps (0: step_s stays 0); the policy is not
- * asked. Errors: those that the episode itself would end with. */
+/* Measures it on the first episode, in n_step dummy steps and a few answers of the policy in slot 0
+ * (n_step 0: none of them). Errors: those that the episode itself would end with. */
 VK_NODISCARD vk_status vk_eval_probe_run(const vk_eval_config *config, int n_step,
                                          vk_eval_probe *out, vk_err *err);
 

@@ -55,7 +55,8 @@ typedef struct vk_policy_def {
    * episode is unique per (task, row) and makes generators independent of order. */
   vk_status (*begin)(void *state, const vk_policy_obs *obs, uint64_t episode, vk_err *err);
   /* Next actions of each slot listed: action [n, n_action, 7] out. Called from several threads at
-   * once for disjoint slots; the answer for a slot never depends on n or on the other slots. */
+   * once for disjoint slots; the answer for a slot never depends on n or on the other slots. Where
+   * it fails for several, each of them is asked anew, alone. */
   vk_status (*act)(void *state, int n, const vk_policy_obs *obs, double *action, vk_err *err);
   /* Whether it can act in tasks of a suite, for those who want to know before anything runs. NULL:
    * in all. */

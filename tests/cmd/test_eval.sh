@@ -54,6 +54,7 @@ expect 0 eval --policy list --json
 json '{"expert", "random", "replay", "zero"} <= {p["name"] for p in d["policies"]}'
 expect 0 eval --suite libero_goal --policy zero --dry-run --threads 2
 prints '500 of 500 (10 tasks, 50 each), at most 155000 control steps'
+prints ' ms an answer of the policy'
 expect 0 eval --suite libero_goal --policy zero --protocol libero --dry-run --json
 json 'd["n_episode"] == 200 and d["seed"] == 10000 and d["n_step_max"] == 200 * 605'
 json 'd["bytes"] > 1e6 and d["wall_s_max"] > 1'

@@ -502,6 +502,45 @@ static void test_errors_stay_with_their_episode(void **state)
   }
 }
 
+/* Fails for row 2 alone, or with it. */
+static vk_status act_but_not_for_row_2(void *policy, int n, const vk_policy_obs *obs,
+                                       double *action, vk_err *err)
+{
+  memset(action, 0, sizeof *action * VK_N_ACTION * (size_t)n);
+  for (int i = 0; i < n; i++)
+    if (key_of[obs[i].i_env] == 2 && obs[i].i_step == 2)
+      return vk_fail(err, VK_E_NOTFOUND, "no answer to row 2");
+  return VK_OK;
+}
+
+static vk_status begin_with_row(void *policy, const vk_policy_obs *obs, uint64_t episode,
+                                vk_err *err)
+{
+  char hex[65];
+  vk_sha256_hex("libero_90/0 2", 13, hex);
+  hex[16] = '\0';
+  key_of[obs->i_env] = episode == strtoull(hex, NULL, 16) ? 2 : 0;
+  return VK_OK;
+}
+
+static void test_errors_of_a_batch_stay_with_their_slot(void **state)
+{
+  static const vk_policy_def bad = {
+      .name = "bad", .begin = begin_with_row, .act = act_but_not_for_row_2};
+  const uint32_t b = task_index("libero_90/0");
+  const vk_eval_episode episode[] = {{b, 0}, {b, 1}, {b, 2}, {b, 3}, {b, 4}, {b, 5}};
+  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+    vk_err err = VK_ERR_INIT;
+    results r = {0};
+    vk_assert_ok(evaluate(&r, 3, &bad, needs, 6, episode, &err), &err);
+    for (int i = 0; i < 6; i++) {
+      const vk_eval_result *one = find(&r, episode[i]);
+      assert_int_equal(one->status, i == 2 ? VK_E_NOTFOUND : VK_OK);
+      assert_int_equal(one->steps, i == 2 ? 2 : N_STEP);
+    }
+  }
+}
+
 /* The simulator cannot go on in step 3, where the policy has brought it; in row 1 before. */
 static vk_status begin_halted(void *policy, const vk_policy_obs *obs, uint64_t episode, vk_err *err)
 {
@@ -597,6 +636,7 @@ int main(void)
       cmocka_unit_test(test_pictures_are_of_the_moment_and_the_slot),
       cmocka_unit_test(test_instructions_are_the_episodes_own),
       cmocka_unit_test(test_errors_stay_with_their_episode),
+      cmocka_unit_test(test_errors_of_a_batch_stay_with_their_slot),
       cmocka_unit_test(test_a_simulation_that_the_policy_breaks_is_a_failure),
       cmocka_unit_test(test_put_error_ends_it),
       cmocka_unit_test(test_interruption),
