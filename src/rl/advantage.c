@@ -45,12 +45,14 @@ void vk_adv_fold(int64_t n_epoch, int64_t n_row, int64_t n_traj, size_t item, co
              (const char *)from + (size_t)(e * n_row + k) * part, part);
 }
 
-void vk_adv_valid(const vk_roll *r, const uint8_t *done, uint8_t *mask, int32_t *n_valid)
+void vk_adv_valid(const vk_roll *r, const uint8_t *done, const uint8_t *begin, uint8_t *mask,
+                  int32_t *n_valid)
 {
   for (int64_t b = 0; b < r->n_traj; b++) {
     bool is_over = done[at(r, 0, b, r->n_step - 1)] != 0;
     n_valid[b] = 0;
     for (int64_t k = 0; k < r->n_chunk; k++) {
+      is_over = is_over && !(begin && begin[k * r->n_traj + b]);
       if (r->per_chunk)
         mask[at_head(r, k, b, 0)] = !is_over;
       for (int64_t a = 0; a < r->n_step; a++) {
@@ -69,9 +71,10 @@ void vk_adv_bootstrap(const vk_roll *r, vk_bootstrap kind, double gamma, const u
   for (int64_t i = 0; i < vk_roll_n_row(r); i++) {
     int64_t last = (i + 1) * r->n_step - 1;
     bool is_term = terminated[last], is_trunc = truncated[last];
-    bool is_on = kind == VK_BOOTSTRAP_ALWAYS     ? is_term || is_trunc
-                 : kind == VK_BOOTSTRAP_STANDARD ? is_trunc
-                                                 : is_trunc && !is_term;
+    bool is_on = kind == VK_BOOTSTRAP_ALWAYS ? is_term || is_trunc
+                 : kind == VK_BOOTSTRAP_STANDARD
+                     ? is_trunc
+                     : kind == VK_BOOTSTRAP_TRUNCATED && is_trunc && !is_term;
     if (is_on)
       reward[last] = (float)((double)reward[last] + gamma * (double)value[i]);
   }

@@ -48,12 +48,15 @@ void vk_adv_fold(int64_t n_epoch, int64_t n_row, int64_t n_traj, size_t item, co
 
 /* Where an action counts: no episode ended before it; the one that ends it does count.
  *   done     [n + 1, B, C] episode ended with this action; of row 0 the last column alone is read
- *   mask     out, [n, B, C'] 0 or 1
- *   n_valid  out, [B] actions that count, also with per_chunk; 0 where an episode had ended */
-void vk_adv_valid(const vk_roll *r, const uint8_t *done, uint8_t *mask, int32_t *n_valid);
+ *   begin    [n, B] another episode begins with this chunk step, so that its actions count again;
+ * or NULL: none does mask     out, [n, B, C'] 0 or 1 n_valid  out, [B] actions that count, also
+ * with per_chunk; 0 where an episode had ended */
+void vk_adv_valid(const vk_roll *r, const uint8_t *done, const uint8_t *begin, uint8_t *mask,
+                  int32_t *n_valid);
 
 /* Which ends of a chunk step get the value of what would have come. */
 typedef enum vk_bootstrap {
+  VK_BOOTSTRAP_NONE,
   VK_BOOTSTRAP_TRUNCATED, /* stopped by the clock and not at the goal */
   VK_BOOTSTRAP_STANDARD,  /* stopped by the clock, also when at the goal (published "standard") */
   VK_BOOTSTRAP_ALWAYS,    /* every end, success too: for environments that go on by themselves */

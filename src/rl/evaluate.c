@@ -384,6 +384,23 @@ static vk_status take_action(eval *e, int i, vk_err *err)
   return w->before_step(w->arg, i, vk_env_batch_get(e->batch, i), action, err);
 }
 
+/* What the policy makes of the end of slot i's episode. */
+static vk_status ask_after(eval *e, int i, vk_err *err)
+{
+  vk_policy_obs obs = observe(e, i);
+  bool is_lockstep = (e->c->policy->def->needs & VK_POLICY_BATCH) != 0;
+  return ask(e, e->viewer ? e->viewer[is_lockstep ? 0 : i] : NULL, &obs, &e->shot[i], 1,
+             chunk_of(e, e->chunk, i), err);
+}
+
+static bool is_at_limit(const eval *e, const slot *s)
+{
+  const vk_pack *pack = e->c->pack;
+  const char *suite = vk_pack_suite_of(pack, &pack->task[s->result.episode.i_task]);
+  return s->i_step >= vk_protocol_n_step(e->c->protocol, suite) ||
+         (e->c->n_step_most && s->i_step >= e->c->n_step_most[s->result.i_episode]);
+}
+
 /* Books the control step that slot i has made; ends the episode when it was the last one. */
 static void after_step(eval *e, int i)
 {
@@ -397,15 +414,14 @@ static void after_step(eval *e, int i)
       is_over = st != VK_OK;
     }
   } else if (st == VK_OK) {
-    const vk_pack *pack = e->c->pack;
-    const char *suite = vk_pack_suite_of(pack, &pack->task[s->result.episode.i_task]);
     s->i_step++;
     s->result.success = e->step[i].success;
     const vk_eval_watch *w = e->c->watch;
     if (w && w->after_step)
       st = w->after_step(w->arg, i, vk_env_batch_get(e->batch, i), &e->step[i], &e->step_error[i]);
-    is_over =
-        st != VK_OK || s->result.success || s->i_step >= vk_protocol_n_step(e->c->protocol, suite);
+    is_over = st != VK_OK || s->result.success || is_at_limit(e, s);
+    if (is_over && st == VK_OK && e->c->asks_after)
+      st = ask_after(e, i, &e->step_error[i]);
   }
   if (is_over)
     end_episode(e, i, st, &e->step_error[i]);

@@ -74,6 +74,8 @@ typedef struct vk_eval_config {
   /* [n_episode] Runs of one (task, row) begin alike; those with other numbers draw other actions.
    * NULL: all 0. */
   const int *repeat;
+  const int *n_step_most; /* [n_episode] they end after so many; NULL: at the protocol's limits */
+  bool asks_after;        /* the policy is asked after the last step, too; nobody executes it */
   vk_eval_result_fn *put;
   void *arg;
   const vk_eval_watch *watch; /* NULL: none */

@@ -46,9 +46,10 @@ static bool is_uniform(const double *score, int n)
 /* What the functions of rl/advantage.h read: allocated together. */
 typedef struct tables {
   uint8_t *done;           /* [n + 1, B, 8] */
+  uint8_t *begin;          /* [n, B] */
   float *reward;           /* [n, B, 8] */
   float *value;            /* [n + 1, B, C'] */
-  double *score, *success; /* [B] */
+  double *score, *success; /* [B] of its first episode */
   vk_moments *moments;
   int64_t *task, *start; /* [B] */
 } tables;
@@ -56,6 +57,7 @@ typedef struct tables {
 static void free_tables(tables *t)
 {
   free(t->done);
+  free(t->begin);
   free(t->reward);
   free(t->value);
   free(t->score);
@@ -65,12 +67,12 @@ static void free_tables(tables *t)
   free(t->start);
 }
 
-static vk_status make_tables(tables *t, const vk_rl_batch *b, vk_err *err)
+static vk_status alloc_tables(tables *t, const vk_rl_batch *b, vk_err *err)
 {
-  const vk_rollout *r = b->rollout;
-  int64_t n_traj = r->n_episode, n_head = vk_roll_n_head(&b->roll);
-  size_t n = (size_t)((r->n_chunk + 1) * n_traj);
+  int64_t n_traj = b->roll.n_traj, n_head = vk_roll_n_head(&b->roll);
+  size_t n = (size_t)((b->roll.n_chunk + 1) * n_traj);
   *t = (tables){.done = calloc(n, STEPS),
+                .begin = calloc(n, 1),
                 .reward = calloc(n, STEPS * sizeof(float)),
                 .value = calloc(n, (size_t)n_head * sizeof(float)),
                 .score = calloc((size_t)n_traj, sizeof *t->score),
@@ -78,28 +80,78 @@ static vk_status make_tables(tables *t, const vk_rl_batch *b, vk_err *err)
                 .moments = calloc((size_t)n_traj, sizeof *t->moments),
                 .task = calloc((size_t)n_traj, sizeof *t->task),
                 .start = calloc((size_t)n_traj, sizeof *t->start)};
-  if (!t->done || !t->reward || !t->value || !t->score || !t->success || !t->moments || !t->task ||
-      !t->start)
-    return vk_fail(err, VK_E_NOMEM, "no memory for the advantages of %lld episodes",
+  if (!t->done || !t->begin || !t->reward || !t->value || !t->score || !t->success || !t->moments ||
+      !t->task || !t->start)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the advantages of %lld trajectories",
                    (long long)n_traj);
-  for (int64_t e = 0; e < n_traj; e++) {
-    const vk_rollout_episode *one = &r->episode[e];
-    int64_t last = one->n_step - 1, row = last / STEPS * n_traj + e;
-    t->task[e] = one->i_task;
-    t->success[e] = one->success;
-    t->start[e] = one->row;
-    t->done[(row + n_traj) * STEPS + last % STEPS] = 1;
-    t->reward[row * STEPS + last % STEPS] = one->success ? (float)b->config.reward : 0;
-    for (int64_t k = 0; k < one->n_decision; k++)
-      memcpy(t->value + (k * n_traj + e) * n_head, r->value + (e * r->n_chunk + k) * STEPS,
-             sizeof(float) * (size_t)n_head);
-  }
   return VK_OK;
+}
+
+/* The item of [n, B, 8] of an episode's last action. */
+static int64_t last_item(const vk_rl_batch *b, const vk_rollout_episode *one)
+{
+  int64_t last = one->n_step - 1;
+  return ((one->first + last / STEPS) * b->roll.n_traj + one->i_traj) * STEPS + last % STEPS;
+}
+
+static void fill_tables(tables *t, vk_rl_batch *b)
+{
+  const vk_rollout *r = b->rollout;
+  int64_t n_traj = r->n_traj, n_head = vk_roll_n_head(&b->roll);
+  for (int e = 0; e < r->n_episode; e++) {
+    const vk_rollout_episode *one = &r->episode[e];
+    int64_t last = last_item(b, one), first = one->first * n_traj + one->i_traj;
+    if (e < n_traj) { /* the first of its trajectory */
+      t->task[e] = one->i_task;
+      t->start[e] = one->row;
+      t->success[e] = one->success;
+    }
+    t->begin[first] = 1;
+    t->done[n_traj * STEPS + last] = !one->is_cut;
+    t->reward[last] = one->success ? (float)b->config.reward : 0;
+    for (int64_t k = 0; k < one->n_decision; k++) {
+      int64_t d = (int64_t)one->i_traj * r->n_chunk + one->first + k;
+      b->episode[d] = e;
+      memcpy(t->value + (first + k * n_traj) * n_head, r->value + d * STEPS,
+             sizeof(float) * (size_t)n_head);
+    }
+    if (one->is_cut) /* the rollout's last row */
+      t->value[(r->n_chunk * n_traj + one->i_traj) * n_head] = one->value_after;
+  }
+}
+
+/* Each end as a roll of its own, as they come anywhere in a chunk. */
+static vk_status bootstrap(tables *t, const vk_rl_batch *b, vk_err *err)
+{
+  const vk_rollout *r = b->rollout;
+  size_t n = (size_t)r->n_episode;
+  const vk_roll ends = {.n_chunk = r->n_episode, .n_traj = 1, .n_step = 1};
+  uint8_t *flag = calloc(n, 2);
+  float *number = calloc(n, 2 * sizeof *number);
+  vk_status st = flag && number
+                     ? VK_OK
+                     : vk_fail(err, VK_E_NOMEM, "no memory for the ends of %zu episodes", n);
+  for (size_t e = 0; e < n && st == VK_OK; e++) {
+    const vk_rollout_episode *one = &r->episode[e];
+    flag[e] = one->success;
+    flag[n + e] = !one->success && !one->is_cut;
+    number[e] = t->reward[last_item(b, one)];
+    number[n + e] = one->value_after;
+  }
+  if (st == VK_OK)
+    vk_adv_bootstrap(&ends, b->config.bootstrap, b->config.gamma, flag, flag + n, number + n,
+                     number);
+  for (size_t e = 0; e < n && st == VK_OK; e++)
+    t->reward[last_item(b, &r->episode[e])] = number[e];
+  free(flag);
+  free(number);
+  return st;
 }
 
 static vk_status alloc(vk_rl_batch *b, vk_err *err)
 {
   size_t n = (size_t)vk_roll_n_row(&b->roll), n_head = (size_t)vk_roll_n_head(&b->roll);
+  b->episode = calloc(n, sizeof *b->episode);
   b->mask = calloc(n, n_head);
   b->action_mask = calloc(n, STEPS);
   b->n_valid = calloc((size_t)b->roll.n_traj, sizeof *b->n_valid);
@@ -107,7 +159,8 @@ static vk_status alloc(vk_rl_batch *b, vk_err *err)
   b->ret = calloc(n * n_head, sizeof *b->ret);
   b->weight = calloc(n * n_head, sizeof *b->weight);
   b->used = calloc(n, sizeof *b->used);
-  if (!b->mask || !b->action_mask || !b->n_valid || !b->adv || !b->ret || !b->weight || !b->used)
+  if (!b->episode || !b->mask || !b->action_mask || !b->n_valid || !b->adv || !b->ret ||
+      !b->weight || !b->used)
     return vk_fail(err, VK_E_NOMEM, "no memory for the advantages of %zu decisions", n);
   return VK_OK;
 }
@@ -156,11 +209,11 @@ vk_status vk_rl_batch_new(vk_rl_batch *b, const vk_rollout *rollout, const vk_rl
                           vk_err *err)
 {
   tables t = {0};
-  int32_t *unused = calloc((size_t)rollout->n_episode, sizeof *unused);
+  int32_t *unused = calloc((size_t)rollout->n_traj, sizeof *unused);
   *b = (vk_rl_batch){.rollout = rollout,
                      .config = *config,
                      .roll = {.n_chunk = rollout->n_chunk,
-                              .n_traj = rollout->n_episode,
+                              .n_traj = rollout->n_traj,
                               .n_step = STEPS,
                               .per_chunk = config->per_chunk}};
   vk_roll action = b->roll;
@@ -169,10 +222,11 @@ vk_status vk_rl_batch_new(vk_rl_batch *b, const vk_rollout *rollout, const vk_rl
   VK_TRY_DONE(st);
   VK_TRY_DONE(vk_rl_config_check(config, err));
   VK_TRY_DONE(alloc(b, err));
-  VK_TRY_DONE(make_tables(&t, b, err));
-  VK_TRY_DONE(vk_adv_check_groups(rollout->n_episode, rollout->group, t.task, t.start, err));
-  vk_adv_valid(&action, t.done, b->action_mask, unused);
-  vk_adv_valid(&b->roll, t.done, b->mask, b->n_valid);
+  VK_TRY_DONE(alloc_tables(&t, b, err));
+  fill_tables(&t, b);
+  VK_TRY_DONE(vk_adv_check_groups(rollout->n_traj, rollout->group, t.task, t.start, err));
+  vk_adv_valid(&action, t.done, t.begin, b->action_mask, unused);
+  vk_adv_valid(&b->roll, t.done, t.begin, b->mask, b->n_valid);
   vk_adv_score(&b->roll, t.reward, t.done, t.score);
   /* by shares of successes: a reward of 0.1, as f32, is more than 0.1 */
   double lo = config->filter_lo, hi = config->filter_hi;
@@ -180,6 +234,8 @@ vk_status vk_rl_batch_new(vk_rl_batch *b, const vk_rollout *rollout, const vk_rl
   b->n_kept = (int)vk_adv_filter(&b->roll, rollout->group, t.success, lo, hi, b->mask, NULL);
   for (int g = 0; g < rollout->n_group; g++)
     b->n_uniform += is_uniform(t.score + (ptrdiff_t)g * rollout->group, rollout->group);
+  if (config->is_gae)
+    VK_TRY_DONE(bootstrap(&t, b, err));
   make_advantages(b, &t);
   make_weights(b);
   choose_rows(b);
@@ -193,6 +249,7 @@ done:
 
 void vk_rl_batch_free(vk_rl_batch *b)
 {
+  free(b->episode);
   free(b->mask);
   free(b->action_mask);
   free(b->n_valid);
@@ -231,7 +288,7 @@ static vk_status set_obs(const vk_rl_batch *b, const int32_t *row, int n, vk_net
   vk_status st = obs && text ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for a micro-batch");
   for (int i = 0; i < n && st == VK_OK; i++) {
     int64_t d = decision_of(b, row[i]);
-    const char *says = r->episode[d / r->n_chunk].instruction;
+    const char *says = r->episode[b->episode[d]].instruction;
     int k = 0;
     while (k < n_text && strcmp(text[k], says) != 0)
       k++;

@@ -1,13 +1,14 @@
 /* rl_batch.h - from a rollout to what a network is trained with: valid steps, rewards, advantages,
  * filtered groups, weights, and the decisions that are worth a forward pass. What stands in
- * rl/advantage.h is put together here in one order; row k * B + b is decision k of episode b.
+ * rl/advantage.h is put together here in one order; row k * B + b is decision k of trajectory b.
  *
  * A decision without weight (after the end of its episode, of a filtered group) or, where only the
  * policy's loss is trained, without advantage is in no micro-batch: neither forward nor backward
  * pass sees it, and loss and gradient are those of a batch that masks it.
  *
- * Episodes end with success or at the protocol's limit, which counts as a failure: nothing is
- * bootstrapped, the limit belongs to the task.
+ * Episodes end with success, or at the protocol's limit, which counts as a failure: the limit
+ * belongs to the task, and nothing comes after it unless `bootstrap` says so. One that its rollout
+ * cut goes on, worth what the value head says.
  *
  * Source: rl/advantage.h, rl/loss.h. Test: tests/unit/test_rl_batch.c */
 #ifndef VK_RL_RL_BATCH_H
@@ -22,6 +23,8 @@ typedef struct vk_rl_config {
   bool is_gae; /* generalised advantages of the value head, normalised over the whole batch; else
                   relative to the group */
   double gamma, lambda;        /* GAE: a step is an action, or a chunk with per_chunk */
+  vk_bootstrap bootstrap;      /* GAE: ends that are worth what the value head says of what came
+                                  after (the rollout's values_after), as if they were none */
   bool per_chunk;              /* rewards, values and advantages are of chunks */
   double reward;               /* of success */
   double filter_lo, filter_hi; /* groups count whose share of successes is not outside */
@@ -40,6 +43,7 @@ typedef struct vk_rl_batch {
   const vk_rollout *rollout;
   vk_rl_config config;
   vk_roll roll;
+  int32_t *episode;                      /* [B * n] of each decision, as they lie in the rollout */
   uint8_t *mask;                         /* [row, C'] */
   uint8_t *action_mask;                  /* [row, 8] */
   int32_t *n_valid;                      /* [B] */

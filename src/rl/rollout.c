@@ -16,9 +16,9 @@ enum {
 
 uint64_t vk_rollout_bytes(int n_group, int group, int n_chunk, int n_view)
 {
-  uint64_t n = (uint64_t)n_group * (uint64_t)group;
+  uint64_t n = (uint64_t)n_group * (uint64_t)group * (uint64_t)n_chunk;
   uint64_t decision = (uint64_t)n_view * VK_VIEW_BYTES + VK_DECISION_BINS * 8 + 2 * 8 * 4;
-  return n * (sizeof(vk_rollout_episode) + (uint64_t)n_chunk * decision);
+  return n * (sizeof(vk_rollout_episode) + decision);
 }
 
 vk_status vk_rollout_new(vk_rollout *r, int n_group, int group, int n_chunk, int n_view,
@@ -28,13 +28,14 @@ vk_status vk_rollout_new(vk_rollout *r, int n_group, int group, int n_chunk, int
   if (n_group < 1 || group < 1 || n_chunk < 1 || n_view < 1 || n_view > VK_VIEW_N)
     return vk_fail(err, VK_E_RANGE, "a rollout of %d groups of %d, %d decisions of %d pictures",
                    n_group, group, n_chunk, n_view);
-  size_t n_episode = (size_t)n_group * (size_t)group, n = n_episode * (size_t)n_chunk;
+  size_t n_traj = (size_t)n_group * (size_t)group, n = n_traj * (size_t)n_chunk;
   *r = (vk_rollout){.n_group = n_group,
                     .group = group,
-                    .n_episode = (int)n_episode,
+                    .n_traj = (int)n_traj,
+                    .n_episode = (int)n_traj,
                     .n_chunk = n_chunk,
                     .n_view = n_view};
-  r->episode = calloc(n_episode, sizeof *r->episode);
+  r->episode = calloc(n, sizeof *r->episode);
   r->picture = calloc(n, (size_t)n_view * VK_VIEW_BYTES); /* taken as it is written */
   r->proprio = calloc(n, VK_VIEW_PROPRIO * sizeof *r->proprio);
   r->bin = calloc(n, VK_DECISION_BINS * sizeof *r->bin);
@@ -43,7 +44,7 @@ vk_status vk_rollout_new(vk_rollout *r, int n_group, int group, int n_chunk, int
   if (r->episode && r->picture && r->proprio && r->bin && r->log_prob && r->value)
     return VK_OK;
   vk_rollout_free(r);
-  return vk_fail(err, VK_E_NOMEM, "no memory for %zu episodes: they take %.1f GB", n_episode,
+  return vk_fail(err, VK_E_NOMEM, "no memory for %zu episodes: they take %.1f GB", n_traj,
                  (double)vk_rollout_bytes(n_group, group, n_chunk, n_view) / 1e9);
 }
 
@@ -72,19 +73,26 @@ int vk_rollout_n_chunk(const vk_pack *pack, const vk_protocol *protocol, int n_t
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-/* Episodes that run together. */
+/* Episodes that run together: at most one a trajectory. */
 typedef struct pass {
   vk_rollout *r;
   const vk_rollout_config *c;
   int n;
-  int *which;               /* [n_episode] of the rollout, by place in the lists below */
-  vk_eval_episode *episode; /* [n_episode] */
-  int *repeat;              /* [n_episode] */
-  int *in_slot;             /* [n_slot] episode of the rollout that a slot runs */
-  bool *is_failed;          /* [n_episode] by the simulator */
+  int *current;             /* [n_traj] its episode */
+  int *n_of;                /* [n_traj] episodes that it had */
+  bool *is_due;             /* [n_traj] its episode is still to be run, or to be run again */
+  int *which;               /* [n_traj] episode by place in the lists below */
+  vk_eval_episode *episode; /* [n_traj] */
+  int *repeat, *most;       /* [n_traj] */
+  int *in_slot;             /* [n_slot] place of the episode that a slot runs */
   int n_ended, n_success;   /* for the progress line */
   vk_watchdog *dog;
 } pass;
+
+static vk_rollout_episode *in_slot(const pass *p, int i_slot)
+{
+  return &p->r->episode[p->which[p->in_slot[i_slot]]];
+}
 
 static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode, const vk_env *env,
                           vk_err *err)
@@ -92,12 +100,12 @@ static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode,
   pass *p = arg;
   char id[VK_PACK_TASK_ID_SIZE], name[VK_WATCHDOG_NAME];
   const vk_pack *pack = p->c->eval.pack;
-  int i = p->which[episode - p->episode];
-  vk_rollout_episode *one = &p->r->episode[i];
   const vk_pack_task *task = &pack->task[episode->i_task];
-  p->in_slot[i_slot] = i;
+  p->in_slot[i_slot] = (int)(episode - p->episode);
+  vk_rollout_episode *one = in_slot(p, i_slot);
   one->instruction = vk_pack_text(pack, task->language);
   one->n_decision = 0;
+  one->success = false;
   vk_pack_task_id(pack, task, id);
   snprintf(name, sizeof name, "the episode of %s from row %d, draws %d", id, episode->row,
            one->repeat);
@@ -110,6 +118,7 @@ static vk_status on_step(void *arg, int i_slot, const vk_env *env, const vk_step
   pass *p = arg;
   const vk_eval_watch *w = p->c->eval.watch;
   vk_watchdog_beat(p->dog, i_slot);
+  in_slot(p, i_slot)->success = step->success;
   return w && w->after_step ? w->after_step(w->arg, i_slot, env, step, err) : VK_OK;
 }
 
@@ -123,10 +132,13 @@ static vk_status on_decision(void *arg, const vk_decision *d, vk_err *err)
 {
   pass *p = arg;
   vk_rollout *r = p->r;
-  int i = p->in_slot[d->i_env];
-  vk_rollout_episode *one = &r->episode[i];
-  VK_ASSERT(d->i_step == STEPS * one->n_decision && one->n_decision < r->n_chunk);
-  int64_t at = (int64_t)i * r->n_chunk + one->n_decision++;
+  vk_rollout_episode *one = in_slot(p, d->i_env);
+  if (one->success || d->i_step == p->most[p->in_slot[d->i_env]]) { /* nobody executes it */
+    one->value_after = d->value[0];
+    return VK_OK;
+  }
+  VK_ASSERT(d->i_step == STEPS * one->n_decision && one->first + one->n_decision < r->n_chunk);
+  int64_t at = (int64_t)one->i_traj * r->n_chunk + one->first + one->n_decision++;
   for (int v = 0; v < r->n_view; v++)
     memcpy(r->picture + (at * r->n_view + v) * VK_VIEW_BYTES, d->picture[v], VK_VIEW_BYTES);
   if (r->has_proprio)
@@ -137,23 +149,32 @@ static vk_status on_decision(void *arg, const vk_decision *d, vk_err *err)
   return VK_OK;
 }
 
-/* What the simulator cannot do is replaced; all else is wrong for every episode. */
+/* What the simulator cannot do, and what it did only by beginning from a state of its own, is
+ * replaced; all else is wrong for every episode. */
 static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
 {
   pass *p = arg;
-  int i = p->which[result->i_episode];
-  vk_rollout_episode *one = &p->r->episode[i];
+  vk_rollout_episode *one = &p->r->episode[p->which[result->i_episode]];
   one->success = result->success;
   one->n_step = result->steps;
   p->n_ended++;
   p->n_success += result->success;
-  if (p->c->eval.progress)
+  if (p->c->eval.progress && !p->c->next)
     vk_progress_set_note(p->c->eval.progress, "%d of %d episodes, %d succeeded", p->n_ended,
-                         p->r->n_episode, p->n_success);
-  p->is_failed[i] = result->status == VK_E_SIM || (result->status == VK_OK && result->steps == 0);
+                         p->r->n_traj, p->n_success);
+  else if (p->c->eval.progress)
+    vk_progress_set_note(p->c->eval.progress, "%d episodes of %d environments, %d succeeded",
+                         p->n_ended, p->r->n_traj, p->n_success);
+  p->is_due[one->i_traj] = result->status == VK_E_SIM ||
+                           (result->status == VK_OK && (result->n_unstable > 0 || !result->steps));
   if (result->status != VK_OK && result->status != VK_E_SIM)
     return vk_fail(err, result->status, "%s", result->error.text);
   return VK_OK;
+}
+
+static int limit_of(const vk_eval_config *c, uint32_t i_task)
+{
+  return vk_protocol_n_step(c->protocol, vk_pack_suite_of(c->pack, &c->pack->task[i_task]));
 }
 
 /* Episodes still to be run, those of a task side by side. */
@@ -162,12 +183,14 @@ static void list_episodes(pass *p)
   const vk_rollout *r = p->r;
   p->n = 0;
   for (uint32_t task = 0; task < p->c->eval.pack->n_task; task++)
-    for (int i = 0; i < r->n_episode; i++) {
-      const vk_rollout_episode *one = &r->episode[i];
-      if (!p->is_failed[i] || one->i_task != task)
+    for (int b = 0; b < r->n_traj; b++) {
+      const vk_rollout_episode *one = &r->episode[p->current[b]];
+      if (!p->is_due[b] || one->i_task != task)
         continue;
-      p->which[p->n] = i;
+      int limit = limit_of(&p->c->eval, task), left = (r->n_chunk - one->first) * STEPS;
+      p->which[p->n] = p->current[b];
       p->episode[p->n] = (vk_eval_episode){one->i_task, one->row};
+      p->most[p->n] = left < limit ? left : limit;
       p->repeat[p->n++] = one->repeat;
     }
 }
@@ -181,6 +204,8 @@ static vk_status run_pass(pass *p, const vk_policy *policy, vk_err *err)
   eval.n_episode = p->n;
   eval.episode = p->episode;
   eval.repeat = p->repeat;
+  eval.n_step_most = p->most;
+  eval.asks_after = p->c->values_after;
   eval.put = on_result;
   eval.arg = p;
   eval.watch = &watch;
@@ -194,36 +219,65 @@ static vk_status replace_failed(pass *p, int i_try, vk_err *err)
 {
   vk_rollout *r = p->r;
   for (int g = 0; g < r->n_group; g++) {
-    vk_rollout_episode *of_group = r->episode + (ptrdiff_t)g * r->group;
-    bool *is_failed = p->is_failed + (ptrdiff_t)g * r->group, is_any = false;
-    for (int k = 0; k < r->group; k++) {
-      is_any = is_any || is_failed[k];
-      r->n_replaced += is_failed[k];
-      of_group[k].repeat += is_failed[k] ? r->n_episode : 0; /* as nobody else draws */
-    }
+    bool is_any = false;
+    for (int b = g * r->group; b < (g + 1) * r->group; b++)
+      if (p->is_due[b]) {
+        is_any = true;
+        r->n_replaced++;
+        r->episode[p->current[b]].repeat += r->n_traj * (r->n_chunk + 1); /* as nobody else */
+      }
     if (!is_any || i_try % TRIES != TRIES - 1)
       continue;
+    const vk_rollout_episode *first = &r->episode[p->current[g * r->group]];
     if (p->c->row_stride == 0 || i_try + 1 == TRIES * TRIES)
       return vk_fail(err, VK_E_SIM,
                      "the simulator cannot finish episodes of task %u from row %d, after %d tries",
-                     of_group->i_task, of_group->row, i_try + 1);
-    for (int k = 0; k < r->group; k++) {
-      is_failed[k] = true;
-      of_group[k].row += p->c->row_stride;
+                     first->i_task, first->row, i_try + 1);
+    for (int b = g * r->group; b < (g + 1) * r->group; b++) {
+      p->is_due[b] = true;
+      r->episode[p->current[b]].row += p->c->row_stride;
     }
   }
   return VK_OK;
 }
 
+/* The next episode of every environment that has decisions left; false when there is none. */
+static bool begin_next(pass *p)
+{
+  vk_rollout *r = p->r;
+  bool is_any = false;
+  for (int b = 0; b < r->n_traj; b++) {
+    vk_rollout_episode *one = &r->episode[p->current[b]];
+    int first = one->first + one->n_decision;
+    one->is_cut =
+        !one->success && first == r->n_chunk && one->n_step < limit_of(&p->c->eval, one->i_task);
+    if (first == r->n_chunk)
+      continue;
+    int i = ++p->n_of[b];
+    const vk_eval_episode start = p->c->next(p->c->arg, b, i);
+    p->current[b] = r->n_episode++;
+    p->is_due[b] = is_any = true;
+    r->episode[p->current[b]] = (vk_rollout_episode){.i_traj = b,
+                                                     .first = first,
+                                                     .i_task = start.i_task,
+                                                     .row = start.row,
+                                                     .repeat = i * r->n_traj + b};
+  }
+  return is_any;
+}
+
 static vk_status run_all(pass *p, const vk_policy *policy, vk_err *err)
 {
-  for (int i_try = 0;; i_try++) {
-    list_episodes(p);
-    if (p->n == 0)
-      return VK_OK;
-    VK_TRY(run_pass(p, policy, err));
-    VK_TRY(replace_failed(p, i_try, err));
-  }
+  do
+    for (int i_try = 0;; i_try++) {
+      list_episodes(p);
+      if (p->n == 0)
+        break;
+      VK_TRY(run_pass(p, policy, err));
+      VK_TRY(replace_failed(p, i_try, err));
+    }
+  while (p->c->next && begin_next(p));
+  return VK_OK;
 }
 
 static void say_stuck(void *arg, const char *text)
@@ -251,54 +305,78 @@ static int n_alike(const vk_eval_episode *start, int g)
 }
 
 /* Groups that begin alike draw differently, too. */
-static void begin_groups(vk_rollout *r, const vk_eval_episode *start, bool *is_failed)
+static void begin_groups(pass *p, const vk_eval_episode *start)
 {
+  vk_rollout *r = p->r;
   r->n_replaced = 0;
   r->n_step = 0;
+  r->n_episode = r->n_traj;
   for (int g = 0; g < r->n_group; g++)
-    for (int i = g * r->group, repeat = n_alike(start, g) * r->group; i < (g + 1) * r->group; i++) {
-      r->episode[i] =
-          (vk_rollout_episode){.i_task = start[g].i_task, .row = start[g].row, .repeat = repeat++};
-      is_failed[i] = true; /* not yet run */
+    for (int b = g * r->group, repeat = n_alike(start, g) * r->group; b < (g + 1) * r->group; b++) {
+      r->episode[b] = (vk_rollout_episode){
+          .i_traj = b, .i_task = start[g].i_task, .row = start[g].row, .repeat = repeat++};
+      p->current[b] = b;
+      p->is_due[b] = true;
     }
+}
+
+static void free_pass(pass *p)
+{
+  vk_watchdog_free(p->dog);
+  free(p->current);
+  free(p->n_of);
+  free(p->is_due);
+  free(p->which);
+  free(p->episode);
+  free(p->repeat);
+  free(p->most);
+  free(p->in_slot);
+}
+
+static vk_status make_pass(pass *p, vk_err *err)
+{
+  const vk_rollout_config *c = p->c;
+  size_t n = (size_t)p->r->n_traj;
+  int n_slot = vk_eval_n_slot(c->eval.pool);
+  p->current = calloc(n, sizeof *p->current);
+  p->n_of = calloc(n, sizeof *p->n_of);
+  p->is_due = calloc(n, sizeof *p->is_due);
+  p->which = calloc(n, sizeof *p->which);
+  p->episode = calloc(n, sizeof *p->episode);
+  p->repeat = calloc(n, sizeof *p->repeat);
+  p->most = calloc(n, sizeof *p->most);
+  p->in_slot = calloc((size_t)n_slot, sizeof *p->in_slot);
+  if (!p->current || !p->n_of || !p->is_due || !p->which || !p->episode || !p->repeat || !p->most ||
+      !p->in_slot)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %zu episodes", n);
+  if (c->quiet_s > 0 && c->log)
+    return vk_watchdog_new(&p->dog, n_slot, c->quiet_s, say_stuck, c->log, err);
+  return VK_OK;
 }
 
 vk_status vk_rollout_run(vk_rollout *r, const vk_rollout_config *c, const vk_eval_episode *start,
                          vk_err *err)
 {
   double start_s = vk_sys_monotonic_s();
-  size_t n = (size_t)r->n_episode;
-  int n_slot = vk_eval_n_slot(c->eval.pool);
   vk_policy policy = {0};
-  pass p = {.r = r,
-            .c = c,
-            .which = calloc(n, sizeof *p.which),
-            .episode = calloc(n, sizeof *p.episode),
-            .repeat = calloc(n, sizeof *p.repeat),
-            .in_slot = calloc((size_t)n_slot, sizeof *p.in_slot),
-            .is_failed = calloc(n, sizeof *p.is_failed)};
+  pass p = {.r = r, .c = c};
   VK_ASSERT(((const vk_nano_config *)c->info->model.config)->n_view == r->n_view);
+  VK_ASSERT(!c->next || (r->group == 1 && c->values_after));
   vk_status st = vk_rollout_check(c->eval.protocol, c->info->n_action_step, err);
   VK_TRY_DONE(st);
-  if (!p.which || !p.episode || !p.repeat || !p.in_slot || !p.is_failed)
-    VK_TRY_DONE(vk_fail(err, VK_E_NOMEM, "no memory for %zu episodes", n));
-  if (c->quiet_s > 0 && c->log)
-    VK_TRY_DONE(vk_watchdog_new(&p.dog, n_slot, c->quiet_s, say_stuck, c->log, err));
-  begin_groups(r, start, p.is_failed);
+  VK_TRY_DONE(make_pass(&p, err));
+  begin_groups(&p, start);
   r->has_proprio = c->info->stats[0].proprio.n_dim == VK_VIEW_PROPRIO;
-  const vk_policy_args args = {
-      .n_env = n_slot, .seed = c->seed, .temperature = c->temperature, .isa = c->eval.isa};
+  const vk_policy_args args = {.n_env = vk_eval_n_slot(c->eval.pool),
+                               .seed = c->seed,
+                               .temperature = c->temperature,
+                               .isa = c->eval.isa};
   VK_TRY_DONE(vk_policy_checkpoint_open(&policy, c->info, c->params, &args, on_decision, &p, err));
   st = run_all(&p, &policy, err);
 done:
   if (policy.def)
     vk_policy_close(&policy);
-  vk_watchdog_free(p.dog);
-  free(p.which);
-  free(p.episode);
-  free(p.repeat);
-  free(p.in_slot);
-  free(p.is_failed);
+  free_pass(&p);
   r->wall_s = vk_sys_monotonic_s() - start_s;
   return st;
 }

@@ -1,11 +1,14 @@
 /* rollout.h - episodes of a policy that is being trained: what it saw, drew and thought of it.
  *
- * Episodes of a group share task and initial state and differ in what is drawn. Decision k of
- * episode b lies at b * n_chunk + k of every array, whatever the order in which episodes ran, so
- * that a rollout has the same bits on any number of threads. Pictures are drawn at decisions alone.
+ * A trajectory is what one environment lives through: an episode, or (partial reset) one after
+ * another until it has made n_chunk decisions, the last one cut. Trajectories of a group share task
+ * and initial state and differ in what is drawn. Decision k of trajectory b lies at b * n_chunk + k
+ * of every array, whatever the order in which episodes ran, so that a rollout has the same bits on
+ * any number of threads. Pictures are drawn at decisions alone.
  *
- * An episode that the simulator cannot finish is run again with other draws, and after a few times
- * its whole group from another initial state: how often is counted.
+ * An episode that the simulator cannot finish, or in which MuJoCo gave up a state and began from
+ * its own, is run again with other draws, and after a few times its whole group from another
+ * initial state: how often is counted.
  * Test: tests/unit/test_rollout.c */
 #ifndef VK_RL_ROLLOUT_H
 #define VK_RL_ROLLOUT_H
@@ -15,22 +18,26 @@
 #include "rl/policy_checkpoint.h"
 
 typedef struct vk_rollout_episode {
+  int i_traj, first; /* its decisions are those of a trajectory from `first` on */
   uint32_t i_task;
   int row;    /* initial state, as in vk_eval_episode */
   int repeat; /* which draws */
   const char *instruction;
   bool success;
-  int n_step;     /* actions executed */
-  int n_decision; /* each executed 8, the last one perhaps fewer */
+  bool is_cut;       /* the trajectory ended before it */
+  int n_step;        /* actions executed */
+  int n_decision;    /* each executed 8, the last one perhaps fewer */
+  float value_after; /* first value of what came after the last step, where that was asked */
 } vk_rollout_episode;
 
 typedef struct vk_rollout {
-  int n_group, group, n_episode; /* n_episode = n_group * group: group g has the g-th `group` */
-  int n_chunk;                   /* most decisions of an episode */
+  int n_group, group, n_traj; /* n_traj = n_group * group: group g has the g-th `group` */
+  int n_chunk;                /* most decisions of a trajectory */
   int n_view;
   bool has_proprio;            /* the policy looks at it */
-  vk_rollout_episode *episode; /* [n_episode] */
-  /* [n_episode * n_chunk, ...]; what an episode did not come to means nothing */
+  int n_episode;               /* n_traj, or more where environments begin anew */
+  vk_rollout_episode *episode; /* [n_traj * n_chunk] the first of each trajectory first */
+  /* [n_traj * n_chunk, ...]; what a trajectory did not come to means nothing */
   uint8_t *picture; /* [n_view, 128, 128, 3] */
   float *proprio;   /* [8] scaled */
   int32_t *bin;     /* [56] drawn */
@@ -57,8 +64,14 @@ typedef struct vk_rollout_config {
   const vk_params *params;
   uint64_t seed;      /* of the draws */
   double temperature; /* 0: greedy */
-  int row_stride; /* a group that cannot be finished begins anew from row + this, at most
-                     VK_START_REPLACED_MAX times; 0: none does */
+  int row_stride;     /* a group that cannot be finished begins anew from row + this, at most
+                         VK_START_REPLACED_MAX times; 0: none does */
+  /* The policy is asked after the last step of an episode, too: value_after. */
+  bool values_after;
+  /* The first state of episode i, from 1, of a trajectory, which then goes on with it until it has
+   * made n_chunk decisions. Groups are of one. NULL: a trajectory is an episode. */
+  vk_eval_episode (*next)(void *arg, int i_traj, int i);
+  void *arg;
   double quiet_s; /* an episode without a step for so long is told to the log; 0: never */
   vk_log *log;    /* NULL: nothing is said */
 } vk_rollout_config;

@@ -422,6 +422,43 @@ static vk_status check_said(const vk_train_config *c, unsigned method, vk_err *e
   return VK_OK;
 }
 
+static bool is_said(const vk_train_config *c, const char *key)
+{
+  for (place p = {0}; next(&p);)
+    if (strcmp(p.key->name, key) == 0)
+      return c->said[p.i].where != NULL;
+  return false;
+}
+
+/* What environments that begin anew allow. */
+static vk_status check_partial_reset(const vk_train_config *c, vk_err *err)
+{
+  if (!c->partial_reset && c->rollout_steps > 0)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "rollout_steps is %lld without partial_reset: an environment has one episode; set "
+        "partial_reset=true, or leave it out",
+        (long long)c->rollout_steps);
+  if (!c->partial_reset)
+    return VK_OK;
+  if (c->group != 1)
+    return vk_fail(err, VK_E_USAGE,
+                   "partial_reset with a group of %lld: environments that begin anew are no group; "
+                   "set group=1",
+                   (long long)c->group);
+  if (c->filter_lo > 0 || c->filter_hi < 1)
+    return vk_fail(err, VK_E_USAGE,
+                   "partial_reset with groups left out (filter_lo %g, filter_hi %g): environments "
+                   "that begin anew are no groups; leave both out",
+                   c->filter_lo, c->filter_hi);
+  if (c->length_norm && is_said(c, "length_norm"))
+    return vk_fail(
+        err, VK_E_USAGE,
+        "partial_reset with length_norm: an environment's episodes are cut where its steps "
+        "end, so that actions count the same; leave length_norm out");
+  return VK_OK;
+}
+
 static vk_status check_practice(const vk_train_config *c, unsigned method, vk_err *err)
 {
   if (c->steps == 0)
@@ -432,6 +469,8 @@ static vk_status check_practice(const vk_train_config *c, unsigned method, vk_er
                    "critic_warmup is %lld of %lld steps: the policy would learn nothing; take more "
                    "steps, or a shorter warm-up",
                    (long long)c->critic_warmup, (long long)c->steps);
+  if (method & VK_TRAIN_PPO)
+    VK_TRY(check_partial_reset(c, err));
   if (c->uniform_share < 1 && c->group == 1)
     return vk_fail(err, VK_E_USAGE,
                    "uniform_share is %g, and a group of one episode is always alike in itself: "

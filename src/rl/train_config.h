@@ -53,10 +53,11 @@ typedef struct vk_train_config {
   double dagger_temperature;
   /* practice */
   vk_opt_list tasks;
-  int64_t groups, group, episode_steps;
+  int64_t groups, group, episode_steps, rollout_steps;
+  bool partial_reset;
   double temperature, temperature_high, uniform_share, reward;
   /* loss of what was practised */
-  const char *logp_level, *reward_level;
+  const char *logp_level, *reward_level, *bootstrap;
   double gamma, lambda, filter_lo, filter_hi, clip_lo, clip_hi, dual_clip, kl_stop;
   bool length_norm;
   double value_weight, value_clip, huber_delta, entropy_bonus, stem_lr, value_lr, bc_weight;

@@ -48,6 +48,7 @@ const vk_train_config vk_train_config_default = {
     .reward = 1,
     .logp_level = "token",
     .reward_level = "action",
+    .bootstrap = "auto",
     .gamma = 0.99,
     .lambda = 0.95,
     .filter_hi = 1,
@@ -177,7 +178,14 @@ static const vk_opt keys_act[] = {
 static const vk_opt keys_practice[] = {
     VK_OPT_I64(C, "group", group, 1, 4096, "N", NULL, "episodes of a group: they begin alike"),
     VK_OPT_I64(C, "groups", groups, 1, 4096, "N", NULL, "of a step"),
+    VK_OPT_FLAG(
+        C, "partial_reset", partial_reset,
+        "an environment begins anew when its episode ends, until it has made rollout_steps"),
     VK_OPT_F64(C, "reward", reward, 0.001, 1000, "X", NULL, "of success; all else gets 0"),
+    VK_OPT_I64(
+        C, "rollout_steps", rollout_steps, 0, 1000000, "N", NULL,
+        "of each environment with partial_reset, in chunks of 8; 0: those of two episodes at "
+        "the limit"),
     VK_OPT_LIST(C, "tasks", tasks, "TASK", "tasks and suites, practised in turn"),
     VK_OPT_F64(C, "temperature", temperature, 0.01, 100, "X", NULL,
                "of the draws of actions, and of what is learned from them"),
@@ -189,6 +197,7 @@ static const vk_opt keys_practice[] = {
 };
 
 static const char *const levels[] = {"token", "action", "chunk", NULL};
+static const char *const bootstraps[] = {"auto", "none", "truncation", "always", NULL};
 
 static const vk_opt keys_policy[] = {
     VK_OPT_I64(C, "bc_batch", bc_batch, 1, 1 << 20, "N", NULL, "demonstrations beside each step"),
@@ -196,6 +205,10 @@ static const vk_opt keys_policy[] = {
                "in which bc_weight falls to 0; 0: it stays"),
     VK_OPT_F64(C, "bc_weight", bc_weight, 0, 1000, "X", NULL,
                "of the loss of demonstrations, at first; 0: none"),
+    VK_OPT_CHOICE(
+        C, "bootstrap", bootstrap, "auto|none|truncation|always", bootstraps,
+        "ends of episodes that are worth the value of what came after: those at the limit, "
+        "or success too; auto: at the limit with partial_reset, else none"),
     VK_OPT_F64(C, "clip_hi", clip_hi, 0, 100, "X", NULL, "ratios count up to 1 + this"),
     VK_OPT_F64(C, "clip_lo", clip_lo, 0, 1, "X", NULL, "ratios count from 1 - this"),
     VK_OPT_I64(C, "critic_warmup", critic_warmup, 0, 1e12, "N", "steps",
@@ -214,7 +227,8 @@ static const vk_opt keys_policy[] = {
     VK_OPT_F64(C, "kl_stop", kl_stop, 0, 1e6, "X", NULL,
                "divergence at which a step ends early; 0: never"),
     VK_OPT_F64(C, "lambda", lambda, 0, 1, "X", NULL, "of generalised advantages"),
-    VK_OPT_FLAG(C, "length_norm", length_norm, "every episode counts the same, however long"),
+    VK_OPT_FLAG(C, "length_norm", length_norm,
+                "every episode counts the same, however long (with partial_reset every action)"),
     VK_OPT_CHOICE(C, "logp_level", logp_level, "token|action|chunk", levels,
                   "what a ratio of probabilities is of"),
     VK_OPT_CHOICE(C, "reward_level", reward_level, "action|chunk", levels + 1,
@@ -280,9 +294,12 @@ static const struct {
     {"quiet_s", VK_TRAIN_PRACTICE},
     /* the value head's */
     {"critic_warmup", VK_TRAIN_PPO},
+    {"bootstrap", VK_TRAIN_PPO},
     {"gamma", VK_TRAIN_PPO},
     {"huber_delta", VK_TRAIN_PPO},
     {"lambda", VK_TRAIN_PPO},
+    {"partial_reset", VK_TRAIN_PPO},
+    {"rollout_steps", VK_TRAIN_PPO},
     {"value_clip", VK_TRAIN_PPO},
     {"value_lr", VK_TRAIN_PPO},
     {"value_weight", VK_TRAIN_PPO},

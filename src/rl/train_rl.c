@@ -21,6 +21,7 @@
 enum { EPOCHS_MAX = 64 /* of an iteration; orders of rows are numbered by iteration and epoch */ };
 
 typedef struct rl {
+  const vk_trainer *t;
   vk_rl_graph graph;
   vk_rl_config config;
   vk_checkpoint_info info; /* of the policy as it is; what it holds is that of t->init */
@@ -66,17 +67,28 @@ static int64_t tokens_of(const char *granularity)
                                               : VK_DECISION_BINS;
 }
 
+static vk_bootstrap bootstrap_of(const vk_train_config *c)
+{
+  const char *kind = c->bootstrap;
+  if (strcmp(kind, "auto") == 0)
+    return c->partial_reset ? VK_BOOTSTRAP_TRUNCATED : VK_BOOTSTRAP_NONE;
+  return strcmp(kind, "truncation") == 0 ? VK_BOOTSTRAP_TRUNCATED
+         : strcmp(kind, "always") == 0   ? VK_BOOTSTRAP_ALWAYS
+                                         : VK_BOOTSTRAP_NONE;
+}
+
 static vk_rl_config rl_config(const vk_trainer *t)
 {
   const vk_train_config *c = t->config.train;
   return (vk_rl_config){.is_gae = is_ppo(t),
                         .gamma = c->gamma,
                         .lambda = c->lambda,
+                        .bootstrap = is_ppo(t) ? bootstrap_of(c) : VK_BOOTSTRAP_NONE,
                         .per_chunk = strcmp(c->reward_level, "chunk") == 0,
                         .reward = c->reward,
                         .filter_lo = c->filter_lo,
                         .filter_hi = c->filter_hi,
-                        .with_length = c->length_norm,
+                        .with_length = c->length_norm && !c->partial_reset,
                         .loss = {.group = tokens_of(c->logp_level),
                                  .clip_lo = c->clip_lo,
                                  .clip_hi = c->clip_hi,
@@ -98,7 +110,7 @@ static double decayed(double share, int64_t n, int64_t i)
 static vk_rl_share shares(const vk_trainer *t)
 {
   const vk_train_config *c = t->config.train;
-  bool is_warmup = t->step < c->critic_warmup;
+  bool is_warmup = is_ppo(t) && t->step < c->critic_warmup;
   return (vk_rl_share){.actor = is_warmup ? 0 : 1,
                        .critic = c->value_weight,
                        .entropy_bonus =
@@ -138,6 +150,7 @@ static vk_status configure_rl(void **state, vk_trainer *t, vk_learner_config *co
   rl *s = *state = calloc(1, sizeof *s); /* close_rl is called in any case */
   if (!s)
     return vk_fail(err, VK_E_NOMEM, "no memory for %s", c->method);
+  s->t = t;
   s->config = rl_config(t);
   s->graph = (vk_rl_graph){.loss = s->config.loss, .temperature = c->temperature};
   VK_TRY(check(t, s, err));
@@ -215,6 +228,25 @@ static vk_status check_memory(const vk_trainer *t, int n_chunk, vk_err *err)
       (long long)c->groups, (long long)c->group, (double)need / 1e9, (double)have / 1e9);
 }
 
+/* Decisions of a trajectory: of the longest episode, or as many as an environment makes. */
+static vk_status find_n_chunk(const rl *s, const vk_trainer *t, int *n_chunk, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  int longest = vk_rollout_n_chunk(t->config.pack, &s->protocol, s->n_task, s->i_task);
+  *n_chunk = longest;
+  if (!c->partial_reset)
+    return VK_OK;
+  *n_chunk = c->rollout_steps > 0 ? (int)((c->rollout_steps + VK_NANO_STEPS - 1) / VK_NANO_STEPS)
+                                  : 2 * longest;
+  if (*n_chunk < longest)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "rollout_steps is %lld, and an episode may take %d: its end would never be seen; "
+        "take more, or fewer episode_steps",
+        (long long)c->rollout_steps, longest * VK_NANO_STEPS);
+  return VK_OK;
+}
+
 /* The policy's own pictures, statistics and chunks. */
 static vk_status open_policy(rl *s, vk_trainer *t, vk_err *err)
 {
@@ -231,11 +263,12 @@ static vk_status open_policy(rl *s, vk_trainer *t, vk_err *err)
                               vk_pack_suite_of(pack, &pack->task[s->i_task[i]]), err));
   }
   VK_TRY(vk_pool_new(&s->pool, t->config.n_thread, err));
-  int n_chunk = vk_rollout_n_chunk(t->config.pack, &s->protocol, s->n_task, s->i_task);
+  int n_chunk;
+  VK_TRY(find_n_chunk(s, t, &n_chunk, err));
   VK_TRY(check_memory(t, n_chunk, err));
   VK_TRY(vk_rollout_new(&s->rollout, (int)c->groups, (int)c->group, n_chunk, (int)c->views, err));
   s->start = calloc((size_t)c->groups, sizeof *s->start);
-  s->order = calloc((size_t)(s->rollout.n_episode * n_chunk), sizeof *s->order);
+  s->order = calloc((size_t)s->rollout.n_traj * (size_t)n_chunk, sizeof *s->order);
   s->n_word = calloc((size_t)c->micro_batch, sizeof *s->n_word);
   if (!s->start || !s->order || !s->n_word)
     return vk_fail(err, VK_E_NOMEM, "no memory for %lld groups", (long long)c->groups);
@@ -306,23 +339,33 @@ static void close_rl(void *state)
 
 /* ---- rollouts ------------------------------------------------------------------------------ */
 
-/* Group q of the run practises task q mod n from first state q / n: no two groups begin alike, as
- * long as there are states. */
-static void choose_starts(rl *s, const vk_trainer *t)
+/* Group g of step t->step is the q-th of the run and practises task q mod n from first state q / n:
+ * no two groups begin alike, as long as there are states. Where it begins anew, for the i-th time,
+ * it goes on with the next task, from a state far enough for no group of the step to have it. */
+static vk_eval_episode start_of(const rl *s, int g, int i)
 {
-  const vk_train_config *c = t->config.train;
-  for (int g = 0; g < c->groups; g++) {
-    int64_t q = t->step * c->groups + g, i = q / s->n_task;
-    uint32_t i_task = s->i_task[q % s->n_task];
-    s->start[g] = (vk_eval_episode){
-        .i_task = i_task,
-        .row = c->train_on_eval_rows
-                   ? (int)(i % t->config.pack->task[i_task].n_row)
-                   : vk_start_row(VK_START_PRACTICE, i % vk_start_ranges[VK_START_PRACTICE].n)};
-  }
+  const vk_train_config *c = s->t->config.train;
+  const vk_start_range *range = &vk_start_ranges[VK_START_PRACTICE];
+  int64_t q = s->t->step * c->groups + g, k = q / s->n_task + i * (range->n / 256);
+  uint32_t i_task = s->i_task[(q + i) % s->n_task];
+  return (vk_eval_episode){.i_task = i_task,
+                           .row = c->train_on_eval_rows
+                                      ? (int)(k % s->t->config.pack->task[i_task].n_row)
+                                      : vk_start_row(VK_START_PRACTICE, k % range->n)};
 }
 
-static vk_rollout_config rollout_config(const rl *s, const vk_trainer *t)
+static vk_eval_episode next_start(void *arg, int i_traj, int i)
+{
+  return start_of(arg, i_traj, i);
+}
+
+static void choose_starts(rl *s)
+{
+  for (int g = 0; g < s->rollout.n_group; g++)
+    s->start[g] = start_of(s, g, 0);
+}
+
+static vk_rollout_config rollout_config(rl *s, const vk_trainer *t)
 {
   const vk_trainer_config *c = &t->config;
   vk_philox rng;
@@ -343,6 +386,9 @@ static vk_rollout_config rollout_config(const rl *s, const vk_trainer *t)
       .seed = vk_philox_u32(&rng),
       .temperature = s->graph.temperature,
       .row_stride = c->train->train_on_eval_rows ? 0 : VK_START_STRIDE,
+      .values_after = s->config.bootstrap != VK_BOOTSTRAP_NONE || c->train->partial_reset,
+      .next = c->train->partial_reset ? next_start : NULL,
+      .arg = s,
       .quiet_s = c->train->quiet_s,
       .log = c->log};
 }
@@ -441,8 +487,9 @@ static vk_status update_policy(rl *s, vk_trainer *t, update *u, vk_err *err)
 
 /* ---- a step -------------------------------------------------------------------------------- */
 
-/* What the episodes were like. */
+/* What the episodes were like that came to their end. */
 typedef struct episodes {
+  int n;
   double success, n_step, n_success_step; /* means; the last over successes */
 } episodes;
 
@@ -451,11 +498,14 @@ static episodes look_at(const vk_rollout *r)
   episodes e = {0};
   int n_success = 0;
   for (int i = 0; i < r->n_episode; i++) {
-    n_success += r->episode[i].success;
-    e.n_step += (double)r->episode[i].n_step / r->n_episode;
-    e.n_success_step += r->episode[i].success ? r->episode[i].n_step : 0;
+    const vk_rollout_episode *one = &r->episode[i];
+    e.n += !one->is_cut;
+    n_success += one->success;
+    e.n_step += one->is_cut ? 0 : one->n_step;
+    e.n_success_step += one->success ? one->n_step : 0;
   }
-  e.success = (double)n_success / r->n_episode;
+  e.n_step /= e.n;
+  e.success = (double)n_success / e.n;
   e.n_success_step = n_success > 0 ? e.n_success_step / n_success : NAN;
   return e;
 }
@@ -471,10 +521,10 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
       {"env/success_once", e.success},
       {"env/episode_len", e.n_step},
       {"env/success_len", e.n_success_step},
-      {"env/num_trajectories", r->n_episode},
+      {"env/num_trajectories", e.n},
       {"env/replaced", r->n_replaced},
       {"env/steps_per_s", (double)r->n_step / r->wall_s},
-      {"rollout/groups_uniform", s->batch.n_uniform},
+      {"rollout/groups_uniform", r->group > 1 ? s->batch.n_uniform : NAN},
       {"rollout/temperature", s->graph.temperature},
       {"rollout/groups_kept", s->batch.n_kept},
       {"rollout/decisions", (double)s->batch.n_used},
@@ -499,8 +549,10 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
   for (size_t i = 0; i < VK_COUNT(point); i++)
     if (!isnan(point[i].value))
       out->point[out->n_point++] = point[i];
-  snprintf(out->note, sizeof out->note, "success %.1f %%, kl %.4f, %d of %d groups differ",
-           100 * e.success, u->kl, r->n_group - s->batch.n_uniform, r->n_group);
+  int n = snprintf(out->note, sizeof out->note, "success %.1f %%, kl %.4f", 100 * e.success, u->kl);
+  if (r->group > 1)
+    snprintf(out->note + n, sizeof out->note - (size_t)n, ", %d of %d groups differ",
+             r->n_group - s->batch.n_uniform, r->n_group);
 }
 
 /* Where groups do not differ in themselves there is nothing to learn: actions are drawn from a
@@ -522,7 +574,7 @@ static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err 
   VK_TRY(set_temperature(s, t, err));
   const vk_rollout_config config = rollout_config(s, t);
   out->lr = vk_trainer_lr(t);
-  choose_starts(s, t);
+  choose_starts(s);
   VK_TRY(vk_rollout_run(&s->rollout, &config, s->start, err));
   double start_s = vk_sys_monotonic_s();
   vk_rl_batch_free(&s->batch);
@@ -565,7 +617,7 @@ static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out,
   vk_rl_config every = s->config;
   update u = {0};
   VK_TRY(vk_rollout_new(&few, n, 1, all.n_chunk, all.n_view, err));
-  choose_starts(s, t);
+  choose_starts(s);
   vk_status st = vk_rollout_run(&few, &config, s->start, err);
   double rollout_s = few.wall_s, start_s = vk_sys_monotonic_s();
   every.is_gae = true; /* a row of every decision */
@@ -576,7 +628,7 @@ static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out,
     s->n_row = (int)(s->batch.n_used - i < c->micro_batch ? s->batch.n_used - i : c->micro_batch);
     st = add_rows(s, t, &(vk_rl_share){.actor = 1}, 1, &u, err);
   }
-  double learn_s = vk_sys_monotonic_s() - start_s, share = (double)all.n_episode / n;
+  double learn_s = vk_sys_monotonic_s() - start_s, share = (double)all.n_traj / n;
   vk_rl_batch_free(&s->batch);
   vk_rollout_free(&few);
   out->step_s = share * (rollout_s + (double)c->update_epochs * learn_s);
@@ -587,8 +639,14 @@ static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out,
 static void describe_rl(const void *state, const vk_trainer *t, char *text, size_t n)
 {
   const rl *s = state;
-  snprintf(text, n, "%d episodes a step, in %d groups, of %d task%s", s->rollout.n_episode,
-           s->rollout.n_group, s->n_task, s->n_task == 1 ? "" : "s");
+  const vk_rollout *r = &s->rollout;
+  const char *plural = s->n_task == 1 ? "" : "s";
+  if (t->config.train->partial_reset)
+    snprintf(text, n, "%d environments a step, of %d steps each, of %d task%s", r->n_traj,
+             r->n_chunk * VK_NANO_STEPS, s->n_task, plural);
+  else
+    snprintf(text, n, "%d episodes a step, in %d groups, of %d task%s", r->n_traj, r->n_group,
+             s->n_task, plural);
 }
 
 /* The micro-batch in use. */

@@ -51,6 +51,10 @@ expect 0 $ppo --out x --dry-run --json
 json 'd["dry_run"] and d["n_step"] == 3 and d["n_task"] == 1 and d["step_s"] > 0 and d["bytes"] > 1e6'
 expect 0 $ppo --out x --dry-run
 prints '4 episodes a step, in 2 groups, of 1 task'
+expect 0 $ppo --out x --dry-run --set group=1 partial_reset=true
+prints '2 environments a step, of 32 steps each, of 1 task'
+expect 2 $ppo --out x --dry-run --set group=1 partial_reset=true rollout_steps=8
+says 'an episode may take 16'
 expect 0 train --config grpo-n2 --out x --dry-run --set $some groups=1 group=2 \
   tasks=libero_goal/7,libero_goal/open_the_middle_drawer_of_the_cabinet,libero_goal/7
 says '"tasks" names 1 task again (libero_goal/7): each counts once'
@@ -117,6 +121,14 @@ wait $pid
 check 'exit code of SIGTERM' [ $? = 143 ]
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
 same one stopped
+
+# Environments that begin anew.
+anew="$ppo group=1 partial_reset=true rollout_steps=24 bootstrap=always"
+expect 0 $anew --out anew --json
+json 'd["step"] == 3'
+run=$(field c.db 'r["run"]')
+expect 0 runs "$run" --catalog c.db --json
+json 'd["runs"][0]["curves"]["rollout/decisions"]["value"] == [6, 6, 6]'
 
 # Demonstrations beside practice: their loss falls out of the way.
 expect 0 $ppo --out both --data demos --json --set bc_weight=0.5 bc_steps=2 bc_batch=4 critic_warmup=0

@@ -55,7 +55,7 @@ static vk_status make_mask(rl_file *f, const vk_roll *r, const float *reward, co
   RL_NEW(f, score, r->n_traj, err);
   memset(*mask, 1, (size_t)n_all(r));
   if (is_valid) {
-    vk_adv_valid(r, done, *mask, n_valid);
+    vk_adv_valid(r, done, NULL, *mask, n_valid);
     rl_compare_u8(f, "loss_mask_unfiltered", *mask, n_all(r));
     VK_TRY(compare_n_valid(f, "loss_mask_sum", r, n_valid, err));
     vk_adv_score(r, reward, done, score);
@@ -123,7 +123,7 @@ vk_status rl_lossmask(rl_file *f, vk_err *err)
     RL_NEW(f, n_valid, r.n_traj, err);
     RL_NEW(f, weight, n_all(&r), err);
     RL_NEW(f, ratio, n_all(&r), err);
-    vk_adv_valid(&r, done, mask, n_valid);
+    vk_adv_valid(&r, done, NULL, mask, n_valid);
     vk_adv_weights(&r, mask, n_valid, t_max, weight);
     rl_compare_u8(f, names[i][0], mask, n_all(&r));
     VK_TRY(compare_n_valid(f, names[i][1], &r, n_valid, err));

@@ -75,11 +75,38 @@ static void valid_steps(void **state)
   const int32_t want_n[6] = {4, 1, 2, 3, 0, 4};
   uint8_t mask[24];
   int32_t n_valid[6];
-  vk_adv_valid(&r, &done[0][0][0], mask, n_valid);
+  vk_adv_valid(&r, &done[0][0][0], NULL, mask, n_valid);
   assert_memory_equal(mask, want, sizeof want);
   assert_memory_equal(n_valid, want_n, sizeof want_n);
   r.per_chunk = true;
-  vk_adv_valid(&r, &done[0][0][0], mask, n_valid);
+  vk_adv_valid(&r, &done[0][0][0], NULL, mask, n_valid);
+  assert_memory_equal(mask, want_chunk, sizeof want_chunk);
+  assert_memory_equal(n_valid, want_n, sizeof want_n);
+}
+
+/* Of three episodes in a row: the first ends within a chunk, the second with one. */
+static void valid_steps_of_episodes_in_a_row(void **state)
+{
+  vk_roll r = {.n_chunk = 4, .n_traj = 2, .n_step = 3};
+  const uint8_t done[5][2][3] = {{{0, 0, 0}, {0, 0, 0}},
+                                 {{0, 0, 0}, {0, 0, 0}},
+                                 {{1, 0, 0}, {0, 0, 0}},
+                                 {{0, 0, 1}, {0, 1, 0}},
+                                 {{0, 0, 0}, {0, 0, 0}}};
+  const uint8_t begin[4][2] = {{1, 1}, {0, 0}, {1, 0}, {1, 0}};
+  const uint8_t want[4][2][3] = {{{1, 1, 1}, {1, 1, 1}},
+                                 {{1, 0, 0}, {1, 1, 1}},
+                                 {{1, 1, 1}, {1, 1, 0}},
+                                 {{1, 1, 1}, {0, 0, 0}}};
+  const uint8_t want_chunk[4][2] = {{1, 1}, {1, 1}, {1, 1}, {1, 0}};
+  const int32_t want_n[2] = {10, 8};
+  uint8_t mask[24];
+  int32_t n_valid[2];
+  vk_adv_valid(&r, &done[0][0][0], &begin[0][0], mask, n_valid);
+  assert_memory_equal(mask, want, sizeof want);
+  assert_memory_equal(n_valid, want_n, sizeof want_n);
+  r.per_chunk = true;
+  vk_adv_valid(&r, &done[0][0][0], &begin[0][0], mask, n_valid);
   assert_memory_equal(mask, want_chunk, sizeof want_chunk);
   assert_memory_equal(n_valid, want_n, sizeof want_n);
 }
@@ -89,8 +116,11 @@ static void bootstrapping(void **state)
   vk_roll r = {.n_chunk = 1, .n_traj = 4, .n_step = 2};
   const uint8_t term[] = {0, 0, 0, 1, 0, 0, 1, 1}, trunc[] = {1, 0, 0, 0, 0, 1, 0, 1};
   const float value[] = {1, 2, 3, 4};
-  const double want[3][4] = {{0, 0, 1.5, 0}, {0, 0, 1.5, 2}, {0, 1, 1.5, 2}};
-  for (int kind = 0; kind < 3; kind++) {
+  const double want[4][4] = {[VK_BOOTSTRAP_NONE] = {0, 0, 0, 0},
+                             [VK_BOOTSTRAP_TRUNCATED] = {0, 0, 1.5, 0},
+                             [VK_BOOTSTRAP_STANDARD] = {0, 0, 1.5, 2},
+                             [VK_BOOTSTRAP_ALWAYS] = {0, 1, 1.5, 2}};
+  for (int kind = 0; kind < 4; kind++) {
     float reward[8] = {0};
     vk_adv_bootstrap(&r, (vk_bootstrap)kind, 0.5, term, trunc, value, reward);
     for (int i = 0; i < 4; i++) {
@@ -346,6 +376,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(folding),
       cmocka_unit_test(valid_steps),
+      cmocka_unit_test(valid_steps_of_episodes_in_a_row),
       cmocka_unit_test(bootstrapping),
       cmocka_unit_test(gae_is_its_sum),
       cmocka_unit_test(first_episodes),

@@ -23,7 +23,9 @@ static const vk_protocol quick = {.name = "quick",
                                   .n_step_default = N_STEP,
                                   .n_replan = 4};
 
-static vk_perturb perturb; /* of the evaluations that follow */
+static vk_perturb perturb; /* of the evaluations that follow, as all this */
+static const int *n_step_most;
+static bool asks_after;
 static vk_pack pack;
 static vk_visuals visuals;
 
@@ -104,6 +106,8 @@ static vk_status evaluate_traced(results *out, int n_thread, const vk_policy_def
                                  .pool = pool,
                                  .n_episode = n,
                                  .episode = episode,
+                                 .n_step_most = n_step_most,
+                                 .asks_after = asks_after,
                                  .put = take,
                                  .arg = out,
                                  .trace = trace};
@@ -277,6 +281,29 @@ static void test_policy_begins(void **state)
     vk_assert_close(acted_s, begun_s, 0, 0);
   }
   free(start);
+}
+
+/* Episodes of their own lengths, after which the policy is asked once more. */
+static void test_asked_after_the_end(void **state)
+{
+  enum { MOST = 4 };
+  static const vk_policy_def def = {
+      .name = "note", .needs = VK_POLICY_STATE, .begin = note_begin, .act = note_act};
+  const vk_eval_episode episode = {task_index("libero_90/0"), 0};
+  const int most = MOST;
+  n_step_most = &most;
+  for (int i = 0; i < 4; i++) {
+    vk_err err = VK_ERR_INIT;
+    results r = {0};
+    n_begun = n_acted = 0;
+    asks_after = i % 2;
+    vk_assert_ok(evaluate(&r, 1, &def, i / 2 ? VK_POLICY_BATCH : 0, 1, &episode, &err), &err);
+    vk_assert_ok(r.item[0].status, &r.item[0].error);
+    assert_int_equal(r.item[0].steps, MOST);
+    assert_int_equal(n_acted, asks_after ? MOST + 1 : MOST);
+  }
+  n_step_most = NULL;
+  asks_after = false;
 }
 
 /* ---- chunks and pictures ---- */
@@ -640,6 +667,7 @@ int main(void)
       cmocka_unit_test(test_a_simulation_that_the_policy_breaks_is_a_failure),
       cmocka_unit_test(test_put_error_ends_it),
       cmocka_unit_test(test_interruption),
+      cmocka_unit_test(test_asked_after_the_end),
   };
   return cmocka_run_group_tests(tests, open_pack, close_pack);
 }

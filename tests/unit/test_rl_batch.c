@@ -26,7 +26,8 @@ static void make_rollout(vk_rollout *r)
   r->has_proprio = true;
   for (int e = 0; e < GROUPS * GROUP; e++) {
     vk_rollout_episode *one = &r->episode[e];
-    *one = (vk_rollout_episode){.i_task = (uint32_t)(e / GROUP % 2),
+    *one = (vk_rollout_episode){.i_traj = e,
+                                .i_task = (uint32_t)(e / GROUP % 2),
                                 .row = e / GROUP,
                                 .repeat = e % GROUP,
                                 .instruction = e / GROUP % 2 ? "open the drawer" : "push the plate",
@@ -252,6 +253,110 @@ static void test_rewards(void **state)
   vk_rollout_free(&r);
 }
 
+/* What an end is worth: return of the action with which it came, by hand. */
+static void test_bootstrap(void **state)
+{
+  enum { END_OF_SUCCESS = 4, END_OF_LIMIT = 23 }; /* actions of episodes 0 and 1 */
+  static const struct {
+    vk_bootstrap kind;
+    double success, limit; /* in values of what came after */
+  } want[] = {
+      {VK_BOOTSTRAP_NONE, 0, 0}, {VK_BOOTSTRAP_TRUNCATED, 0, 0.9}, {VK_BOOTSTRAP_ALWAYS, 0.9, 0.9}};
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  vk_rl_batch b, plain;
+  make_rollout(&r);
+  for (int e = 0; e < GROUPS * GROUP; e++)
+    r.episode[e].value_after = 2 + 0.5f * (float)e;
+  for (size_t i = 0; i < VK_COUNT(want); i++)
+    for (int is_chunk = 0; is_chunk < 2; is_chunk++) {
+      vk_rl_config c = ppo(1);
+      c.per_chunk = is_chunk;
+      c.gamma = 0.9;
+      c.bootstrap = want[i].kind;
+      vk_assert_ok(vk_rl_batch_new(&b, &r, &c, &err), &err);
+      const int at[] = {END_OF_SUCCESS, END_OF_LIMIT};
+      const double worth[] = {5 + want[i].success * 2, want[i].limit * 2.5};
+      for (int e = 0; e < 2; e++) {
+        int row = at[e] / 8 * GROUPS * GROUP + e;
+        vk_assert_close(b.ret[is_chunk ? row : row * 8 + at[e] % 8], worth[e], 1e-5, 0);
+      }
+      vk_rl_batch_free(&b);
+    }
+  /* groups are compared by what they got */
+  vk_rl_config c = grpo();
+  vk_assert_ok(vk_rl_batch_new(&plain, &r, &c, &err), &err);
+  c.bootstrap = VK_BOOTSTRAP_ALWAYS;
+  vk_assert_ok(vk_rl_batch_new(&b, &r, &c, &err), &err);
+  assert_memory_equal(b.adv, plain.adv, sizeof *b.adv * GROUPS * GROUP * CHUNKS * 8);
+  vk_rl_batch_free(&plain);
+  vk_rl_batch_free(&b);
+  vk_rollout_free(&r);
+}
+
+/* Environments that begin anew: every action that was executed counts, an episode's returns do not
+ * reach into the one before it, and what was cut goes on. */
+static void test_partial_reset(void **state)
+{
+  enum { ENVS = 2 };
+  static const struct {
+    int i_traj, first, n_step;
+    bool success, is_cut;
+  } is[] = {{0, 0, 5, true, false}, {1, 0, 24, false, true}, {0, 1, 16, false, true}};
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  vk_rl_batch b;
+  vk_rl_config c = ppo(1);
+  c.gamma = 0.9;
+  c.lambda = 1;
+  c.reward = 1;
+  c.with_length = false;
+  c.bootstrap = VK_BOOTSTRAP_TRUNCATED;
+  vk_assert_ok(vk_rollout_new(&r, ENVS, 1, CHUNKS, 2, &err), &err);
+  r.n_episode = VK_COUNT(is);
+  for (int e = 0; e < r.n_episode; e++)
+    r.episode[e] = (vk_rollout_episode){.i_traj = is[e].i_traj,
+                                        .first = is[e].first,
+                                        .row = e,
+                                        .instruction = "push the plate",
+                                        .success = is[e].success,
+                                        .is_cut = is[e].is_cut,
+                                        .n_step = is[e].n_step,
+                                        .n_decision = (is[e].n_step + 7) / 8,
+                                        .value_after = 3 + (float)e};
+  vk_assert_ok(vk_rl_batch_new(&b, &r, &c, &err), &err);
+  assert_int_equal(b.n_used, ENVS * CHUNKS);
+  assert_int_equal(b.n_valid[0], 5 + 16);
+  assert_int_equal(b.n_valid[1], 24);
+  vk_assert_close(b.norm, (5 + 16 + 24) * 7, 0, 0);
+  for (int k = 0; k < CHUNKS; k++)
+    for (int h = 0; h < 8; h++) {
+      int i = k * ENVS * 8 + h; /* of environment 0 */
+      bool is_valid = k > 0 || h < 5;
+      assert_int_equal(b.action_mask[i], is_valid);
+      assert_int_equal(b.mask[i], is_valid);
+      assert_true(b.weight[i] == (float)is_valid);
+      assert_true(b.weight[i + 8] == 1);
+      /* with lambda 1 and values of 0: discounted rewards, and what is thought of the cut */
+      if (k == 0 && h < 5)
+        vk_assert_close(b.ret[i], pow(0.9, 4 - h), 1e-6, 0);
+      if (k > 0)
+        vk_assert_close(b.ret[i], 5 * pow(0.9, 16 - (8 * (k - 1) + h)), 1e-5, 0);
+      vk_assert_close(b.ret[i + 8], 4 * pow(0.9, 24 - (8 * k + h)), 1e-5, 0);
+    }
+  static const int32_t of[ENVS * CHUNKS] = {0, 2, 2, 1, 1, 1}; /* as they lie in the rollout */
+  assert_memory_equal(b.episode, of, sizeof of);
+  vk_rl_batch_free(&b);
+  c.per_chunk = true;
+  vk_assert_ok(vk_rl_batch_new(&b, &r, &c, &err), &err);
+  assert_int_equal(b.n_used, ENVS * CHUNKS);
+  vk_assert_close(b.ret[0], 1, 1e-6, 0);
+  vk_assert_close(b.ret[2], 5 * 0.9 * 0.9, 1e-5, 0);
+  vk_assert_close(b.ret[4], 5 * 0.9, 1e-5, 0);
+  vk_rl_batch_free(&b);
+  vk_rollout_free(&r);
+}
+
 static void test_refused(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -357,8 +462,11 @@ static double play(game *g, vk_rollout *r, int round)
     memcpy(r->log_prob + (ptrdiff_t)e * TOKENS, vk_net_data(&g->act, "log_prob"),
            sizeof(float) * TOKENS);
     memcpy(r->value + (ptrdiff_t)e * 8, vk_net_data(&g->act, "value"), sizeof(float) * 8);
-    r->episode[e] = (vk_rollout_episode){
-        .instruction = text[0], .success = bin[0] >= 128, .n_step = 8, .n_decision = 1};
+    r->episode[e] = (vk_rollout_episode){.i_traj = e,
+                                         .instruction = text[0],
+                                         .success = bin[0] >= 128,
+                                         .n_step = 8,
+                                         .n_decision = 1};
     n_success += r->episode[e].success;
   }
   return (double)n_success / r->n_episode;
@@ -447,9 +555,10 @@ static int tear_down(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_dropped_rows), cmocka_unit_test(test_counts),
-      cmocka_unit_test(test_rewards),      cmocka_unit_test(test_refused),
-      cmocka_unit_test(test_learns),
+      cmocka_unit_test(test_dropped_rows),  cmocka_unit_test(test_counts),
+      cmocka_unit_test(test_rewards),       cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_learns),        cmocka_unit_test(test_bootstrap),
+      cmocka_unit_test(test_partial_reset),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -180,6 +180,92 @@ static void test_groups_alike(void **state)
   vk_rollout_free(&r);
 }
 
+/* ---- environments that begin anew ---------------------------------------------------------- */
+
+enum { ENVS = 2, ENV_CHUNKS = 5 };
+
+static vk_eval_episode next_start(void *arg, int i_traj, int i)
+{
+  (*(int *)arg)++;
+  return (vk_eval_episode){task_index(i_traj ? "libero_object/0" : "libero_spatial/1"), 40 + i};
+}
+
+/* n_group groups of `group`, of n_chunk decisions; n_next: NULL: an episode each. */
+static void run_asked(vk_rollout *r, int n_group, int group, int n_chunk, int n_thread, int limit,
+                      const vk_eval_episode *start, int *n_next)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_pool *pool;
+  vk_protocol protocol = quick;
+  protocol.n_step_default = limit;
+  vk_assert_ok(vk_pool_new(&pool, n_thread, &err), &err);
+  vk_assert_ok(vk_rollout_new(r, n_group, group, n_chunk, 2, &err), &err);
+  const vk_rollout_config config = {.eval = {.pack = &pack,
+                                             .cache_dir = temp_dir,
+                                             .protocol = &protocol,
+                                             .seed = 7,
+                                             .rows = VK_ROWS_SAMPLED,
+                                             .visuals = &visuals,
+                                             .pool = pool,
+                                             .isa = small_isa()},
+                                    .info = &info,
+                                    .params = &params,
+                                    .seed = 11,
+                                    .temperature = 1.6,
+                                    .values_after = true,
+                                    .next = n_next ? next_start : NULL,
+                                    .arg = n_next};
+  vk_assert_ok(vk_rollout_run(r, &config, start, &err), &err);
+  vk_pool_free(pool);
+}
+
+/* As many steps of each, in episodes that are those which begin so, the last one cut; what comes
+ * after an end or a cut has the value that it has where it goes on. */
+static void test_partial_reset(void **state)
+{
+  const vk_eval_episode start[ENVS] = {{task_index("libero_object/0"), 4},
+                                       {task_index("libero_spatial/1"), 5}};
+  int n_next = 0, n_again = 0;
+  vk_rollout r, again, whole, first;
+  run_asked(&r, ENVS, 1, ENV_CHUNKS, 1, LIMIT, start, &n_next);
+  run_asked(&again, ENVS, 1, ENV_CHUNKS, 3, LIMIT, start, &n_again);
+  assert_int_equal(r.n_traj, ENVS);
+  assert_int_equal(r.n_episode, 2 * ENVS);
+  assert_int_equal(n_next, ENVS);
+  assert_int_equal(r.n_step, ENVS * (LIMIT + 2 * 8 + 2 * quick.n_dummy));
+  for (int i = 0; i < ENVS * ENV_CHUNKS; i++)
+    assert_true(is_same(&r, i, &again, i));
+  const vk_eval_episode later[ENVS] = {next_start(&n_next, 0, 1), next_start(&n_next, 1, 1)};
+  run_asked(&whole, ENVS, 2 * ENVS, CHUNKS, 2, LIMIT, later, NULL);
+  run_asked(&first, ENVS, 1, CHUNKS + 1, 2, LIMIT + 8, start, NULL);
+  for (int b = 0; b < ENVS; b++) {
+    const vk_rollout_episode *one = &r.episode[b], *two = &r.episode[ENVS + b];
+    assert_true(one->i_traj == b && one->first == 0 && one->n_decision == 3 && !one->is_cut);
+    assert_true(two->i_traj == b && two->first == 3 && two->n_decision == 2 && two->is_cut);
+    assert_true(one->n_step == LIMIT && two->n_step == 16);
+    assert_true(two->row == 41 && two->i_task == later[b].i_task && !two->success);
+    assert_int_equal(two->repeat, ENVS + b);
+    int at = (b * 2 * ENVS + two->repeat) * CHUNKS; /* the group's episode with these draws */
+    for (int k = 0; k < 2; k++)
+      assert_true(is_same(&r, b * ENV_CHUNKS + 3 + k, &whole, at + k));
+    vk_assert_same_bits(two->value_after, whole.value[(at + 2) * 8]);
+    for (int k = 0; k < CHUNKS; k++)
+      assert_true(is_same(&r, b * ENV_CHUNKS + k, &first, b * (CHUNKS + 1) + k));
+    assert_true(one->value_after != 0 && isfinite(one->value_after));
+  }
+  vk_rollout_free(&whole);
+  vk_rollout_free(&first);
+  /* at a limit of whole chunks, the next decision's value is that of the end */
+  run_asked(&first, ENVS, 1, 2, 2, 16, start, NULL);
+  for (int b = 0; b < ENVS; b++) {
+    assert_int_equal(first.episode[b].n_decision, 2);
+    vk_assert_same_bits(first.episode[b].value_after, r.value[(b * ENV_CHUNKS + 2) * 8]);
+  }
+  vk_rollout_free(&first);
+  vk_rollout_free(&r);
+  vk_rollout_free(&again);
+}
+
 /* The network that learns has the log-probabilities that were drawn with, bit for bit. */
 static void test_ratio_is_one(void **state)
 {
@@ -342,7 +428,7 @@ int main(void)
       cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_groups),
       cmocka_unit_test(test_groups_alike), cmocka_unit_test(test_ratio_is_one),
       cmocka_unit_test(test_replaced),     cmocka_unit_test(test_refused),
-      cmocka_unit_test(test_watchdog),
+      cmocka_unit_test(test_watchdog),     cmocka_unit_test(test_partial_reset),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -143,37 +143,43 @@ static void refuse_together(const char *text, const char *set, const char *says)
 static void refuses_what_is_not_read(void **state)
 {
   static const struct {
-    const char *method, *key, *readers;
+    const char *method, *key, *readers, *value; /* NULL: 1 */
   } bad[] = {
-      {"sft", "group", "ppo, grpo"},
-      {"sft", "tasks", "ppo, grpo"},
-      {"sft", "dagger_every", "dagger"},
-      {"sft", "episode_steps", "dagger, ppo, grpo"},
-      {"sft", "quiet_s", "ppo, grpo"},
-      {"dagger", "quiet_s", "ppo, grpo"},
-      {"dagger", "bc_weight", "ppo, grpo"},
-      {"grpo", "critic_warmup", "ppo"},
-      {"grpo", "gamma", "ppo"},
-      {"grpo", "lambda", "ppo"},
-      {"grpo", "huber_delta", "ppo"},
-      {"grpo", "value_clip", "ppo"},
-      {"grpo", "value_lr", "ppo"},
-      {"grpo", "value_weight", "ppo"},
-      {"grpo", "epochs", "sft, dagger"},
-      {"ppo", "epochs", "sft, dagger"},
-      {"ppo", "validate_every", "sft, dagger"},
-      {"ppo", "dagger_rounds", "dagger"},
+      {"grpo", "bootstrap", "ppo", "\"none\""},
+      {"grpo", "partial_reset", "ppo", "true"},
+      {"sft", "tasks", "ppo, grpo", "[\"x\"]"},
+      {"grpo", "rollout_steps", "ppo", NULL},
+      {"sft", "group", "ppo, grpo", NULL},
+      {"sft", "dagger_every", "dagger", NULL},
+      {"sft", "episode_steps", "dagger, ppo, grpo", NULL},
+      {"sft", "quiet_s", "ppo, grpo", NULL},
+      {"dagger", "quiet_s", "ppo, grpo", NULL},
+      {"dagger", "bc_weight", "ppo, grpo", NULL},
+      {"grpo", "critic_warmup", "ppo", NULL},
+      {"grpo", "gamma", "ppo", NULL},
+      {"grpo", "lambda", "ppo", NULL},
+      {"grpo", "huber_delta", "ppo", NULL},
+      {"grpo", "value_clip", "ppo", NULL},
+      {"grpo", "value_lr", "ppo", NULL},
+      {"grpo", "value_weight", "ppo", NULL},
+      {"grpo", "epochs", "sft, dagger", NULL},
+      {"ppo", "epochs", "sft, dagger", NULL},
+      {"ppo", "validate_every", "sft, dagger", NULL},
+      {"ppo", "dagger_rounds", "dagger", NULL},
   };
   for (size_t i = 0; i < VK_COUNT(bad); i++) {
     vk_err err = VK_ERR_INIT;
+    const char *value = bad[i].value ? bad[i].value : "1";
     char text[128], set[64], says[160];
-    bool is_list = strcmp(bad[i].key, "tasks") == 0;
     snprintf(text, sizeof text, "{\"method\": \"%s\", \"steps\": 20,\n\"%s\": %s}", bad[i].method,
-             bad[i].key, is_list ? "[\"x\"]" : "1");
+             bad[i].key, value);
     snprintf(says, sizeof says, "x.json:2: key \"%s\" is read by %s alone, not by %s", bad[i].key,
              bad[i].readers, bad[i].method);
     refuse_together(text, NULL, says);
-    snprintf(set, sizeof set, "%s=1", bad[i].key);
+    snprintf(set, sizeof set, "%s=%s", bad[i].key,
+             value[0] == '"'   ? "none"
+             : value[0] == '[' ? "x"
+                               : value);
     snprintf(says, sizeof says, "--set: key \"%s\" is read by %s alone", bad[i].key,
              bad[i].readers);
     refuse_together(text, set, says);
@@ -206,6 +212,17 @@ static void rewords(void **state)
 
 static void checks_practice(void **state)
 {
+  static const char partial[] =
+      "{\"method\": \"ppo\", \"steps\": 2, \"group\": 1, \"partial_reset\": true}";
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = said(partial);
+  vk_assert_ok(vk_train_config_check(&c, &err), &err);
+  vk_train_config_fini(&c);
+  refuse_together(partial, "group=2", "set group=1");
+  refuse_together(partial, "filter_lo=0.1", "are no groups; leave both out");
+  refuse_together(partial, "length_norm=true", "leave length_norm out");
+  refuse_together("{\"method\": \"ppo\", \"steps\": 2}", "rollout_steps=80",
+                  "rollout_steps is 80 without partial_reset");
   refuse_together("{\"method\": \"ppo\"}", NULL, "steps is 0");
   refuse_together("{\"method\": \"ppo\", \"steps\": 2}", "data=demos", "bc_weight is 0");
   refuse_together("{\"method\": \"ppo\", \"steps\": 10, \"critic_warmup\": 10}", NULL,

@@ -205,6 +205,36 @@ static void test_groups_alike(void **state)
   vk_params_free(&p);
 }
 
+/* Ends at the limit have a value, unless they have none; where environments begin anew, all have as
+ * many decisions. */
+static void test_bootstrap_and_partial_reset(void **state)
+{
+  static curves c;
+  vk_params none, limit, again, anew;
+  enum { N = 5 };
+  const char *set[N + 1] = {"steps=1", "critic_warmup=0", "kl_stop=0", "group=1", "bootstrap=none"};
+  train("ppo-n2", N, set, "none", &c, &none);
+  set[4] = "bootstrap=auto"; /* none, without partial_reset */
+  train("ppo-n2", N, set, "again", &c, &again);
+  set[4] = "bootstrap=truncation";
+  train("ppo-n2", N, set, "limit", &c, &limit);
+  size_t n = sizeof(float) * (size_t)none.n_item;
+  assert_memory_equal(none.data, again.data, n);
+  assert_memory_not_equal(none.data, limit.data, n);
+  assert_true(value_of(&c, "rollout/decisions", 1) == 2 * 2);
+  set[4] = "partial_reset=true";
+  set[5] = "rollout_steps=33";
+  train("ppo-n2", N + 1, set, "anew", &c, &anew);
+  assert_true(value_of(&c, "rollout/decisions", 1) == 2 * 5);
+  assert_true(value_of(&c, "env/num_trajectories", 1) == 2 * 2); /* the third is cut */
+  assert_true(value_of(&c, "env/episode_len", 1) == 10);
+  assert_true(value_of(&c, "train/actor/ratio_away_at_first", 1) == 0);
+  vk_params_free(&none);
+  vk_params_free(&again);
+  vk_params_free(&limit);
+  vk_params_free(&anew);
+}
+
 /* A status of its own, and all that is needed to look into it. */
 static void test_diverges(void **state)
 {
@@ -232,6 +262,7 @@ int main(void)
       cmocka_unit_test(test_stops_early),
       cmocka_unit_test(test_groups_alike),
       cmocka_unit_test(test_diverges),
+      cmocka_unit_test(test_bootstrap_and_partial_reset),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
