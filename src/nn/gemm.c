@@ -1,7 +1,9 @@
 /* gemm.c - products of matrices: which tiles a part computes, and in what order.
  *
- * Many rows: a block of B (KC x NC, in the second cache) meets all panels of A one by one. Few
- * rows: all of A meets each panel of B, which streams through once. */
+ * Many rows that are read where they are: a block of B (half of a second cache of 512 KiB) meets
+ * all panels of A one by one. Many rows that are packed: some panels of A (in the second cache)
+ * meet the panels of B one by one, of a block so wide that rows are seldom packed again. Few rows:
+ * all of A meets each panel of B, which streams through once. */
 #include "nn/gemm.h"
 
 #include "core/err.h"
@@ -9,7 +11,8 @@
 
 enum {
   N_PANEL_A = GEMM_MR > 8 ? 8 : 16, /* panels of A that are packed together */
-  NC = 256,                         /* columns of a block of B */
+  NC = 512,                         /* columns of a block of B, at most */
+  BLOCK_DIRECT = 64 * 1024,         /* floats of a block of B when A is not packed */
   KC_PART = 128,                    /* rows of B that are packed together for a single panel of A */
   TILE_MAX = GEMM_MR * GEMM_NR * GEMM_NP,
 };
@@ -37,6 +40,8 @@ typedef struct panel_a {
   const float *a;
   int64_t sa, i, m_r;
   int is_col;
+  int64_t n_ahead; /* rows of the next panel that are asked for, as they come from memory, */
+  int64_t step;    /* so many of their items with each panel of B; 0: none */
 } panel_a;
 
 /* Rows p to p + kc of B, columns j to j1. */
@@ -65,17 +70,30 @@ static int choose_width(int64_t m_r, int64_t n)
   return 0;
 }
 
+/* Asks for items q to q1 of the rows of the next panel. Hardware does not see what comes next where
+ * rows are so short that several lie in a page. High panels are too large for the first cache. */
+VK_INLINE void ask_for_a(const panel_a *a, int64_t q, int64_t q1)
+{
+  const float *at = a->a + a->m_r * a->sa;
+  for (; q < q1; q += 16)
+    for (int64_t r = 0; r < a->n_ahead; r++)
+      __builtin_prefetch(at + r * a->sa + q, 0, GEMM_MR > 8 ? 2 : 3);
+}
+
 static void run_tiles(const part *t, const panel_a *a, const block_b *b)
 {
   const float *at = b->b;
+  int64_t q = 0;
   for (int64_t j = b->j; j < b->j1;) {
     int w = choose_width(a->m_r, div_up(b->j1 - j, GEMM_NR));
     int64_t n_j = GEMM_NR << w;
+    ask_for_a(a, q, min_i(q + (a->step << w), b->kc));
     gemm_ask_for_c(t->g, a->i, a->m_r, j, b->is_first);
     gemm_micro_table[a->is_col][w][a->m_r](b->kc, a->a, a->sa, at, b->sb, b->panel, t->tile, 1);
     gemm_finish(t->g, t->tile, n_j, a->i, a->m_r, j, min_i(n_j, b->j1 - j), b->is_first,
                 b->is_last);
     j += n_j;
+    q += a->step << w;
     at += b->panel << w;
   }
 }
@@ -162,6 +180,7 @@ static void run_panels(const part *t, panel_a a, int64_t i, int64_t n_i, int64_t
   for (int64_t r = 0; r < n_i; r += t->m_r, a.a += next) {
     a.i = i + r;
     a.m_r = min_i(t->m_r, n_i - r);
+    a.n_ahead = min_i(t->m_r, n_i - r - a.m_r);
     run_tiles(t, &a, b);
   }
 }
@@ -169,18 +188,29 @@ static void run_panels(const part *t, panel_a a, int64_t i, int64_t n_i, int64_t
 static void run_many_rows(const part *t)
 {
   const vk_gemm *g = t->g;
-  int64_t mc = N_PANEL_A * t->m_r;
-  for (int64_t j = t->j0; j < t->j1; j += NC)
+  bool direct = is_direct(g);
+  int64_t nc = direct ? BLOCK_DIRECT / min_i(VK_GEMM_KC, g->k) / GEMM_NR * GEMM_NR : NC;
+  int64_t mc = direct ? t->i1 - t->i0 : N_PANEL_A * t->m_r;
+  int64_t n_group = direct ? nc : GEMM_NR << choose_width(t->m_r, GEMM_NP);
+  for (int64_t j = t->j0; j < t->j1; j += nc) {
+    /* A comes from memory with the first block of B and, when it is large, with each */
+    bool asks = direct && (j == t->j0 || (t->i1 - t->i0) * g->k > BLOCK_DIRECT / 2);
     for (int64_t p = 0; p < g->k; p += VK_GEMM_KC) {
-      block_b b = block_at(g, p, j, min_i(j + NC, t->j1));
+      block_b b = block_at(g, p, j, min_i(j + nc, t->j1));
       if (!find_b(g, &b, false))
         pack_block_b(t, &b);
       for (int64_t i = t->i0; i < t->i1; i += mc) {
         int64_t next, n_i = min_i(mc, t->i1 - i);
         panel_a a = begin_a(t, i, n_i, p, &next);
-        run_panels(t, a, i, n_i, next, &b);
+        if (asks)
+          a.step = 16 * div_up(div_up(b.kc, 16), div_up(b.j1 - b.j, GEMM_NR));
+        for (block_b s = b; s.j < b.j1; s.j += n_group, s.b += n_group / GEMM_NR * b.panel) {
+          s.j1 = min_i(s.j + n_group, b.j1);
+          run_panels(t, a, i, n_i, next, &s);
+        }
       }
     }
+  }
 }
 
 /* Rows of A against columns j to j1 of B, a few panels, and a block along k. */

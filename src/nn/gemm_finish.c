@@ -5,16 +5,18 @@
 
 enum { ROW = 128 }; /* columns of a tile, at most, on every path */
 
-typedef struct row {
+/* The first of some rows; the next of each kind is ld_* behind. */
+typedef struct rows {
   const float *sum, *add, *bias, *residual;
   const float *slope_at; /* what the activation had, of which the slope is a factor */
   float *c, *pre;
+  int64_t ld_sum, ld_add, ld_residual, ld_pre, ld_c;
   vf scale;
   bool is_gelu;
-} row;
+} rows;
 
 /* Column e and the lanes behind it, n of them. Inlining makes null pointers of r constants. */
-VK_INLINE void finish_lanes(const row *r, int64_t e, int n, int is_whole)
+VK_INLINE void finish_lanes(const rows *r, int64_t e, int n, int is_whole)
 {
 #define LOAD(p) (is_whole ? vf_load((p) + e) : vf_load_n((p) + e, n))
   vf x = vf_load(r->sum + e);
@@ -38,13 +40,25 @@ VK_INLINE void finish_lanes(const row *r, int64_t e, int n, int is_whole)
 #undef LOAD
 }
 
-VK_INLINE void finish_row(const row *r, int64_t n)
+VK_INLINE void finish_rows(rows r, int64_t m_r, int64_t n)
 {
-  int64_t e = 0;
-  for (; e + VK_LANES <= n; e += VK_LANES)
-    finish_lanes(r, e, VK_LANES, 1);
-  if (e < n)
-    finish_lanes(r, e, (int)(n - e), 0);
+  for (; m_r > 0; m_r--) {
+    int64_t e = 0;
+    for (; e + VK_LANES <= n; e += VK_LANES)
+      finish_lanes(&r, e, VK_LANES, 1);
+    if (e < n)
+      finish_lanes(&r, e, (int)(n - e), 0);
+    r.sum += r.ld_sum;
+    r.c += r.ld_c;
+    if (r.add)
+      r.add += r.ld_add;
+    if (r.residual)
+      r.residual += r.ld_residual;
+    if (r.pre)
+      r.pre += r.ld_pre;
+    if (r.slope_at)
+      r.slope_at += r.ld_pre;
+  }
 }
 
 void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int64_t m_r, int64_t j,
@@ -59,34 +73,43 @@ void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int
   vf scale = vf_set1(g->scale == 0 ? 1.0f : g->scale);
   float rounded[ROW];
   VK_ASSERT(!g->c_bf16 || (is_first && is_last && n_j <= ROW));
-  for (int64_t e = 0; e < m_r; e++) {
-    int64_t at = (i + e) * g->ldc + j;
-    row r = {.sum = tile + e * ld, .c = g->c_bf16 ? rounded : g->c + at, .scale = scale};
+  int64_t n = g->c_bf16 ? 1 : m_r; /* rows at a time */
+  add = add ? add + i * ld_add + j : NULL;
+  residual = residual ? residual + i * g->ldr + j : NULL;
+  pre = pre ? pre + i * g->ldpre + j : NULL;
+  for (int64_t e = 0; e < m_r; e += n) {
+    /* a loop for each case, in which what it lacks is known to be NULL */
+    rows r = {
+        .sum = tile + e * ld, .ld_sum = ld, .ld_c = g->ldc, .ld_pre = g->ldpre, .scale = scale};
+    r.c = g->c_bf16 ? rounded : g->c + i * g->ldc + j;
+    r.ld_add = ld_add;
+    r.ld_residual = g->ldr;
     if (add)
-      r.add = add + (i + e) * ld_add + j;
-    if (is_last && g->act == VK_GEMM_ACT_GELU_GRAD) {
+      r.add = add + e * ld_add;
+    if (is_last && is_late) {
       r.bias = bias;
-      r.slope_at = pre + (i + e) * g->ldpre + j;
-      r.residual = residual ? residual + (i + e) * g->ldr + j : NULL;
-      finish_row(&r, n_j);
-    } else if (is_last && is_late) {
-      r.bias = bias;
-      r.pre = pre ? pre + (i + e) * g->ldpre + j : NULL;
-      r.is_gelu = is_late;
-      r.residual = residual ? residual + (i + e) * g->ldr + j : NULL;
-      finish_row(&r, n_j);
+      if (residual)
+        r.residual = residual + e * g->ldr;
+      if (g->act == VK_GEMM_ACT_GELU_GRAD) {
+        r.slope_at = pre + e * g->ldpre;
+        finish_rows(r, n, n_j);
+      } else {
+        r.pre = pre ? pre + e * g->ldpre : NULL;
+        r.is_gelu = true;
+        finish_rows(r, n, n_j);
+      }
     } else if (add && bias) {
       r.bias = bias;
-      finish_row(&r, n_j);
+      finish_rows(r, n, n_j);
     } else if (add) {
-      finish_row(&r, n_j);
+      finish_rows(r, n, n_j);
     } else if (bias) {
       r.bias = bias;
-      finish_row(&r, n_j);
+      finish_rows(r, n, n_j);
     } else {
-      finish_row(&r, n_j);
+      finish_rows(r, n, n_j);
     }
     if (g->c_bf16)
-      VK_KERNEL(vk_gemm_bf16_round)(rounded, n_j, g->c_bf16 + at);
+      VK_KERNEL(vk_gemm_bf16_round)(rounded, n_j, g->c_bf16 + (i + e) * g->ldc + j);
   }
 }

@@ -54,11 +54,11 @@ void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int
 /* What gemm_finish will add comes while the sums are made. */
 VK_INLINE void gemm_ask_for_c(const vk_gemm *g, int64_t i, int64_t m_r, int64_t j, bool is_first)
 {
-  const float *at = is_first ? g->residual : g->c;
-  int64_t ld = is_first ? g->ldr : g->ldc;
+  const float *at = is_first && g->residual ? g->residual : g->c;
+  int64_t ld = is_first && g->residual ? g->ldr : g->ldc;
   for (int64_t r = 0; at && r < m_r; r++)
     for (int64_t e = 0; e < GEMM_NR; e += 16)
-      __builtin_prefetch(at + (i + r) * ld + j + e);
+      __builtin_prefetch(at + (i + r) * ld + j + e, 0, 2);
 }
 
 #endif
