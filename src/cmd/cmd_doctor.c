@@ -15,6 +15,8 @@
 #include "core/json.h"
 #include "core/sys.h"
 #include "core/video.h"
+#include "rl/checkpoint.h"
+#include "rl/policy_bundled.h"
 #include "sim/mujoco_compat.h"
 #include "sim/pack.h"
 #include "sim/visuals_choose.h"
@@ -110,6 +112,35 @@ static void look_at_visuals(check *c, const vk_common_args *common)
     snprintf(c->found, TEXT_MAX, "%s", err.text);
   }
   snprintf(c->fix, TEXT_MAX, "sh tools/get-assets.sh, or draw with --visuals stand-in");
+}
+
+/* The policies that come with the program: each is whole. */
+static void look_at_policy(check *c, const vk_common_args *common)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_bundled list[VK_BUNDLED_MAX];
+  int n = 0;
+  vk_status st = vk_bundled_list(list, &n, &err);
+  for (int i = 0; i < n && st == VK_OK; i++) {
+    vk_checkpoint_info info;
+    vk_params params;
+    st = vk_checkpoint_open(&info, list[i].name, &err);
+    if (st != VK_OK)
+      break;
+    st = vk_checkpoint_load(&info, &params, &err);
+    if (st == VK_OK)
+      vk_params_free(&params);
+    vk_checkpoint_close(&info);
+    size_t at = strlen(c->found);
+    snprintf(c->found + at, TEXT_MAX - at, "%s%s",
+             i ? ", " : "trained ones that come along: ", list[i].name);
+  }
+  c->ok = st == VK_OK;
+  if (!c->ok)
+    snprintf(c->found, TEXT_MAX, "%s", err.text);
+  else if (n == 0)
+    snprintf(c->found, TEXT_MAX, "no trained one comes along; vlakit train makes one");
+  snprintf(c->fix, TEXT_MAX, "install the program again, or name another --policy");
 }
 
 /* The nearest folder above path that exists. */
@@ -235,9 +266,10 @@ static const check_def defs[] = {
     {"mujoco", true, look_at_mujoco},   {"cpu", true, look_at_cpu},
     {"threads", true, look_at_threads}, {"memory", true, look_at_memory},
     {"pack", true, look_at_pack},       {"visuals", false, look_at_visuals},
-    {"catalog", true, look_at_catalog}, {"disk", true, look_at_disk},
-    {"curl", false, look_at_curl},      {"film", false, look_at_film},
-    {"hdf5", false, look_at_hdf5},      {"cuda", false, look_at_cuda},
+    {"policy", false, look_at_policy},  {"catalog", true, look_at_catalog},
+    {"disk", true, look_at_disk},       {"curl", false, look_at_curl},
+    {"film", false, look_at_film},      {"hdf5", false, look_at_hdf5},
+    {"cuda", false, look_at_cuda},
 };
 
 static vk_status print_json(const check *checks, int n, vk_err *err)
@@ -298,7 +330,8 @@ const vk_cmd vk_cmd_doctor = {
     .synopsis = "[options]",
     .description =
         "Looks at everything that the other commands need: MuJoCo, the processor, memory, the "
-        "scene pack and its hash, the catalog, disk space, and optional libraries. What is "
+        "scene pack and its hash, policies that come along, the catalog, disk space, and optional "
+        "libraries. What is "
         "missing comes with the command that helps.\n"
         "\n"
         "The exit code is 1 when something that eval needs is missing (FAIL); what is only "

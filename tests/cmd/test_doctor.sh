@@ -1,7 +1,7 @@
 # What doctor finds, what it advises, and its exit code.
 . "${0%/*}/lib.sh"
 
-all='mujoco cpu threads memory pack visuals catalog disk curl film hdf5 cuda'
+all='mujoco cpu threads memory pack visuals policy catalog disk curl film hdf5 cuda'
 "$VLAKIT" doctor --json >"$T/out" 2>"$T/err"
 code=$?
 json "[c['name'] for c in d['checks']] == '$all'.split()"

@@ -57,11 +57,15 @@ JSON
   says 'the policy tiny that comes with the program is not installed'
   expect 0 policies
   prints 'a test (not installed)'
+  expect 0 doctor
+  prints 'note  policy   tiny: the policy tiny that comes with the program is not installed'
   expect 0 policies export run --out "$policies/tiny" --json
   json 'd["dtype"] == "bf16" and d["bytes"] < 1e6'
   hash=$(python3 -c 'import json; print(json.load(open("out"))["policy_hash"])')
   expect 0 policies list --json
   json "[p['path'] for p in d['policies'] if p['name'] in ('bundled', 'tiny')] == 2 * ['$policies/tiny']"
+  expect 0 doctor
+  prints 'ok    policy   trained ones that come along: tiny'
   cd /
   for word in bundled tiny checkpoint:bundled; do
     expect 0 eval -q --suite libero_goal/7 --episodes 1 --policy $word --json

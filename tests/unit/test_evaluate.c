@@ -607,6 +607,25 @@ static void test_a_simulation_that_the_policy_breaks_is_a_failure(void **state)
   }
 }
 
+static vk_status act_interrupted(void *policy, int n, const vk_policy_obs *obs, double *action,
+                                 vk_err *err)
+{
+  return vk_fail(err, VK_E_INTERRUPTED, "interrupted");
+}
+
+/* Whoever notices it: it is no result of the episode. */
+static void test_an_interruption_is_no_result(void **state)
+{
+  static const vk_policy_def def = {.name = "waiting", .begin = begin_any, .act = act_interrupted};
+  const vk_eval_episode episode[] = {{task_index("libero_90/0"), 0}};
+  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+    vk_err err = VK_ERR_INIT;
+    results r = {0};
+    vk_assert_fails(evaluate(&r, 1, &def, needs, 1, episode, &err), VK_E_INTERRUPTED);
+    assert_int_equal(r.n, 0);
+  }
+}
+
 static void test_put_error_ends_it(void **state)
 {
   const uint32_t b = task_index("libero_90/0");
@@ -665,6 +684,7 @@ int main(void)
       cmocka_unit_test(test_errors_stay_with_their_episode),
       cmocka_unit_test(test_errors_of_a_batch_stay_with_their_slot),
       cmocka_unit_test(test_a_simulation_that_the_policy_breaks_is_a_failure),
+      cmocka_unit_test(test_an_interruption_is_no_result),
       cmocka_unit_test(test_put_error_ends_it),
       cmocka_unit_test(test_interruption),
       cmocka_unit_test(test_asked_after_the_end),
