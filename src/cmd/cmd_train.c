@@ -434,6 +434,7 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
     cJSON_AddNumberToObject(o, "peak_bytes", (double)vk_sys_peak_resident_bytes());
     cJSON_AddStringToObject(o, "checkpoint", t->checkpoint);
     cJSON_AddNumberToObject(o, "n_lost", t->n_lost);
+    cJSON_AddNumberToObject(o, "n_replaced", (double)t->n_replaced);
     cJSON_AddItemToObject(o, "config", vk_train_config_json(&j->config));
     vk_status st = vk_json_print(o, err);
     cJSON_Delete(o);

@@ -29,11 +29,15 @@ typedef struct slot {
 typedef struct pass {
   vk_relabel *r;
   const vk_relabel_config *c;
-  const vk_eval_episode *episode;
-  int n_chunk;
-  vk_label *label; /* [n_episode, n_chunk] n_step 0: none */
-  slot *slot;      /* [n_slot] */
-  _Atomic int64_t n_step;
+  int n_episode, n_chunk;
+  vk_eval_episode *episode; /* [n_episode] as they are now */
+  bool *is_due;             /* [n_episode] still to be run, or to be run again */
+  int n;                    /* of a pass */
+  int *which;               /* [n_episode] episode by place in the list below */
+  vk_eval_episode *list;    /* [n_episode] */
+  vk_label *label;          /* [n_episode, n_chunk] n_step 0: none */
+  slot *slot;               /* [n_slot] */
+  _Atomic int64_t n_step;   /* of the expert */
 } pass;
 
 static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode, const vk_env *env,
@@ -41,7 +45,7 @@ static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode,
 {
   pass *p = arg;
   slot *s = &p->slot[i_slot];
-  s->i_episode = (int)(episode - p->episode);
+  s->i_episode = p->which[episode - p->list];
   s->i_step = 0;
   if (!s->expert)
     VK_TRY(vk_expert_new(&s->expert, p->c->facts, err));
@@ -84,6 +88,7 @@ static vk_status make_label(pass *p, slot *s, const vk_env *env, vk_label *l, vk
     }
     vk_expert_act(s->expert, s->env, l->action[n]);
     VK_TRY(vk_env_step(s->env, l->action[n], &step, err));
+    VK_TRY(vk_rollout_check_stable(s->env, err));
   }
   l->n_step = n; /* what was not finished stays 0: no label */
   p->n_step += n;
@@ -96,6 +101,7 @@ static vk_status on_step(void *arg, int i_slot, const vk_env *env, double action
   pass *p = arg;
   slot *s = &p->slot[i_slot];
   int i_step = s->i_step++, k = i_step / VK_CHUNK_STEPS;
+  VK_TRY(vk_rollout_check_stable(env, err));
   if (i_step % VK_CHUNK_STEPS != 0)
     return VK_OK;
   VK_ASSERT(k < p->n_chunk);
@@ -111,15 +117,68 @@ static vk_status on_end(void *arg, int i_slot, const vk_eval_result *result, vk_
   return VK_OK;
 }
 
+static void forget_labels(pass *p, int i_episode)
+{
+  for (int k = 0; k < p->n_chunk; k++) {
+    vk_label *l = &p->label[i_episode * p->n_chunk + k];
+    free(l->picture_state);
+    *l = (vk_label){0};
+  }
+}
+
 static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
 {
-  vk_relabel *r = ((pass *)arg)->r;
-  r->n_episode++;
-  r->n_success += result->success;
-  r->n_error += result->status != VK_OK;
+  pass *p = arg;
+  int i = p->which[result->i_episode];
+  p->is_due[i] = result->status == VK_E_SIM || (result->status == VK_OK && result->n_unstable > 0);
+  if (p->is_due[i])
+    forget_labels(p, i);
+  else
+    p->r->n_success += result->success;
   return result->status == VK_OK || result->status == VK_E_SIM
              ? VK_OK
              : vk_fail(err, result->status, "%s", result->error.text);
+}
+
+static vk_status run_pass(pass *p, vk_err *err)
+{
+  const vk_eval_watch watch = {.arg = p, .begin = on_begin, .before_step = on_step, .end = on_end};
+  vk_eval_config eval = p->c->eval;
+  vk_eval_stats stats;
+  eval.n_episode = p->n;
+  eval.episode = p->list;
+  eval.repeat = NULL;
+  eval.put = on_result;
+  eval.arg = p;
+  eval.watch = &watch;
+  vk_status st = vk_evaluate(&eval, &stats, err);
+  p->r->n_step += stats.n_step;
+  p->r->wall_s += stats.wall_s;
+  return st;
+}
+
+/* Those that failed again and again, too. */
+static vk_status run_all(pass *p, vk_err *err)
+{
+  for (int i_try = 0;; i_try++) {
+    p->n = 0;
+    for (int i = 0; i < p->n_episode; i++) {
+      if (!p->is_due[i])
+        continue;
+      if (i_try > VK_START_REPLACED_MAX)
+        return vk_fail(err, VK_E_SIM,
+                       "the simulator cannot finish an episode of task %u from row %d, nor from "
+                       "those before it, in %d tries",
+                       p->episode[i].i_task, p->episode[i].row, i_try);
+      p->episode[i].row += i_try > 0 ? p->c->row_stride : 0;
+      p->r->n_replaced += i_try > 0;
+      p->which[p->n] = i;
+      p->list[p->n++] = p->episode[i];
+    }
+    if (p->n == 0)
+      return VK_OK;
+    VK_TRY(run_pass(p, err));
+  }
 }
 
 /* The labels that there are, without gaps. */
@@ -135,41 +194,53 @@ static void pack_labels(pass *p, int n_episode)
   }
 }
 
+static vk_status make_pass(pass *p, const vk_eval_episode *episode, vk_err *err)
+{
+  const vk_eval_config *e = &p->c->eval;
+  size_t n = (size_t)p->n_episode;
+  for (size_t i = 0; i < n; i++) {
+    int n_chunk = vk_rollout_n_chunk(e->pack, e->protocol, 1, &episode[i].i_task);
+    p->n_chunk = n_chunk > p->n_chunk ? n_chunk : p->n_chunk;
+  }
+  p->episode = calloc(n, sizeof *p->episode);
+  p->is_due = calloc(n, sizeof *p->is_due);
+  p->which = calloc(n, sizeof *p->which);
+  p->list = calloc(n, sizeof *p->list);
+  p->label = calloc(n * (size_t)p->n_chunk, sizeof *p->label);
+  p->slot = calloc((size_t)vk_eval_n_slot(e->pool), sizeof *p->slot);
+  if (!p->episode || !p->is_due || !p->which || !p->list || !p->label || !p->slot)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the labels of %zu episodes", n);
+  for (size_t i = 0; i < n; i++) {
+    p->episode[i] = episode[i];
+    p->is_due[i] = true;
+  }
+  return VK_OK;
+}
+
+static void free_pass(pass *p)
+{
+  for (int i = 0; i < vk_eval_n_slot(p->c->eval.pool) && p->slot; i++) {
+    vk_env_free(p->slot[i].env);
+    vk_expert_free(p->slot[i].expert);
+    free(p->slot[i].snapshot);
+  }
+  free(p->slot);
+  free(p->episode);
+  free(p->is_due);
+  free(p->which);
+  free(p->list);
+}
+
 vk_status vk_relabel_run(vk_relabel *out, const vk_relabel_config *config, int n_episode,
                          const vk_eval_episode *episode, vk_err *err)
 {
-  const vk_eval_config *e = &config->eval;
-  int n_slot = vk_eval_n_slot(e->pool), n_chunk = 1;
-  for (int i = 0; i < n_episode; i++) {
-    int n = vk_rollout_n_chunk(e->pack, e->protocol, 1, &episode[i].i_task);
-    n_chunk = n > n_chunk ? n : n_chunk;
-  }
-  *out = (vk_relabel){0};
-  pass p = {.r = out, .c = config, .episode = episode, .n_chunk = n_chunk};
-  p.label = calloc((size_t)n_episode * (size_t)n_chunk, sizeof *p.label);
-  p.slot = calloc((size_t)n_slot, sizeof *p.slot);
-  vk_status st = VK_OK;
-  if (!p.label || !p.slot)
-    VK_TRY_DONE(vk_fail(err, VK_E_NOMEM, "no memory for the labels of %d episodes", n_episode));
-  const vk_eval_watch watch = {.arg = &p, .begin = on_begin, .before_step = on_step, .end = on_end};
-  vk_eval_config eval = *e;
-  vk_eval_stats stats;
-  eval.n_episode = n_episode;
-  eval.episode = episode;
-  eval.repeat = NULL;
-  eval.put = on_result;
-  eval.arg = &p;
-  eval.watch = &watch;
-  st = vk_evaluate(&eval, &stats, err);
-  out->n_step = stats.n_step + p.n_step;
-  out->wall_s = stats.wall_s;
-done:
-  for (int i = 0; i < n_slot && p.slot; i++) {
-    vk_env_free(p.slot[i].env);
-    vk_expert_free(p.slot[i].expert);
-    free(p.slot[i].snapshot);
-  }
-  free(p.slot);
+  *out = (vk_relabel){.n_episode = n_episode};
+  pass p = {.r = out, .c = config, .n_episode = n_episode, .n_chunk = 1};
+  vk_status st = make_pass(&p, episode, err);
+  if (st == VK_OK)
+    st = run_all(&p, err);
+  out->n_step += p.n_step;
+  free_pass(&p);
   out->label = p.label;
   if (p.label)
     pack_labels(&p, n_episode);

@@ -5,6 +5,9 @@
  * and those of the expert's way on, are samples with full chunks of the expert's actions; the steps
  * after them are there for these chunks alone.
  *
+ * An episode that the simulator cannot finish, the expert's part included, or in which MuJoCo gave
+ * up a state and began from its own, leaves no labels and is run again from another first state.
+ *
  * Source: Ross et al. 2011, arXiv:1011.0686 (DAgger: states of the learner, labels of the expert).
  * Test: tests/unit/test_relabel.c */
 #ifndef VK_RL_RELABEL_H
@@ -27,9 +30,10 @@ typedef struct vk_label {
 
 typedef struct vk_relabel {
   int64_t n;
-  vk_label *label;                   /* in the order of episodes and decisions */
-  int n_episode, n_success, n_error; /* of the policy; errors are the simulator's */
-  int64_t n_step;                    /* control steps, the expert's included */
+  vk_label *label;          /* in the order of episodes and decisions */
+  int n_episode, n_success; /* of the policy */
+  int n_replaced;           /* episodes that were run again */
+  int64_t n_step;           /* control steps, the expert's included */
   double wall_s;
 } vk_relabel;
 
@@ -37,11 +41,13 @@ typedef struct vk_relabel_config {
   vk_eval_config eval; /* all but n_episode, episode, repeat, put, arg and watch; the policy answers
                           with chunks of 8 */
   const vk_expert_facts *facts;
+  int row_stride; /* an episode is replaced by that from row + this, at most
+                     VK_START_REPLACED_MAX times */
 } vk_relabel_config;
 
 /* Runs the episodes. Free *out with vk_relabel_free, also after errors.
- * Errors: VK_E_INTERRUPTED, VK_E_NOMEM, VK_E_NOTFOUND (the expert does not know an object), those
- * of the policy. */
+ * Errors: VK_E_INTERRUPTED, VK_E_NOMEM, VK_E_NOTFOUND (the expert does not know an object),
+ * VK_E_SIM (one cannot be replaced either), those of the policy. */
 VK_NODISCARD vk_status vk_relabel_run(vk_relabel *out, const vk_relabel_config *config,
                                       int n_episode, const vk_eval_episode *episode, vk_err *err);
 /* A zeroed one is allowed. */

@@ -119,6 +119,7 @@ static vk_status on_step(void *arg, int i_slot, const vk_env *env, const vk_step
   const vk_eval_watch *w = p->c->eval.watch;
   vk_watchdog_beat(p->dog, i_slot);
   in_slot(p, i_slot)->success = step->success;
+  VK_TRY(vk_rollout_check_stable(env, err));
   return w && w->after_step ? w->after_step(w->arg, i_slot, env, step, err) : VK_OK;
 }
 
@@ -149,8 +150,7 @@ static vk_status on_decision(void *arg, const vk_decision *d, vk_err *err)
   return VK_OK;
 }
 
-/* What the simulator cannot do, and what it did only by beginning from a state of its own, is
- * replaced; all else is wrong for every episode. */
+/* What the simulator cannot do is replaced; all else is wrong for every episode. */
 static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
 {
   pass *p = arg;
@@ -165,8 +165,8 @@ static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
   else if (p->c->eval.progress)
     vk_progress_set_note(p->c->eval.progress, "%d episodes of %d environments, %d succeeded",
                          p->n_ended, p->r->n_traj, p->n_success);
-  p->is_due[one->i_traj] = result->status == VK_E_SIM ||
-                           (result->status == VK_OK && (result->n_unstable > 0 || !result->steps));
+  p->is_due[one->i_traj] =
+      result->status == VK_E_SIM || (result->status == VK_OK && result->steps == 0);
   if (result->status != VK_OK && result->status != VK_E_SIM)
     return vk_fail(err, result->status, "%s", result->error.text);
   return VK_OK;
@@ -283,6 +283,13 @@ static vk_status run_all(pass *p, const vk_policy *policy, vk_err *err)
 static void say_stuck(void *arg, const char *text)
 {
   vk_log_line(arg, "rollout: %s", text);
+}
+
+vk_status vk_rollout_check_stable(const vk_env *env, vk_err *err)
+{
+  if (vk_env_n_unstable(env) == 0)
+    return VK_OK;
+  return vk_fail(err, VK_E_SIM, "MuJoCo gave up a state and began from its own");
 }
 
 vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_action_step, vk_err *err)

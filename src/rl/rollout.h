@@ -86,6 +86,10 @@ VK_NODISCARD vk_status vk_rollout_run(vk_rollout *r, const vk_rollout_config *co
 VK_NODISCARD vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_action_step,
                                         vk_err *err);
 
+/* That an episode can be learned from so far: what MuJoCo does after it gave up a state has nothing
+ * to do with actions, although evaluations go on, as published ones do. Errors: VK_E_SIM. */
+VK_NODISCARD vk_status vk_rollout_check_stable(const vk_env *env, vk_err *err);
+
 /* Most decisions of an episode in these tasks. */
 int vk_rollout_n_chunk(const vk_pack *pack, const vk_protocol *protocol, int n_task,
                        const uint32_t *i_task);

@@ -115,7 +115,8 @@ static vk_status ask_expert(dagger *s, const vk_trainer *t, vk_relabel *out, vk_
                                              .isa = c->isa,
                                              .progress = c->progress,
                                              .trace = c->trace},
-                                    .facts = s->facts};
+                                    .facts = s->facts,
+                                    .row_stride = VK_START_STRIDE};
   choose_episodes(s, t);
   vk_status st = vk_relabel_run(out, &config, s->n_episode, s->episode, err);
   vk_policy_close(&policy);
@@ -146,7 +147,7 @@ static vk_status run_round(dagger *s, vk_trainer *t, vk_train_step *out, vk_err 
   const vk_train_point point[] = {
       {"env/success_once", r.n_episode > 0 ? (double)r.n_success / r.n_episode : 0},
       {"env/num_trajectories", r.n_episode},
-      {"env/replaced", r.n_error},
+      {"env/replaced", r.n_replaced},
       {"env/steps_per_s", (double)r.n_step / fmax(r.wall_s, 1e-9)},
       {"dagger/labels", (double)s->n_label},
       {"dagger/samples", (double)vk_dataset_n(s->feed.dataset, VK_SPLIT_TRAIN)},
@@ -154,6 +155,7 @@ static vk_status run_round(dagger *s, vk_trainer *t, vk_train_step *out, vk_err 
   };
   for (size_t i = 0; i < VK_COUNT(point); i++)
     out->point[out->n_point++] = point[i];
+  out->n_replaced += r.n_replaced;
   if (st == VK_OK && t->config.log)
     vk_log_line(t->config.log, "train: step %lld: %d of %d episodes succeeded, %lld labels",
                 (long long)t->step, r.n_success, r.n_episode, (long long)r.n);

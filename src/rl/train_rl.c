@@ -546,6 +546,7 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
   out->loss = u->loss / fmax(n_part, 1);
   out->grad_norm = u->grad_norm / n_step;
   out->n_sample = u->n_row;
+  out->n_replaced = r->n_replaced;
   for (size_t i = 0; i < VK_COUNT(point); i++)
     if (!isnan(point[i].value))
       out->point[out->n_point++] = point[i];

@@ -296,6 +296,12 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   t->sum.n_step++;
   t->sum.n_sample += step.n_sample;
   t->n_sample += step.n_sample;
+  t->n_replaced += step.n_replaced;
+  if (step.n_replaced > 0 && t->config.log)
+    vk_log_line(t->config.log,
+                "train: step %lld: %d episode%s that the simulator could not finish w%s run again",
+                (long long)t->step, step.n_replaced, step.n_replaced == 1 ? "" : "s",
+                step.n_replaced == 1 ? "as" : "ere");
   t->sum.loss += step.loss;
   t->sum.grad_norm += step.grad_norm;
   t->sum.wait_s += step.wait_s;

@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/progress.h"
 #include "rl/checkpoint.h"
+#include "rl/evaluate.h"
 #include "rl/learner.h"
 #include "rl/train_config.h"
 
@@ -32,8 +33,9 @@ enum { VK_TRAIN_POINTS_MAX = 32, VK_TRAIN_TEXT = 160 };
 typedef struct vk_train_step {
   double loss, lr, grad_norm;
   int64_t n_sample;
-  double wait_s; /* of it, waiting for data */
-  int n_point;   /* points of its own */
+  double wait_s;  /* of it, waiting for data */
+  int n_replaced; /* episodes that the simulator could not finish */
+  int n_point;    /* points of its own */
   vk_train_point point[VK_TRAIN_POINTS_MAX];
   char note[96]; /* for the progress line; "": the loss stands there */
 } vk_train_step;
@@ -111,6 +113,8 @@ typedef struct vk_trainer_config {
   vk_progress *progress; /* NULL: none */
   /* Keeps points of curves; NULL: nobody does. */
   vk_status (*put)(void *arg, int64_t step, int n, const vk_train_point *point, vk_err *err);
+  /* Is told of every episode of the evaluations on the way; NULL: nobody is. */
+  vk_eval_result_fn *put_episode;
   void *arg;
 } vk_trainer_config;
 
@@ -138,6 +142,7 @@ struct vk_trainer {
     double loss, grad_norm, wait_s, start_s;
   } sum;
   int64_t n_sample;      /* learned from by this process */
+  int64_t n_replaced;    /* episodes of it that the simulator could not finish, run again */
   char note[96];         /* of the last step */
   int64_t first_step;    /* of it */
   double loss, val_loss; /* the last ones; NAN: none yet */

@@ -8,6 +8,7 @@
 #include "rl/trainer_internal.h"
 
 typedef struct sums {
+  const vk_trainer_config *c;
   int n, n_success, n_error;
   vk_err first; /* why an episode could not be scored */
 } sums;
@@ -19,7 +20,7 @@ static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
     s->first = r->error;
   s->n += r->is_scored;
   s->n_success += r->success;
-  return VK_OK;
+  return s->c->put_episode ? s->c->put_episode(s->c->arg, r, err) : VK_OK;
 }
 
 vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err)
@@ -80,7 +81,7 @@ static vk_status run(vk_trainer *t, const vk_policy *policy, vk_pool *pool, vk_e
   const vk_protocol *protocol;
   vk_eval_episode *episode = NULL;
   vk_eval_stats stats = {0};
-  sums s = {0};
+  sums s = {.c = c};
   int n = 0;
   VK_TRY(vk_protocol_find(&protocol, c->train->protocol, err));
   VK_TRY(list_episodes(t, &episode, &n, err));

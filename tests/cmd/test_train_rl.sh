@@ -71,7 +71,7 @@ json 'd["runs"][0]["curves"]["env/num_trajectories"]["value"] == [4]'
 
 # A policy with a value head, uninterrupted.
 expect 0 $ppo --out one --json
-json 'd["step"] == 3 and d["samples_per_s"] > 0'
+json 'd["step"] == 3 and d["samples_per_s"] > 0 and d["n_replaced"] == 0'
 run=$(field c.db 'r["run"]')
 expect 0 runs "$run" --catalog c.db --json
 json 'd["runs"][0]["curves"]["train/actor/ratio_away_at_first"]["value"] == [0, 0, 0]'

@@ -2,6 +2,8 @@
  * states, are the same on any number of threads, and become samples with full chunks. */
 #include "demo_world.h"
 
+#include <stdatomic.h>
+
 #include "core/safetensors.h"
 #include "rl/relabel.h"
 
@@ -127,6 +129,81 @@ static void test_labels_of_visited_states(void **state)
   vk_relabel_free(&back);
 }
 
+/* ---- what goes wrong ----------------------------------------------------------------------- */
+
+static vk_policy sabotaged; /* answers as it, but for what follows */
+static _Atomic int n_left;  /* episodes that are still to fail */
+static bool is_thrown;      /* by a state that MuJoCo gives up, not by an error */
+
+static vk_status act_sabotaged(void *state, int n, const vk_policy_obs *obs, double *action,
+                               vk_err *err)
+{
+  for (int i = 0; i < n; i++)
+    if (obs[i].i_step == 9 && atomic_fetch_sub(&n_left, 1) > 0) {
+      if (!is_thrown)
+        return vk_fail(err, VK_E_SIM, "the arm has left the room");
+      vk_env_data(obs[i].env)->qvel[0] = 1e30;
+    }
+  return sabotaged.def->act(state, n, obs, action, err);
+}
+
+static vk_status run_sabotaged(const vk_eval_episode *episode, int n, int n_fail, vk_relabel *out,
+                               vk_err *err)
+{
+  vk_pool *pool;
+  vk_expert_facts *facts;
+  vk_assert_ok(vk_pool_new(&pool, 2, err), err);
+  vk_assert_ok(vk_expert_facts_open(&facts, VK_SOURCE_DIR "/data/expert.json", err), err);
+  const vk_policy_args args = {.n_env = vk_eval_n_slot(pool), .seed = 2};
+  vk_assert_ok(vk_policy_open(&sabotaged, "random", &args, err), err);
+  vk_policy_def def = *sabotaged.def;
+  def.needs |= VK_POLICY_STATE;
+  def.act = act_sabotaged;
+  vk_policy policy = sabotaged;
+  policy.def = &def;
+  atomic_store(&n_left, n_fail);
+  const vk_relabel_config config = {.eval = {.pack = &pack,
+                                             .cache_dir = models_dir(),
+                                             .protocol = &quick,
+                                             .seed = 3,
+                                             .rows = VK_ROWS_SAMPLED,
+                                             .policy = &policy,
+                                             .pool = pool},
+                                    .facts = facts,
+                                    .row_stride = 500};
+  vk_status st = vk_relabel_run(out, &config, n, episode, err);
+  vk_policy_close(&sabotaged);
+  vk_expert_facts_free(facts);
+  vk_pool_free(pool);
+  return st;
+}
+
+/* An episode that fails leaves no labels, is counted, and is run again from another first state. */
+static void test_failures_are_replaced(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  const vk_eval_episode episode = {task_index("libero_object/0"), 1};
+  const vk_eval_episode third = {episode.i_task, episode.row + 2 * 500};
+  vk_relabel want, got;
+  quick.n_step_default = LIMIT;
+  vk_assert_ok(run_sabotaged(&third, 1, 0, &want, &err), &err);
+  assert_int_equal(want.n, N_DECISION);
+  assert_int_equal(want.n_replaced, 0);
+  for (int i = 0; i < 2; i++) {
+    is_thrown = i;
+    vk_assert_ok(run_sabotaged(&episode, 1, 2, &got, &err), &err);
+    assert_int_equal(got.n_replaced, 2);
+    assert_int_equal(got.n_episode, 1);
+    assert_same(&want, &got);
+    vk_relabel_free(&got);
+  }
+  vk_assert_fails(run_sabotaged(&episode, 1, 1000, &got, &err), VK_E_SIM);
+  vk_assert_says(&err, "in 4 tries");
+  assert_int_equal(got.n_replaced, VK_START_REPLACED_MAX);
+  vk_relabel_free(&got);
+  vk_relabel_free(&want);
+}
+
 /* Where the policy is the expert, the first label is what it does; when it is done, labels end. */
 static void test_labels_of_expert(void **state)
 {
@@ -215,6 +292,7 @@ int main(void)
       cmocka_unit_test(test_labels_of_expert),
       cmocka_unit_test(test_samples),
       cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_failures_are_replaced),
   };
   return cmocka_run_group_tests(tests, set_up, remove_demo_world);
 }

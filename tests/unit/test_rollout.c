@@ -322,6 +322,7 @@ static void test_ratio_is_one(void **state)
 /* Fails the first `n` episodes that come to their fifth step. */
 typedef struct saboteur {
   _Atomic int n_left;
+  bool is_thrown; /* by a state that MuJoCo gives up, not by an error */
   int n_step[64];
 } saboteur;
 
@@ -329,8 +330,11 @@ static vk_status sabotage(void *arg, int i_slot, const vk_env *env, const vk_ste
                           vk_err *err)
 {
   saboteur *s = arg;
-  if (++s->n_step[i_slot] % 5 == 0 && atomic_fetch_sub(&s->n_left, 1) > 0)
+  if (++s->n_step[i_slot] % 5 != 0 || atomic_fetch_sub(&s->n_left, 1) <= 0)
+    return VK_OK;
+  if (!s->is_thrown)
     return vk_fail(err, VK_E_SIM, "the arm has left the room");
+  vk_env_data(env)->qvel[0] = 1e30;
   return VK_OK;
 }
 
@@ -349,6 +353,15 @@ static void test_replaced(void **state)
     bool is_new = r.episode[e].repeat != plain.episode[e].repeat;
     assert_int_equal(is_same(&r, e * CHUNKS, &plain, e * CHUNKS), !is_new);
   }
+  vk_rollout_free(&r);
+  saboteur throws = {.n_left = 1, .is_thrown = true};
+  const vk_eval_watch thrown = {.arg = &throws, .after_step = sabotage};
+  vk_assert_ok(run_with(&r, 1, &quick, &thrown, 0, &err), &err);
+  assert_int_equal(r.n_replaced, 1);
+  int n_other = 0;
+  for (int e = 0; e < N; e++)
+    n_other += !is_same(&r, e * CHUNKS, &plain, e * CHUNKS);
+  assert_int_equal(n_other, 1);
   vk_rollout_free(&r);
   vk_rollout_free(&plain);
   const vk_eval_watch always = {.arg = &many, .after_step = sabotage};

@@ -235,6 +235,93 @@ static void test_bootstrap_and_partial_reset(void **state)
   vk_params_free(&anew);
 }
 
+/* ---- evaluations on the way ---------------------------------------------------------------- */
+
+enum { N_JUDGED = 2 };
+
+typedef struct judged {
+  int n;
+  vk_eval_result item[N_JUDGED];
+} judged;
+
+static vk_status take_result(void *arg, const vk_eval_result *r, vk_err *err)
+{
+  judged *j = arg;
+  assert_true(j->n < N_JUDGED);
+  j->item[j->n++] = *r;
+  return VK_OK;
+}
+
+/* Episodes of a checkpoint as vlakit eval runs them, from the first states of the first n that were
+ * judged. */
+static void score(const char *folder, const judged *want, int n, judged *out)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_pool *pool;
+  vk_policy policy;
+  const vk_protocol *protocol;
+  vk_eval_episode episode[N_JUDGED];
+  vk_assert_ok(vk_protocol_find(&protocol, "oft", &err), &err);
+  vk_assert_ok(vk_pool_new(&pool, 1, &err), &err);
+  const vk_policy_args args = {
+      .n_env = vk_eval_n_slot(pool), .seed = protocol->seed, .isa = small_isa()};
+  vk_assert_ok(vk_policy_open(&policy, folder, &args, &err), &err);
+  for (int i = 0; i < n; i++)
+    episode[i] = want->item[i].episode;
+  const vk_eval_config config = {.pack = &pack,
+                                 .cache_dir = models_dir(),
+                                 .protocol = protocol,
+                                 .seed = protocol->seed,
+                                 .rows = VK_ROWS_SAMPLED,
+                                 .policy = &policy,
+                                 .visuals = &visuals,
+                                 .pool = pool,
+                                 .n_episode = n,
+                                 .episode = episode,
+                                 .put = take_result,
+                                 .arg = out};
+  *out = (judged){0};
+  vk_assert_ok(vk_evaluate(&config, NULL, &err), &err);
+  assert_int_equal(out->n, n);
+  vk_policy_close(&policy);
+  vk_pool_free(pool);
+}
+
+/* What is said of a checkpoint on the way is what it is scored with: every episode, to the bits of
+ * its last state. */
+static void test_evaluation_is_that_of_the_checkpoint(void **state)
+{
+  static curves c;
+  static judged told, scored, other;
+  training all;
+  vk_params p;
+  const char *const set[] = {"steps=2",      "critic_warmup=0", "kl_stop=0",     "lr=0.02",
+                             "eval_every=2", "eval_episodes=2", "ema_decay=0.9", "save_every=2"};
+  open_training(&all, "ppo-n2", VK_COUNT(set), set, "judged", &c);
+  told = (judged){0};
+  all.trainer.config.put = NULL;
+  all.trainer.config.put_episode = take_result;
+  all.trainer.config.arg = &told;
+  run_training(&all, &p);
+  vk_params_free(&p);
+  assert_int_equal(told.n, N_JUDGED);
+  score(in_dir("judged/checkpoints/last"), &told, N_JUDGED, &scored);
+  for (int i = 0; i < N_JUDGED; i++) {
+    const vk_eval_result *a = &told.item[i];
+    int k = scored.item[0].episode.row == a->episode.row ? 0 : 1;
+    const vk_eval_result *b = &scored.item[k];
+    vk_assert_ok(a->status, &a->error);
+    assert_true(a->episode.row >= vk_start_ranges[VK_START_JUDGE].first);
+    assert_int_equal(a->episode.row, b->episode.row);
+    assert_int_equal(a->episode.i_task, b->episode.i_task);
+    assert_int_equal(a->success, b->success);
+    assert_int_equal(a->steps, b->steps);
+    assert_string_equal(a->state_sha256, b->state_sha256);
+  }
+  score(in_dir("init/checkpoints/last"), &scored, 1, &other); /* others end elsewhere */
+  assert_string_not_equal(scored.item[0].state_sha256, other.item[0].state_sha256);
+}
+
 /* A status of its own, and all that is needed to look into it. */
 static void test_diverges(void **state)
 {
@@ -263,6 +350,7 @@ int main(void)
       cmocka_unit_test(test_groups_alike),
       cmocka_unit_test(test_diverges),
       cmocka_unit_test(test_bootstrap_and_partial_reset),
+      cmocka_unit_test(test_evaluation_is_that_of_the_checkpoint),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
