@@ -49,10 +49,16 @@ static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err
     const char *of_a = vk_report_text(a, same[i].key), *of_b = vk_report_text(b, same[i].key);
     if (strcmp(of_a, of_b) == 0)
       continue;
-    /* A protocol's hash covers its seed. */
-    bool is_seed =
+    /* A protocol's hash covers its seed, and what its name stood for. */
+    bool is_one_name =
         i == 0 && strcmp(vk_report_text(a, "protocol"), vk_report_text(b, "protocol")) == 0;
-    if (is_seed)
+    if (is_one_name && vk_report_number(a, "seed") == vk_report_number(b, "seed"))
+      return vk_fail(err, VK_E_MISMATCH,
+                     "runs %s and %s differ in what protocol %s is (%.12s and %.12s), as other "
+                     "versions of the program have it: their episodes are not the same trials",
+                     vk_report_text(a, "run"), vk_report_text(b, "run"),
+                     vk_report_text(a, "protocol"), of_a, of_b);
+    if (is_one_name)
       return vk_fail(err, VK_E_MISMATCH,
                      "runs %s and %s differ in the protocol's seed (%.0f and %.0f): their episodes "
                      "are not the same trials",

@@ -129,6 +129,14 @@ prints 'exact McNemar'
 seed_3=$(run_of ' if r["seed"] == 3')
 expect 1 compare "$a" "$seed_3"
 says "differ in the protocol's seed (0 and 3)"
+cp "$XDG_DATA_HOME/vlakit/catalog.db" other.db
+python3 - "$b" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect("other.db", isolation_level=None)
+db.execute("UPDATE run SET protocol_hash = ? WHERE id = ?", ("0" * 64, sys.argv[1]))
+PY
+expect 1 compare "$a" "$b" --catalog other.db
+says 'differ in what protocol oft is'
 expect 1 eval -q --suite libero_spatial/0 --policy replay:nan.npy --episodes 1 --protocol openpi
 expect 1 compare "$a" "$(run_of ' if r["protocol"] == "openpi"')"
 says 'differ in protocol (oft and openpi)'
