@@ -361,6 +361,14 @@ static const char *model_word(const vk_train_config *c)
 
 /* ---- results ------------------------------------------------------------------------------- */
 
+static void print_part(const char *what, double all_s, int64_t n, const char *of)
+{
+  char time[32];
+  vk_progress_format_time(all_s, time, sizeof time);
+  if (n > 0)
+    printf("%s %s in %lld %s%s\n", what, time, (long long)n, of, n == 1 ? "" : "s");
+}
+
 static vk_status print_dry_run(job *j, vk_err *err)
 {
   const vk_trainer *t = &j->trainer;
@@ -380,6 +388,10 @@ static vk_status print_dry_run(job *j, vk_err *err)
     cJSON_AddNumberToObject(o, "bytes", (double)e.bytes);
     cJSON_AddNumberToObject(o, "step_s", e.step_s);
     cJSON_AddNumberToObject(o, "wall_s", e.wall_s);
+    cJSON_AddNumberToObject(o, "n_eval", (double)e.n_eval);
+    cJSON_AddNumberToObject(o, "eval_s", e.eval_s);
+    cJSON_AddNumberToObject(o, "n_validation", (double)e.n_validation);
+    cJSON_AddNumberToObject(o, "validation_s", e.validation_s);
     vk_status st = vk_json_print(o, err);
     cJSON_Delete(o);
     return st;
@@ -400,6 +412,8 @@ static vk_status print_dry_run(job *j, vk_err *err)
   else
     printf("time      about %s, at %.2f s a step (%.1f samples/s) once pictures are drawn\n", time,
            e.step_s, (double)c->batch / e.step_s);
+  print_part("of it     about", e.validation_s, e.n_validation, "validation");
+  print_part("of it     at most about", e.eval_s, e.n_eval, "evaluation");
   return VK_OK;
 }
 

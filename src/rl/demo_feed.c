@@ -146,6 +146,7 @@ vk_status vk_demo_feed_validate(vk_demo_feed *f, vk_trainer *t, double *loss, in
 {
   vk_loader *loader = NULL;
   double sum = 0;
+  int64_t n_most = *n > 0 ? *n : INT64_MAX;
   *n = 0;
   if (t->data.n_validation_sample == 0)
     return VK_OK;
@@ -153,7 +154,7 @@ vk_status vk_demo_feed_validate(vk_demo_feed *f, vk_trainer *t, double *loss, in
   VK_TRY(vk_loader_new(&loader, &config, err));
   vk_learner_check_begin(&t->learner);
   vk_status st = VK_OK;
-  for (const vk_batch *batch = NULL; st == VK_OK;) {
+  for (const vk_batch *batch = NULL; st == VK_OK && *n < n_most;) {
     double one = 0;
     st = vk_signal_check(err);
     if (st == VK_OK)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "core/sys.h"
 #include "rl/demo_feed.h"
 #include "rl/policy_checkpoint.h"
 #include "rl/relabel.h"
@@ -166,8 +167,10 @@ static vk_status run_round(dagger *s, vk_trainer *t, vk_train_step *out, vk_err 
 static vk_status step_dagger(void *state, vk_trainer *t, vk_train_step *out, vk_err *err)
 {
   dagger *s = state;
+  double start_s = vk_sys_monotonic_s();
   while (!t->is_probe && is_due(s, t))
     VK_TRY(run_round(s, t, out, err));
+  out->aside_s = vk_sys_monotonic_s() - start_s;
   return vk_demo_feed_learn(&s->feed, t, out, err);
 }
 
@@ -204,6 +207,8 @@ static vk_status estimate_dagger(void *state, vk_trainer *t, vk_train_estimate *
   const vk_trainer_config *c = &t->config;
   vk_eval_probe probe;
   vk_policy idle;
+  if (s->n_round >= c->train->dagger_rounds)
+    return VK_OK;
   choose_episodes(s, t);
   VK_TRY(vk_policy_open(&idle, "zero", &(vk_policy_args){.n_env = 1}, err));
   const vk_eval_config eval = {.pack = c->pack,

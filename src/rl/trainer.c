@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/opt.h"
 #include "core/signal.h"
@@ -212,28 +211,12 @@ void vk_trainer_put(vk_trainer *t, int n, const vk_train_point *point)
     vk_trainer_say_lost(t, &err);
 }
 
-/* Once a process, when steps have been measured: when it will be over, as a clock shows it. */
-static void say_end(const vk_trainer *t, double step_s)
-{
-  char text[32];
-  time_t end = time(NULL) + (time_t)((double)(t->n_step - t->step) * step_s);
-  struct tm tm;
-  if (!t->config.log || t->step == t->n_step || !localtime_r(&end, &tm))
-    return;
-  strftime(text, sizeof text, "%Y-%m-%d %H:%M", &tm);
-  vk_log_line(t->config.log,
-              "train: step %lld: the end is expected at %s, at %.2f s a step; validation, "
-              "evaluations and checkpoints come on top",
-              (long long)t->step, text, step_s);
-}
-
 /* The mean of the steps since the last point. */
 static void put_steps(vk_trainer *t)
 {
   if (t->sum.n_step == 0)
     return;
-  double n = (double)t->sum.n_step, now_s = vk_sys_monotonic_s();
-  double wall_s = now_s - t->sum.start_s;
+  double n = (double)t->sum.n_step, wall_s = vk_sys_monotonic_s() - t->sum.start_s;
   const vk_train_point point[] = {
       {"train/loss", t->sum.loss / n},
       {"train/actor/grad_norm", t->sum.grad_norm / n},
@@ -244,9 +227,7 @@ static void put_steps(vk_trainer *t)
   };
   t->loss = point[0].value;
   vk_trainer_put(t, VK_COUNT(point), point);
-  if (!t->has_said_end)
-    say_end(t, wall_s / n);
-  t->has_said_end = true;
+  vk_trainer_say_end(t, (wall_s - t->sum.aside_s) / n);
   if (t->config.progress) {
     char val[24] = "";
     if (!isnan(t->val_loss))
@@ -258,7 +239,7 @@ static void put_steps(vk_trainer *t)
                            t->loss, val, point[3].value, 100 * t->sum.wait_s / wall_s);
   }
   memset(&t->sum, 0, sizeof t->sum);
-  t->sum.start_s = now_s;
+  t->sum.start_s = vk_sys_monotonic_s();
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */
@@ -305,6 +286,7 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   t->sum.loss += step.loss;
   t->sum.grad_norm += step.grad_norm;
   t->sum.wait_s += step.wait_s;
+  t->sum.aside_s += step.aside_s;
   snprintf(t->note, sizeof t->note, "%s", step.note);
   if (step.n_point > 0)
     vk_trainer_put(t, step.n_point, step.point);
@@ -324,7 +306,7 @@ static vk_status validate(vk_trainer *t, vk_err *err)
   vk_trace_end(&span);
   if (st != VK_OK || n == 0)
     return st;
-  double took_s = vk_sys_monotonic_s() - start_s;
+  double took_s = t->validation_s = vk_sys_monotonic_s() - start_s;
   const vk_train_point point[] = {{"val/loss", loss}, {"time/validation", took_s}};
   t->val_loss = loss;
   if (t->config.train->eval_every == 0)
@@ -421,39 +403,4 @@ const char *vk_trainer_describe(const vk_trainer *t, char *text, size_t n)
              t->data.n_task == 1 ? "" : "s", (long long)t->data.n_validation_sample,
              t->data.n_validation_demo);
   return text;
-}
-
-/* ---- what it will take --------------------------------------------------------------------- */
-
-vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err)
-{
-  enum { N_PROBE = 3 };
-  int n_micro = t->learner.config.n_micro;
-  double wait_s = 0, start_s = 0;
-  *out = (vk_train_estimate){.bytes = vk_learner_bytes(&t->learner) + t->data.bytes +
-                                      vk_sys_resident_bytes()};
-  if (t->def->is_slow)
-    return t->def->estimate(t->state, t, out, err);
-  t->learner.config.n_micro = 1; /* steps of one micro-batch */
-  t->is_probe = true;
-  vk_status st = VK_OK;
-  for (int i = -1; i < N_PROBE && st == VK_OK; i++) {
-    vk_train_step step = {0};
-    if (i == 0)
-      start_s = vk_sys_monotonic_s();
-    st = vk_signal_check(err);
-    if (st == VK_OK)
-      st = t->def->step(t->state, t, &step, err);
-    if (i >= 0)
-      wait_s += step.wait_s;
-  }
-  t->learner.config.n_micro = n_micro;
-  t->is_probe = false;
-  VK_TRY(st);
-  double part_s = (vk_sys_monotonic_s() - start_s - wait_s) / N_PROBE;
-  double n_part = (double)(t->n_step - t->step) * n_micro;
-  double n_drawn = (double)t->data.n_sample / (double)t->config.train->micro_batch;
-  out->step_s = part_s * n_micro;
-  out->wall_s = part_s * n_part + wait_s / N_PROBE * (n_drawn < n_part ? n_drawn : n_part);
-  return t->def->estimate ? t->def->estimate(t->state, t, out, err) : VK_OK;
 }

@@ -34,6 +34,7 @@ typedef struct vk_train_step {
   double loss, lr, grad_norm;
   int64_t n_sample;
   double wait_s;  /* of it, waiting for data */
+  double aside_s; /* of it, on what is done now and then, besides steps */
   int n_replaced; /* episodes that the simulator could not finish */
   int n_point;    /* points of its own */
   vk_train_point point[VK_TRAIN_POINTS_MAX];
@@ -44,7 +45,10 @@ typedef struct vk_train_step {
 typedef struct vk_train_estimate {
   uint64_t bytes;
   double step_s; /* a step once pictures are cached, of a short measurement */
-  double wall_s; /* all steps that are to be done, drawing pictures included */
+  double wall_s; /* all that is to be done but checkpoints: steps, drawing pictures included, what a
+                    method does besides, and what follows */
+  int64_t n_eval, n_validation; /* of them, still to come */
+  double eval_s, validation_s;  /* all of these; evaluations at most: episodes go to the limit */
 } vk_train_estimate;
 
 typedef struct vk_train_def {
@@ -60,8 +64,8 @@ typedef struct vk_train_def {
   /* Step t->step of the run: the same for the same step and weights, whatever came before. One that
    * ends with VK_E_INTERRUPTED has changed nothing. */
   vk_status (*step)(void *state, vk_trainer *t, vk_train_step *out, vk_err *err);
-  /* Loss of held-out data by the weights that are used; NULL: none. *n out: samples, 0: there are
-   * none. */
+  /* Loss of held-out data by the weights that are used; NULL: none. *n in: about the most samples
+   * to look at, 0: all; out: samples, 0: there are none. */
   vk_status (*validate)(void *state, vk_trainer *t, double *loss, int64_t *n, vk_err *err);
   /* Writes the batch in use to a file: what a loss that is not finite came from. */
   vk_status (*save_batch)(void *state, const char *path, vk_err *err);
@@ -133,13 +137,15 @@ struct vk_trainer {
   int64_t step, n_step; /* done, and in all */
   int64_t saved_step;   /* of the last checkpoint; -1: there is none */
   bool is_probe;        /* steps are measured: nothing but learning */
-  bool has_said_end;    /* when it will be over */
-  const char *run;      /* its id, for checkpoints */
+  int n_said_end;       /* times that it was said when it will be over */
+  /* one of them, by this process; 0: not known */
+  double eval_s, validation_s;
+  const char *run; /* its id, for checkpoints */
   vk_event_file *events;
   /* since the last point */
   struct {
     int64_t n_step, n_sample;
-    double loss, grad_norm, wait_s, start_s;
+    double loss, grad_norm, wait_s, aside_s, start_s;
   } sum;
   int64_t n_sample;      /* learned from by this process */
   int64_t n_replaced;    /* episodes of it that the simulator could not finish, run again */
@@ -170,8 +176,8 @@ const char *vk_trainer_describe(const vk_trainer *t, char *text, size_t n);
  * Errors: VK_E_MISMATCH (made from other data), those of vk_checkpoint_resume. */
 VK_NODISCARD vk_status vk_trainer_resume(vk_trainer *t, vk_err *err);
 
-/* Measures a few micro-batches. Weights and optimiser have moved then: t is for nothing else.
- * wall_s leaves out validation, evaluations and checkpoints. Errors: those of a step. */
+/* Measures a few micro-batches, steps of episodes, and held-out samples. Weights and optimiser have
+ * moved then: t is for nothing else. Errors: those of a step. */
 VK_NODISCARD vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err);
 
 /* Trains to the end and saves. t->checkpoint names the last checkpoint in any case.

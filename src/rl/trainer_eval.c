@@ -1,5 +1,6 @@
 /* trainer_eval.c - a few episodes of the policy that is being trained, by the weights that would be
  * saved. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "core/stats.h"
@@ -75,61 +76,112 @@ static void put_sums(vk_trainer *t, const sums *s, const vk_eval_stats *stats)
         (long long)t->step, 100 * t->score, e->n, 100 * e->lo, 100 * e->hi);
 }
 
-static vk_status run(vk_trainer *t, const vk_policy *policy, vk_pool *pool, vk_err *err)
+static vk_eval_config eval_config(const vk_trainer *t, const vk_protocol *protocol)
 {
   const vk_trainer_config *c = &t->config;
-  const vk_protocol *protocol;
-  vk_eval_episode *episode = NULL;
+  return (vk_eval_config){.pack = c->pack,
+                          .cache_dir = c->cache_dir,
+                          .protocol = protocol,
+                          .seed = protocol->seed,
+                          .rows = VK_ROWS_SAMPLED,
+                          .visuals = c->visuals,
+                          .isa = c->isa,
+                          .progress = c->progress,
+                          .trace = c->trace};
+}
+
+static vk_status evaluate(vk_trainer *t, vk_eval_config *config, double *wall_s, vk_err *err)
+{
   vk_eval_stats stats = {0};
-  sums s = {.c = c};
-  int n = 0;
-  VK_TRY(vk_protocol_find(&protocol, c->train->protocol, err));
-  VK_TRY(list_episodes(t, &episode, &n, err));
-  const vk_eval_config config = {.pack = c->pack,
-                                 .cache_dir = c->cache_dir,
-                                 .protocol = protocol,
-                                 .seed = protocol->seed,
-                                 .rows = VK_ROWS_SAMPLED,
-                                 .policy = policy,
-                                 .visuals = c->visuals,
-                                 .pool = pool,
-                                 .isa = c->isa,
-                                 .n_episode = n,
-                                 .episode = episode,
-                                 .put = put_result,
-                                 .arg = &s,
-                                 .progress = c->progress,
-                                 .trace = c->trace};
-  vk_status st = vk_evaluate(&config, &stats, err);
-  free(episode);
-  VK_TRY(st);
+  sums s = {.c = &t->config};
+  config->put = put_result;
+  config->arg = &s;
+  VK_TRY(vk_evaluate(config, &stats, err));
+  t->eval_s = stats.wall_s;
   if (s.n > 0)
     put_sums(t, &s, &stats);
   if (s.n_error > 0) {
-    vk_err_prefix(&s.first, "%d of %d episodes could not be scored", s.n_error, n);
+    vk_err_prefix(&s.first, "%d of %d episodes could not be scored", s.n_error, config->n_episode);
     vk_trainer_say_lost(t, &s.first);
   }
   return VK_OK;
 }
 
-vk_status vk_trainer_evaluate(vk_trainer *t, vk_err *err)
+static vk_status put_probe(void *arg, const vk_eval_result *r, vk_err *err)
+{
+  return r->status == VK_OK ? VK_OK : vk_fail(err, r->status, "%s", r->error.text);
+}
+
+/* An episode on each thread, shorter and longer: what its beginning takes, and what a step. */
+static vk_status probe(vk_trainer *t, vk_eval_config *config, double *wall_s, vk_err *err)
+{
+  enum { SHORT = 8, LONG = 40 };
+  static const int n_step[] = {SHORT, LONG};
+  const vk_protocol *whole = config->protocol;
+  int n_all = config->n_episode, n_thread = vk_pool_n_thread(config->pool);
+  double took_s[VK_COUNT(n_step)];
+  config->n_episode = n_all < n_thread ? n_all : n_thread;
+  config->put = put_probe;
+  for (size_t i = 0; i < VK_COUNT(n_step); i++) {
+    vk_protocol part;
+    vk_eval_stats stats;
+    VK_TRY(vk_protocol_shortened(&part, whole->name, n_step[i], err));
+    config->protocol = &part;
+    VK_TRY(vk_evaluate(config, &stats, err));
+    took_s[i] = stats.wall_s;
+  }
+  double step_s = fmax(took_s[1] - took_s[0], 0) / (LONG - SHORT), all_s = 0;
+  for (int i = 0; i < n_all; i++) {
+    const vk_pack_task *task = &config->pack->task[config->episode[i].i_task];
+    int limit = vk_protocol_n_step(whole, vk_pack_suite_of(config->pack, task));
+    all_s += fmax(took_s[1] - LONG * step_s, 0) + limit * step_s;
+  }
+  *wall_s = all_s / config->n_episode;
+  return VK_OK;
+}
+
+/* Does it with episodes, a pool and the policy as it would be saved. */
+static vk_status with_policy(vk_trainer *t,
+                             vk_status (*act)(vk_trainer *t, vk_eval_config *config, double *wall_s,
+                                              vk_err *err),
+                             double *wall_s, vk_err *err)
 {
   vk_checkpoint_info info;
+  const vk_protocol *protocol;
   vk_pool *pool = NULL;
   vk_policy policy = {0};
+  vk_eval_episode *episode = NULL;
   vk_params params = t->learner.params;
   params.data = (float *)vk_learner_weights(&t->learner); /* read only */
   VK_TRY(vk_trainer_info(t, &info, err));
+  VK_TRY(vk_protocol_find(&protocol, t->config.train->protocol, err));
   VK_TRY(vk_pool_new(&pool, t->config.n_thread, err));
   const vk_policy_args args = {
       .n_env = vk_eval_n_slot(pool), .seed = (uint64_t)t->config.train->seed, .isa = t->config.isa};
   vk_trace_span span = vk_trace_begin(t->config.trace, "train", "evaluation");
+  vk_eval_config config = eval_config(t, protocol);
+  config.policy = &policy;
+  config.pool = pool;
   vk_status st = vk_policy_checkpoint_open(&policy, &info, &params, &args, NULL, NULL, err);
   if (st == VK_OK)
-    st = run(t, &policy, pool, err);
+    st = list_episodes(t, &episode, &config.n_episode, err);
+  config.episode = episode;
+  if (st == VK_OK)
+    st = act(t, &config, wall_s, err);
   vk_trace_end(&span);
+  free(episode);
   if (policy.def)
     vk_policy_close(&policy);
   vk_pool_free(pool);
   return st;
+}
+
+vk_status vk_trainer_evaluate(vk_trainer *t, vk_err *err)
+{
+  return with_policy(t, evaluate, NULL, err);
+}
+
+vk_status vk_trainer_probe_evaluation(vk_trainer *t, double *wall_s, vk_err *err)
+{
+  return with_policy(t, probe, wall_s, err);
 }

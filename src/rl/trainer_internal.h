@@ -15,6 +15,14 @@ VK_NODISCARD vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err);
  * no error. Errors: VK_E_INTERRUPTED, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_trainer_evaluate(vk_trainer *t, vk_err *err);
 
+/* Measures what an evaluation takes when all episodes go to the limit, by a few steps of some.
+ * Errors: those of vk_evaluate and of episodes. */
+VK_NODISCARD vk_status vk_trainer_probe_evaluation(vk_trainer *t, double *wall_s, vk_err *err);
+
+/* Says when it will be over, by what has been measured, once steps take step_s: the first time, and
+ * again when an evaluation has been measured. */
+void vk_trainer_say_end(vk_trainer *t, double step_s);
+
 /* Whether the weights of this step were judged, and better than all before. */
 bool vk_trainer_is_best(const vk_trainer *t);
 

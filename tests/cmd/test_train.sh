@@ -78,8 +78,13 @@ check 'nothing was written' [ ! -e x ]
 # What would run.
 expect 0 $train --out x --dry-run --json --threads 1
 json 'd["dry_run"] and d["n_step"] == 20 and d["n_demo"] == 2 and d["bytes"] > 1e6 and d["wall_s"] > 0'
+json 'd["n_validation"] == 2 and d["validation_s"] > 0 and d["n_eval"] == 0 and d["eval_s"] == 0'
+json 'd["wall_s"] > d["validation_s"]'
+expect 0 $train --out x --dry-run --json --threads 1 --set eval_every=8 eval_episodes=2 validate_every=0
+json 'd["n_validation"] == 0 and d["n_eval"] == 3 and d["wall_s"] > d["eval_s"] > 0'
 expect 0 $train --out x --dry-run
 prints 'held out:'
+prints 'in 2 validations'
 check 'nothing was written' [ ! -e x ]
 expect 0 runs --catalog c.db --json
 json 'len(d["runs"]) == 1'
@@ -244,7 +249,8 @@ for path in glob.glob('diverged/checkpoints/0*/training_state/weights.safetensor
 (ulimit -f 600 && "$VLAKIT" train --config tiny.json --data demos --out full --threads 2 --catalog c.db) >out 2>err
 check 'exit code of a full disk' [ $? = 1 ]
 check 'says that it goes on' grep -q 'training goes on' err
-check 'says when it will be over' grep -q 'step 5: the end is expected at 2...-..-.. ..:.., at ' err
+check 'says when it will be over' \
+  grep -q 'step 5: the end is expected at 2...-..-.. ..:.., at .* with .* of validation and 0 s of evaluations' err
 check 'nothing half-written' [ -z "$(find full/checkpoints -type f 2>/dev/null)" ]
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
 same one full

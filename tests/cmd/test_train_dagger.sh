@@ -37,7 +37,9 @@ check 'nothing was written' [ ! -e x ]
 
 # What would run: no round is run for it.
 expect 0 $train --out x --dry-run --json
-json 'd["dry_run"] and d["wall_s"] > d["step_s"] > 0'
+json 'd["dry_run"] and d["wall_s"] > d["step_s"] > 0 and d["n_eval"] == 0'
+expect 0 $train --out x --dry-run --json --set eval_every=3 eval_episodes=1
+json 'd["n_eval"] == 3 and d["wall_s"] > d["eval_s"] > 0'
 check 'nothing was written' [ ! -e x ]
 
 expect 0 $train --out one --json

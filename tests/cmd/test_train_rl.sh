@@ -49,6 +49,9 @@ check 'nothing was written' [ ! -e x ]
 # What would run.
 expect 0 $ppo --out x --dry-run --json
 json 'd["dry_run"] and d["n_step"] == 3 and d["n_task"] == 1 and d["step_s"] > 0 and d["bytes"] > 1e6'
+json 'd["n_eval"] == 0 and d["n_validation"] == 0'
+expect 0 $ppo --out x --dry-run --json --set eval_every=2 eval_episodes=1
+json 'd["n_eval"] == 2 and d["wall_s"] > d["eval_s"] > 0'
 expect 0 $ppo --out x --dry-run
 prints '4 episodes a step, in 2 groups, of 1 task'
 expect 0 $ppo --out x --dry-run --set group=1 partial_reset=true
