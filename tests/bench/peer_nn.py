@@ -26,6 +26,7 @@ BARS = {
     "nano.n2.train": 1.4, "nano.n8.train": 1.2, "nano.n2.infer.eager": 2.0, "nano.n8.infer.eager": 1.45,
     "nano.n2.infer.onnxruntime": 1.1, "nano.n8.infer.onnxruntime": 1.05, "nano.n2.infer.p99.": 1.0,
     "nano.n8.infer.p99.": 1.0, "memory.": 1 / 0.6,
+    "sft.f32.n2": 1.3, "sft.f32.n8": 1.15, "sft.bf16": 1.5, "rollout": 20,
 }
 
 Seen = collections.namedtuple("Seen", "value cpu_share")        # cpu_share: of the cores it was given; None: unknown
@@ -249,12 +250,12 @@ def latency_of_peer(args, python, size, kind):
     return json.loads(run(words, cores_of(args, 1), peer_environment(args, 1))[0].splitlines()[-1])
 
 
-def train_of_peer(args, python, size, batch, n_thread, side):
+def train_of_peer(args, python, size, batch, n_thread, side, dtype="fp32"):
     """Adds the better of the runs that PyTorch has for that many threads: of one by processor time."""
     best, speed = None, lambda r: r["batch"] / r["cpu_s" if n_thread == 1 else "median_s"]
     for threads in range(1, n_thread + 1):
         for more in ([], ["--keep-heap"]):
-            words = ["--size", size, "--dtype", "fp32", "--what", "train", "--batch", str(batch), "--reps", "3",
+            words = ["--size", size, "--dtype", dtype, "--what", "train", "--batch", str(batch), "--reps", "3",
                      "--budget", str(args.budget)] + more
             r = peer_rows(args, python, threads, "nano_torch.py", words)[0]
             if not best or speed(r) > speed(best):

@@ -104,6 +104,8 @@ peer 1 libero_setup.sh env --peer-dir peers --peer-env /nowhere
 peer 1 'name its place with --peer-dir' gemm --peer-dir peers --peer-torch torch
 touch peers/gemm_torch.py peers/nano_torch.py peers/nano_ort.py
 peer 1 'name its place with --vlakit' gemm --peer-dir peers --peer-torch torch --vlakit /nowhere
+peer 1 'name its place with --vlakit' sft --peer-dir peers --peer-torch torch --vlakit /nowhere
+peer 1 libero_setup.sh rollout --peer-dir peers --peer-torch torch --peer-env /nowhere
 check 'no environment is made in vain' [ ! -e torch ]
 peer 2 invalid env2
 peer 1 'name its place with --peer-env' render --vlakit "$VLAKIT" --peer-env /nowhere
