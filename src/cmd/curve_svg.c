@@ -63,8 +63,8 @@ static void draw(FILE *out, const vk_curve *c)
   fputs("</text>\n", out);
   if (!vk_curve_range(c, &lo, &hi))
     return;
-  if (hi - lo < 1e-12 * fmax(1, fabs(hi))) { /* a constant */
-    double half = fmax(fabs(hi) / 2, 0.5);
+  if (hi - lo <= 1e-12 * fabs(hi)) { /* a constant */
+    double half = hi != 0 ? fabs(hi) / 2 : 0.5;
     lo -= half;
     hi += half;
   }

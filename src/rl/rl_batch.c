@@ -26,6 +26,9 @@ vk_status vk_rl_config_check(const vk_rl_config *c, vk_err *err)
   if (!(c->filter_lo <= c->filter_hi))
     return vk_fail(err, VK_E_USAGE, "groups are kept from %g to %g: no group would be",
                    c->filter_lo, c->filter_hi);
+  if (c->loss.dual > 0 && c->loss.dual <= 1)
+    return vk_fail(err, VK_E_USAGE, "dual_clip is %g: expected a bound above 1, or 0 for none",
+                   c->loss.dual);
   return VK_OK;
 }
 

@@ -387,7 +387,7 @@ const char **vk_train_config_names(void)
 
 /* ---- rules and writing --------------------------------------------------------------------- */
 
-static unsigned method_bit(const char *method)
+unsigned vk_train_method(const char *method)
 {
   for (unsigned i = 0; vk_train_methods[i]; i++)
     if (strcmp(vk_train_methods[i], method) == 0)
@@ -490,7 +490,7 @@ static vk_status check_practice(const vk_train_config *c, unsigned method, vk_er
 
 vk_status vk_train_config_check(const vk_train_config *c, vk_err *err)
 {
-  unsigned method = method_bit(c->method);
+  unsigned method = vk_train_method(c->method);
   VK_TRY(check_said(c, method, err));
   if (c->micro_batch > c->batch || c->batch % c->micro_batch != 0)
     return vk_fail(err, VK_E_USAGE,
@@ -526,7 +526,7 @@ static cJSON *value_json(const vk_train_config *c, const vk_opt *key)
 
 cJSON *vk_train_config_json(const vk_train_config *c)
 {
-  unsigned method = method_bit(c->method);
+  unsigned method = vk_train_method(c->method);
   cJSON *o = cJSON_CreateObject();
   for (place p = {0}; o && next(&p);) {
     cJSON *value = vk_train_config_methods(p.section, p.key) & method ? value_json(c, p.key) : NULL;
@@ -539,7 +539,7 @@ cJSON *vk_train_config_json(const vk_train_config *c)
 vk_status vk_train_config_same(const vk_train_config *a, const vk_train_config *b, const char *what,
                                vk_err *err)
 {
-  unsigned method = method_bit(a->method);
+  unsigned method = vk_train_method(a->method);
   for (place p = {0}; next(&p);) {
     if (p.section->is_free || strcmp(p.key->name, "about") == 0 ||
         !(vk_train_config_methods(p.section, p.key) & method))

@@ -87,6 +87,8 @@ extern const vk_train_config vk_train_config_default;
 
 /* In the order of VK_TRAIN_SFT and so on, NULL-terminated. */
 extern const char *const vk_train_methods[];
+/* VK_TRAIN_* of one of them. */
+unsigned vk_train_method(const char *method);
 
 /* VK_TRAIN_*: who reads a key of a section. */
 unsigned vk_train_config_methods(const vk_train_section *section, const vk_opt *key);

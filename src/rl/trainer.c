@@ -43,6 +43,8 @@ const char *vk_trainer_precision(const vk_train_config *train, vk_isa isa)
   vk_cpu cpu;
   if (strcmp(train->precision, "auto") != 0)
     return train->precision;
+  if (vk_train_method(train->method) & VK_TRAIN_PRACTICE)
+    return "f32"; /* as what was drawn with: see train_rl.c */
   vk_cpu_detect(&cpu);
   return isa >= VK_ISA_AVX512 && cpu.avx512_bf16 ? "bf16" : "f32";
 }

@@ -36,6 +36,8 @@ expect 2 train -q --config grpo-n2 --out x --set $some steps=0
 says 'steps is 0'
 expect 2 train -q --config grpo-n2 --out x --set $some logp_level=chunk
 says 'rewards of chunks'
+expect 2 train -q --config grpo-n2 --out x --set $some dual_clip=0.5
+says 'dual_clip is 0.5: expected a bound above 1'
 expect 2 train -q --config grpo-n2 --out x --set $some protocol=openpi
 says 'executes 5 of 8'
 expect 2 train -q --config grpo-n2 --out x --set $some precision=bf16
