@@ -93,11 +93,10 @@ bool vk_bundled_is_name(const char *word)
   return false;
 }
 
-vk_status vk_bundled_find(char path[VK_FS_PATH_MAX], const char *word, vk_err *err)
+vk_status vk_bundled_choose(char path[VK_FS_PATH_MAX], const char *word, const vk_bundled *all,
+                            int n, vk_err *err)
 {
-  vk_bundled all[VK_BUNDLED_MAX];
-  int n, i = 0;
-  VK_TRY(vk_bundled_list(all, &n, err));
+  int i = 0;
   if (n == 0)
     return vk_fail(err, VK_E_NOTFOUND,
                    "%s: no trained policy comes with this version of the program; make one (vlakit "
@@ -114,4 +113,12 @@ vk_status vk_bundled_find(char path[VK_FS_PATH_MAX], const char *word, vk_err *e
                    word, all[i].name, all[i].name);
   snprintf(path, VK_FS_PATH_MAX, "%s", all[i].path);
   return VK_OK;
+}
+
+vk_status vk_bundled_find(char path[VK_FS_PATH_MAX], const char *word, vk_err *err)
+{
+  vk_bundled all[VK_BUNDLED_MAX];
+  int n;
+  VK_TRY(vk_bundled_list(all, &n, err));
+  return vk_bundled_choose(path, word, all, n, err);
 }

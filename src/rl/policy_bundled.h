@@ -27,8 +27,11 @@ VK_NODISCARD vk_status vk_bundled_parse(vk_bundled *out, int *n, const char *tex
 
 /* Whether a word is "bundled" or a name of the list. */
 bool vk_bundled_is_name(const char *word);
-/* The folder that such a word means. Errors: VK_E_NOTFOUND (none comes with this program, it was
- * not installed) with what to do; those of vk_bundled_list. */
+/* The folder that such a word means in a list [n]. Errors: VK_E_NOTFOUND (none comes with this
+ * program, it was not installed) with what to do. */
+VK_NODISCARD vk_status vk_bundled_choose(char path[VK_FS_PATH_MAX], const char *word,
+                                         const vk_bundled *list, int n, vk_err *err);
+/* The same in the program's own list. Errors: those of vk_bundled_list too. */
 VK_NODISCARD vk_status vk_bundled_find(char path[VK_FS_PATH_MAX], const char *word, vk_err *err);
 
 #endif

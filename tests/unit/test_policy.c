@@ -81,6 +81,13 @@ static void test_bundled(void **state)
   assert_string_equal(list[1].about, "two");
   assert_true(vk_fs_is_dir(list[0].path));
   assert_string_equal(list[1].path, "");
+  vk_assert_ok(vk_bundled_choose(path, "bundled", list, n, &err), &err);
+  assert_string_equal(path, list[0].path);
+  vk_assert_fails(vk_bundled_choose(path, "gone", list, n, &err), VK_E_NOTFOUND);
+  vk_assert_says(&err, "gone: the policy gone that comes with the program is not installed");
+  vk_assert_fails(vk_bundled_choose(path, "other", list, n, &err), VK_E_NOTFOUND);
+  vk_assert_fails(vk_bundled_choose(path, "bundled", list, 0, &err), VK_E_NOTFOUND);
+  vk_assert_says(&err, "no trained policy comes with this version of the program; make one");
   static const struct {
     const char *text, *says;
   } bad[] = {
@@ -104,13 +111,9 @@ static void test_bundled(void **state)
     vk_assert_ok(vk_bundled_find(path, list[i].name, &err), &err);
     assert_true(vk_bundled_is_name(list[i].name));
   }
-  if (n == 0) {
-    vk_assert_fails(open_error("bundled", &err), VK_E_NOTFOUND);
-    vk_assert_says(&err, "no trained policy comes with this version of the program; make one");
-  } else {
-    vk_assert_ok(vk_bundled_find(path, "bundled", &err), &err);
-    assert_string_equal(path, list[0].path);
-  }
+  assert_true(n > 0);
+  vk_assert_ok(vk_bundled_find(path, "bundled", &err), &err);
+  assert_string_equal(path, list[0].path);
   vk_assert_fails(open_error("bundeld", &err), VK_E_USAGE);
   vk_assert_says(&err, "did you mean bundled?");
 }
