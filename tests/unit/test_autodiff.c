@@ -335,7 +335,7 @@ static void recomputation_saves_memory_and_keeps_bits(void **state)
       n_replay[k] += r[k].plan->graph.node[i].attr.replay != 0;
   assert_int_equal(n_replay[0], 0);
   assert_true(n_replay[1] >= N_LAYER - 1);
-  /* seven values a layer become one, and one layer's; what products pack into is as large as ever */
+  /* seven values a layer become one, and one layer's; what products pack into stays */
   size_t pack = vk_gemm_scratch_bytes(1), kept = r[0].plan->arena_bytes - pack;
   size_t left = r[1].plan->arena_bytes - pack;
   if (left * 2 > kept) {
