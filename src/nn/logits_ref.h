@@ -67,6 +67,14 @@ static inline int64_t vk_logits_argmax_ref(const double *x, int64_t n)
   return best < 0 ? 0 : best;
 }
 
+/* Of ops that choose a class a row: an i32 a row of logits, whatever the attributes. */
+VK_NODISCARD static inline vk_status vk_logits_choice_infer(const vk_infer *c, vk_err *err)
+{
+  VK_TRY(vk_op_need_logits(c, 0, err));
+  vk_op_rows(c, 0, VK_I32, 0);
+  return VK_OK;
+}
+
 /* Of gradients: dx from dy, logits, an item a row that the loss had or gave, and lse. */
 VK_NODISCARD static inline vk_status vk_logits_grad_infer(const vk_infer *c, vk_dtype dtype,
                                                           vk_err *err)
@@ -90,6 +98,12 @@ static inline int vk_logits_example(vk_example *e, bool is_grad)
   vk_example_f32(e, vk_shape_of(2, m, n));
   e->attr.scale = e->i_case == 1 ? 1 / 1.6 : 0;
   return n;
+}
+
+/* Nothing but logits. */
+static inline void vk_logits_choice_example(vk_example *e)
+{
+  vk_logits_example(e, false);
 }
 
 #endif

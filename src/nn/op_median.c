@@ -17,24 +17,12 @@ VK_OP_RUN(median)
 
 #include "nn/logits_ref.h"
 
-static vk_status infer(const vk_infer *c, vk_err *err)
-{
-  VK_TRY(vk_op_need_logits(c, 0, err));
-  vk_op_rows(c, 0, VK_I32, 0);
-  return VK_OK;
-}
-
 static void ref(const vk_op_call *c)
 {
   int64_t n = vk_shape_last(&c->in[0].shape);
   for (int64_t i = 0; i < vk_shape_n_row(&c->in[0].shape); i++)
     ((int32_t *)c->out[0].data)[i] = (int32_t)vk_logits_quantile_ref(
         (const double *)c->in[0].data + i * n, n, 1, -INFINITY, 0.5);
-}
-
-static void example(vk_example *e)
-{
-  vk_logits_example(e, false);
 }
 
 const vk_op_def vk_op_median = {
@@ -45,9 +33,9 @@ const vk_op_def vk_op_median = {
     .n_out = 1,
     .flags = VK_OP_NO_GRAD,
     .tolerance = "integers; the reference's sums are doubles, so a sum of a half may differ",
-    .infer = infer,
+    .infer = vk_logits_choice_infer,
     .ref = ref,
-    .example = example,
+    .example = vk_logits_choice_example,
 };
 
 #endif

@@ -103,6 +103,55 @@ wait_for() {
   return 1 # it has ended
 }
 
+# Training of a network so small that a step takes next to nothing.
+learn_from() { # learn_from N [ARGUMENTS...]: makes N demonstrations in demos, and model.json
+  n=$1
+  shift
+  "$VLAKIT" collect -q --suite libero_goal/7 --episodes "$n" --out demos "$@" >"$T/field" || exit 1
+  cat >model.json <<'JSON'
+{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
+JSON
+}
+
+same() { # same A B [FILE...]: the last checkpoints have the same bits, in these files too
+  left=$1
+  right=$2
+  shift 2
+  for file in pretrained_model/model.safetensors training_state/weights.safetensors \
+    training_state/optimizer_state.safetensors "$@"; do
+    check "$left and $right end with the same $file" cmp "$left/checkpoints/last/$file" \
+      "$right/checkpoints/last/$file"
+  done
+}
+
+kill_at() { # kill_at FILE ARGUMENTS...: vlakit is killed when FILE is there
+  at=$1
+  shift
+  "$VLAKIT" "$@" >"$T/field" 2>&1 &
+  pid=$!
+  i=0
+  while kill -STOP $pid && [ ! -e "$at" ] && [ $i -lt 2400 ]; do
+    kill -CONT $pid
+    i=$((i + 1))
+    sleep 0.02
+  done
+  kill -9 $pid
+  wait $pid 2>"$T/field"
+}
+
+terminate() { # terminate CATALOG ARGUMENTS...: vlakit train gets SIGTERM as soon as it runs; says to err
+  catalog=$1
+  shift
+  "$VLAKIT" "$@" >"$T/out" 2>err &
+  pid=$!
+  wait_for "$catalog" 'r["command"] == "train" and r["state"] == "running"' $pid
+  kill -TERM $pid
+  kill -CONT $pid
+  wait $pid
+  code=$?
+  check "exit code $code of SIGTERM" [ $code = 143 ]
+}
+
 finish() {
   echo "$n_check checks, $n_fail failed"
   [ "$n_fail" = 0 ]

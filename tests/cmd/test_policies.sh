@@ -1,10 +1,7 @@
 # vlakit policies: a trained policy as others get it, and those that come with the program.
 . "${0%/*}/lib.sh"
 
-"$VLAKIT" collect -q --suite libero_goal/7 --episodes 2 --out demos >/dev/null || exit 1
-cat >model.json <<'JSON'
-{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
-JSON
+learn_from 2
 cat >tiny.json <<'JSON'
 {"model": "model.json", "batch": 4, "micro_batch": 4, "steps": 2, "warmup": 1, "save_every": 1}
 JSON

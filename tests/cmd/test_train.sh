@@ -2,10 +2,7 @@
 # is no number and a full disk leave, and curves.
 . "${0%/*}/lib.sh"
 
-"$VLAKIT" collect -q --suite libero_goal/7 --episodes 3 --out demos --catalog c.db >/dev/null || exit 1
-cat >model.json <<'JSON'
-{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
-JSON
+learn_from 3 --catalog c.db
 cat >tiny.json <<'JSON'
 {
   "model": "model.json",
@@ -18,14 +15,6 @@ cat >tiny.json <<'JSON'
 }
 JSON
 train="train -q --config tiny.json --data demos --catalog c.db"
-
-same() { # same A B: the last checkpoints have the same bits
-  for file in pretrained_model/model.safetensors training_state/weights.safetensors \
-    training_state/optimizer_state.safetensors; do
-    check "$1 and $2 end with the same $file" cmp "$1/checkpoints/last/$file" \
-      "$2/checkpoints/last/$file"
-  done
-}
 
 # Lists.
 expect 0 train --config list
@@ -156,16 +145,7 @@ expect 0 $train --out fitted --threads 2 --set batch=16 micro_batch=16 steps=300
 json 'd["loss"] < 3.8'
 
 # kill -9 after the first checkpoint, and going on.
-"$VLAKIT" $train --out killed --threads 2 >/dev/null 2>&1 &
-pid=$!
-i=0
-while kill -STOP $pid && [ ! -e killed/checkpoints/last ] && [ $i -lt 2400 ]; do
-  kill -CONT $pid
-  i=$((i + 1))
-  sleep 0.05
-done
-kill -9 $pid
-wait $pid 2>/dev/null
+kill_at killed/checkpoints/last $train --out killed --threads 2
 check 'killed on the way' [ ! -e killed/checkpoints/000020 ]
 run=$(field c.db 'r["run"]')
 expect 2 train -q --resume "$run" --catalog c.db --set lr=1
@@ -198,13 +178,7 @@ expect 0 runs "$run" --catalog c.db --json
 json 'd["runs"][0]["curves"]["train/loss"]["step"] == [5, 10, 15, 20] and d["runs"][0]["state"] == "done"'
 
 # SIGTERM: saved where it was.
-"$VLAKIT" $train --out stopped --threads 2 --set save_every=1000 >/dev/null 2>err &
-pid=$!
-wait_for c.db 'r["command"] == "train" and r["state"] == "running"' $pid
-kill -TERM $pid
-kill -CONT $pid
-wait $pid
-check 'exit code of SIGTERM' [ $? = 143 ]
+terminate c.db $train --out stopped --threads 2 --set save_every=1000
 run=$(field c.db 'r["run"]')
 check 'says how to go on' grep -q -- "--resume $run" err
 expect 0 train -q --resume "$run" --catalog c.db
@@ -217,13 +191,7 @@ rate=$(python3 -c 'import json; print(json.load(open("out"))["success_rate"])')
 expect 0 runs "$(field c.db 'r["run"]')" --catalog c.db --json
 json "d['runs'][0]['curves']['eval_sampled/n_episode']['value'] == [2]"
 json "d['runs'][0]['curves']['eval_sampled/success_once'] == {'step': [2], 'value': [$rate]}"
-"$VLAKIT" $train --out paused --threads 2 --set steps=2 eval_every=2 eval_episodes=2 >/dev/null 2>err &
-pid=$!
-wait_for c.db 'r["command"] == "train" and r["state"] == "running"' $pid
-kill -TERM $pid
-kill -CONT $pid
-wait $pid
-check 'exit code of SIGTERM on the way' [ $? = 143 ]
+terminate c.db $train --out paused --threads 2 --set steps=2 eval_every=2 eval_episodes=2
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db --json
 json "d['step'] == 2 and d['success_rate'] == $rate"
 same scored paused

@@ -1,7 +1,7 @@
 # vlakit train --method dagger: the same weights after being killed and resumed, labels in files.
 . "${0%/*}/lib.sh"
 
-"$VLAKIT" collect -q --suite libero_goal/7 --episodes 3 --out demos --catalog c.db >/dev/null || exit 1
+learn_from 3 --catalog c.db
 cat >tiny.json <<'JSON'
 {
   "method": "dagger",
@@ -16,18 +16,7 @@ cat >tiny.json <<'JSON'
   "episode_steps": 12
 }
 JSON
-cat >model.json <<'JSON'
-{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
-JSON
 train="train -q --config tiny.json --data demos --catalog c.db --threads 2"
-
-same() { # same A B: the last checkpoints have the same bits
-  for file in pretrained_model/model.safetensors training_state/weights.safetensors \
-    training_state/optimizer_state.safetensors training_state/training_step.json; do
-    check "$1 and $2 end with the same $file" cmp "$1/checkpoints/last/$file" \
-      "$2/checkpoints/last/$file"
-  done
-}
 
 expect 2 $train --out x --set group=4
 says '--set: key "group" is read by ppo, grpo alone, not by dagger'
@@ -53,19 +42,10 @@ check 'two rounds' [ "$(ls one/dagger)" = '0000.safetensors
 0001.safetensors' ]
 
 # kill -9 between the rounds, and going on.
-"$VLAKIT" $train --out killed >/dev/null 2>&1 &
-pid=$!
-i=0
-while kill -STOP $pid && [ ! -e killed/checkpoints/000003 ] && [ $i -lt 2400 ]; do
-  kill -CONT $pid
-  i=$((i + 1))
-  sleep 0.02
-done
-kill -9 $pid
-wait $pid 2>/dev/null
+kill_at killed/checkpoints/000003 $train --out killed
 check 'killed on the way' [ ! -e killed/checkpoints/000007 ]
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db --json
-same one killed
+same one killed training_state/training_step.json
 check 'the same labels' cmp one/dagger/0001.safetensors killed/dagger/0001.safetensors
 
 # A policy that is begun with one is asked about at once.

@@ -2,10 +2,7 @@
 # and other pictures are said once.
 . "${0%/*}/lib.sh"
 
-"$VLAKIT" collect -q --suite libero_goal/7 --episodes 2 --out demos --catalog c.db >/dev/null || exit 1
-cat >model.json <<'JSON'
-{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
-JSON
+learn_from 2 --catalog c.db
 cat >tiny.json <<'JSON'
 {"model": "model.json", "batch": 4, "micro_batch": 4, "steps": 1, "warmup": 0, "validate_every": 0}
 JSON

@@ -2,22 +2,13 @@
 # refused, what a run tells.
 . "${0%/*}/lib.sh"
 
-"$VLAKIT" collect -q --suite libero_goal/7 --episodes 3 --out demos --catalog c.db >/dev/null || exit 1
-cat >model.json <<'JSON'
-{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}
-JSON
+learn_from 3 --catalog c.db
 "$VLAKIT" train -q --data demos --out init --catalog c.db --set model=model.json steps=2 batch=4 micro_batch=4 \
   validate_every=0 >/dev/null || exit 1
 some='init=init tasks=libero_goal/7 episode_steps=12 batch=4 micro_batch=2 save_every=1'
 ppo="train -q --config ppo-n2 --catalog c.db --threads 2 --set $some steps=3 groups=2 group=2 critic_warmup=1 kl_stop=0"
 
-same() { # same A B: the last checkpoints have the same bits
-  for file in pretrained_model/model.safetensors training_state/weights.safetensors \
-    training_state/optimizer_state.safetensors training_state/training_step.json; do
-    check "$1 and $2 end with the same $file" cmp "$1/checkpoints/last/$file" \
-      "$2/checkpoints/last/$file"
-  done
-}
+step=training_state/training_step.json
 
 # What is refused.
 expect 2 train -q --config grpo-n2 --out x
@@ -93,16 +84,7 @@ PY
 check 'it is a policy' [ -e one/checkpoints/last/pretrained_model/model.safetensors ]
 
 # kill -9 after the first checkpoint, and going on.
-"$VLAKIT" $ppo --out killed >/dev/null 2>&1 &
-pid=$!
-i=0
-while kill -STOP $pid && [ ! -e killed/checkpoints/last ] && [ $i -lt 2400 ]; do
-  kill -CONT $pid
-  i=$((i + 1))
-  sleep 0.05
-done
-kill -9 $pid
-wait $pid 2>/dev/null
+kill_at killed/checkpoints/last $ppo --out killed
 check 'killed on the way' [ ! -e killed/checkpoints/000003 ]
 run=$(field c.db 'r["run"]')
 expect 2 train -q --resume "$run" --catalog c.db --set temperature=2
@@ -114,18 +96,12 @@ expect 0 train -q --resume "$run" --catalog ../c.db --json --set quiet_s=5
 mv ../gone ../init
 cd .. || exit 1
 json 'd["step"] == 3'
-same one killed
+same one killed $step
 
 # SIGTERM in the middle of a step: that step is done anew.
-"$VLAKIT" $ppo --out stopped >/dev/null 2>err &
-pid=$!
-wait_for c.db 'r["command"] == "train" and r["state"] == "running"' $pid
-kill -TERM $pid
-kill -CONT $pid
-wait $pid
-check 'exit code of SIGTERM' [ $? = 143 ]
+terminate c.db $ppo --out stopped
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
-same one stopped
+same one stopped $step
 
 # Environments that begin anew.
 anew="$ppo group=1 partial_reset=true rollout_steps=24 bootstrap=always"

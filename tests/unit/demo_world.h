@@ -3,13 +3,13 @@
 #ifndef VK_TEST_DEMO_WORLD_H
 #define VK_TEST_DEMO_WORLD_H
 
+#include "pack_world.h"
 #include "temp_dir.h"
 
 #include "core/rng.h"
 #include "rl/demo_scene.h"
 #include "sim/visuals_choose.h"
 
-static vk_pack pack;
 static vk_visuals visuals;
 
 /* Compiled models of this program's tasks. */
@@ -18,15 +18,6 @@ static const char *models_dir(void)
   static char path[VK_FS_PATH_MAX];
   vk_assert_ok(vk_fs_join(path, sizeof path, temp_dir, "models", NULL), NULL);
   return path;
-}
-
-static uint32_t task_index(const char *word)
-{
-  uint32_t *task = calloc(pack.n_task + 1, sizeof *task), n, i_task;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, NULL), NULL);
-  i_task = task[0];
-  free(task);
-  return i_task;
 }
 
 /* n_step + 1 observations; label and executed action are the same. */
@@ -89,18 +80,15 @@ static inline void write_store(const char *name, const char *word, int n_demo, i
 static int make_demo_world(void **state)
 {
   vk_err err = VK_ERR_INIT;
-  if (make_temp_dir(state) == 0 &&
-      vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK &&
-      vk_visuals_choose(&visuals, "stand-in", &pack, &err) == VK_OK)
-    return 0;
-  print_error("%s\n", err.text);
-  return -1;
+  open_pack(state);
+  vk_assert_ok(vk_visuals_choose(&visuals, "stand-in", &pack, &err), &err);
+  return make_temp_dir(state);
 }
 
 static int remove_demo_world(void **state)
 {
   vk_visuals_close(&visuals);
-  vk_pack_close(&pack);
+  close_pack(state);
   return remove_temp_dir(state);
 }
 

@@ -1,6 +1,7 @@
 /* Demonstrations: both formats give back what was written, bit for bit; rules are named when they
  * are broken; an episode can be repeated from its demonstration, and its pictures are those that
  * were drawn live. */
+#include "pack_world.h"
 #include "temp_dir.h"
 
 #include <stdio.h>
@@ -11,28 +12,16 @@
 #include "sim/picture.h"
 #include "sim/visuals_choose.h"
 
-static vk_pack pack;
-
 static int setup(void **state)
 {
-  vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
+  open_pack(state);
   return make_temp_dir(state);
 }
 
 static int teardown(void **state)
 {
-  vk_pack_close(&pack);
+  close_pack(state);
   return remove_temp_dir(state);
-}
-
-static uint32_t task_index(const char *word)
-{
-  uint32_t *task = calloc(pack.n_task + 1, sizeof *task), n, i_task;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, NULL), NULL);
-  i_task = task[0];
-  free(task);
-  return i_task;
 }
 
 /* ---- made up ---- */

@@ -1,32 +1,18 @@
 /* One environment and batches of them on the committed scene pack: what makes results repeat. */
-#include "test.h"
+#include "pack_world.h"
 
 #include <limits.h>
-#include <stdlib.h>
 
 #include "core/rng.h"
 #include "sim/env_batch.h"
 #include "sim/env_internal.h"
 
-static vk_pack pack;
 /* A drawer drawn open; many free objects; a book that MuJoCo shoots off its table. */
 static vk_scene *scene_drawer, *scene_boxes, *scene_book;
 
-static vk_scene *open_scene(const char *word)
-{
-  vk_err err = VK_ERR_INIT;
-  uint32_t *task = calloc(pack.n_task, sizeof *task), n;
-  vk_scene *scene;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, &err), &err);
-  vk_assert_ok(vk_scene_new(&scene, &pack, task[0], NULL, &err), &err);
-  free(task);
-  return scene;
-}
-
 static int setup(void **state)
 {
-  vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
+  open_pack(state);
   scene_drawer = open_scene("libero_spatial/4");
   scene_boxes = open_scene("libero_object/0");
   scene_book = open_scene("libero_90/85");
@@ -38,8 +24,7 @@ static int teardown(void **state)
   vk_scene_free(scene_drawer);
   vk_scene_free(scene_boxes);
   vk_scene_free(scene_book);
-  vk_pack_close(&pack);
-  return 0;
+  return close_pack(state);
 }
 
 static vk_env *new_env(const vk_scene *scene)

@@ -1,9 +1,8 @@
 /* Evaluation: the same results on any number of threads, in any order, one by one or in lockstep;
  * errors that stay with their episode. */
-#include "test.h"
+#include "pack_world.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,47 +13,25 @@
 
 enum { N_STEP = 6, ROOM = 16 };
 
-/* Short episodes; init rows and resets as in the published protocols. */
-static const vk_protocol quick = {.name = "quick",
-                                  .n_parallel = 1,
-                                  .n_episode = 2,
-                                  .n_dummy = 2,
-                                  .dummy = {0, 0, 0, 0, 0, 0, -1},
-                                  .n_step_default = N_STEP,
-                                  .n_replan = 4};
+static const vk_protocol quick = QUICK_PROTOCOL(N_STEP, 4);
 
 static vk_perturb perturb; /* of the evaluations that follow, as all this */
 static const int *n_step_most;
 static bool asks_after;
-static vk_pack pack;
 static vk_visuals visuals;
 
-static int open_pack(void **state)
+static int open_all(void **state)
 {
   vk_err err = VK_ERR_INIT;
-  if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK &&
-      vk_visuals_choose(&visuals, "stand-in", &pack, &err) == VK_OK)
-    return 0;
-  print_error("%s\n", err.text);
-  return -1;
-}
-
-static int close_pack(void **state)
-{
-  vk_visuals_close(&visuals);
-  vk_pack_close(&pack);
+  open_pack(state);
+  vk_assert_ok(vk_visuals_choose(&visuals, "stand-in", &pack, &err), &err);
   return 0;
 }
 
-static uint32_t task_index(const char *word)
+static int close_all(void **state)
 {
-  uint32_t *task = calloc(pack.n_task + 1, sizeof *task), n = 0, i_task;
-  vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, &err), &err);
-  assert_int_equal(n, 1);
-  i_task = task[0];
-  free(task);
-  return i_task;
+  vk_visuals_close(&visuals);
+  return close_pack(state);
 }
 
 typedef struct results {
@@ -689,5 +666,5 @@ int main(void)
       cmocka_unit_test(test_interruption),
       cmocka_unit_test(test_asked_after_the_end),
   };
-  return cmocka_run_group_tests(tests, open_pack, close_pack);
+  return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -1,5 +1,6 @@
 /* test_film.c - which episodes are filmed and how files are called; pictures and films of short
  * episodes with stand-in visuals; results that stay when a film cannot be made. */
+#include "pack_world.h"
 #include "temp_dir.h"
 
 #include <unistd.h>
@@ -18,26 +19,23 @@ static const vk_protocol quick = {.name = "quick",
                                   .dummy = {0, 0, 0, 0, 0, 0, -1},
                                   .n_step_default = N_STEP};
 
-static vk_pack pack;
 static vk_visuals visuals;
 static bool has_films;
 
-static int open_pack(void **state)
+static int open_all(void **state)
 {
   vk_err err = VK_ERR_INIT;
   char version[100];
   has_films = vk_video_version(version, sizeof version, NULL) == VK_OK;
-  if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK &&
-      vk_visuals_choose(&visuals, "stand-in", &pack, &err) == VK_OK)
-    return make_temp_dir(state);
-  print_error("%s\n", err.text);
-  return -1;
+  open_pack(state);
+  vk_assert_ok(vk_visuals_choose(&visuals, "stand-in", &pack, &err), &err);
+  return make_temp_dir(state);
 }
 
-static int close_pack(void **state)
+static int close_all(void **state)
 {
   vk_visuals_close(&visuals);
-  vk_pack_close(&pack);
+  close_pack(state);
   return remove_temp_dir(state);
 }
 
@@ -254,5 +252,5 @@ int main(void)
       cmocka_unit_test(test_frames),  cmocka_unit_test(test_frames_of_lowest_rows),
       cmocka_unit_test(test_films),   cmocka_unit_test(test_failures_cost_no_result),
   };
-  return cmocka_run_group_tests(tests, open_pack, close_pack);
+  return cmocka_run_group_tests(tests, open_all, close_all);
 }

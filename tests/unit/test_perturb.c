@@ -1,27 +1,8 @@
 /* test_perturb.c - how far things go, that they depend on the episode alone, and that trying leaves
  * no trace; held-out starts are not those of training. */
-#include "test.h"
-
-#include <stdlib.h>
+#include "pack_world.h"
 
 #include "rl/start.h"
-
-static vk_pack pack;
-
-static int open_pack(void **state)
-{
-  vk_err err = VK_ERR_INIT;
-  if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) == VK_OK)
-    return 0;
-  print_error("%s\n", err.text);
-  return -1;
-}
-
-static int close_pack(void **state)
-{
-  vk_pack_close(&pack);
-  return 0;
-}
 
 static void test_cameras_stay_near(void **state)
 {

@@ -1,38 +1,10 @@
 /* Picture states: poses of bodies are MuJoCo's, and environments sample them where they sample
  * their other observations. */
-#include "test.h"
-
-#include <stdlib.h>
+#include "pack_world.h"
 
 #include "core/rng.h"
 #include "sim/env.h"
 #include "sim/picture.h"
-
-static vk_pack pack;
-
-static int setup(void **state)
-{
-  vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  vk_pack_close(&pack);
-  return 0;
-}
-
-static vk_scene *open_scene(const char *word)
-{
-  vk_err err = VK_ERR_INIT;
-  uint32_t *task = calloc(pack.n_task, sizeof *task), n;
-  vk_scene *scene;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, &err), &err);
-  vk_assert_ok(vk_scene_new(&scene, &pack, task[0], NULL, &err), &err);
-  free(task);
-  return scene;
-}
 
 /* One of each arena, with every kind of fixture among them. */
 static const char *const tasks[] = {"libero_spatial/0", "libero_object/0", "libero_goal/0",
@@ -176,5 +148,5 @@ int main(void)
       cmocka_unit_test(test_the_flame_is_a_step_late),
       cmocka_unit_test(test_what_is_refused),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, open_pack, close_pack);
 }

@@ -1,5 +1,6 @@
 /* test_policy_checkpoint.c - a network as a policy: the same episodes whatever runs beside them, on
  * disk or in memory; what a decision tells; what it refuses. */
+#include "pack_world.h"
 #include "temp_dir.h"
 
 #include "core/half.h"
@@ -9,31 +10,14 @@
 
 enum { N_STEP = 7, N_EPISODE = 4, ROOM = 64 };
 
-static const vk_protocol quick = {.name = "quick",
-                                  .n_parallel = 1,
-                                  .n_episode = 2,
-                                  .n_dummy = 2,
-                                  .dummy = {0, 0, 0, 0, 0, 0, -1},
-                                  .n_step_default = N_STEP,
-                                  .n_replan = 3};
+static const vk_protocol quick = QUICK_PROTOCOL(N_STEP, 3);
 
-static vk_pack pack;
 static vk_visuals visuals;
 static vk_checkpoint_info info;
 static vk_params params;
 static vk_norm_stats stats;
 static vk_eval_episode episode[N_EPISODE];
 static vk_isa isa;
-
-static uint32_t task_index(const char *word)
-{
-  uint32_t *task = calloc(pack.n_task + 1, sizeof *task), n = 0;
-  vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, &err), &err);
-  uint32_t i_task = task[0];
-  free(task);
-  return i_task;
-}
 
 static void make_policy(void)
 {
@@ -69,11 +53,8 @@ static int open_all(void **state)
   vk_cpu cpu;
   vk_cpu_detect(&cpu);
   isa = vk_isa_best(&cpu);
-  if (vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err) != VK_OK ||
-      vk_visuals_choose(&visuals, "stand-in", &pack, &err) != VK_OK) {
-    print_error("%s\n", err.text);
-    return -1;
-  }
+  open_pack(state);
+  vk_assert_ok(vk_visuals_choose(&visuals, "stand-in", &pack, &err), &err);
   make_policy();
   for (int i = 0; i < N_EPISODE; i++)
     episode[i] = (vk_eval_episode){task_index(i < 3 ? "libero_object/0" : "libero_object/3"), i};
@@ -84,7 +65,7 @@ static int close_all(void **state)
 {
   vk_params_free(&params);
   vk_visuals_close(&visuals);
-  vk_pack_close(&pack);
+  close_pack(state);
   return remove_temp_dir(state);
 }
 

@@ -1,25 +1,11 @@
 /* test_predicate.c - each predicate on both sides of each of its limits. */
-#include "test.h"
-
-#include <stdlib.h>
+#include "pack_world.h"
 
 #include "sim/scene.h"
 
-static vk_pack pack;
 static vk_scene *goal, *kitchen; /* cabinet, stove, rack, bowl, plate; microwave */
 static mjModel *model;           /* of goal, with its fixtures set apart as a reset would do */
 static mjData *data;
-
-static vk_scene *open_scene(const char *word)
-{
-  vk_err err = VK_ERR_INIT;
-  uint32_t *task = calloc(pack.n_task, sizeof *task), n;
-  vk_scene *scene;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, &err), &err);
-  vk_assert_ok(vk_scene_new(&scene, &pack, task[0], NULL, &err), &err);
-  free(task);
-  return scene;
-}
 
 static const vk_scene *scene_with_class(const char *cls, vk_scene **out)
 {
@@ -36,8 +22,7 @@ static const vk_scene *scene_with_class(const char *cls, vk_scene **out)
 
 static int setup(void **state)
 {
-  vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
+  open_pack(state);
   goal = open_scene("libero_goal/0");
   model = mj_copyModel(NULL, goal->model);
   for (int i = goal->n_object; i < goal->n_instance; i++) {
@@ -55,8 +40,7 @@ static int teardown(void **state)
   mj_deleteModel(model);
   vk_scene_free(goal);
   vk_scene_free(kitchen);
-  vk_pack_close(&pack);
-  return 0;
+  return close_pack(state);
 }
 
 static int begin(void **state)

@@ -1,6 +1,7 @@
 /* test_rollout.c - episodes for training: the same bits on any number of threads, groups that begin
  * alike and go on differently, failures of the simulator that are replaced, and a watchdog that
  * names what has stopped. */
+#include "pack_world.h"
 #include "temp_dir.h"
 
 #include <pthread.h>
@@ -15,15 +16,8 @@
 
 enum { GROUPS = 2, GROUP = 3, N = GROUPS * GROUP, LIMIT = 20, CHUNKS = 3 };
 
-static const vk_protocol quick = {.name = "quick",
-                                  .n_parallel = 1,
-                                  .n_episode = 2,
-                                  .n_dummy = 2,
-                                  .dummy = {0, 0, 0, 0, 0, 0, -1},
-                                  .n_step_default = LIMIT,
-                                  .n_replan = 8};
+static const vk_protocol quick = QUICK_PROTOCOL(LIMIT, 8);
 
-static vk_pack pack;
 static vk_visuals visuals;
 static vk_checkpoint_info info;
 static vk_norm_stats stats;
@@ -44,7 +38,7 @@ static int set_up(void **state)
   vk_err err = VK_ERR_INIT;
   if (make_temp_dir(state) != 0)
     return -1;
-  vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
+  open_pack(state);
   vk_assert_ok(vk_standin_build(&visuals, &pack, &err), &err);
   small_open(&info.model, &params, 3);
   snprintf(stats.key, sizeof stats.key, "libero130");
@@ -61,17 +55,8 @@ static int tear_down(void **state)
 {
   vk_params_free(&params);
   vk_visuals_close(&visuals);
-  vk_pack_close(&pack);
+  close_pack(state);
   return remove_temp_dir(state);
-}
-
-static uint32_t task_index(const char *word)
-{
-  uint32_t task[200], n = 0;
-  vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, &err), &err);
-  assert_int_equal(n, 1);
-  return task[0];
 }
 
 static vk_status run_from(vk_rollout *r, const vk_eval_episode *start, int n_thread,

@@ -1,10 +1,9 @@
 /* test_scene.c - scenes of the committed pack: what their names resolve to, the cache of compiled
  * models and the room of their data. */
-#include "test.h"
+#include "pack_world.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,36 +11,11 @@
 #include "sim/model_cache.h"
 #include "sim/scene.h"
 
-static vk_pack pack;
-
-static int setup(void **state)
-{
-  vk_err err = VK_ERR_INIT;
-  vk_assert_ok(vk_pack_open(&pack, VK_SOURCE_DIR "/data/libero.pack", &err), &err);
-  return 0;
-}
-
-static int teardown(void **state)
-{
-  vk_pack_close(&pack);
-  return 0;
-}
-
-static uint32_t find_task(const char *word)
-{
-  vk_err err = VK_ERR_INIT;
-  uint32_t *task = calloc(pack.n_task, sizeof *task), n, first;
-  vk_assert_ok(vk_pack_find_tasks(&pack, word, task, &n, &err), &err);
-  first = task[0];
-  free(task);
-  return first;
-}
-
 static vk_scene *new_scene(const char *word, const char *cache_dir)
 {
   vk_err err = VK_ERR_INIT;
   vk_scene *scene;
-  vk_assert_ok(vk_scene_new(&scene, &pack, find_task(word), cache_dir, &err), &err);
+  vk_assert_ok(vk_scene_new(&scene, &pack, task_index(word), cache_dir, &err), &err);
   return scene;
 }
 
@@ -345,5 +319,5 @@ int main(void)
       cmocka_unit_test(capacity_changes_no_bit),
       cmocka_unit_test(too_little_room_is_counted),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, open_pack, close_pack);
 }
