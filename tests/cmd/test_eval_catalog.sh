@@ -16,9 +16,9 @@ episodes() { # the episodes of a JSON result
 }
 
 # Uninterrupted, and killed in the middle, resumed: the same rows.
-expect 0 eval -q --suite $suite --policy zero --episodes 10 --json --catalog whole.db
+expect 0 eval -q --suite $suite --policy zero --episodes 5 --json --catalog whole.db
 cp out whole.json
-"$VLAKIT" eval -q --suite $suite --policy zero --episodes 10 --catalog kill.db >/dev/null 2>&1 &
+"$VLAKIT" eval -q --suite $suite --policy zero --episodes 5 --catalog kill.db --threads 1 >/dev/null 2>&1 &
 pid=$!
 check 'a first episode' wait_for kill.db 'r["n_episode"] >= 1' $pid
 run=$(field kill.db 'r["run"]')
@@ -26,12 +26,12 @@ expect 1 eval --resume "$run" --catalog kill.db
 says "is still running as process $pid"
 kill -9 $pid
 wait $pid 2>"$T/wait"
-check 'it was not done' [ "$(field kill.db 'r["state"], r["n_episode"] < 10')" = 'interrupted True' ]
+check 'it was not done' [ "$(field kill.db 'r["state"], r["n_episode"] < 5')" = 'interrupted True' ]
 expect 2 eval --resume "$run" --catalog kill.db --suite libero_goal/0
 says '--suite is not what run'
-expect 2 eval --resume "$run" --catalog kill.db --episodes 5
-expect 0 eval -q --resume "$run" --catalog kill.db --json --threads 1
-json 'd["run"] == "'"$run"'" and d["n_episode"] == 10'
+expect 2 eval --resume "$run" --catalog kill.db --episodes 3
+expect 0 eval -q --resume "$run" --catalog kill.db --json --threads 2
+json 'd["run"] == "'"$run"'" and d["n_episode"] == 5'
 cp out killed.json
 check 'the same rows' [ "$(episodes whole.json)" = "$(episodes killed.json)" ]
 expect 0 eval -q --resume "$run" --catalog kill.db --json # nothing is left to do
