@@ -265,7 +265,7 @@ const vk_cmd vk_cmd_bench = {
         "  bf16.MxNxK      the same with weights and inputs rounded to bfloat16, sums in f32\n"
         "  f32.MxNxK.dw    the gradient of such a layer's weights, added to what is there\n"
         "  NAME.share      of peak, which is of f32: instructions for bfloat16 do more\n"
-        "Shapes that would take over 0.2 s are left out.\n\n"
+        "Shapes that would take over 0.5 s are left out.\n\n"
         "model: the policies that come with the program, with random parameters and observations.\n"
         "  NAME.infer.bN      a decision of N observations, the instruction's tokens at hand\n"
         "  NAME.infer.bN.p99  the slowest of a hundred\n"
