@@ -107,6 +107,10 @@ check 'data/policies' python3 check.py "$VK_SOURCE" >names
 for name in $(cat names); do
   expect 0 eval -q --suite libero_goal/7 --episodes 1 --policy "$name" --json
   json "d['n_episode'] == 1 and d['errors'] == 0"
+  # The configuration that its card gives trains, with other demonstrations and first weights.
+  expect 0 train -q --config "$VK_SOURCE/data/policies/$name/train_config.json" --data demos \
+    --out z --set init="$name" batch=4 micro_batch=4 --dry-run --json
+  json "d['dry_run'] and d['n_task'] == 1"
 done
 expect 0 eval -q --suite libero_goal/7 --policy bundled --dry-run --json
 json 'd["visuals_match"] in (True, False) and d["decoding"].startswith("greedy")'
