@@ -6,7 +6,7 @@
 #include "sim/env.h"
 
 typedef struct bench_args {
-  const char *suite, *visuals, *model, *op, *trace;
+  const char *suite, *visuals, *model, *op, *shape, *trace;
   bool bf16;
   int64_t n_step, n_rep, picture_every, n_sample, n_batch;
 } bench_args;

@@ -17,7 +17,6 @@ typedef struct subject {
   const vk_gemm_bf16_path *bf16;
   double peak; /* operations a second */
   double rate; /* of the shape before, to guess how long one takes */
-  void *scratch;
 } subject;
 
 static float *new_floats(int64_t n)
@@ -40,12 +39,11 @@ static vk_status measure_peak(subject *s, vk_err *err)
   return vk_bench_add(s->b, "gemm.peak", "rate", s->peak * 1e-9, "GF/s", err);
 }
 
-static void run_product(const subject *s, const vk_gemm *g, const void *packed_bf16)
+static void *new_scratch(const vk_gemm *g, bool is_bf16)
 {
-  if (packed_bf16)
-    s->bf16->run(g, packed_bf16, s->scratch, 0, 1);
-  else
-    s->path->run(g, s->scratch, 0, 1);
+  size_t n = is_bf16 ? vk_gemm_bf16_scratch_bytes(1)
+                     : vk_gemm_scratch_bytes(g->n, g->k, g->a_trans, !g->b_packed, 1);
+  return aligned_alloc(64, (n + 63) / 64 * 64);
 }
 
 /* The median repetition. B is packed_bf16 unless that is NULL. */
@@ -55,15 +53,22 @@ static vk_status measure(subject *s, const vk_gemm *g, const void *packed_bf16, 
   double n_op = 2.0 * (double)g->m * (double)g->n * (double)g->k;
   int n_rep = (int)s->b->args->n_rep;
   double *sample = malloc(sizeof *sample * (size_t)n_rep);
-  if (!sample)
-    return vk_fail(err, VK_E_NOMEM, "no memory for %d numbers", n_rep);
+  void *scratch = new_scratch(g, packed_bf16 != NULL);
+  if (!sample || !scratch) {
+    free(sample);
+    free(scratch);
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d numbers and scratch", n_rep);
+  }
   /* the first is not counted: it tells how many calls make a repetition */
   vk_status st = VK_OK;
   int64_t n_call = 1;
   for (int i = -1; i < n_rep && st == VK_OK; i++) {
     double start_s = vk_sys_thread_cpu_s();
     for (int64_t e = 0; e < n_call; e++)
-      run_product(s, g, packed_bf16);
+      if (packed_bf16)
+        s->bf16->run(g, packed_bf16, scratch, 0, 1);
+      else
+        s->path->run(g, scratch, 0, 1);
     double took_s = vk_sys_thread_cpu_s() - start_s;
     if (i >= 0)
       sample[i] = n_op * (double)n_call / took_s;
@@ -76,14 +81,16 @@ static vk_status measure(subject *s, const vk_gemm *g, const void *packed_bf16, 
     st = vk_bench_add(s->b, name, "rate", s->rate * 1e-9, "GF/s", err);
   }
   free(sample);
+  free(scratch);
   if (st == VK_OK)
     st = vk_bench_add(s->b, name, "share", s->rate / s->peak, "of peak", err);
   return st;
 }
 
+/* A shape that somebody asks for is measured however long it takes. */
 static bool is_too_long(const subject *s, int64_t m, int64_t n, int64_t k)
 {
-  return 2.0 * (double)m * (double)n * (double)k > longest_s * s->rate;
+  return !s->b->args->shape && 2.0 * (double)m * (double)n * (double)k > longest_s * s->rate;
 }
 
 /* m rows through a layer of n outputs and k inputs. */
@@ -120,17 +127,17 @@ static vk_status measure_layer(subject *s, int64_t m, int64_t n, int64_t k, bool
   return st;
 }
 
-/* dw[n, k] += dy' x of N_TOKEN tokens. */
-static vk_status measure_gradient(subject *s, int64_t n, int64_t k, vk_err *err)
+/* dw[n, k] += dy' x of m tokens. */
+static vk_status measure_gradient(subject *s, int64_t m, int64_t n, int64_t k, vk_err *err)
 {
-  if (is_too_long(s, N_TOKEN, n, k))
+  if (is_too_long(s, m, n, k))
     return VK_OK;
-  float *dy = new_floats(N_TOKEN * n), *x = new_floats(N_TOKEN * k), *dw = new_floats(n * k);
+  float *dy = new_floats(m * n), *x = new_floats(m * k), *dw = new_floats(n * k);
   vk_status st = VK_OK;
   if (dy && x && dw) {
-    vk_gemm g = {.m = n, .n = k, .k = N_TOKEN, .a = dy, .lda = n, .a_trans = true};
+    vk_gemm g = {.m = n, .n = k, .k = m, .a = dy, .lda = n, .a_trans = true};
     char name[64];
-    snprintf(name, sizeof name, "gemm.f32.%dx%dx%d.dw", N_TOKEN, (int)n, (int)k);
+    snprintf(name, sizeof name, "gemm.f32.%dx%dx%d.dw", (int)m, (int)n, (int)k);
     g.b = x;
     g.c = dw;
     g.residual = dw;
@@ -145,29 +152,55 @@ static vk_status measure_gradient(subject *s, int64_t n, int64_t k, vk_err *err)
   return st;
 }
 
-vk_status vk_bench_gemm(bench *b, vk_err *err)
+static vk_status measure_shape(subject *s, const int64_t shape[3], vk_err *err)
+{
+  int64_t m = shape[0], n = shape[1], k = shape[2];
+  VK_TRY(measure_layer(s, m, n, k, false, err));
+  VK_TRY(measure_layer(s, m, n, k, true, err));
+  return measure_gradient(s, m, n, k, err);
+}
+
+static vk_status measure_usual_shapes(subject *s, vk_err *err)
 {
   static const int64_t rows[] = {1, 8, 32, 128, 256, 512, 1024};
   static const int64_t layers[][2] = {{256, 256},   {768, 256},   {1024, 256},
                                       {1024, 1024}, {4096, 1024}, {4096, 4096}};
   static const int64_t gradients[] = {128, 256, 512, 1024};
+  for (int is_bf16 = 0; is_bf16 < 2; is_bf16++)
+    for (size_t i = 0; i < VK_COUNT(layers); i++)
+      for (size_t j = 0; j < VK_COUNT(rows); j++)
+        VK_TRY(measure_layer(s, rows[j], layers[i][0], layers[i][1], is_bf16, err));
+  for (size_t i = 0; i < VK_COUNT(gradients); i++)
+    VK_TRY(measure_gradient(s, N_TOKEN, gradients[i], gradients[i], err));
+  return VK_OK;
+}
+
+/* MxNxK, each at least 1. */
+static vk_status parse_shape(const char *text, int64_t shape[3], vk_err *err)
+{
+  enum { MOST = 65536 };
+  const char *at = text;
+  for (int i = 0; i < 3; i++) {
+    char *end;
+    shape[i] = strtoll(at, &end, 10);
+    if (*at < '0' || *at > '9' || shape[i] < 1 || shape[i] > MOST || *end != (i < 2 ? 'x' : '\0'))
+      return vk_fail(err, VK_E_USAGE,
+                     "--shape %s: expected MxNxK, whole numbers from 1 to %d, as in 32x256x1024",
+                     text, MOST);
+    at = end + 1;
+  }
+  return VK_OK;
+}
+
+vk_status vk_bench_gemm(bench *b, vk_err *err)
+{
   subject s = {.b = b, .path = vk_gemm_path_of(b->call->isa)};
+  int64_t shape[3];
+  if (b->args->shape)
+    VK_TRY(parse_shape(b->args->shape, shape, err));
   vk_cpu cpu;
   vk_cpu_detect(&cpu);
   s.bf16 = vk_gemm_bf16_path_of(b->call->isa, &cpu);
-  size_t size = vk_gemm_scratch_bytes(1), size_bf16 = vk_gemm_bf16_scratch_bytes(1);
-  s.scratch = aligned_alloc(64, ((size > size_bf16 ? size : size_bf16) + 63) / 64 * 64);
-  if (!s.scratch)
-    return vk_fail(err, VK_E_NOMEM, "no memory for scratch");
-  vk_status st = measure_peak(&s, err);
-  for (size_t i = 0; i < VK_COUNT(layers); i++)
-    for (size_t j = 0; j < VK_COUNT(rows) && st == VK_OK; j++)
-      st = measure_layer(&s, rows[j], layers[i][0], layers[i][1], false, err);
-  for (size_t i = 0; i < VK_COUNT(layers); i++)
-    for (size_t j = 0; j < VK_COUNT(rows) && st == VK_OK; j++)
-      st = measure_layer(&s, rows[j], layers[i][0], layers[i][1], true, err);
-  for (size_t i = 0; i < VK_COUNT(gradients) && st == VK_OK; i++)
-    st = measure_gradient(&s, gradients[i], gradients[i], err);
-  free(s.scratch);
-  return st;
+  VK_TRY(measure_peak(&s, err));
+  return b->args->shape ? measure_shape(&s, shape, err) : measure_usual_shapes(&s, err);
 }

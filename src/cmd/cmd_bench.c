@@ -21,6 +21,8 @@ static const vk_opt opts[] = {
     VK_OPT_I64(bench_args, "samples", n_sample, 1, 4, "1|4", NULL,
                "env: samples a pixel of those; the benchmark's have 4"),
     VK_OPT_I64(bench_args, "reps", n_rep, 1, 100, "N", NULL, "repetitions; the median counts"),
+    VK_OPT_STR(bench_args, "shape", shape, "MxNxK",
+               "gemm: this product alone, however long it takes"),
     VK_OPT_I64(bench_args, "steps", n_step, 10, 100000, "N", NULL,
                "data, env, render: control steps in a repetition"),
     VK_OPT_STR(bench_args, "suite", suite, "SUITE",
@@ -135,6 +137,7 @@ static const struct {
     {"op", "ops"},
     {"pictures", "env"},
     {"samples", "env"},
+    {"shape", "gemm"},
     {"steps", "data, env, render"},
     {"suite", "data, env, render"},
     {"trace", "model"},
@@ -289,6 +292,7 @@ const vk_cmd vk_cmd_bench = {
         "vlakit bench env --suite libero_goal --json  # one, for a script\n"
         "vlakit bench env --pictures 8  # as a policy sees them that acts in chunks\n"
         "vlakit bench gemm --isa avx2  # as on a machine without AVX-512\n"
+        "vlakit bench gemm --shape 32x1024x256  # 32 rows through a layer of 1,024 outputs\n"
         "vlakit bench model --model nano-n8 --batch 1 --threads 1  # how long a decision takes\n"
         "vlakit bench ops --op matmul --isa avx2  # one kernel, on a path\n"
         "vlakit bench render --visuals stand-in",

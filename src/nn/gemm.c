@@ -17,15 +17,14 @@ enum {
   TILE_MAX = GEMM_MR * GEMM_NR * GEMM_NP,
 };
 
-/* The same for each path: the largest. */
+/* Floats of scratch, the same for each path: the largest. */
 enum {
   BLOCK_A = 8 * 16 * GEMM_SA,
-  BLOCK_B = VK_GEMM_KC * NC,
   TILE = 2048,
-  SCRATCH = BLOCK_A + BLOCK_B + TILE,
 };
 _Static_assert(N_PANEL_A *GEMM_PANEL_A <= BLOCK_A, "scratch for A");
 _Static_assert((int)TILE_MAX <= (int)TILE, "scratch for a tile");
+_Static_assert(GEMM_NP *GEMM_NR <= BLOCK_DIRECT / VK_GEMM_KC, "scratch for a group of panels");
 
 /* The rows and columns of a part. */
 typedef struct part {
@@ -119,6 +118,19 @@ static void run_piecewise(const part *t, const panel_a *a, const block_b *b)
 static bool is_direct(const vk_gemm *g)
 {
   return !g->fill_a && !g->a_trans;
+}
+
+/* Floats that a part packs of A at a time, and of B. No product of fewer rows, columns or steps
+ * along k needs more. */
+static int64_t block_a_floats(bool packs_a)
+{
+  return packs_a ? BLOCK_A : 0;
+}
+
+static int64_t block_b_floats(int64_t n, int64_t k, bool packs_a, bool packs_b)
+{
+  int64_t kc = min_i(VK_GEMM_KC, k), n_up = div_up(n, VK_GEMM_PANEL) * VK_GEMM_PANEL;
+  return packs_b ? min_i(kc * n_up, packs_a ? kc * NC : BLOCK_DIRECT) : 0;
 }
 
 /* Packs what is needed of rows i to i + n_i, then tells where panel 0 is and how far the next. */
@@ -279,16 +291,18 @@ void VK_KERNEL(vk_gemm_run)(const vk_gemm *g, void *scratch, int i_part, int n_p
   choose_grid(g, n_part, &n_row, &n_column);
   int i_row = i_part % n_row, i_column = i_part / n_row;
   int64_t m_tile = div_up(g->m, GEMM_MR), n_tile = div_up(g->n, GEMM_NR);
-  float *s = (float *)scratch + (int64_t)SCRATCH * i_part;
+  int64_t n_a = block_a_floats(!is_direct(g));
+  int64_t n_b = block_b_floats(g->n, g->k, !is_direct(g), !g->b_packed);
+  float *s = (float *)scratch + (TILE + n_a + n_b) * i_part;
   part t = {
       .g = g,
       .i0 = min_i(m_tile * i_row / n_row * GEMM_MR, g->m),
       .i1 = min_i(m_tile * (i_row + 1) / n_row * GEMM_MR, g->m),
       .j0 = min_i(n_tile * i_column / n_column * GEMM_NR, g->n),
       .j1 = min_i(n_tile * (i_column + 1) / n_column * GEMM_NR, g->n),
-      .block_a = s,
-      .block_b = s + BLOCK_A,
-      .tile = s + BLOCK_A + BLOCK_B,
+      .tile = s,
+      .block_a = s + TILE,
+      .block_b = s + TILE + n_a,
   };
   int64_t n_i = t.i1 - t.i0;
   if (n_i == 0 || t.j0 == t.j1)
@@ -307,9 +321,10 @@ size_t vk_gemm_packed_bytes(int64_t n, int64_t k)
   return sizeof(float) * (size_t)(div_up(n, VK_GEMM_PANEL) * VK_GEMM_PANEL * k);
 }
 
-size_t vk_gemm_scratch_bytes(int n_part)
+size_t vk_gemm_scratch_bytes(int64_t n, int64_t k, bool packs_a, bool packs_b, int n_part)
 {
-  return sizeof(float) * (size_t)SCRATCH * (size_t)n_part;
+  int64_t floats = TILE + block_a_floats(packs_a) + block_b_floats(n, k, packs_a, packs_b);
+  return sizeof(float) * (size_t)(floats * n_part);
 }
 
 #define PATH(name)                                                                                 \

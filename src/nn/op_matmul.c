@@ -184,8 +184,10 @@ static void cost(const vk_op_call *c, vk_cost *cost)
 
 static size_t scratch(const vk_op_call *c)
 {
-  return c->attr->dtype == VK_BF16 ? vk_gemm_bf16_scratch_bytes(c->n_part)
-                                   : vk_gemm_scratch_bytes(c->n_part);
+  if (c->attr->dtype == VK_BF16)
+    return vk_gemm_bf16_scratch_bytes(c->n_part);
+  vk_gemm g = product_of(c);
+  return vk_gemm_scratch_bytes(g.n, g.k, g.a_trans, !c->attr->packed_b, c->n_part);
 }
 
 static double at(const vk_tensor *t, int64_t i, int64_t j, bool trans)

@@ -13,7 +13,7 @@ json "{'pictures_8', 'pictures_8_cpu'} <= {r['name'].split('.')[2] for r in d['r
 expect 2 bench env --pack "$PACK" --pictures 1 --samples 2
 says '--samples 2: expected 1 or 4'
 expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar --op tile \
-  --model nano-n2 --batch 1
+  --model nano-n2 --batch 1 --shape 32x256x256
 prints data.libero_object.drawn
 prints env.libero_object.steps
 prints steps/s
@@ -47,6 +47,12 @@ expect 2 bench ops --op list
 says 'vlakit graph ops lists all'
 expect 2 bench gemm --op add
 says 'bench gemm has no option --op: it is one of ops'
+expect 0 bench gemm --shape 5x33x700 --reps 1 --json
+json "[r['name'] for r in d['results'] if r['name'].endswith('rate')] == ['gemm.peak.rate', 'gemm.f32.5x33x700.rate', 'gemm.bf16.5x33x700.rate', 'gemm.f32.5x33x700.dw.rate']"
+for shape in 5x33 5x33x0 5x33x7x 5x-3x7 x5x3 99999x1x1; do
+  expect 2 bench gemm --shape $shape
+  says "--shape $shape: expected MxNxK"
+done
 expect 2 bench ops --op add --model=nano-n2
 says 'bench ops has no option --model: it is one of model'
 expect 2 bench model --visuals stand-in

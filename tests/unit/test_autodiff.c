@@ -336,7 +336,8 @@ static void recomputation_saves_memory_and_keeps_bits(void **state)
   assert_int_equal(n_replay[0], 0);
   assert_true(n_replay[1] >= N_LAYER - 1);
   /* seven values a layer become one, and one layer's; what products pack into stays */
-  size_t pack = vk_gemm_scratch_bytes(1), kept = r[0].plan->arena_bytes - pack;
+  size_t pack = vk_gemm_scratch_bytes(WIDTH, N_ROW, true, true, 1),
+         kept = r[0].plan->arena_bytes - pack;
   size_t left = r[1].plan->arena_bytes - pack;
   if (left * 2 > kept) {
     print_error("%zu bytes with recomputation, %zu without\n", left, kept);

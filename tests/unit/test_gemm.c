@@ -98,7 +98,8 @@ static int is_guard(const float *x)
 
 static void run_parts(const vk_gemm_path *o, const vk_gemm *g, int n_part)
 {
-  size_t n = vk_gemm_scratch_bytes(n_part) / sizeof(float);
+  size_t n = vk_gemm_scratch_bytes(g->n, g->k, g->a_trans || g->fill_a, !g->b_packed, n_part) /
+             sizeof(float);
   float *scratch = new_aligned(n * sizeof(float));
   set_guard(scratch, (int64_t)n + 16);
   for (int i = n_part - 1; i >= 0; i--)
