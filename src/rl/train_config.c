@@ -405,29 +405,50 @@ bool vk_train_config_is_said(const vk_train_config *c, const char *key)
   return false;
 }
 
+/* Whether the run looks at a key at all. */
+static bool is_read(const vk_train_config *c, const place *p)
+{
+  unsigned method = vk_train_method(c->method);
+  bool has_demos = !(method & VK_TRAIN_PRACTICE) || c->bc_weight > 0;
+  return vk_train_config_methods(p->section, p->key) & method &&
+         (has_demos || !vk_train_config_is_of_demos(p->key));
+}
+
+/* Whether every key of demonstrations is said: records of practice once held them all, which nobody
+ * meant to change anything. */
+static bool says_all_of_demos(const vk_train_config *c)
+{
+  for (place p = {0}; next(&p);)
+    if (vk_train_config_is_of_demos(p.key) && !c->said[p.i].where)
+      return false;
+  return true;
+}
+
 /* A key that changes nothing was meant to change something. */
 static vk_status check_said(const vk_train_config *c, unsigned method, vk_err *err)
 {
+  bool is_record = says_all_of_demos(c);
   for (place p = {0}; next(&p);) {
     unsigned methods = vk_train_config_methods(p.section, p.key);
     char names[VK_TRAIN_METHODS_TEXT], line[16] = "";
-    if (!c->said[p.i].where || methods & method)
+    const char *where = c->said[p.i].where;
+    if (!where || is_read(c, &p))
       continue;
-    vk_train_config_name_methods(methods, names, sizeof names);
     if (c->said[p.i].line > 0)
       snprintf(line, sizeof line, ":%d", c->said[p.i].line);
-    return vk_fail(err, VK_E_USAGE, "%s%s: key \"%s\" is read by %s alone, not by %s: leave it out",
-                   c->said[p.i].where, line, p.key->name, names, c->method);
+    if (!(methods & method)) {
+      vk_train_config_name_methods(methods, names, sizeof names);
+      return vk_fail(err, VK_E_USAGE,
+                     "%s%s: key \"%s\" is read by %s alone, not by %s: leave it out", where, line,
+                     p.key->name, names, c->method);
+    }
+    if (!is_record || !line[0])
+      return vk_fail(err, VK_E_USAGE,
+                     "%s%s: key \"%s\" is of demonstrations, and bc_weight is 0: %s would not look "
+                     "at them; leave it out, or give their loss a weight",
+                     where, line, p.key->name, c->method);
   }
   return VK_OK;
-}
-
-static bool is_said(const vk_train_config *c, const char *key)
-{
-  for (place p = {0}; next(&p);)
-    if (strcmp(p.key->name, key) == 0)
-      return c->said[p.i].where != NULL;
-  return false;
 }
 
 /* What environments that begin anew allow. */
@@ -451,7 +472,7 @@ static vk_status check_partial_reset(const vk_train_config *c, vk_err *err)
                    "partial_reset with groups left out (filter_lo %g, filter_hi %g): environments "
                    "that begin anew are no groups; leave both out",
                    c->filter_lo, c->filter_hi);
-  if (c->length_norm && is_said(c, "length_norm"))
+  if (c->length_norm && vk_train_config_is_said(c, "length_norm"))
     return vk_fail(
         err, VK_E_USAGE,
         "partial_reset with length_norm: an environment's episodes are cut where its steps "
@@ -526,10 +547,9 @@ static cJSON *value_json(const vk_train_config *c, const vk_opt *key)
 
 cJSON *vk_train_config_json(const vk_train_config *c)
 {
-  unsigned method = vk_train_method(c->method);
   cJSON *o = cJSON_CreateObject();
   for (place p = {0}; o && next(&p);) {
-    cJSON *value = vk_train_config_methods(p.section, p.key) & method ? value_json(c, p.key) : NULL;
+    cJSON *value = is_read(c, &p) ? value_json(c, p.key) : NULL;
     if (value)
       cJSON_AddItemToObject(o, p.key->name, value);
   }
@@ -539,10 +559,8 @@ cJSON *vk_train_config_json(const vk_train_config *c)
 vk_status vk_train_config_same(const vk_train_config *a, const vk_train_config *b, const char *what,
                                vk_err *err)
 {
-  unsigned method = vk_train_method(a->method);
   for (place p = {0}; next(&p);) {
-    if (p.section->is_free || strcmp(p.key->name, "about") == 0 ||
-        !(vk_train_config_methods(p.section, p.key) & method))
+    if (p.section->is_free || strcmp(p.key->name, "about") == 0 || !is_read(a, &p))
       continue;
     cJSON *x = value_json(a, p.key), *y = value_json(b, p.key);
     char *then = cJSON_PrintUnformatted(x), *now = cJSON_PrintUnformatted(y);

@@ -92,6 +92,9 @@ unsigned vk_train_method(const char *method);
 
 /* VK_TRAIN_*: who reads a key of a section. */
 unsigned vk_train_config_methods(const vk_train_section *section, const vk_opt *key);
+/* Whether a key but "data" is about demonstrations alone, so that practice without a bc_weight
+ * reads none such. */
+bool vk_train_config_is_of_demos(const vk_opt *key);
 /* "ppo, grpo" */
 enum { VK_TRAIN_METHODS_TEXT = 32 };
 void vk_train_config_name_methods(unsigned mask, char *out, size_t n);
@@ -130,16 +133,17 @@ VK_NODISCARD vk_status vk_train_config_reword(vk_train_config *c, const char *ke
 /* Whether somebody said a key of the table. */
 bool vk_train_config_is_said(const vk_train_config *c, const char *key);
 
-/* What must hold between keys, and that none was said that the method does not read.
- * Errors: VK_E_USAGE. */
+/* What must hold between keys, and that none was said that the method does not read, or practice
+ * without a bc_weight. A file that says all keys of demonstrations is taken for a run's record, and
+ * these for nobody's wish. Errors: VK_E_USAGE. */
 VK_NODISCARD vk_status vk_train_config_check(const vk_train_config *c, vk_err *err);
 
-/* The keys of its method with their values; NULL without memory. */
+/* The keys that it reads with their values; NULL without memory. */
 cJSON *vk_train_config_json(const vk_train_config *c);
 
 /* Whether b may go on with what a began: errors VK_E_USAGE with the first key that differs,
- * sections that are free and keys that a's method does not read left out, and both values. `what`
- * names a ("run 05k2m3xq"). */
+ * sections that are free and keys that a does not read left out, and both values. `what` names
+ * a ("run 05k2m3xq"). */
 VK_NODISCARD vk_status vk_train_config_same(const vk_train_config *a, const vk_train_config *b,
                                             const char *what, vk_err *err);
 

@@ -205,7 +205,7 @@ static const vk_opt keys_policy[] = {
     VK_OPT_I64(C, "bc_steps", bc_steps, 0, 1e12, "N", "steps",
                "in which bc_weight falls to 0; 0: it stays"),
     VK_OPT_F64(C, "bc_weight", bc_weight, 0, 1000, "X", NULL,
-               "of the loss of demonstrations, at first; 0: none"),
+               "of the loss of demonstrations, at first; 0: none, and no key of theirs is read"),
     VK_OPT_CHOICE(
         C, "bootstrap", bootstrap, "auto|none|truncation|always", bootstraps,
         "ends of episodes that are worth the value of what came after: those at the limit, "
@@ -305,6 +305,22 @@ static const struct {
     {"value_lr", VK_TRAIN_PPO},
     {"value_weight", VK_TRAIN_PPO},
 };
+
+/* What is of demonstrations alone, beside "data". */
+static const char *const of_demos[] = {
+    "demos",    "drop_noops",   "validation_demos", "brightness",
+    "contrast", "crop",         "paraphrase",       "proprio_dropout",
+    "shift_px", "word_dropout", "label_sigma",      "gripper_weight",
+    "bc_batch", "bc_steps",     "cache_mb",         "workers",
+};
+
+bool vk_train_config_is_of_demos(const vk_opt *key)
+{
+  for (size_t i = 0; i < VK_COUNT(of_demos); i++)
+    if (strcmp(of_demos[i], key->name) == 0)
+      return true;
+  return false;
+}
 
 unsigned vk_train_config_methods(const vk_train_section *section, const vk_opt *key)
 {

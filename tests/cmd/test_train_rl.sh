@@ -37,6 +37,8 @@ expect 2 train -q --config grpo-n2 --out x --set $some views=1
 says 'sees 2 pictures'
 expect 2 train -q --config grpo-n2 --out x --set $some bc_weight=0.1
 says '"data" names no demonstrations'
+expect 2 train -q --config grpo-n2 --out x --set $some workers=2
+says '--set: key "workers" is of demonstrations, and bc_weight is 0'
 check 'nothing was written' [ ! -e x ]
 
 # What would run.
@@ -64,6 +66,10 @@ run=$(field c.db 'r["run"]')
 expect 0 runs "$run" --catalog c.db --json
 json '{"env/success_once", "env/episode_len", "rollout/groups_uniform", "rollout/saved", "time/rollout"} <= set(d["runs"][0]["curves"])'
 json 'd["runs"][0]["curves"]["env/num_trajectories"]["value"] == [4]'
+
+# What a checkpoint holds trains again.
+expect 0 train -q --config group/checkpoints/last/pretrained_model/train_config.json --out x --dry-run --json
+json 'd["n_step"] == 1 and d["n_task"] == 1'
 
 # A policy with a value head, uninterrupted.
 expect 0 $ppo --out one --json

@@ -199,6 +199,53 @@ static void refuses_what_is_not_read(void **state)
   refuse_together("{\"method\": \"ppo\", \"steps\": 20}", "model=nano-n2", "read by sft, dagger");
 }
 
+/* Practice without a weight for demonstrations reads no key of theirs: one that somebody said is
+ * refused, none is recorded, and older records, which hold them all, train on. */
+static void refuses_demonstrations_without_weight(void **state)
+{
+  static const char weighted[] = "{\"method\": \"ppo\", \"steps\": 20, \"bc_weight\": 0.5}";
+  vk_err err = VK_ERR_INIT;
+  vk_train_config with = said(weighted);
+  cJSON *json = vk_train_config_json(&with), *none = cJSON_CreateNumber(0);
+  char *text = NULL;
+  int n = 0;
+  assert_true(cJSON_ReplaceItemInObjectCaseSensitive(json, "bc_weight", none));
+  vk_assert_ok(vk_json_text_indented(&text, json, &err), &err);
+  vk_train_config record = said(text), recalled = fresh();
+  vk_assert_ok(vk_train_config_check(&record, &err), &err);
+  vk_assert_ok(vk_train_config_recall(&recalled, text, strlen(text), "run r", &err), &err);
+  vk_assert_ok(vk_train_config_check(&recalled, &err), &err);
+  cJSON *again = vk_train_config_json(&recalled);
+  for (const cJSON *item = json->child; item; item = item->next) {
+    char one[96], set[96], says[96];
+    bool is_kept = cJSON_HasObjectItem(again, item->string);
+    char *value = cJSON_PrintUnformatted(item);
+    snprintf(one, sizeof one, "{\"method\": \"grpo\", \"steps\": 20,\n\"%s\": %s}", item->string,
+             value);
+    snprintf(set, sizeof set, "%s=%s", item->string, value);
+    cJSON_free(value);
+    if (is_kept)
+      continue;
+    n++;
+    snprintf(says, sizeof says, "x.json:2: key \"%s\" is of demonstrations, and bc_weight is 0",
+             item->string);
+    refuse_together(one, NULL, says);
+    snprintf(says, sizeof says, "--set: key \"%s\" is of demonstrations", item->string);
+    refuse_together("{\"method\": \"ppo\", \"steps\": 20}", set, says);
+    refuse_together(text, set, says);
+    vk_assert_ok(vk_train_config_set(&with, set, &err), &err);
+  }
+  assert_int_equal(n, 16);
+  vk_assert_ok(vk_train_config_check(&with, &err), &err);
+  vk_assert_ok(vk_train_config_same(&record, &recalled, "run r", &err), &err);
+  cJSON_Delete(json);
+  cJSON_Delete(again);
+  cJSON_free(text);
+  vk_train_config_fini(&with);
+  vk_train_config_fini(&record);
+  vk_train_config_fini(&recalled);
+}
+
 /* Another word for a path does not say a key that nobody said. */
 static void rewords(void **state)
 {
@@ -333,6 +380,7 @@ int main(void)
       cmocka_unit_test(sets),
       cmocka_unit_test(checks_what_belongs_together),
       cmocka_unit_test(refuses_what_is_not_read),
+      cmocka_unit_test(refuses_demonstrations_without_weight),
       cmocka_unit_test(rewords),
       cmocka_unit_test(checks_practice),
       cmocka_unit_test(writes_and_compares),
