@@ -82,8 +82,8 @@ typedef struct vk_gemm {
 size_t vk_gemm_packed_bytes(int64_t n, int64_t k);
 
 /* Bytes of scratch that n_part parts need together for products of up to n columns and k steps, on
- * every path; vk_gemm_run takes the start of all. packs_a: A is a_trans or from fill_a; packs_b: B is
- * not packed beforehand. */
+ * every path; vk_gemm_run takes the start of all. packs_a: A is a_trans or from fill_a; packs_b: B
+ * is not packed beforehand. */
 size_t vk_gemm_scratch_bytes(int64_t n, int64_t k, bool packs_a, bool packs_b, int n_part);
 
 /* Packs B of g (b or fill_b, n, k) into out, aligned to 64 bytes. */
