@@ -64,6 +64,8 @@ static void print_text(const char *from, const char *dir, const dtype_row *dtype
          (double)e->n_parameter / 1e6);
   printf("weights   %s/model.safetensors, %s, %.2f MB\n", dir, dtype->name, n_byte / 1e6);
   printf("hash      %.12s\n", hash);
+  printf("card      %s/README.md, %s\n", dir,
+         e->is_card_kept ? "as it was" : "of what is recorded: add results and a licence");
   if (dtype->dtype == VK_SAFETENSORS_F32)
     return;
   printf("rounding  to %d of 24 bits: a weight changes by up to %.2g %%, all of them by %.2g %% "
@@ -91,6 +93,7 @@ static vk_status print_json(const char *from, const char *dir, const dtype_row *
   cJSON_AddNumberToObject(o, "max_relative_change", e->max_change);
   cJSON_AddNumberToObject(o, "rms_relative_change", e->rms_change);
   cJSON_AddNumberToObject(o, "n_zeroed", (double)e->n_zeroed);
+  cJSON_AddBoolToObject(o, "card_kept", e->is_card_kept);
   vk_status st = vk_json_print(o, err);
   cJSON_Delete(o);
   return st;
@@ -142,6 +145,8 @@ const vk_cmd vk_cmd_policies = {
         "export writes a folder that others can use as a policy: the weights that the policy acts "
         "with (the average, where training kept one), its config with statistics and provenance, "
         "and how it was trained; no optimiser state, so that training begins anew from it (init). "
+        "README.md is its model card, of what the checkpoint records; results and a licence are "
+        "yours to add. Where weights stay the same bytes, their own card stays, too. "
         "CHECKPOINT is a run's folder (its last checkpoint), one of its checkpoints, or such a "
         "policy. Of paths of this machine only names are kept.\n\n"
         "Weights are rounded to bf16, half the size of f32. A rounded policy decides otherwise "

@@ -113,11 +113,13 @@ typedef struct vk_checkpoint_exported {
   double max_change; /* largest relative one of a weight */
   double rms_change; /* of all, relative to the weights' own root mean square */
   int64_t n_zeroed;  /* weights that became 0 */
+  bool is_card_kept; /* README.md is the one that lay beside the same weights */
 } vk_checkpoint_exported;
 
 /* Writes a policy as others get it: a folder DIR, new or empty, with config.json, model.safetensors
- * in that dtype (F32, BF16 or F16) and, where it lies beside it, train_config.json; nothing that
- * training goes on from. Paths in them become names.
+ * in that dtype (F32, BF16 or F16), where it lies beside it train_config.json, and a model card,
+ * README.md; nothing that training goes on from. Paths in them become names. The card is made of
+ * what the checkpoint records, unless weights stay the same bytes and have one already.
  *   from  a word as vk_checkpoint_open takes it
  * Errors: VK_E_USAGE (DIR is not empty), VK_E_RANGE (a weight is too large for the dtype), those of
  * vk_checkpoint_load and of writing; there is no DIR then. */

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/half.h"
+#include "core/hash.h"
 #include "rl/checkpoint_internal.h"
 
 /* ---- rounding ---- */
@@ -102,20 +104,63 @@ static vk_status read_train_config(cJSON **out, const vk_checkpoint_info *info, 
   return st;
 }
 
-static vk_status put_files(const char *part, const vk_checkpoint_info *info,
-                           const vk_params *params, vk_safetensors_dtype dtype, vk_err *err)
+enum { CARD_BYTES_MAX = 1 << 20 };
+
+/* Weights that stayed what they were keep their card, with the results that somebody wrote. */
+static vk_status put_card(const char *part, const char *name, const vk_checkpoint_write *what,
+                          vk_checkpoint_exported *out, vk_err *err)
+{
+  const vk_checkpoint_info *info = what->info;
+  char path[VK_FS_PATH_MAX], own[VK_FS_PATH_MAX], hash[65], *text;
+  struct stat file = {0};
+  size_t n;
+  VK_TRY(vk_fs_join(path, sizeof path, part, "model.safetensors", err));
+  VK_TRY(vk_sha256_file(path, hash, err));
+  if (stat(path, &file) != 0)
+    return vk_fs_fail(err, path, "look at");
+  VK_TRY(vk_fs_join(own, sizeof own, info->path, "README.md", err));
+  out->is_card_kept = strcmp(hash, info->source.exported_from) == 0 && vk_fs_is_file(own);
+  if (!out->is_card_kept)
+    return vk_checkpoint_put_card(part,
+                                  &(vk_checkpoint_card){.name = name,
+                                                        .info = info,
+                                                        .train_config = what->train_config,
+                                                        .n_parameter = out->n_parameter,
+                                                        .dtype = what->dtype,
+                                                        .n_byte = file.st_size,
+                                                        .hash = hash,
+                                                        .is_rounded = out->max_change > 0},
+                                  err);
+  VK_TRY(vk_fs_join(path, sizeof path, part, "README.md", err));
+  VK_TRY(vk_fs_read(&text, &n, own, CARD_BYTES_MAX, err));
+  vk_status st = vk_fs_write(path, text, n, err);
+  free(text);
+  return st;
+}
+
+static vk_status put_files(const char *part, const char *name, const vk_checkpoint_info *info,
+                           const vk_params *params, vk_safetensors_dtype dtype,
+                           vk_checkpoint_exported *out, vk_err *err)
 {
   cJSON *train_config = NULL;
   VK_TRY(read_train_config(&train_config, info, err));
+  const vk_checkpoint_write what = {
+      .info = info, .params = params, .dtype = dtype, .train_config = train_config};
   vk_status st = vk_fs_make_dirs(part, err);
   if (st == VK_OK)
-    st = vk_checkpoint_put_policy(
-        part, info->step,
-        &(vk_checkpoint_write){
-            .info = info, .params = params, .dtype = dtype, .train_config = train_config},
-        err);
+    st = vk_checkpoint_put_policy(part, info->step, &what, err);
+  if (st == VK_OK)
+    st = put_card(part, name, &what, out, err);
   cJSON_Delete(train_config);
   return st;
+}
+
+/* What is wrong with the part is told of the folder that was asked for. */
+static void name_asked(vk_err *err, const char *ending)
+{
+  size_t n = strlen(ending);
+  for (char *at = err ? strstr(err->text, ending) : NULL; at; at = strstr(at, ending))
+    memmove(at, at + n, strlen(at + n) + 1);
 }
 
 /* dir, or an empty folder that is there, becomes the finished part. */
@@ -132,12 +177,13 @@ static vk_status put_in_place(const char *part, const char *dir, vk_err *err)
 vk_status vk_checkpoint_export(const char *dir, const char *from, vk_safetensors_dtype dtype,
                                vk_checkpoint_exported *out, vk_err *err)
 {
-  char part[VK_FS_PATH_MAX], absolute[VK_FS_PATH_MAX];
+  char part[VK_FS_PATH_MAX], absolute[VK_FS_PATH_MAX], ending[40];
   vk_checkpoint_info info;
   vk_params params;
   *out = (vk_checkpoint_exported){0};
   VK_TRY(vk_fs_absolute(absolute, dir, err));
-  if (snprintf(part, sizeof part, "%s.%ld.part", absolute, (long)getpid()) >= (int)sizeof part)
+  snprintf(ending, sizeof ending, ".%ld.part", (long)getpid());
+  if (snprintf(part, sizeof part, "%s%s", absolute, ending) >= (int)sizeof part)
     return vk_fail(err, VK_E_RANGE, "%.100s...: the path is too long", dir);
   VK_TRY(vk_checkpoint_open(&info, from, err));
   vk_status st = vk_checkpoint_load(&info, &params, err);
@@ -153,11 +199,13 @@ vk_status vk_checkpoint_export(const char *dir, const char *from, vk_safetensors
     if (st != VK_OK)
       vk_err_prefix(err, "%s", info.path);
     if (st == VK_OK)
-      st = put_files(part, &info, &params, dtype, err);
+      st = put_files(part, strrchr(absolute, '/') + 1, &info, &params, dtype, out, err);
     if (st == VK_OK)
       st = put_in_place(part, absolute, err);
-    if (st != VK_OK)
+    if (st != VK_OK) {
       vk_checkpoint_remove_tree(part);
+      name_asked(err, ending);
+    }
     vk_params_free(&params);
   }
   vk_checkpoint_close(&info);

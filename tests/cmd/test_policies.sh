@@ -3,7 +3,7 @@
 
 learn_from 2
 cat >tiny.json <<'JSON'
-{"model": "model.json", "batch": 4, "micro_batch": 4, "steps": 2, "warmup": 1, "save_every": 1}
+{"about": "a|b`c\nd", "model": "model.json", "batch": 4, "micro_batch": 4, "steps": 2, "warmup": 1, "save_every": 1}
 JSON
 "$VLAKIT" train -q --config tiny.json --data "$PWD/demos" --out run >/dev/null || exit 1
 eval="eval -q --suite libero_goal/7 --episodes 2 --visuals stand-in --json"
@@ -28,7 +28,9 @@ prints 'policy    run, step 2, 0.3 million parameters'
 prints 'given/model.safetensors, bf16, 0.65 MB'
 prints 'to 8 of 24 bits: a weight changes by up to 0.39 %'
 prints 'its scores are its own'
-check 'what is in it' [ "$(ls given)" = "config.json
+prints 'given/README.md, of what is recorded'
+check 'what is in it' [ "$(LC_ALL=C ls given)" = "README.md
+config.json
 model.safetensors
 train_config.json" ]
 check 'no path of this machine' [ "$(grep -rc "$T" given | grep -vc ':0')" = 0 ]
@@ -41,9 +43,36 @@ c = json.load(open("given/train_config.json"))
 assert {v["dtype"] for k, v in t.items() if k != "__metadata__"} == {"BF16"}
 assert c["data"] == ["demos"] and c["steps"] == 2, c
 PY
+check 'its card' python3 - run/checkpoints/last/pretrained_model given <<'PY'
+import hashlib, json, sys
+card = open(sys.argv[2] + "/README.md", encoding="utf-8").read()
+c = json.load(open(sys.argv[1] + "/config.json"))
+head, front, body = card.split("---\n", 2)
+assert head == "" and "library_name: vlakit\n" in front and "\n- robotics\n" in front, front
+weights = open("given/model.safetensors", "rb").read()
+source = c["provenance"]
+stats = c["norm_stats"]["libero_goal"]
+for text in ("# given\n", "| weights | BF16, 0.65 MB |", hashlib.sha256(weights).hexdigest(),
+             "| views | `agentview`, `robot0_eye_in_hand`, 128 px |", "| method | `sft` |",
+             "| about | `a\\|b'c d` |",
+             "| data | `[\"demos\"]` |", "| step of training | `2` |", "| protocol | `oft` |",
+             "| visuals | `%s` |" % source["visuals"], source["data_hash"], source["pack_hash"],
+             "| `libero_goal` | %d | %d | yes |" % (stats["num_trajectories"], stats["num_transitions"]),
+             "vlakit eval --suite libero_goal --policy . --protocol oft --visuals %s\n" % source["visuals"],
+             "None are recorded", "## Limits", "## Licence", "weights were rounded"):
+    assert text in body, text + " is not in:\n" + card
+assert "%" not in body, body # rates are measured, and nothing was
+PY
+echo 'Results: mine.' >>given/README.md
 expect 0 policies export given --out again --dtype bf16 --json
+json 'd["card_kept"]'
 json 'd["max_relative_change"] == 0 and d["n_zeroed"] == 0 and d["dtype"] == "bf16"'
 again=$(value policy_hash)
+check 'the same weights keep their card' cmp given/README.md again/README.md
+expect 0 policies export given --out wider --dtype f32 --json
+json 'not d["card_kept"] and d["max_relative_change"] == 0'
+check 'others get one of their own' grep -q '| weights | F32, ' wider/README.md
+check 'nothing was rounded' [ "$(grep -c 'rounded' wider/README.md)" = 0 ]
 expect 0 $eval --policy given --threads 1
 json "d['policy_hash'] == '$again'"
 states >one
@@ -83,6 +112,10 @@ says 'given is there already, and is no empty folder'
 expect 1 policies export nowhere --out x
 says 'nowhere: there is no such checkpoint'
 expect 1 policies export run --out model.json/x
+(ulimit -f 60 && "$VLAKIT" policies export run --out x) >out 2>err
+check 'exit code of a full disk' [ $? = 1 ]
+check 'it names what was asked for' grep -q "$T/x/model.safetensors: " err
+check 'and nothing else' [ "$(grep -c 'part' err)" = 0 ]
 check 'nothing is left of them' [ "$(ls -a | grep -c -e '^x' -e part)" = 0 ]
 
 # What comes with the program is whole, small, told, and acts.
@@ -95,6 +128,7 @@ assert folders == sorted(names), "%s are listed, %s are there" % (names, folders
 for name in names:
     folder = root + "/" + name
     files = sorted(os.listdir(folder))
+    assert open(folder + "/README.md").read(4) == "---\n", "no front matter"
     assert files == ["README.md", "config.json", "model.safetensors", "train_config.json"], files
     assert os.path.getsize(folder + "/model.safetensors") <= 20e6
     card = open(folder + "/README.md", encoding="utf-8").read()
@@ -117,6 +151,9 @@ json 'd["visuals_match"] in (True, False) and d["decoding"].startswith("greedy")
 expect 0 train -q --data demos --out from_bundled --json --set init=bundled batch=4 micro_batch=4 steps=1 \
   warmup=0 validate_every=0 visuals=stand-in
 json 'd["config"]["init"] == "bundled" and d["step"] == 1'
+expect 0 policies export bundled --out mine --json
+json 'd["card_kept"] and d["policy_hash"]'
+check 'it keeps its card' cmp mine/README.md "$VK_SOURCE/data/policies/$(head -1 names | cut -d" " -f1)/README.md"
 expect 2 eval --suite libero_goal/7 --policy bundeld
 says 'did you mean bundled?'
 finish

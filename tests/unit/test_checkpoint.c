@@ -405,7 +405,7 @@ static void test_an_export_is_what_the_policy_acts_with(void **state)
     vk_assert_ok(export_from("mine", name[i], dtype[i], &e, &err), &err);
     assert_int_equal(e.step, 9);
     assert_int_equal(e.n_parameter, t.params.n_used);
-    assert_int_equal(n_in(name[i]), 3);
+    assert_int_equal(n_in(name[i]), 4);
     vk_assert_ok(vk_checkpoint_open(&info, in_dir(name[i]), &err), &err);
     assert_int_equal(info.step, 9);
     assert_string_equal(info.source.init, "first/checkpoints/000007");
@@ -429,10 +429,14 @@ static void test_an_export_is_what_the_policy_acts_with(void **state)
   }
   /* what is rounded stays as it is */
   vk_assert_ok(export_from("given", "again", VK_SAFETENSORS_BF16, &e, &err), &err);
-  assert_true(e.max_change == 0);
-  char *config = read_file("given/config.json");
-  assert_null(strstr(config, "/home"));
-  free(config);
+  assert_true(e.max_change == 0 && e.is_card_kept);
+  static const char *const told[] = {"given/config.json", "given/README.md"};
+  for (size_t i = 0; i < VK_COUNT(told); i++) {
+    char *text = read_file(told[i]);
+    assert_non_null(strstr(text, "first/checkpoints/000007"));
+    assert_null(strstr(text, "/home"));
+    free(text);
+  }
   end(&t);
 }
 
