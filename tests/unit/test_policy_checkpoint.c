@@ -4,6 +4,7 @@
 #include "temp_dir.h"
 
 #include "core/half.h"
+#include "norm_flat.h"
 #include "rl/evaluate.h"
 #include "rl/policy_checkpoint.h"
 #include "sim/visuals_choose.h"
@@ -28,19 +29,7 @@ static void make_policy(void)
     if (strcmp(params.param[i].name, "head.weight") == 0)
       for (int64_t k = 0; k < params.param[i].n; k++)
         params.data[params.param[i].offset + k] *= 20;
-  stats = (vk_norm_stats){.key = "libero_object",
-                          .action = {.n_dim = VK_N_ACTION},
-                          .proprio = {.n_dim = VK_VIEW_PROPRIO}};
-  for (int i = 0; i < VK_VIEW_PROPRIO; i++) {
-    stats.proprio.low[i] = -1;
-    stats.proprio.high[i] = 1.5;
-    stats.proprio.is_scaled[i] = true;
-    if (i < VK_N_ACTION) {
-      stats.action.low[i] = -0.9;
-      stats.action.high[i] = 0.8;
-      stats.action.is_scaled[i] = i < 6;
-    }
-  }
+  stats = flat_stats("libero_object", -0.9, 0.8);
   info.stats = &stats;
   info.n_stats = 1;
   info.view = vk_view_defaults;

@@ -10,6 +10,7 @@
 
 #include "core/thread.h"
 #include "nano_small.h"
+#include "norm_flat.h"
 #include "rl/rl_batch.h"
 #include "rl/watchdog.h"
 #include "sim/standin.h"
@@ -23,16 +24,6 @@ static vk_checkpoint_info info;
 static vk_norm_stats stats;
 static vk_params params;
 
-static void make_stats(vk_action_stats *s, int n)
-{
-  s->n_dim = n;
-  for (int i = 0; i < n; i++) {
-    s->low[i] = -1.2;
-    s->high[i] = 1.1;
-    s->is_scaled[i] = i < 6 || n > 7;
-  }
-}
-
 static int set_up(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -41,9 +32,7 @@ static int set_up(void **state)
   open_pack(state);
   vk_assert_ok(vk_standin_build(&visuals, &pack, &err), &err);
   small_open(&info.model, &params, 3);
-  snprintf(stats.key, sizeof stats.key, "libero130");
-  make_stats(&stats.action, 7);
-  make_stats(&stats.proprio, 8);
+  stats = flat_stats("libero130", -1.2, 1.1);
   info.stats = &stats;
   info.n_stats = 1;
   info.view = vk_view_defaults;

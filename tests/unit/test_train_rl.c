@@ -4,6 +4,7 @@
 #include "demo_world.h"
 
 #include "nano_small.h"
+#include "norm_flat.h"
 #include "rl/trainer.h"
 
 enum { POINTS = 64 };
@@ -14,17 +15,10 @@ static vk_params params; /* what training begins with */
 static int set_up(void **state)
 {
   vk_err err = VK_ERR_INIT;
-  vk_norm_stats stats = {
-      .key = "libero130", .action = {.n_dim = 7}, .proprio = {.n_dim = VK_VIEW_PROPRIO}};
+  vk_norm_stats stats = flat_stats("libero130", -1, 1);
   if (make_demo_world(state) != 0)
     return -1;
   small_open(&model, &params, 5);
-  for (int i = 0; i < VK_VIEW_PROPRIO; i++) {
-    stats.action.low[i] = stats.proprio.low[i] = -1;
-    stats.action.high[i] = stats.proprio.high[i] = 1;
-    stats.action.is_scaled[i] = i < 6;
-    stats.proprio.is_scaled[i] = true;
-  }
   const vk_checkpoint_info info = {
       .model = model, .stats = &stats, .n_stats = 1, .view = vk_view_defaults, .n_action_step = 8};
   const vk_checkpoint_write what = {.info = &info, .params = &params, .dtype = VK_SAFETENSORS_F32};
