@@ -621,7 +621,9 @@ static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out,
   choose_starts(s);
   vk_status st = vk_rollout_run(&few, &config, s->start, err);
   double rollout_s = few.wall_s, start_s = vk_sys_monotonic_s();
-  every.is_gae = true; /* a row of every decision */
+  every.is_gae = true; /* a row of every decision, of every group */
+  every.filter_lo = 0;
+  every.filter_hi = 1;
   if (st == VK_OK)
     st = vk_rl_batch_new(&s->batch, &few, &every, err);
   for (int64_t i = 0; st == VK_OK && i < s->batch.n_used; i += c->micro_batch) {

@@ -199,6 +199,24 @@ static void test_groups_alike(void **state)
   vk_params_free(&p);
 }
 
+/* An upper bound has learning in it, whatever the episodes that it was measured with would teach.
+ */
+static void test_estimate_learns(void **state)
+{
+  static curves c;
+  vk_err err = VK_ERR_INIT;
+  vk_train_estimate e;
+  training all;
+  const char *const set[] = {"steps=2", "filter_lo=0.1", "filter_hi=0.9"};
+  open_training(&all, "grpo-n2", VK_COUNT(set), set, "estimate", &c);
+  float *norm = vk_net_data(&all.trainer.learner.net, "norm"); /* given with a micro-batch */
+  *norm = 0;
+  vk_assert_ok(vk_trainer_estimate(&all.trainer, &e, &err), &err);
+  assert_true(*norm > 0);
+  assert_true(e.wall_s > 0);
+  close_training(&all);
+}
+
 /* Ends at the limit have a value, unless they have none; where environments begin anew, all have as
  * many decisions. */
 static void test_bootstrap_and_partial_reset(void **state)
@@ -342,6 +360,7 @@ int main(void)
       cmocka_unit_test(test_critic_warms_up),
       cmocka_unit_test(test_stops_early),
       cmocka_unit_test(test_groups_alike),
+      cmocka_unit_test(test_estimate_learns),
       cmocka_unit_test(test_diverges),
       cmocka_unit_test(test_bootstrap_and_partial_reset),
       cmocka_unit_test(test_evaluation_is_that_of_the_checkpoint),
