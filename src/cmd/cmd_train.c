@@ -279,6 +279,22 @@ static vk_status see_checkpoint(void *arg, const vk_point_row *row, vk_err *err)
   return VK_OK;
 }
 
+/* A folder is free for another run until a checkpoint is in it. */
+static vk_status check_owner(const job *j, const char *last, vk_err *err)
+{
+  vk_checkpoint_info info;
+  const char *run = vk_report_text(&j->record.earlier, "run");
+  VK_TRY(vk_checkpoint_open(&info, last, err));
+  vk_status st = VK_OK;
+  if (strcmp(info.source.run, run) != 0)
+    st = vk_fail(
+        err, VK_E_MISMATCH,
+        "run %s: %s is of run %s; go on with that one, or start a new run in another folder", run,
+        last, info.source.run[0] ? info.source.run : "(unknown)");
+  vk_checkpoint_close(&info);
+  return st;
+}
+
 /* A folder that was moved, or whose disk is not there, is no run before its first checkpoint. */
 static vk_status check_folder(const job *j, vk_err *err)
 {
@@ -288,7 +304,7 @@ static vk_status check_folder(const job *j, vk_err *err)
   bool had = false;
   snprintf(last, sizeof last, "%s/checkpoints/last", j->out);
   if (vk_fs_is_dir(last))
-    return VK_OK;
+    return check_owner(j, last, err);
   if (!vk_fs_is_dir(j->out))
     return vk_fail(err, VK_E_NOTFOUND,
                    "run %s: its folder %s is not there; bring it back, or start a new run", run,

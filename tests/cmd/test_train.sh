@@ -177,6 +177,17 @@ same one killed
 expect 0 runs "$run" --catalog c.db --json
 json 'd["runs"][0]["curves"]["train/loss"]["step"] == [5, 10, 15, 20] and d["runs"][0]["state"] == "done"'
 
+# A run that was killed before its first checkpoint does not go on from those of another.
+"$VLAKIT" $train --out shared --set steps=100000 save_every=100000 validate_every=0 >"$T/field" 2>&1 &
+pid=$!
+wait_for c.db 'r["command"] == "train" and r["state"] == "running"' $pid
+kill -9 $pid
+wait $pid 2>"$T/field"
+run=$(field c.db 'r["run"]')
+expect 0 $train --out shared $once
+expect 1 train -q --resume "$run" --catalog c.db --dry-run
+says "run $run: $T/shared/checkpoints/last is of run $(field c.db 'r["run"]')"
+
 # SIGTERM: saved where it was.
 terminate c.db $train --out stopped --threads 2 --set save_every=1000
 run=$(field c.db 'r["run"]')
