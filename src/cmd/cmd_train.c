@@ -111,12 +111,12 @@ static vk_status list_keys(bool as_json, vk_err *err)
 
 /* ---- the plan ------------------------------------------------------------------------------ */
 
-/* A key whose value may be a path. */
+/* A key whose value may be a path. What a record holds is one already, where it was. */
 static vk_status make_key_absolute(vk_train_config *c, const char *key, const char *value,
                                    vk_err *err)
 {
   char path[VK_FS_PATH_MAX];
-  if (!value || (!vk_fs_is_file(value) && !vk_fs_is_dir(value)))
+  if (!vk_train_config_is_said(c, key) || (!vk_fs_is_file(value) && !vk_fs_is_dir(value)))
     return VK_OK;
   VK_TRY(vk_fs_absolute(path, value, err));
   return vk_train_config_reword(c, key, path, err);
@@ -126,7 +126,7 @@ static vk_status make_key_absolute(vk_train_config *c, const char *key, const ch
 static vk_status make_init_absolute(vk_train_config *c, vk_err *err)
 {
   char dir[VK_FS_PATH_MAX];
-  if (!c->init || vk_bundled_is_name(c->init))
+  if (!vk_train_config_is_said(c, "init") || vk_bundled_is_name(c->init))
     return VK_OK;
   if (!vk_fs_is_dir(c->init) || vk_model_find_folder(dir, c->init, NULL) != VK_OK)
     return make_key_absolute(c, "init", c->init, err); /* opening it says what is wrong */
@@ -138,10 +138,10 @@ static vk_status make_init_absolute(vk_train_config *c, vk_err *err)
   return st;
 }
 
-/* A run may be resumed from another folder. */
+/* A run may be resumed from another folder. A name means the same in all of them. */
 static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
 {
-  vk_opt_list list = {.n = c->data.n};
+  vk_opt_list list = {.n = vk_train_config_is_said(c, "data") ? c->data.n : 0};
   char(*path)[VK_FS_PATH_MAX] = calloc((size_t)list.n + 1, sizeof *path);
   vk_status st = path ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for %d paths", list.n);
   for (int i = 0; i < list.n && st == VK_OK; i++) {
@@ -152,8 +152,11 @@ static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
     st = vk_train_config_set_data(c, &list, err);
   free(path);
   VK_TRY(st);
-  VK_TRY(make_key_absolute(c, "model", c->model, err));
   VK_TRY(make_init_absolute(c, err));
+  if (!vk_model_is_name(c->model))
+    VK_TRY(make_key_absolute(c, "model", c->model, err));
+  if (c->visuals && vk_visuals_is_name(c->visuals))
+    return VK_OK;
   return make_key_absolute(c, "visuals", c->visuals, err);
 }
 

@@ -47,8 +47,8 @@ const char **vk_model_names(void)
   return names;
 }
 
-/* "nano-n2" -> family and size */
-static vk_status open_name(vk_model *m, const char *word, vk_err *err)
+/* "nano-n2" -> m->name, family and *size; false, with no family: it is no name */
+static bool find_name(vk_model *m, const char **size, const char *word)
 {
   for (int f = 0; f < N_FAMILY; f++)
     for (const char *const *s = vk_models[f]->sizes; *s; s++) {
@@ -56,9 +56,21 @@ static vk_status open_name(vk_model *m, const char *word, vk_err *err)
       if (strcmp(word, m->name) != 0)
         continue;
       m->def = vk_models[f];
-      VK_ASSERT(m->def->config_size <= sizeof m->config);
-      return m->def->set_size(m->config, *s, err);
+      *size = *s;
+      return true;
     }
+  return false;
+}
+
+bool vk_model_is_name(const char *word)
+{
+  vk_model m;
+  const char *size;
+  return find_name(&m, &size, word);
+}
+
+static vk_status fail_name(const char *word, vk_err *err)
+{
   const char **names = vk_model_names();
   if (!names)
     return vk_fail(err, VK_E_NOMEM, "no memory for the names of models");
@@ -173,7 +185,12 @@ vk_status vk_model_open(vk_model *m, const char *word, vk_err *err)
 {
   *m = (vk_model){0};
   char path[VK_FS_PATH_MAX];
+  const char *size;
   size_t n = strlen(word);
+  if (find_name(m, &size, word)) {
+    VK_ASSERT(m->def->config_size <= sizeof m->config);
+    return m->def->set_size(m->config, size, err);
+  }
   if (n >= sizeof path - 32)
     return vk_fail(err, VK_E_USAGE, "the model's path is too long: %zu bytes", n);
   if (vk_fs_is_dir(word)) {
@@ -194,7 +211,7 @@ vk_status vk_model_open(vk_model *m, const char *word, vk_err *err)
   }
   if (vk_fs_is_file(word) || strchr(word, '/') || strchr(word, '.'))
     return open_config(m, word, err);
-  return open_name(m, word, err);
+  return fail_name(word, err);
 }
 
 vk_status vk_model_build(vk_graph *g, const vk_model *m, const vk_model_args *args, vk_err *err)

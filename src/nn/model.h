@@ -87,6 +87,9 @@ int vk_model_count(void);
  * live in the program). NULL without memory. */
 const char **vk_model_names(void);
 
+/* Whether a word is one of them: then it means that, whatever the current folder holds. */
+bool vk_model_is_name(const char *word);
+
 /* word: a name, a config file, a folder (vk_model_find_folder), or a .safetensors file beside a
  * config.json. Errors: VK_E_USAGE (unknown name), VK_E_NOTFOUND, VK_E_FORMAT, VK_E_RANGE. */
 VK_NODISCARD vk_status vk_model_open(vk_model *m, const char *word, vk_err *err);

@@ -5,6 +5,7 @@
 
 #include "nn/model_nano.h"
 #include "rl/protocol.h"
+#include "sim/visuals_choose.h"
 
 /* Keys that follow. */
 static const char *const keys[] = {"protocol", "views", "visuals"};
@@ -36,7 +37,7 @@ static const char *protocol_of(const vk_checkpoint_info *info)
 static const char *visuals_of(const vk_checkpoint_info *info)
 {
   const char *kind = info->source.visuals;
-  return strcmp(kind, "stand-in") == 0 || strcmp(kind, "original") == 0 ? kind : NULL;
+  return vk_visuals_is_name(kind) ? kind : NULL;
 }
 
 vk_status vk_train_follow_init(vk_train_config *c, vk_err *err)

@@ -4,6 +4,11 @@
 
 #include "sim/standin.h"
 
+bool vk_visuals_is_name(const char *word)
+{
+  return strcmp(word, "stand-in") == 0 || strcmp(word, "original") == 0;
+}
+
 vk_status vk_visuals_choose(vk_visuals *visuals, const char *word, const vk_pack *pack, vk_err *err)
 {
   char path[VK_FS_PATH_MAX];

@@ -5,6 +5,10 @@
 
 #include "sim/visuals.h"
 
+/* Whether a word is "stand-in" or "original": then it means that, whatever the current folder
+ * holds. */
+bool vk_visuals_is_name(const char *word);
+
 /* What --visuals may name: "stand-in", "original", or a file. NULL: the original ones when the
  * user's cache holds them, else stand-ins. pack: stand-ins are built from its collision geometry.
  * Errors: VK_E_NOTFOUND (with the command that makes them), VK_E_USAGE (no such file), and those of

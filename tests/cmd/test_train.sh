@@ -188,6 +188,21 @@ expect 0 $train --out shared $once
 expect 1 train -q --resume "$run" --catalog c.db --dry-run
 says "run $run: $T/shared/checkpoints/last is of run $(field c.db 'r["run"]')"
 
+# Names mean the same wherever a run goes on, whatever the current folder holds: here a folder for
+# the run of a model, and another, of the same names.
+mkdir nano-n2 stand-in
+expect 0 train --config sft-n2 --data demos --out x --dry-run --json --threads 1 --set visuals=stand-in \
+  batch=2 micro_batch=2
+json 'd["config"]["model"] == "nano-n2" and d["config"]["visuals"] == "stand-in"'
+rmdir nano-n2 stand-in
+terminate c.db $train --out nano-n2 --threads 2 --set model=nano-n2 visuals=stand-in steps=100000 \
+  validate_every=0
+mkdir stand-in
+run=$(field c.db 'r["run"]')
+expect 0 train -q --resume "$run" --catalog c.db --dry-run
+expect 0 train -q --resume "$run" --catalog c.db --dry-run --set visuals=stand-in
+rmdir stand-in
+
 # SIGTERM: saved where it was.
 terminate c.db $train --out stopped --threads 2 --set save_every=1000
 run=$(field c.db 'r["run"]')
