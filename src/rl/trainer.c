@@ -113,7 +113,7 @@ static vk_status check_memory(const vk_trainer *t, vk_err *err)
                  (double)data / 1e9, (double)have / 1e9, data > 0 ? " or cache_mb" : "");
 }
 
-/* The model, of `init` where there is one. */
+/* The model, of `init` where there is one: weights come from nowhere else. */
 static vk_status open_model(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
@@ -132,6 +132,11 @@ static vk_status open_model(vk_trainer *t, vk_err *err)
                      t->init.n_stats);
   } else {
     VK_TRY(vk_model_open(&t->model, c->model, err));
+    if (t->model.weights[0]) /* they come with statistics, and rows that were learned from */
+      return vk_fail(err, VK_E_USAGE,
+                     "model=%s holds trained weights, and model is a name or a configuration file: "
+                     "to begin with its weights, say init=%s",
+                     c->model, c->model);
   }
   ((vk_nano_config *)t->model.config)->n_view = c->views;
   return VK_OK;

@@ -114,6 +114,14 @@ says 'has checkpoints already'
 expect 2 train --resume "$run" --catalog c.db
 says "run $run is done"
 
+# Weights to begin with are those of init.
+for word in one one/checkpoints/last/pretrained_model/model.safetensors; do
+  expect 2 $train --out x --set model=$word
+  says "say init=$T/$word"
+done
+check 'nothing was written' [ ! -e x ]
+expect 0 $train --out x --dry-run --set model=one/checkpoints/last/pretrained_model/config.json
+
 # Curves.
 expect 0 runs --catalog c.db
 prints "sft of $T/model.json, in $T/one"
