@@ -334,6 +334,19 @@ static vk_status check_init(const job *j, vk_err *err)
                  j->config.init, now, began);
 }
 
+/* That the data is what the run began with, also where no checkpoint says so yet. */
+static vk_status check_data(const job *j, vk_err *err)
+{
+  const char *began = vk_record_config_text(&j->record, "data_hash");
+  const char *now = j->trainer.data.hash;
+  if (!began || strcmp(began, now) == 0)
+    return VK_OK;
+  return vk_fail(err, VK_E_MISMATCH,
+                 "run %s began with other data (%.12s, now %.12s): files were changed or added; "
+                 "start a new run",
+                 vk_report_text(&j->record.earlier, "run"), began, now);
+}
+
 /* ---- the record ---------------------------------------------------------------------------- */
 
 static cJSON *config_json(const job *j)
@@ -573,6 +586,7 @@ static vk_status prepare(job *j, vk_err *err)
   if (!a->resume)
     return VK_OK;
   VK_TRY(check_init(j, err));
+  VK_TRY(check_data(j, err));
   return vk_trainer_resume(&j->trainer, err);
 }
 

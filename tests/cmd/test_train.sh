@@ -211,6 +211,22 @@ expect 0 train -q --resume "$run" --catalog c.db --dry-run
 expect 0 train -q --resume "$run" --catalog c.db --dry-run --set visuals=stand-in
 rmdir stand-in
 
+# Data that was changed is told before the first checkpoint too.
+cp -r demos changing
+"$VLAKIT" train -q --config tiny.json --data changing --catalog c.db --out changed \
+  --set steps=100000 save_every=100000 validate_every=0 >"$T/field" 2>&1 &
+pid=$!
+wait_for c.db 'r["command"] == "train" and r["state"] == "running"' $pid
+kill -9 $pid
+wait $pid 2>"$T/field"
+run=$(field c.db 'r["run"]')
+expect 0 train -q --resume "$run" --catalog c.db --dry-run
+"$VLAKIT" collect -q --suite libero_goal/7 --episodes 2 --out fewer --catalog rows.db >/dev/null || exit 1
+rm -r changing
+mv fewer changing
+expect 1 train -q --resume "$run" --catalog c.db
+says "run $run began with other data"
+
 # SIGTERM: saved where it was.
 terminate c.db $train --out stopped --threads 2 --set save_every=1000
 run=$(field c.db 'r["run"]')
