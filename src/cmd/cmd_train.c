@@ -457,6 +457,17 @@ static void add_number(cJSON *o, const char *key, double value)
     cJSON_AddNumberToObject(o, key, value);
 }
 
+/* A run that went on after its last step has no loss of its own. */
+static void print_losses(double loss, double val_loss)
+{
+  if (!isnan(loss))
+    printf("loss        %.4f", loss);
+  if (!isnan(val_loss))
+    printf("%sof held-out demonstrations %.4f", isnan(loss) ? "loss        " : ", ", val_loss);
+  if (!isnan(loss) || !isnan(val_loss))
+    putchar('\n');
+}
+
 static vk_status print_result(const job *j, double wall_s, vk_err *err)
 {
   const vk_trainer *t = &j->trainer;
@@ -492,13 +503,11 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
          (long long)(t->step - t->first_step), time, samples_per_s);
   if (t->note[0])
     printf("last step   %s\n", t->note);
-  printf("loss        %.4f", t->loss);
-  if (!isnan(t->val_loss))
-    printf(", of held-out demonstrations %.4f", t->val_loss);
+  print_losses(t->loss, t->val_loss);
   if (t->eval.n)
-    printf("\nsuccess     %.1f %% of %d episodes from sampled first states (95 %%: %.1f to %.1f)",
+    printf("success     %.1f %% of %d episodes from sampled first states (95 %%: %.1f to %.1f)\n",
            100.0 * t->eval.n_success / t->eval.n, t->eval.n, 100 * t->eval.lo, 100 * t->eval.hi);
-  printf("\ncheckpoint  %s\n", t->checkpoint);
+  printf("checkpoint  %s\n", t->checkpoint);
   return VK_OK;
 }
 

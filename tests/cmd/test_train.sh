@@ -238,13 +238,28 @@ same one stopped
 expect 0 $train --out scored --threads 2 --set steps=2 eval_every=2 eval_episodes=2 --json
 json 'd["ci95"][0] <= d["success_rate"] <= d["ci95"][1] and d["env_steps_per_s"] > 0'
 rate=$(python3 -c 'import json; print(json.load(open("out"))["success_rate"])')
-expect 0 runs "$(field c.db 'r["run"]')" --catalog c.db --json
+run=$(field c.db 'r["run"]')
+expect 0 runs "$run" --catalog c.db --json
 json "d['runs'][0]['curves']['eval_sampled/n_episode']['value'] == [2]"
 json "d['runs'][0]['curves']['eval_sampled/success_once'] == {'step': [2], 'value': [$rate]}"
 terminate c.db $train --out paused --threads 2 --set steps=2 eval_every=2 eval_episodes=2
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db --json
 json "d['step'] == 2 and d['success_rate'] == $rate"
 same scored paused
+
+# A run that only has its last step to judge has no loss to tell of.
+python3 - scored/checkpoints/last/training_state/training_step.json "$run" <<'PY'
+import json, sqlite3, sys
+state = json.load(open(sys.argv[1]))
+state["trainer"]["is_judged"] = False
+json.dump(state, open(sys.argv[1], "w"))
+with sqlite3.connect("c.db") as db:
+    db.execute("UPDATE run SET state = 'interrupted' WHERE id = ?", (sys.argv[2],))
+PY
+expect 0 train -q --resume "$run" --catalog c.db
+prints 'success '
+prints 'loss        of held-out demonstrations '
+check 'no loss that is no number' sh -c '! grep -q nan out'
 
 # A loss that is no number.
 expect 1 $train --out diverged --set lr=1e6 warmup=6 save_every=1
