@@ -468,6 +468,29 @@ static void print_losses(double loss, double val_loss)
     putchar('\n');
 }
 
+static int count_lost(const vk_trainer *t)
+{
+  int n = 0;
+  for (int i = 0; i < VK_LOST_KINDS; i++)
+    n += t->n_lost[i];
+  return n;
+}
+
+static void print_lost(const vk_trainer *t)
+{
+  static const char *const what[VK_LOST_KINDS] = {
+      "checkpoints", "writes of points to the event file", "writes of points to the catalog",
+      "validations", "evaluations"};
+  const char *before = "lost        ";
+  for (int i = 0; i < VK_LOST_KINDS; i++)
+    if (t->n_lost[i] > 0) {
+      printf("%s%s: %d", before, what[i], t->n_lost[i]);
+      before = ", ";
+    }
+  if (count_lost(t) > 0)
+    putchar('\n');
+}
+
 static vk_status print_result(const job *j, double wall_s, vk_err *err)
 {
   const vk_trainer *t = &j->trainer;
@@ -490,7 +513,7 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
     cJSON_AddNumberToObject(o, "wall_s", wall_s);
     cJSON_AddNumberToObject(o, "peak_bytes", (double)vk_sys_peak_resident_bytes());
     cJSON_AddStringToObject(o, "checkpoint", t->checkpoint);
-    cJSON_AddNumberToObject(o, "n_lost", t->n_lost);
+    cJSON_AddNumberToObject(o, "n_lost", count_lost(t));
     cJSON_AddNumberToObject(o, "n_replaced", (double)t->n_replaced);
     cJSON_AddItemToObject(o, "config", vk_train_config_json(&j->config));
     vk_status st = vk_json_print(o, err);
@@ -508,6 +531,7 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
     printf("success     %.1f %% of %d episodes from sampled first states (95 %%: %.1f to %.1f)\n",
            100.0 * t->eval.n_success / t->eval.n, t->eval.n, 100 * t->eval.lo, 100 * t->eval.hi);
   printf("checkpoint  %s\n", t->checkpoint);
+  print_lost(t);
   return VK_OK;
 }
 

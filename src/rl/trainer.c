@@ -197,13 +197,19 @@ void vk_trainer_free(vk_trainer *t)
 
 /* ---- curves -------------------------------------------------------------------------------- */
 
-/* What is lost does not end a run that took hours: it is said, once a kind. */
-void vk_trainer_say_lost(vk_trainer *t, const vk_err *why)
+/* What is lost does not end a run that took hours. On a full disk points are, every few steps. */
+void vk_trainer_say_lost(vk_trainer *t, vk_train_lost kind, const vk_err *why)
 {
-  if (t->config.log && t->n_lost < 20)
-    vk_log_line(t->config.log, "train: step %lld: %s; training goes on", (long long)t->step,
-                why->text);
-  t->n_lost++;
+  char last[64] = "";
+  bool is_said = (kind == VK_LOST_EVENT || kind == VK_LOST_POINT) && t->n_lost[kind] > 0;
+  t->n_lost[kind]++;
+  if (kind == VK_LOST_CHECKPOINT && t->saved_step < 0)
+    snprintf(last, sizeof last, ", without a checkpoint so far");
+  else if (kind == VK_LOST_CHECKPOINT)
+    snprintf(last, sizeof last, ", the last checkpoint is of step %lld", (long long)t->saved_step);
+  if (t->config.log && !is_said)
+    vk_log_line(t->config.log, "train: step %lld: %s; training goes on%s", (long long)t->step,
+                why->text, last);
 }
 
 void vk_trainer_put(vk_trainer *t, int n, const vk_train_point *point)
@@ -213,9 +219,9 @@ void vk_trainer_put(vk_trainer *t, int n, const vk_train_point *point)
   for (int i = 0; i < n && st == VK_OK && t->events; i++)
     st = vk_event_file_scalar(t->events, point[i].tag, t->step, point[i].value, &err);
   if (st != VK_OK)
-    vk_trainer_say_lost(t, &err);
+    vk_trainer_say_lost(t, VK_LOST_EVENT, &err);
   if (t->config.put && (st = t->config.put(t->config.arg, t->step, n, point, &err)) != VK_OK)
-    vk_trainer_say_lost(t, &err);
+    vk_trainer_say_lost(t, VK_LOST_POINT, &err);
 }
 
 /* The mean of the steps since the last point. */
@@ -335,11 +341,13 @@ static vk_status judge(vk_trainer *t, vk_err *err)
   const vk_train_config *c = t->config.train;
   const struct {
     bool is_due;
+    vk_train_lost kind;
     const char *what;
     vk_status (*run)(vk_trainer *t, vk_err *err);
   } part[] = {
-      {t->def->validate && is_due(t, c->validate_every), "no validation", validate},
-      {is_due(t, c->eval_every), "no evaluation", vk_trainer_evaluate},
+      {t->def->validate && is_due(t, c->validate_every), VK_LOST_VALIDATION, "no validation",
+       validate},
+      {is_due(t, c->eval_every), VK_LOST_EVALUATION, "no evaluation", vk_trainer_evaluate},
   };
   double start_s = vk_sys_monotonic_s();
   for (int i = 0; i < (int)VK_COUNT(part); i++) {
@@ -349,7 +357,7 @@ static vk_status judge(vk_trainer *t, vk_err *err)
       return vk_fail(err, st, "%s", why.text);
     if (st != VK_OK) {
       vk_err_prefix(&why, "%s", part[i].what);
-      vk_trainer_say_lost(t, &why);
+      vk_trainer_say_lost(t, part[i].kind, &why);
     }
   }
   t->sum.start_s += vk_sys_monotonic_s() - start_s;
@@ -366,7 +374,7 @@ static vk_status save(vk_trainer *t, vk_err *err)
   if (st != VK_OK && t->step == t->n_step)
     return vk_fail(err, st, "%s", why.text);
   if (st != VK_OK)
-    vk_trainer_say_lost(t, &why);
+    vk_trainer_say_lost(t, VK_LOST_CHECKPOINT, &why);
   return VK_OK;
 }
 

@@ -79,6 +79,16 @@ typedef struct vk_train_def {
   void (*describe)(const void *state, const vk_trainer *t, char *text, size_t n);
 } vk_train_def;
 
+/* What a run may lose and still go on. */
+typedef enum vk_train_lost {
+  VK_LOST_CHECKPOINT,
+  VK_LOST_EVENT, /* points for the event file */
+  VK_LOST_POINT, /* points for who keeps curves */
+  VK_LOST_VALIDATION,
+  VK_LOST_EVALUATION,
+  VK_LOST_KINDS
+} vk_train_lost;
+
 extern const vk_train_def *const vk_train_defs[]; /* NULL-terminated */
 /* Errors: VK_E_USAGE with the nearest name. */
 VK_NODISCARD vk_status vk_train_find(const vk_train_def **out, const char *name, vk_err *err);
@@ -156,7 +166,7 @@ struct vk_trainer {
   bool is_judged;        /* step t->step has had its validation and evaluation */
   double score, best;    /* of this step, and the highest: the success rate, or without evaluations
                             the negative validation loss; NAN: not known */
-  int n_lost;            /* checkpoints and points that could not be written */
+  int n_lost[VK_LOST_KINDS];       /* of each, what could not be written or judged */
   char checkpoint[VK_FS_PATH_MAX]; /* the last that was written; "": none */
 };
 

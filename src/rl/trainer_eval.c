@@ -102,7 +102,7 @@ static vk_status evaluate(vk_trainer *t, vk_eval_config *config, double *wall_s,
     put_sums(t, &s, &stats);
   if (s.n_error > 0) {
     vk_err_prefix(&s.first, "%d of %d episodes could not be scored", s.n_error, config->n_episode);
-    vk_trainer_say_lost(t, &s.first);
+    vk_trainer_say_lost(t, VK_LOST_EVALUATION, &s.first);
   }
   return VK_OK;
 }

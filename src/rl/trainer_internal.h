@@ -32,7 +32,7 @@ VK_NODISCARD vk_status vk_trainer_save(vk_trainer *t, vk_err *err);
 /* Puts points of step t->step into all that keeps curves. */
 void vk_trainer_put(vk_trainer *t, int n, const vk_train_point *point);
 
-/* Says what could not be written, and goes on. */
-void vk_trainer_say_lost(vk_trainer *t, const vk_err *why);
+/* Says what could not be written, of points of curves the first time, and goes on. */
+void vk_trainer_say_lost(vk_trainer *t, vk_train_lost kind, const vk_err *why);
 
 #endif

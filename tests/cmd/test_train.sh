@@ -288,6 +288,38 @@ check 'nothing half-written' [ -z "$(find full/checkpoints -type f 2>/dev/null)"
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
 same one full
 
+# What is lost is told by kind: every checkpoint, and points of curves once.
+(ulimit -f 200 && "$VLAKIT" train --config tiny.json --data demos --out small --catalog small.db   --set steps=50 save_every=1 validate_every=0) >out 2>err
+check 'every checkpoint' [ "$(grep -c 'training goes on, without a checkpoint so far' err)" = 49 ]
+check 'points once' [ "$(grep -c 'while writing points of a curve' err)" = 1 ]
+# And with the last one that could be written, and counted at the end.
+"$VLAKIT" train --config tiny.json --data demos --catalog c.db --out lossy \
+  --set steps=60 save_every=1 validate_every=0 >out 2>lossy.err &
+pid=$!
+pause_when() { # pause_when COMMAND...: the process is left standing as soon as it succeeds
+  i=0
+  while kill -STOP $pid && ! "$@" && [ $i -lt 2400 ]; do
+    kill -CONT $pid
+    i=$((i + 1))
+    sleep 0.02
+  done
+}
+lost() {
+  grep -c 'training goes on, the last checkpoint is of step [0-9]' lossy.err
+}
+pause_when [ -e lossy/checkpoints/last ]
+mv lossy/checkpoints kept
+touch lossy/checkpoints
+kill -CONT $pid
+pause_when sh -c '[ "$(grep -c "training goes on" lossy.err)" -ge 3 ]'
+rm lossy/checkpoints
+mv kept lossy/checkpoints
+kill -CONT $pid
+wait $pid
+check 'exit code of lost checkpoints' [ $? = 0 ]
+check 'they are said' [ "$(lost)" -ge 3 ]
+check 'they are counted' grep -qx "lost        checkpoints: $(lost)" out
+
 # Where time went.
 expect 0 $train --out traced --set steps=2 validate_every=1 save_every=1000 --trace t.json
 check 'what is judged best is kept, also between checkpoints' [ -d traced/checkpoints/000001 ]
