@@ -224,7 +224,7 @@ expect 0 train -q --resume "$run" --catalog c.db --dry-run
 "$VLAKIT" collect -q --suite libero_goal/7 --episodes 2 --out fewer --catalog rows.db >/dev/null || exit 1
 rm -r changing
 mv fewer changing
-expect 1 train -q --resume "$run" --catalog c.db
+expect 1 train -q --resume "$run" --catalog c.db --dry-run
 says "run $run began with other data"
 
 # SIGTERM: saved where it was.
@@ -289,7 +289,8 @@ expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
 same one full
 
 # What is lost is told by kind: every checkpoint, and points of curves once.
-(ulimit -f 200 && "$VLAKIT" train --config tiny.json --data demos --out small --catalog small.db   --set steps=50 save_every=1 validate_every=0) >out 2>err
+(ulimit -f 200 && "$VLAKIT" train --config tiny.json --data demos --out small --catalog small.db \
+  --set steps=50 save_every=1 validate_every=0) >out 2>err
 check 'every checkpoint' [ "$(grep -c 'training goes on, without a checkpoint so far' err)" = 49 ]
 check 'points once' [ "$(grep -c 'while writing points of a curve' err)" = 1 ]
 # And with the last one that could be written, and counted at the end.
