@@ -6,8 +6,18 @@
 #include <string.h>
 
 #include "core/signal.h"
+#include "rl/trainer_internal.h"
 
 enum { BATCHES_AHEAD = 4 };
+
+/* That the policy will be able to act in their tasks: with init's statistics it may not. */
+static vk_status check_stats(const vk_demo_feed *f, const vk_trainer *t, vk_err *err)
+{
+  for (int i = 0; i < vk_dataset_n_task(f->dataset); i++)
+    VK_TRY(vk_trainer_check_stats(t, vk_dataset_stats(f->dataset), "data", 1,
+                                  &vk_dataset_task_get(f->dataset, i)->i_task, err));
+  return VK_OK;
+}
 
 vk_status vk_demo_feed_open(vk_demo_feed *f, const vk_trainer *t, const vk_norm_stats *stats,
                             vk_err *err)
@@ -27,6 +37,7 @@ vk_status vk_demo_feed_open(vk_demo_feed *f, const vk_trainer *t, const vk_norm_
                                              .drop_noops = c->train->drop_noops,
                                              .stats = stats},
                         err));
+  VK_TRY(check_stats(f, t, err));
   vk_dataset_info info;
   vk_dataset_info_get(f->dataset, &info);
   if (info.n_eval_row > 0 && !c->train->train_on_eval_rows)

@@ -15,7 +15,8 @@ typedef struct vk_demo_feed {
 
 /* Opens "data" of t's configuration; its pictures are made as t->data.view says.
  *   stats  to scale with, of a checkpoint; NULL: those of the demonstrations
- * Errors: those of vk_dataset_new and vk_frames_new; close it in any case. */
+ * Errors: those of vk_dataset_new, vk_trainer_check_stats and vk_frames_new; close it in any
+ * case. */
 VK_NODISCARD vk_status vk_demo_feed_open(vk_demo_feed *f, const vk_trainer *t,
                                          const vk_norm_stats *stats, vk_err *err);
 /* A zeroed one is allowed. */

@@ -16,7 +16,7 @@
 #include "core/sys.h"
 #include "rl/demo_feed.h"
 #include "rl/rl_batch.h"
-#include "rl/trainer.h"
+#include "rl/trainer_internal.h"
 
 enum { EPOCHS_MAX = 64 /* of an iteration; orders of rows are numbered by iteration and epoch */ };
 
@@ -256,12 +256,7 @@ static vk_status open_policy(rl *s, vk_trainer *t, vk_err *err)
   VK_TRY(vk_protocol_shortened(&s->protocol, c->protocol, c->episode_steps, err));
   VK_TRY(vk_rollout_check(&s->protocol, s->info.n_action_step, err));
   VK_TRY(find_tasks(s, t, err));
-  for (int i = 0; i < s->n_task; i++) {
-    const vk_norm_stats *stats;
-    const vk_pack *pack = t->config.pack;
-    VK_TRY(vk_norm_stats_find(&stats, s->info.stats, s->info.n_stats,
-                              vk_pack_suite_of(pack, &pack->task[s->i_task[i]]), err));
-  }
+  VK_TRY(vk_trainer_check_stats(t, t->init.stats, "tasks", s->n_task, s->i_task, err));
   VK_TRY(vk_pool_new(&s->pool, t->config.n_thread, err));
   int n_chunk;
   VK_TRY(find_n_chunk(s, t, &n_chunk, err));

@@ -36,6 +36,40 @@ vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err)
   return st == VK_OK ? st : vk_err_prefix(err, "eval_suite");
 }
 
+/* The suite of the first task without statistics, or NULL. */
+static const char *find_without_stats(const vk_pack *pack, const vk_norm_stats *stats, int n_task,
+                                      const uint32_t *i_task)
+{
+  for (int i = 0; i < n_task; i++) {
+    const vk_norm_stats *found;
+    const char *suite = vk_pack_suite_of(pack, &pack->task[i_task[i]]);
+    if (vk_norm_stats_find(&found, stats, 1, suite, NULL) != VK_OK)
+      return suite;
+  }
+  return NULL;
+}
+
+vk_status vk_trainer_check_stats(const vk_trainer *t, const vk_norm_stats *stats, const char *key,
+                                 int n_task, const uint32_t *i_task, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  const vk_pack *pack = t->config.pack;
+  const char *suite = find_without_stats(pack, stats, n_task, i_task);
+  if (suite)
+    return vk_fail(err, VK_E_NOTFOUND,
+                   "init %s has statistics of %s alone, and \"%s\" has tasks of %s, in which the "
+                   "policy could not act: begin with one of %s or libero130%s",
+                   c->init ? c->init : "", stats->key, key, suite, suite,
+                   vk_train_method(c->method) & VK_TRAIN_IMITATION ? ", or leave init out" : "");
+  suite = find_without_stats(pack, stats, (int)t->n_eval_task, t->eval_task);
+  if (suite)
+    return vk_fail(err, VK_E_NOTFOUND,
+                   "eval_suite %s has tasks of %s, in which the policy could not act: its "
+                   "statistics are of %s; take another eval_suite",
+                   c->eval_suite, suite, stats->key);
+  return VK_OK;
+}
+
 /* The same first states of each task in every evaluation, that nothing learns from and that no
  * score is given of: a policy chosen by its success here can be scored fairly on the init rows.
  * *out is to be freed. */

@@ -11,6 +11,12 @@ VK_NODISCARD vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *
 /* The tasks of eval_suite, where there is one. Errors: VK_E_USAGE with the nearest name. */
 VK_NODISCARD vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err);
 
+/* That a policy with these statistics can act in the tasks that the configuration's key `key` names
+ * ("data"), and in those of eval_suite. Errors: VK_E_NOTFOUND with the key of the statistics. */
+VK_NODISCARD vk_status vk_trainer_check_stats(const vk_trainer *t, const vk_norm_stats *stats,
+                                              const char *key, int n_task, const uint32_t *i_task,
+                                              vk_err *err);
+
 /* Episodes by the weights that are used: t->eval and t->score. What cannot be scored is said, and
  * no error. Errors: VK_E_INTERRUPTED, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_trainer_evaluate(vk_trainer *t, vk_err *err);

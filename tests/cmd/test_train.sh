@@ -49,6 +49,8 @@ expect 1 train -q --config tiny.json --data nowhere --out x
 says 'nowhere'
 expect 2 $train --out x --set eval_suite=libero_gaol
 says 'libero_goal'
+expect 1 $train --out x --set eval_suite=libero_object
+says 'eval_suite libero_object has tasks of libero_object, in which the policy could not act: its statistics are of libero_goal'
 mkdir nothing
 expect 1 train -q --config tiny.json --data nothing --out x
 says 'nothing'

@@ -75,6 +75,18 @@ says 'visuals=original: there are no original visuals in the cache'
 check 'nothing was written' [ ! -e none ]
 expect 0 $train --out shown --set init=given visuals=stand-in
 
+# A policy of other tasks could not act in these, however long it was trained.
+python3 - <<'PY'
+import json
+path = "given/config.json"
+c = json.load(open(path))
+c["norm_stats"] = {"libero_spatial": c["norm_stats"].pop("libero_goal")}
+json.dump(c, open(path, "w"))
+PY
+expect 1 $train --out none --set init=given visuals=stand-in
+says 'given has statistics of libero_spatial alone, and "data" has tasks of libero_goal, in which the policy could not act'
+check 'nothing was written' [ ! -e none ]
+
 # A run that goes on needs not be told again, even when init has gone.
 "$VLAKIT" train -q --config tiny.json --data demos --out long --catalog long.db --threads 1 --set init=on \
   steps=100000 save_every=1 >long.out 2>&1 &

@@ -19,6 +19,10 @@ expect 1 train -q --config grpo-n2 --out x --set init=nowhere tasks=libero_goal/
 says 'nowhere'
 expect 2 train -q --config grpo-n2 --out x --set $some tasks=libero_gaol/7
 says 'libero_goal'
+expect 1 train -q --config grpo-n2 --out x --set $some tasks=libero_object/1
+says 'has statistics of libero_goal alone, and "tasks" has tasks of libero_object'
+expect 1 train -q --config grpo-n2 --out x --set $some eval_suite=libero_object
+says 'eval_suite libero_object has tasks of libero_object'
 expect 2 train -q --config grpo-n2 --out x --set $some group=1
 says 'group is 1'
 expect 1 train -q --config grpo-n2 --out x --set $some groups=4096 group=4096 episode_steps=0
