@@ -1,5 +1,6 @@
 #include "rl/relabel.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -329,7 +330,42 @@ static int32_t number_at(const uint8_t *bytes, int64_t i)
   return x;
 }
 
-static vk_status read_labels(vk_relabel *r, const vk_safetensors *s, vk_err *err)
+/* Every number of a tensor. Errors: VK_E_FORMAT. */
+static vk_status check_finite(const vk_safetensors *s, const char *name, vk_err *err)
+{
+  const vk_safetensor *t = vk_safetensors_find(s, name);
+  for (int64_t i = 0; i < t->n_item; i++) {
+    double x;
+    memcpy(&x, t->bytes + i * (int64_t)sizeof x, sizeof x);
+    if (!isfinite(x))
+      return vk_fail(err, VK_E_FORMAT,
+                     "%s: number %lld of tensor %s is %g: the file is damaged; go on from a copy "
+                     "of it, or begin the run anew",
+                     s->path, (long long)i, name, x);
+  }
+  return VK_OK;
+}
+
+/* That a label is of a task that the data has, with as many numbers to a picture as there. */
+static vk_status check_label(const vk_label *l, int64_t i, const vk_dataset *d, const char *path,
+                             vk_err *err)
+{
+  const vk_dataset_task *task = NULL;
+  for (int k = 0; k < vk_dataset_n_task(d) && !task; k++)
+    task = vk_dataset_task_get(d, k)->i_task == l->i_task ? vk_dataset_task_get(d, k) : NULL;
+  if (!task)
+    return vk_fail(err, VK_E_FORMAT,
+                   "%s: tensor task, label %lld: task %u of the pack is none of the data's", path,
+                   (long long)i, l->i_task);
+  if (l->n_state != task->n_picture_state)
+    return vk_fail(err, VK_E_FORMAT,
+                   "%s: tensor n_state, label %lld: %d numbers, pictures of its task have %d", path,
+                   (long long)i, l->n_state, task->n_picture_state);
+  return VK_OK;
+}
+
+static vk_status read_labels(vk_relabel *r, const vk_safetensors *s, const vk_dataset *d,
+                             vk_err *err)
 {
   const vk_safetensor *first = vk_safetensors_find(s, "task"),
                       *wide = vk_safetensors_find(s, "state");
@@ -343,6 +379,9 @@ static vk_status read_labels(vk_relabel *r, const vk_safetensors *s, vk_err *err
   const uint8_t *n_state = tensor(s, "n_state", VK_SAFETENSORS_I32, n, 0, 0);
   if (!action || !obs || !state || !task || !n_step || !n_state)
     return vk_fail(err, VK_E_FORMAT, "%s: it holds no labels of this program", s->path);
+  VK_TRY(check_finite(s, "action", err));
+  VK_TRY(check_finite(s, "obs", err));
+  VK_TRY(check_finite(s, "state", err));
   r->label = calloc((size_t)n + 1, sizeof *r->label);
   if (!r->label)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for %lld labels", s->path, (long long)n);
@@ -355,6 +394,7 @@ static vk_status read_labels(vk_relabel *r, const vk_safetensors *s, vk_err *err
     if (l->n_step < 1 || l->n_step > VK_LABEL_STEPS || l->n_state < 1 || l->n_state > width)
       return vk_fail(err, VK_E_FORMAT, "%s: label %zu has %d steps of %d numbers", s->path, i,
                      l->n_step, l->n_state);
+    VK_TRY(check_label(l, r->n, d, s->path, err));
     memcpy(l->action, action + i * sizeof l->action, sizeof l->action);
     memcpy(l->obs, obs + i * sizeof l->obs, sizeof l->obs);
     l->picture_state = calloc(VK_LABEL_SAMPLES, sizeof(double) * (size_t)l->n_state);
@@ -368,12 +408,12 @@ static vk_status read_labels(vk_relabel *r, const vk_safetensors *s, vk_err *err
   return VK_OK;
 }
 
-vk_status vk_relabel_read(vk_relabel *out, const char *path, vk_err *err)
+vk_status vk_relabel_read(vk_relabel *out, const char *path, const vk_dataset *d, vk_err *err)
 {
   vk_safetensors s;
   *out = (vk_relabel){0};
   VK_TRY(vk_safetensors_open(&s, path, err));
-  vk_status st = read_labels(out, &s, err);
+  vk_status st = read_labels(out, &s, d, err);
   vk_safetensors_close(&s);
   if (st != VK_OK)
     vk_relabel_free(out);

@@ -56,9 +56,12 @@ void vk_relabel_free(vk_relabel *r);
 /* Adds the labels to the training samples. Errors: those of vk_dataset_add. */
 VK_NODISCARD vk_status vk_relabel_add(const vk_relabel *r, vk_dataset *d, vk_err *err);
 
-/* To and from a safetensors file: a run that is resumed cannot make them anew.
- * Errors: those of vk_safetensors_write and _open; VK_E_FORMAT (it holds something else). */
+/* To and from a safetensors file: a run that is resumed cannot make them anew. d: what they are
+ * going to be added to.
+ * Errors: those of vk_safetensors_write and _open; VK_E_FORMAT (it holds something else, labels of
+ * tasks that d has not, numbers that are not finite). */
 VK_NODISCARD vk_status vk_relabel_write(const vk_relabel *r, const char *path, vk_err *err);
-VK_NODISCARD vk_status vk_relabel_read(vk_relabel *out, const char *path, vk_err *err);
+VK_NODISCARD vk_status vk_relabel_read(vk_relabel *out, const char *path, const vk_dataset *d,
+                                       vk_err *err);
 
 #endif

@@ -190,7 +190,7 @@ static vk_status load_dagger(void *state, vk_trainer *t, const cJSON *json, vk_e
   while (s->n_round < n) {
     vk_relabel r;
     VK_TRY(round_path(t, s->n_round, path, err));
-    VK_TRY(vk_relabel_read(&r, path, err));
+    VK_TRY(vk_relabel_read(&r, path, s->feed.dataset, err));
     vk_status st = take(s, &r, err);
     vk_relabel_free(&r);
     VK_TRY(st);

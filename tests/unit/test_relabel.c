@@ -93,6 +93,23 @@ static void assert_same(const vk_relabel *a, const vk_relabel *b)
   }
 }
 
+/* Demonstrations of the tasks, two of each, that labels are added to. */
+static vk_dataset *open_data(int n, const char *const *word)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_dataset *d;
+  char path[2][VK_FS_PATH_MAX], name[32];
+  const char *list[2] = {path[0], path[1]};
+  for (int i = 0; i < n; i++) {
+    snprintf(name, sizeof name, "few%d.npz", i);
+    write_store(name, word[i], 2, 9);
+    snprintf(path[i], sizeof path[i], "%s", in_dir(name));
+  }
+  const vk_dataset_config config = {.pack = &pack, .path = list, .n_path = n};
+  vk_assert_ok(vk_dataset_new(&d, &config, &err), &err);
+  return d;
+}
+
 static void test_labels_of_visited_states(void **state)
 {
   const vk_eval_episode episode[N_EPISODE] = {{task_index("libero_object/0"), 0},
@@ -121,9 +138,12 @@ static void test_labels_of_visited_states(void **state)
   }
   /* a file gives all of it back */
   vk_err err = VK_ERR_INIT;
+  const char *const word[] = {"libero_object/0", "libero_goal/3"};
+  vk_dataset *d = open_data(2, word);
   vk_assert_ok(vk_relabel_write(&one, in_dir("labels.safetensors"), &err), &err);
-  vk_assert_ok(vk_relabel_read(&back, in_dir("labels.safetensors"), &err), &err);
+  vk_assert_ok(vk_relabel_read(&back, in_dir("labels.safetensors"), d, &err), &err);
   assert_same(&one, &back);
+  vk_dataset_free(d);
   vk_relabel_free(&one);
   vk_relabel_free(&three);
   vk_relabel_free(&back);
@@ -225,17 +245,11 @@ static void test_labels_of_expert(void **state)
 static void test_samples(void **state)
 {
   vk_err err = VK_ERR_INIT;
-  vk_dataset *d;
   vk_relabel r;
   vk_sample sample;
   char hash[65];
   const vk_eval_episode episode = {task_index("libero_object/0"), 4};
-  write_store("few.npz", "libero_object/0", 2, 9);
-  char path[VK_FS_PATH_MAX];
-  snprintf(path, sizeof path, "%s", in_dir("few.npz"));
-  const char *const list[] = {path};
-  const vk_dataset_config config = {.pack = &pack, .path = list, .n_path = 1};
-  vk_assert_ok(vk_dataset_new(&d, &config, &err), &err);
+  vk_dataset *d = open_data(1, &(const char *){"libero_object/0"});
   snprintf(hash, sizeof hash, "%s", vk_dataset_hash(d));
   int64_t n = vk_dataset_n(d, VK_SPLIT_TRAIN);
   run("random", 1, &episode, 1, NULL, &r);
@@ -264,16 +278,47 @@ static void test_samples(void **state)
   vk_dataset_free(d);
 }
 
+/* Labels that a damaged file may hold are read as they are written, or not at all. */
+static void assert_refused(const vk_relabel *r, const vk_dataset *d, const char *what)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_relabel back;
+  vk_assert_ok(vk_relabel_write(r, in_dir("damaged.safetensors"), &err), &err);
+  vk_assert_fails(vk_relabel_read(&back, in_dir("damaged.safetensors"), d, &err), VK_E_FORMAT);
+  vk_assert_says(&err, "damaged.safetensors: ");
+  vk_assert_says(&err, what);
+}
+
 static void test_refused(void **state)
 {
   vk_err err = VK_ERR_INIT;
   vk_relabel r;
-  vk_assert_fails(vk_relabel_read(&r, in_dir("nothing.safetensors"), &err), VK_E_NOTFOUND);
+  const vk_eval_episode episode = {task_index("libero_object/0"), 4};
+  vk_dataset *d = open_data(1, &(const char *){"libero_object/0"});
+  vk_assert_fails(vk_relabel_read(&r, in_dir("nothing.safetensors"), d, &err), VK_E_NOTFOUND);
   const float x = 1;
   const vk_safetensors_entry e = {"task", VK_SAFETENSORS_F32, 1, {1}, &x};
   vk_assert_ok(vk_safetensors_write(in_dir("other.safetensors"), &e, 1, NULL, 0, &err), &err);
-  vk_assert_fails(vk_relabel_read(&r, in_dir("other.safetensors"), &err), VK_E_FORMAT);
+  vk_assert_fails(vk_relabel_read(&r, in_dir("other.safetensors"), d, &err), VK_E_FORMAT);
   vk_assert_says(&err, "no labels");
+  run("random", 1, &episode, 1, NULL, &r);
+  vk_label *l = &r.label[1], good = *l;
+  l->i_task = 4000000000u;
+  assert_refused(&r, d, "tensor task, label 1: task 4000000000 of the pack is none of the data's");
+  *l = good;
+  l->n_state--;
+  assert_refused(&r, d, "tensor n_state, label 1: ");
+  *l = good;
+  l->action[3][2] = NAN;
+  assert_refused(&r, d, "of tensor action is nan");
+  *l = good;
+  l->obs[7].eef_pos_m[1] = INFINITY;
+  assert_refused(&r, d, "of tensor obs is inf");
+  *l = good;
+  l->picture_state[0] = NAN;
+  assert_refused(&r, d, "of tensor state is nan");
+  vk_relabel_free(&r);
+  vk_dataset_free(d);
 }
 
 static int set_up(void **state)
