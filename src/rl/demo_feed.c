@@ -86,14 +86,23 @@ vk_loader_config vk_demo_feed_config(const vk_demo_feed *f, const vk_trainer *t,
                             .trace = t->config.trace};
 }
 
-void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t)
+uint64_t vk_demo_feed_bytes(const vk_demo_feed *f, const vk_trainer *t, int64_t n_later)
 {
   const vk_train_config *c = t->config.train;
   vk_dataset_info info;
   vk_dataset_info_get(f->dataset, &info);
   const vk_loader_config config = vk_demo_feed_config(f, t, VK_SPLIT_TRAIN, 0);
-  double all = (double)vk_dataset_n_frame(f->dataset) * (double)c->views * VK_VIEW_BYTES;
+  double n_now = (double)vk_dataset_n_frame(f->dataset), n = n_now + (double)n_later;
+  double rows = (double)info.n_byte / n_now * n, all = n * (double)c->views * VK_VIEW_BYTES;
   double cache = (double)c->cache_mb * 1e6;
+  return vk_loader_bytes(&config) + (uint64_t)rows + (uint64_t)(all < cache ? all : cache);
+}
+
+void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t)
+{
+  const vk_train_config *c = t->config.train;
+  vk_dataset_info info;
+  vk_dataset_info_get(f->dataset, &info);
   vk_train_data *d = &t->data;
   d->stats = vk_dataset_stats(f->dataset);
   snprintf(d->hash, sizeof d->hash, "%s", vk_dataset_hash(f->dataset));
@@ -109,8 +118,7 @@ void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t)
   d->n_validation_sample = vk_dataset_n(f->dataset, VK_SPLIT_VALIDATION);
   if (t->n_step == 0)
     t->n_step = (int64_t)ceil(c->epochs * (double)d->n_sample / (double)c->batch);
-  d->bytes =
-      (uint64_t)info.n_byte + vk_loader_bytes(&config) + (uint64_t)(all < cache ? all : cache);
+  d->bytes = vk_demo_feed_bytes(f, t, 0);
 }
 
 void vk_demo_feed_stop(vk_demo_feed *f)

@@ -26,6 +26,9 @@ void vk_demo_feed_close(vk_demo_feed *f);
  * 0. */
 void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t);
 
+/* Memory of it, once n_later samples more have been added that are as large as those there are. */
+uint64_t vk_demo_feed_bytes(const vk_demo_feed *f, const vk_trainer *t, int64_t n_later);
+
 /* How a loader of them is made; batches are micro-batches. */
 vk_loader_config vk_demo_feed_config(const vk_demo_feed *f, const vk_trainer *t, vk_split split,
                                      int64_t first_sample);

@@ -39,6 +39,16 @@ static void close_dagger(void *state)
   free(s);
 }
 
+/* Samples of all rounds, if every episode goes to the limit. */
+static int64_t most_labels(const dagger *s, const vk_trainer *t)
+{
+  const vk_train_config *c = t->config.train;
+  int64_t n_chunk = 0;
+  for (int i = 0; i < t->data.n_task; i++)
+    n_chunk += vk_rollout_n_chunk(t->config.pack, &s->protocol, 1, &t->data.task[i]);
+  return c->dagger_rounds * c->dagger_episodes * n_chunk * VK_LABEL_SAMPLES;
+}
+
 static vk_status open_dagger(void **state, vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
@@ -56,6 +66,7 @@ static vk_status open_dagger(void **state, vk_trainer *t, vk_err *err)
   vk_demo_feed_describe(&s->feed, t);
   VK_TRY(vk_protocol_shortened(&s->protocol, c->protocol, c->episode_steps, err));
   VK_TRY(vk_rollout_check(&s->protocol, VK_CHUNK_STEPS, err));
+  t->data.bytes = vk_demo_feed_bytes(&s->feed, t, most_labels(s, t));
   VK_TRY(vk_expert_facts_open(&s->facts, NULL, err));
   VK_TRY(vk_pool_new(&s->pool, t->config.n_thread, err));
   s->n_episode = (int)(t->data.n_task * c->dagger_episodes);

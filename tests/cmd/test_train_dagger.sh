@@ -29,6 +29,10 @@ expect 0 $train --out x --dry-run --json
 json 'd["dry_run"] and d["wall_s"] > d["step_s"] > 0 and d["n_eval"] == 0'
 expect 0 $train --out x --dry-run --json --set eval_every=3 eval_episodes=1
 json 'd["n_eval"] == 3 and d["wall_s"] > d["eval_s"] > 0'
+# Memory is that of all rounds: samples of two pictures of 128 * 128 * 3 bytes.
+cp "$T/out" few.json
+expect 0 $train --out x --dry-run --json --set eval_every=3 eval_episodes=1 dagger_episodes=52
+json 'd["bytes"] - json.load(open("few.json"))["bytes"] > 0.8 * 2 * 50 * 2 * 8 * 2 * 128 * 128 * 3'
 check 'nothing was written' [ ! -e x ]
 
 expect 0 $train --out one --json
