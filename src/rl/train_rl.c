@@ -407,6 +407,14 @@ static vk_status add_rows(rl *s, vk_trainer *t, const vk_rl_share *share, double
   return VK_OK;
 }
 
+/* The share of demonstrations in step t->step; 0: none. While the critic warms up the policy learns
+ * from nothing. */
+static double imitation_share(const vk_trainer *t)
+{
+  const vk_train_config *c = t->config.train;
+  return shares(t).actor > 0 ? decayed(c->bc_weight, c->bc_steps, t->step) : 0;
+}
+
 /* The gradient of demonstrations, in its share. */
 static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err *err)
 {
@@ -452,10 +460,9 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   u->is_stopped = c->kl_stop > 0 && u->kl > c->kl_stop;
   if (u->is_stopped)
     return VK_OK;
-  double bc = decayed(c->bc_weight, c->bc_steps, t->step);
   vk_learner_hold(l, share.actor == 0); /* all else that feeds the critic acts, too */
-  if (share.actor > 0 && bc > 0)
-    VK_TRY(add_demos(s, t, bc, u, err));
+  if (imitation_share(t) > 0)
+    VK_TRY(add_demos(s, t, imitation_share(t), u, err));
   VK_TRY(vk_optim_step(l->optim, t->team, vk_trainer_lr(t), 1, &grad_norm, err));
   if (t->config.progress)
     vk_progress_set_note(t->config.progress, "learning, update %d, kl %.4f", u->n_step + 1, u->kl);
@@ -471,6 +478,8 @@ static vk_status update_policy(rl *s, vk_trainer *t, update *u, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   int n_part = (int)((s->batch.n_used + c->batch - 1) / c->batch);
+  if (n_part == 0 && imitation_share(t) > 0)
+    n_part = 1; /* episodes that teach nothing leave the demonstrations */
   for (int epoch = 0; epoch < c->update_epochs && !u->is_stopped; epoch++) {
     vk_rl_batch_order(&s->batch, (uint64_t)c->seed, (uint64_t)(t->step * EPOCHS_MAX + epoch),
                       s->order);

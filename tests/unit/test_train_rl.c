@@ -199,6 +199,34 @@ static void test_groups_alike(void **state)
   vk_params_free(&p);
 }
 
+/* "data=" and demonstrations of the task. */
+static const char *data_of_task(void)
+{
+  static char set[VK_FS_PATH_MAX + 8];
+  write_store("few.npz", "libero_goal/7", 2, 9);
+  snprintf(set, sizeof set, "data=%s", in_dir("few.npz"));
+  return set;
+}
+
+/* Where episodes teach nothing, demonstrations still do, in their share: until it is 0. */
+static void test_imitation_of_groups_alike(void **state)
+{
+  static curves c;
+  vk_params p;
+  const char *const set[] = {data_of_task(), "bc_weight=0.5", "bc_batch=4", "bc_steps=1",
+                             "steps=2",      "warmup=0",      "lr=0.01"};
+  train("grpo-n2", VK_COUNT(set), set, "imitates", &c, &p);
+  assert_false(is_unchanged(&p, "", true));
+  assert_true(value_of(&c, "rollout/decisions", 1) == 0);
+  assert_true(value_of(&c, "train/actor/updates", 1) == 2); /* one an epoch */
+  assert_true(value_of(&c, "train/imitation/loss", 1) > 0);
+  assert_true(value_of(&c, "train/actor/grad_norm", 1) > 0);
+  assert_true(value_of(&c, "train/actor/updates", 2) == 0);
+  for (int i = 0; i < c.n; i++)
+    assert_true(isfinite(c.point[i].value));
+  vk_params_free(&p);
+}
+
 /* An upper bound has learning in it, whatever the episodes that it was measured with would teach.
  */
 static void test_estimate_learns(void **state)
@@ -360,6 +388,7 @@ int main(void)
       cmocka_unit_test(test_critic_warms_up),
       cmocka_unit_test(test_stops_early),
       cmocka_unit_test(test_groups_alike),
+      cmocka_unit_test(test_imitation_of_groups_alike),
       cmocka_unit_test(test_estimate_learns),
       cmocka_unit_test(test_diverges),
       cmocka_unit_test(test_bootstrap_and_partial_reset),
