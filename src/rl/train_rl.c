@@ -51,6 +51,7 @@ typedef struct update {
   int64_t n_row;
   int n_step;
   bool is_stopped;
+  bool is_last_said; /* that an interruption waits for the step's end */
 } update;
 
 /* ---- configuration ------------------------------------------------------------------------- */
@@ -390,6 +391,21 @@ static vk_rollout_config rollout_config(rl *s, const vk_trainer *t)
 
 /* ---- updates ------------------------------------------------------------------------------- */
 
+/* Nothing has changed before the first update, so that the step can be done anew. Later it can not:
+ * it is done to its end, and saved. Errors: VK_E_INTERRUPTED. */
+static vk_status check_interrupted(const vk_trainer *t, update *u, vk_err *err)
+{
+  if (u->n_step == 0)
+    return vk_signal_check(err);
+  if (vk_interrupted() && !u->is_last_said) {
+    vk_log_line(t->config.log,
+                "train: step %lld: interrupted while it learns; it is finished, then saved",
+                (long long)t->step);
+    u->is_last_said = true;
+  }
+  return VK_OK;
+}
+
 /* Forward and backward pass of a micro-batch; its gradients are added. */
 static vk_status add_rows(rl *s, vk_trainer *t, const vk_rl_share *share, double n_part, update *u,
                           vk_err *err)
@@ -422,6 +438,7 @@ static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err
   vk_net *net = &s->imitation;
   int n_micro = (int)((c->bc_batch + c->micro_batch - 1) / c->micro_batch);
   for (int i = 0; i < n_micro; i++) {
+    VK_TRY(check_interrupted(t, u, err));
     VK_TRY(vk_demo_feed_next(&s->feed, t, s->n_demo_sample, err));
     const vk_batch *b = s->feed.batch;
     s->n_demo_sample += b->n;
@@ -447,6 +464,7 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   int64_t begin = s->batch.n_used * i_part / n_part, end = s->batch.n_used * (i_part + 1) / n_part;
   vk_learner_begin(l);
   for (int64_t i = begin; i < end; i += c->micro_batch) {
+    VK_TRY(check_interrupted(t, u, err));
     s->row = s->order + i;
     s->n_row = (int)(end - i < c->micro_batch ? end - i : c->micro_batch);
     VK_TRY(add_rows(s, t, &share, n_part, u, err));
@@ -584,9 +602,14 @@ static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err 
   double start_s = vk_sys_monotonic_s();
   vk_rl_batch_free(&s->batch);
   VK_TRY(vk_rl_batch_new(&s->batch, &s->rollout, &s->config, err));
+  int64_t n_demo_sample = s->n_demo_sample;
+  if (t->config.progress)
+    vk_progress_set_note(t->config.progress, "learning");
   vk_trace_span span = vk_trace_begin(t->config.trace, "train", "update");
   vk_status st = update_policy(s, t, &u, err);
   vk_trace_end(&span);
+  if (st == VK_E_INTERRUPTED)
+    s->n_demo_sample = n_demo_sample; /* as if the step had not begun */
   VK_TRY(st);
   tell(s, t, &u, vk_sys_monotonic_s() - start_s, out);
   s->uniform = (double)s->batch.n_uniform / s->rollout.n_group;

@@ -3,6 +3,11 @@
  */
 #include "demo_world.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/signal.h"
 #include "nano_small.h"
 #include "norm_flat.h"
 #include "rl/trainer.h"
@@ -275,6 +280,97 @@ static void test_bootstrap_and_partial_reset(void **state)
   vk_params_free(&anew);
 }
 
+/* ---- interruption -------------------------------------------------------------------------- */
+
+/* Interrupts when a word is said, once, and keeps what is said. */
+typedef struct watch {
+  vk_progress progress;
+  const char *word;
+  char said[8192];
+  size_t n;
+} watch;
+
+static ssize_t hear(void *arg, const char *text, size_t n)
+{
+  watch *w = arg;
+  for (size_t i = 0; i < n && w->n < sizeof w->said - 1; i++)
+    w->said[w->n++] = text[i];
+  if (w->word && strstr(w->said, w->word)) {
+    w->word = NULL;
+    raise(SIGINT);
+  }
+  w->progress.next_s = 0; /* with its mutex held: the next line comes at once */
+  return (ssize_t)n;
+}
+
+static const char *const interrupted_set[] = {
+    NULL, "bc_weight=0.5", "bc_batch=4", "bc_steps=0", "steps=2", "critic_warmup=0", "kl_stop=0"};
+
+/* In a child: a run into `out` that is interrupted at a word must end with n_step done and saved.
+ * Returns 0, or what is wrong. */
+static int run_interrupted(const char *const *set, const char *word, const char *out,
+                           int64_t n_step)
+{
+  static curves c;
+  static watch w;
+  static training all;
+  vk_err err = VK_ERR_INIT;
+  vk_log log;
+  FILE *stream = fopencookie(&w, "w", (cookie_io_functions_t){.write = hear});
+  if (!stream || setvbuf(stream, NULL, _IOLBF, 4096) != 0)
+    return 1;
+  vk_signal_init();
+  vk_log_init(&log, stream);
+  vk_progress_init(&w.progress, &log, "train", "steps", 2, 0);
+  w.progress.next_s = 0;
+  w.word = word;
+  open_training(&all, "ppo-n2", VK_COUNT(interrupted_set), set, out, &c);
+  all.trainer.config.log = &log;
+  all.trainer.config.progress = &w.progress;
+  if (vk_trainer_run(&all.trainer, "test", &err) != VK_E_INTERRUPTED)
+    return 2;
+  if (all.trainer.step != n_step || all.trainer.saved_step != n_step)
+    return 3;
+  if (n_step == 0 && !is_unchanged(&all.trainer.learner.params, "", true))
+    return 4;
+  return !strstr(w.said, "it is finished, then saved") == (n_step == 0) ? 0 : 5;
+}
+
+/* Before the first update of a step it is left and done anew; after it, done to its end, which is
+ * said. Either way the run goes on to the same bits. */
+static void test_interrupted_while_learning(void **state)
+{
+  static const struct {
+    const char *word, *out;
+    int64_t n_step;
+  } at[] = {{"learning", "early", 0}, {"learning, update 1", "late", 1}};
+  static curves c;
+  static training all;
+  vk_err err = VK_ERR_INIT;
+  vk_params want, got;
+  const char *set[VK_COUNT(interrupted_set)];
+  memcpy(set, interrupted_set, sizeof set);
+  set[0] = data_of_task();
+  train("ppo-n2", VK_COUNT(set), set, "whole", &c, &want);
+  for (size_t i = 0; i < VK_COUNT(at); i++) {
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+      _exit(run_interrupted(set, at[i].word, at[i].out, at[i].n_step));
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    open_training(&all, "ppo-n2", VK_COUNT(set), set, at[i].out, &c);
+    vk_assert_ok(vk_trainer_resume(&all.trainer, &err), &err);
+    assert_int_equal(all.trainer.step, at[i].n_step);
+    run_training(&all, &got);
+    assert_memory_equal(got.data, want.data, sizeof(float) * (size_t)want.n_item);
+    vk_params_free(&got);
+  }
+  vk_params_free(&want);
+}
+
 /* ---- evaluations on the way ---------------------------------------------------------------- */
 
 enum { N_JUDGED = 2 };
@@ -390,6 +486,7 @@ int main(void)
       cmocka_unit_test(test_groups_alike),
       cmocka_unit_test(test_imitation_of_groups_alike),
       cmocka_unit_test(test_estimate_learns),
+      cmocka_unit_test(test_interrupted_while_learning),
       cmocka_unit_test(test_diverges),
       cmocka_unit_test(test_bootstrap_and_partial_reset),
       cmocka_unit_test(test_evaluation_is_that_of_the_checkpoint),
