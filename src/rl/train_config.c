@@ -107,6 +107,13 @@ static const char *keep(vk_train_config *c, const char *text, size_t n, vk_err *
   return copy;
 }
 
+/* What is still the default of the method before becomes that of the method now. */
+static void follow_method(vk_train_config *c, const char *before)
+{
+  if (!vk_train_config_is_said(c, "warmup") && c->warmup == vk_train_default_warmup(before))
+    c->warmup = vk_train_default_warmup(c->method);
+}
+
 static bool is_choice(const vk_opt *key, const char *value)
 {
   for (int i = 0; key->choices && key->choices[i]; i++)
@@ -121,7 +128,7 @@ static vk_status assign(vk_train_config *c, const place *p, const cJSON *value, 
 {
   const vk_opt *key = p->key;
   void *to = member(c, key);
-  const char *text = cJSON_GetStringValue(value);
+  const char *text = cJSON_GetStringValue(value), *method = c->method;
   double x = cJSON_IsNumber(value) ? value->valuedouble : NAN;
   *is_valid = false;
   switch (key->kind) {
@@ -161,6 +168,7 @@ static vk_status assign(vk_train_config *c, const place *p, const cJSON *value, 
       return VK_OK;
     if (!(*(const char **)to = keep(c, text, strlen(text), err)))
       return VK_E_NOMEM;
+    follow_method(c, method);
   }
   *is_valid = true;
   return VK_OK;
@@ -396,13 +404,18 @@ unsigned vk_train_method(const char *method)
   return 0;
 }
 
-bool vk_train_config_is_said(const vk_train_config *c, const char *key)
+const char *vk_train_config_said_where(const vk_train_config *c, const char *key)
 {
   for (place p = {0}; next(&p);)
     if (strcmp(p.key->name, key) == 0)
-      return c->said[p.i].where != NULL;
+      return c->said[p.i].where;
   VK_ASSERT(!"a key of the table");
-  return false;
+  return NULL;
+}
+
+bool vk_train_config_is_said(const vk_train_config *c, const char *key)
+{
+  return vk_train_config_said_where(c, key) != NULL;
 }
 
 /* Whether the run looks at a key at all. */

@@ -82,8 +82,10 @@ typedef struct vk_train_section {
   const vk_opt *keys; /* ends with VK_OPT_END; offsets are those of vk_train_config */
 } vk_train_section;
 
-extern const vk_train_section vk_train_sections[]; /* ends with a NULL title */
-extern const vk_train_config vk_train_config_default;
+extern const vk_train_section vk_train_sections[];    /* ends with a NULL title */
+extern const vk_train_config vk_train_config_default; /* of "sft" */
+/* The default that others do not share: a step of practice is many updates. */
+int64_t vk_train_default_warmup(const char *method);
 
 /* In the order of VK_TRAIN_SFT and so on, NULL-terminated. */
 extern const char *const vk_train_methods[];
@@ -130,7 +132,9 @@ VK_NODISCARD vk_status vk_train_config_set_data(vk_train_config *c, const vk_opt
 VK_NODISCARD vk_status vk_train_config_reword(vk_train_config *c, const char *key, const char *text,
                                               vk_err *err);
 
-/* Whether somebody said a key of the table. */
+/* Who said a key of the table ("mine.json", "--set"); NULL: nobody. */
+const char *vk_train_config_said_where(const vk_train_config *c, const char *key);
+/* Whether somebody did. */
 bool vk_train_config_is_said(const vk_train_config *c, const char *key);
 
 /* What must hold between keys, and that none was said that the method does not read, or practice

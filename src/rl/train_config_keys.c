@@ -73,6 +73,11 @@ const vk_train_config vk_train_config_default = {
     .workers = 1,
 };
 
+int64_t vk_train_default_warmup(const char *method)
+{
+  return vk_train_method(method) & VK_TRAIN_PRACTICE ? 3 : vk_train_config_default.warmup;
+}
+
 static const char *const methods[] = {
 #define VK_TRAIN(name) #name,
 #include "rl/train_list.h"
@@ -155,7 +160,8 @@ static const vk_opt keys_optim[] = {
                "samples in memory at a time; gradients of a batch are summed"),
     VK_OPT_CHOICE(C, "schedule", schedule, "NAME", schedules, "of the learning rate"),
     VK_OPT_I64(C, "steps", steps, 0, 1e12, "N", NULL, "of the optimiser; 0: as epochs says"),
-    VK_OPT_I64(C, "warmup", warmup, 0, 1e12, "N", "steps", "in which lr rises to its value"),
+    VK_OPT_I64(C, "warmup", warmup, 0, 1e12, "N", "steps",
+               "in which lr rises to its value; of ppo and grpo 3 unless said"),
     VK_OPT_F64(C, "weight_decay", weight_decay, 0, 100, "X", NULL, "of matrices, times lr a step"),
     VK_OPT_END,
 };

@@ -80,10 +80,30 @@ static vk_status open_learner(vk_trainer *t, vk_err *err)
   return vk_learner_new(&t->learner, &config, err);
 }
 
+/* One that is typed is meant as it stands; that of a file is cut to half of a run that is shorter,
+ * as a run's own record says one, too. */
+static vk_status check_warmup(const vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  const char *where = vk_train_config_said_where(c, "warmup");
+  if (!where || c->warmup == 0 || c->warmup < t->n_step)
+    return VK_OK;
+  if (strcmp(where, "--set") == 0)
+    return vk_fail(err, VK_E_USAGE,
+                   "--set: warmup is %lld of %lld steps: lr would never reach its value; take more "
+                   "steps, or a shorter warm-up",
+                   (long long)c->warmup, (long long)t->n_step);
+  if (t->config.log)
+    vk_log_line(t->config.log, "train: %s: warmup is %lld of %lld steps, and is cut to %lld", where,
+                (long long)c->warmup, (long long)t->n_step, (long long)(t->n_step / 2));
+  return VK_OK;
+}
+
 static vk_status make_schedule(vk_trainer *t, vk_err *err)
 {
   static const char *const name[] = {"constant", "linear", "cosine"};
   const vk_train_config *c = t->config.train;
+  VK_TRY(check_warmup(t, err));
   t->schedule = (vk_lr_schedule){.lr = c->lr,
                                  .final_fraction = c->final_lr,
                                  .n_warmup = c->warmup < t->n_step ? c->warmup : t->n_step / 2,

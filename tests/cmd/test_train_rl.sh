@@ -23,6 +23,8 @@ expect 1 train -q --config grpo-n2 --out x --set $some tasks=libero_object/1
 says 'has statistics of libero_goal alone, and "tasks" has tasks of libero_object'
 expect 1 train -q --config grpo-n2 --out x --set $some eval_suite=libero_object
 says 'eval_suite libero_object has tasks of libero_object'
+expect 2 train -q --config grpo-n2 --out x --set $some steps=5 warmup=5
+says '--set: warmup is 5 of 5 steps'
 expect 2 train -q --config grpo-n2 --out x --set $some group=1
 says 'group is 1'
 expect 1 train -q --config grpo-n2 --out x --set $some groups=4096 group=4096 episode_steps=0
@@ -72,7 +74,8 @@ json '{"env/success_once", "env/episode_len", "rollout/groups_uniform", "rollout
 json 'd["runs"][0]["curves"]["env/num_trajectories"]["value"] == [4]'
 
 # What a checkpoint holds trains again.
-expect 0 train -q --config group/checkpoints/last/pretrained_model/train_config.json --out x --dry-run --json
+expect 0 train --config group/checkpoints/last/pretrained_model/train_config.json --out x --dry-run --json
+says 'train_config.json: warmup is 3 of 1 steps, and is cut to 0'
 json 'd["n_step"] == 1 and d["n_task"] == 1'
 
 # A policy with a value head, uninterrupted.

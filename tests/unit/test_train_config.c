@@ -247,6 +247,32 @@ static void refuses_demonstrations_without_weight(void **state)
 }
 
 /* Another word for a path does not say a key that nobody said. */
+/* Steps of practice are long and few: their warm-up has another default. */
+static void follows_the_method(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_train_config c = fresh();
+  assert_int_equal(c.warmup, 500);
+  vk_assert_ok(vk_train_config_set(&c, "method=grpo", &err), &err);
+  assert_int_equal(c.warmup, 3);
+  vk_assert_ok(vk_train_config_set(&c, "method=ppo", &err), &err);
+  assert_int_equal(c.warmup, 3);
+  vk_assert_ok(vk_train_config_set(&c, "method=dagger", &err), &err);
+  assert_int_equal(c.warmup, 500);
+  vk_assert_ok(vk_train_config_set(&c, "warmup=500", &err), &err);
+  vk_assert_ok(vk_train_config_set(&c, "method=grpo", &err), &err);
+  assert_int_equal(c.warmup, 500);
+  assert_string_equal(vk_train_config_said_where(&c, "warmup"), "--set");
+  vk_train_config_fini(&c);
+  /* a run's record says what it was, whatever is typed besides */
+  c = fresh();
+  static const char record[] = "{\"method\": \"ppo\", \"warmup\": 0}";
+  vk_assert_ok(vk_train_config_recall(&c, record, strlen(record), "run", &err), &err);
+  vk_assert_ok(vk_train_config_set(&c, "method=ppo", &err), &err);
+  assert_int_equal(c.warmup, 0);
+  vk_train_config_fini(&c);
+}
+
 static void rewords(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -381,6 +407,7 @@ int main(void)
       cmocka_unit_test(checks_what_belongs_together),
       cmocka_unit_test(refuses_what_is_not_read),
       cmocka_unit_test(refuses_demonstrations_without_weight),
+      cmocka_unit_test(follows_the_method),
       cmocka_unit_test(rewords),
       cmocka_unit_test(checks_practice),
       cmocka_unit_test(writes_and_compares),
