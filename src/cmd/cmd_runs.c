@@ -7,11 +7,13 @@
 #include "cmd/report.h"
 
 typedef struct runs_args {
-  const char *svg;
+  const char *curves, *svg;
 } runs_args;
 
 static const runs_args defaults = {0};
 static const vk_opt opts[] = {
+    VK_OPT_STR(runs_args, "curves", curves, "TAGS",
+               "these of the run's curves alone, a comma list"),
     VK_OPT_STR(runs_args, "svg", svg, "FILE", "write the run's curves as a drawing"),
     VK_OPT_END,
 };
@@ -139,6 +141,13 @@ static void show(const vk_report *r, const vk_curves *curves)
   vk_report_print(r, true);
 }
 
+static vk_status pick(vk_curves *curves, const char *id, const char *list, vk_err *err)
+{
+  if (curves->n == 0)
+    return vk_fail(err, VK_E_USAGE, "--curves: run %s has none; those of vlakit train have", id);
+  return vk_curves_pick(curves, list, err);
+}
+
 static vk_status write_svg(const vk_curves *curves, const char *id, const char *path, vk_err *err)
 {
   vk_fs_writer w;
@@ -246,6 +255,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   const char *id = n > is_export ? call->positional[is_export] : NULL;
   if (args->svg && (!id || is_export))
     return vk_fail(err, VK_E_USAGE, "--svg is for one run: vlakit runs ID --svg FILE");
+  if (args->curves && (!id || is_export))
+    return vk_fail(err, VK_E_USAGE, "--curves is for one run: vlakit runs ID --curves TAGS");
   vk_catalog *catalog = NULL;
   vk_status st = vk_catalog_open(&catalog, common->catalog, VK_CATALOG_READ, err);
   /* Who has not run anything yet has no catalog: an empty list. */
@@ -257,6 +268,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     st = vk_report_load(&r, catalog, id, 0, NULL, err);
     if (st == VK_OK)
       st = vk_curves_load(&curves, catalog, id, err);
+    if (st == VK_OK && args->curves)
+      st = pick(&curves, id, args->curves, err);
     if (st == VK_OK && args->svg)
       st = write_svg(&curves, id, args->svg, err);
     if (st == VK_OK && common->json)
@@ -284,7 +297,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_runs = {
     .name = "runs",
     .summary = "list, show and export what was run",
-    .synopsis = "[ID] [--svg FILE] | export [ID]",
+    .synopsis = "[ID] [--curves TAGS] [--svg FILE] | export [ID]",
     .description = "Without an argument lists the runs in the catalog, oldest first; with a run's "
                    "ID shows its settings and results, of training its curves.\n\n"
                    "export writes CSV, or JSON with --json: a line a run, or of one run a line an "
@@ -293,6 +306,7 @@ const vk_cmd vk_cmd_runs = {
     .examples = "  vlakit runs  # what there is\n"
                 "  vlakit runs 05k2m3xq  # one of them\n"
                 "  vlakit runs 05k2m3xq --svg curves.svg  # what training looked like\n"
+                "  vlakit runs 05k2m3xq --curves train/loss,env/success_once --svg two.svg\n"
                 "  vlakit runs export 05k2m3xq > episodes.csv  # for a spreadsheet\n",
     .opts = opts,
     .args_size = sizeof(runs_args),

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/opt.h"
+
 enum { PLOT_COLUMNS = 64, PLOT_ROWS = 8 };
 
 /* ---- reading ---- */
@@ -60,6 +62,51 @@ void vk_curves_free(vk_curves *c)
   }
   free(c->curve);
   *c = (vk_curves){0};
+}
+
+/* The curve of tag is the n_kept-th from now on. */
+static vk_status keep(vk_curves *c, int n_kept, const char *tag, vk_err *err)
+{
+  for (int i = n_kept; i < c->n; i++)
+    if (strcmp(c->curve[i].tag, tag) == 0) {
+      vk_curve found = c->curve[i];
+      memmove(&c->curve[n_kept + 1], &c->curve[n_kept], (size_t)(i - n_kept) * sizeof found);
+      c->curve[n_kept] = found;
+      return VK_OK;
+    }
+  for (int i = 0; i < n_kept; i++)
+    if (strcmp(c->curve[i].tag, tag) == 0)
+      return vk_fail(err, VK_E_USAGE, "--curves: %s stands there twice", tag);
+  const char **name = calloc((size_t)c->n + 1, sizeof *name);
+  if (!name)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d names", c->n);
+  for (int i = 0; i < c->n; i++)
+    name[i] = c->curve[i].tag;
+  vk_status st = vk_opt_fail_name(err, "curve", tag, name);
+  free(name);
+  return st;
+}
+
+vk_status vk_curves_pick(vk_curves *c, const char *list, vk_err *err)
+{
+  char *text = strdup(list), *save = NULL;
+  if (!text)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a list of curves");
+  vk_status st = VK_OK;
+  int n_kept = 0;
+  for (char *tag = strtok_r(text, ",", &save); tag && st == VK_OK; tag = strtok_r(NULL, ",", &save))
+    st = keep(c, n_kept++, tag, err);
+  free(text);
+  VK_TRY(st);
+  if (n_kept == 0)
+    return vk_fail(err, VK_E_USAGE, "--curves: expected tags with commas between, like %s",
+                   c->curve[0].tag);
+  for (int i = n_kept; i < c->n; i++) {
+    free(c->curve[i].step);
+    free(c->curve[i].value);
+  }
+  c->n = n_kept;
+  return VK_OK;
 }
 
 cJSON *vk_curves_json(const vk_curves *c)

@@ -28,6 +28,10 @@ VK_NODISCARD vk_status vk_curves_load(vk_curves *c, vk_catalog *catalog, const c
 /* A zeroed one is allowed. */
 void vk_curves_free(vk_curves *c);
 
+/* Keeps those of list, tags with commas between, in its order. Errors: VK_E_USAGE for a tag that
+ * there is none of, or twice; VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_curves_pick(vk_curves *c, const char *list, vk_err *err);
+
 /* A line a curve, and a plot of losses and success rates, to stdout. */
 void vk_curves_print(const vk_curves *c);
 /* Writes SVG to out, a panel a curve; whoever opened it looks for its errors. */

@@ -137,6 +137,23 @@ check 'the drawing is XML with a line a curve' python3 -c "
 import xml.etree.ElementTree as et
 lines = et.parse('curves.svg').getroot().findall('.//{http://www.w3.org/2000/svg}polyline')
 assert len(lines) == 9, len(lines)"
+expect 0 runs "$run" --catalog c.db --curves val/loss,train/loss --svg two.svg
+check 'the drawing of two, in the order of the list' python3 -c "
+import xml.etree.ElementTree as et
+svg = '{http://www.w3.org/2000/svg}'
+root = et.parse('two.svg').getroot()
+assert [t.text for t in root.iter(svg + 'text') if t.get('class') == 'name'] == ['val/loss', 'train/loss']
+assert len(root.findall('.//' + svg + 'polyline')) == 2"
+expect 0 runs "$run" --catalog c.db --curves train/loss --json
+json 'list(d["runs"][0]["curves"]) == ["train/loss"]'
+expect 2 runs "$run" --catalog c.db --curves train/los
+says 'did you mean train/loss'
+expect 2 runs "$run" --catalog c.db --curves train/loss,train/loss
+says 'train/loss stands there twice'
+expect 2 runs "$run" --catalog c.db --curves ,
+says 'expected tags with commas between'
+expect 2 runs --catalog c.db --curves train/loss
+says '--curves is for one run'
 expect 2 runs --catalog c.db --svg curves.svg
 says '--svg is for one run'
 expect 2 runs "$(python3 -c "
