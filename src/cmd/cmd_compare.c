@@ -70,7 +70,7 @@ static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err
                    vk_report_text(a, "run"), vk_report_text(b, "run"), same[i].what,
                    vk_report_text(a, same[i].shown), vk_report_text(b, same[i].shown));
   }
-  if (have_other_visuals(a, b) && (sees_pictures(a) || sees_pictures(b)))
+  if (have_other_visuals(a, b) && sees_pictures(a) && sees_pictures(b))
     return vk_fail(err, VK_E_MISMATCH,
                    "runs %s and %s differ in visuals (%s %.12s and %s %.12s), which their policies "
                    "see: their episodes are not the same trials",
@@ -182,14 +182,14 @@ const vk_cmd vk_cmd_compare = {
     .name = "compare",
     .summary = "compare two evaluations episode by episode",
     .synopsis = "RUN_A RUN_B",
-    .description = "Pairs the episodes of two runs by task and init row, and prints both success "
-                   "rates over the pairs and the p-value of the exact two-sided McNemar test: how "
-                   "likely a difference of this size is between two policies that are equally "
-                   "good.\n\n"
-                   "Runs that differ in protocol, pack, --rows or --perturb are refused, as their "
-                   "episodes are not the same trials; so are runs that differ in visuals, when one "
-                   "of the policies "
-                   "sees pictures.",
+    .description =
+        "Pairs the episodes of two runs by task and init row, and prints both success "
+        "rates over the pairs and the p-value of the exact two-sided McNemar test: how "
+        "likely a difference of this size is between two policies that are equally "
+        "good.\n\n"
+        "Runs that differ in protocol, pack, --rows or --perturb are refused, as their "
+        "episodes are not the same trials; so are runs that differ in visuals, when both "
+        "policies see pictures.",
     .examples = "  vlakit compare 05k2m3xq 05k2n81a  # is the second better?\n",
     .n_positional_min = 2,
     .n_positional_max = 2,

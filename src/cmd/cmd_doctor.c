@@ -132,8 +132,8 @@ static void look_at_policy(check *c, const vk_common_args *common)
       vk_params_free(&params);
     vk_checkpoint_close(&info);
     size_t at = strlen(c->found);
-    snprintf(c->found + at, TEXT_MAX - at, "%s%s",
-             i ? ", " : "trained ones that come along: ", list[i].name);
+    snprintf(c->found + at, TEXT_MAX - at, "%s%s%s",
+             i ? ", " : "trained ones that come along: ", list[i].name, i ? "" : " (bundled)");
   }
   c->ok = st == VK_OK;
   if (!c->ok)

@@ -68,6 +68,11 @@ static void print_text(const char *from, const char *dir, const dtype_row *dtype
          e->is_card_kept ? "as it was" : "of what is recorded: add results and a licence");
   if (dtype->dtype == VK_SAFETENSORS_F32)
     return;
+  if (e->max_change == 0) {
+    printf("rounding  none: the weights were %s already, and the policy is the same\n",
+           dtype->name);
+    return;
+  }
   printf("rounding  to %d of 24 bits: a weight changes by up to %.2g %%, all of them by %.2g %% "
          "(RMS)",
          dtype->n_bit, 100 * e->max_change, 100 * e->rms_change);

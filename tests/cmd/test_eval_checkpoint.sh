@@ -71,6 +71,10 @@ hashes >other
 check 'held-out rows begin elsewhere' [ "$(cmp one other 2>&1)" ]
 expect 1 compare "$greedy" "$held"
 says "differ in --rows (eval and held-out)"
+expect 0 eval -q --suite libero_goal/7 --policy zero --episodes 2 --json
+json 'd["visuals"] == "none"'
+expect 0 compare "$greedy" "$(python3 -c 'import json; print(json.load(open("out"))["run"])')"
+prints 'of 2 pairs'
 expect 0 eval -q --suite libero_goal/7 --policy zero --rows held-out --row 70 --json
 json 'd["episodes"][0]["row"] == 70 and d["errors"] == 0'
 expect 2 eval --suite libero_goal/7 --policy zero --rows sampled

@@ -156,4 +156,6 @@ json 'd["card_kept"] and d["policy_hash"]'
 check 'it keeps its card' cmp mine/README.md "$VK_SOURCE/data/policies/$(head -1 names | cut -d" " -f1)/README.md"
 expect 2 eval --suite libero_goal/7 --policy bundeld
 says 'did you mean bundled?'
+expect 0 policies export bundled --out mine_too
+prints 'rounding  none: the weights were bf16 already'
 finish
