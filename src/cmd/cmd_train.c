@@ -24,18 +24,13 @@ typedef struct train_args {
 } train_args;
 
 static const train_args defaults = {0};
-static const char *const methods[] = {
-#define VK_TRAIN(name) #name,
-#include "rl/train_list.h"
-#undef VK_TRAIN
-    NULL};
 
 #define ARGS train_args
 static const vk_opt opts[] = {
     VK_OPT_STR(ARGS, "config", config, "CONFIG",
                "a JSON file of keys, or the name of one that comes along; list: show those"),
     VK_OPT_LIST(ARGS, "data", data, "PATH", "files and folders of demonstrations"),
-    VK_OPT_CHOICE(ARGS, "method", method, "METHOD", methods,
+    VK_OPT_CHOICE(ARGS, "method", method, "METHOD", vk_train_methods,
                   "how the policy is made, whatever the configuration says"),
     VK_OPT_STR(ARGS, "out", out, "DIR", "folder for checkpoints and curves"),
     VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),

@@ -498,12 +498,12 @@ static vk_status check_practice(const vk_train_config *c, unsigned method, vk_er
   if (c->steps == 0)
     return vk_fail(err, VK_E_USAGE, "steps is 0: method %s practises so many, and knows no epochs",
                    c->method);
-  if (method & VK_TRAIN_PPO && c->critic_warmup >= c->steps)
+  if (method & VK_TRAIN_ppo && c->critic_warmup >= c->steps)
     return vk_fail(err, VK_E_USAGE,
                    "critic_warmup is %lld of %lld steps: the policy would learn nothing; take more "
                    "steps, or a shorter warm-up",
                    (long long)c->critic_warmup, (long long)c->steps);
-  if (method & VK_TRAIN_PPO)
+  if (method & VK_TRAIN_ppo)
     VK_TRY(check_partial_reset(c, err));
   if (c->uniform_share < 1 && c->group == 1)
     return vk_fail(err, VK_E_USAGE,

@@ -13,15 +13,20 @@
 #include "core/json.h"
 #include "core/opt.h"
 
-/* Which methods read a key. */
+/* Methods, a bit each, for who reads a key. */
 enum {
-  VK_TRAIN_SFT = 1,
-  VK_TRAIN_DAGGER = 2,
-  VK_TRAIN_PPO = 4,
-  VK_TRAIN_GRPO = 8,
-  VK_TRAIN_IMITATION = VK_TRAIN_SFT | VK_TRAIN_DAGGER,
-  VK_TRAIN_PRACTICE = VK_TRAIN_PPO | VK_TRAIN_GRPO,
-  VK_TRAIN_ALL = 15,
+#define VK_TRAIN(name) VK_TRAIN_AT_##name,
+#include "rl/train_list.h"
+#undef VK_TRAIN
+  VK_TRAIN_N_METHOD
+};
+enum {
+#define VK_TRAIN(name) VK_TRAIN_##name = 1 << VK_TRAIN_AT_##name,
+#include "rl/train_list.h"
+#undef VK_TRAIN
+  VK_TRAIN_ALL = (1 << VK_TRAIN_N_METHOD) - 1,
+  VK_TRAIN_IMITATION = VK_TRAIN_sft | VK_TRAIN_dagger,
+  VK_TRAIN_PRACTICE = VK_TRAIN_ppo | VK_TRAIN_grpo,
 };
 
 enum { VK_TRAIN_KEYS_MAX = 128 };
@@ -77,7 +82,7 @@ typedef struct vk_train_config {
 /* Keys that stand together in help. */
 typedef struct vk_train_section {
   const char *title;
-  unsigned methods;   /* VK_TRAIN_*: who reads them, but for what vk_train_config_only says */
+  unsigned methods;   /* Bits: who reads them, but for what vk_train_config_only says */
   bool is_free;       /* a resumed run may have other values */
   const vk_opt *keys; /* ends with VK_OPT_END; offsets are those of vk_train_config */
 } vk_train_section;
@@ -87,12 +92,12 @@ extern const vk_train_config vk_train_config_default; /* of "sft" */
 /* The default that others do not share: a step of practice is many updates. */
 int64_t vk_train_default_warmup(const char *method);
 
-/* In the order of VK_TRAIN_SFT and so on, NULL-terminated. */
+/* In the order of train_list.h, NULL-terminated. */
 extern const char *const vk_train_methods[];
-/* VK_TRAIN_* of one of them. */
+/* The bit of one of them. */
 unsigned vk_train_method(const char *method);
 
-/* VK_TRAIN_*: who reads a key of a section. */
+/* Bits: who reads a key of a section. */
 unsigned vk_train_config_methods(const vk_train_section *section, const vk_opt *key);
 /* Whether a key but "data" is about demonstrations alone, so that practice without a bc_weight
  * reads none such. */

@@ -78,7 +78,7 @@ int64_t vk_train_default_warmup(const char *method)
   return vk_train_method(method) & VK_TRAIN_PRACTICE ? 3 : vk_train_config_default.warmup;
 }
 
-static const char *const methods[] = {
+const char *const vk_train_methods[] = {
 #define VK_TRAIN(name) #name,
 #include "rl/train_list.h"
 #undef VK_TRAIN
@@ -90,7 +90,7 @@ static const vk_opt keys_what[] = {
     VK_OPT_STR(C, "about", about, "TEXT", "what this configuration is for; not read"),
     VK_OPT_STR(C, "init", init, "CHECKPOINT",
                "begin with its weights; bundled: what comes along (default: random ones)"),
-    VK_OPT_CHOICE(C, "method", method, "METHOD", methods, "how the policy is made"),
+    VK_OPT_CHOICE(C, "method", method, "METHOD", vk_train_methods, "how the policy is made"),
     VK_OPT_STR(C, "model", model, "MODEL", "name or configuration file of the network"),
     VK_OPT_CHOICE(C, "precision", precision, "auto|f32|bf16", precisions,
                   "of products of matrices; auto: bf16 where the processor computes it, but "
@@ -277,16 +277,13 @@ const vk_train_section vk_train_sections[] = {
     {"Augmentation of demonstrations", VK_TRAIN_ALL, false, keys_augment},
     {"Loss of demonstrations", VK_TRAIN_ALL, false, keys_loss},
     {"Optimiser", VK_TRAIN_ALL, false, keys_optim},
-    {"Episodes (dagger, ppo, grpo)", VK_TRAIN_DAGGER | VK_TRAIN_PRACTICE, false, keys_act},
-    {"The expert's help (dagger)", VK_TRAIN_DAGGER, false, keys_dagger},
+    {"Episodes (dagger, ppo, grpo)", VK_TRAIN_dagger | VK_TRAIN_PRACTICE, false, keys_act},
+    {"The expert's help (dagger)", VK_TRAIN_dagger, false, keys_dagger},
     {"Practice (ppo, grpo)", VK_TRAIN_PRACTICE, false, keys_practice},
     {"Loss of practice (ppo, grpo)", VK_TRAIN_PRACTICE, false, keys_policy},
     {"On the way (a resumed run may have other values)", VK_TRAIN_ALL, true, keys_free},
     {0},
 };
-
-enum { N_METHOD = 4 };
-const char *const vk_train_methods[N_METHOD + 1] = {"sft", "dagger", "ppo", "grpo", NULL};
 
 /* What fewer methods read than its section says. */
 static const struct {
@@ -300,16 +297,16 @@ static const struct {
     {"validate_every", VK_TRAIN_IMITATION},
     {"quiet_s", VK_TRAIN_PRACTICE},
     /* the value head's */
-    {"critic_warmup", VK_TRAIN_PPO},
-    {"bootstrap", VK_TRAIN_PPO},
-    {"gamma", VK_TRAIN_PPO},
-    {"huber_delta", VK_TRAIN_PPO},
-    {"lambda", VK_TRAIN_PPO},
-    {"partial_reset", VK_TRAIN_PPO},
-    {"rollout_steps", VK_TRAIN_PPO},
-    {"value_clip", VK_TRAIN_PPO},
-    {"value_lr", VK_TRAIN_PPO},
-    {"value_weight", VK_TRAIN_PPO},
+    {"critic_warmup", VK_TRAIN_ppo},
+    {"bootstrap", VK_TRAIN_ppo},
+    {"gamma", VK_TRAIN_ppo},
+    {"huber_delta", VK_TRAIN_ppo},
+    {"lambda", VK_TRAIN_ppo},
+    {"partial_reset", VK_TRAIN_ppo},
+    {"rollout_steps", VK_TRAIN_ppo},
+    {"value_clip", VK_TRAIN_ppo},
+    {"value_lr", VK_TRAIN_ppo},
+    {"value_weight", VK_TRAIN_ppo},
 };
 
 /* What is of demonstrations alone, beside "data". */
@@ -339,7 +336,7 @@ unsigned vk_train_config_methods(const vk_train_section *section, const vk_opt *
 void vk_train_config_name_methods(unsigned mask, char *out, size_t n)
 {
   out[0] = '\0';
-  for (unsigned i = 0; i < N_METHOD; i++)
+  for (unsigned i = 0; i < VK_TRAIN_N_METHOD; i++)
     if (mask & 1u << i) {
       size_t at = strlen(out);
       snprintf(out + at, n - at, "%s%s", at ? ", " : "", vk_train_methods[i]);

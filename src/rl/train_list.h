@@ -1,5 +1,6 @@
-/* train_list.h - methods of training, for vk_train_defs: one line a vk_train_NAME. */
-VK_TRAIN(dagger)
-VK_TRAIN(grpo)
-VK_TRAIN(ppo)
+/* train_list.h - methods of training: a line each, of which their bits, names and vk_train_defs are
+ * made. */
 VK_TRAIN(sft)
+VK_TRAIN(dagger)
+VK_TRAIN(ppo)
+VK_TRAIN(grpo)

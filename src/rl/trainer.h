@@ -1,6 +1,6 @@
 /* trainer.h - what all methods of training share: the loop with its checkpoints, curves, validation
- * and evaluation, interruption and resumption. A method is a file train_METHOD.c with a
- * vk_train_METHOD and a line in train_list.h.
+ * and evaluation, interruption and resumption. A method is a
+ * vk_train_NAME (in train_NAME.c; ppo and grpo share train_rl.c) and a line in train_list.h.
  *
  * A run is a folder: checkpoints/ (rl/checkpoint.h) and event files of TensorBoard. The same
  * configuration, data, number of threads and path give the same weights, bit for bit, also when the

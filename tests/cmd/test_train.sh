@@ -42,7 +42,7 @@ says 'batch 5 is no multiple of micro_batch 2'
 expect 2 $train --out x --set bach=5
 says 'did you mean "batch"?'
 expect 2 $train --out x --method magic
-says '--method is one of dagger, grpo, ppo, sft'
+says '--method is one of sft, dagger, ppo, grpo'
 expect 2 $train --out x --set model=nano-n3
 says "unknown model 'nano-n3'"
 expect 1 train -q --config tiny.json --data nowhere --out x

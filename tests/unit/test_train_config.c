@@ -58,7 +58,7 @@ static void refuses_with_line_and_nearest(void **state)
   refuse("{\"batch\": \"many\"}", VK_E_FORMAT, "\"batch\" is \"many\", and must be a whole number");
   refuse("{\"drop_noops\": 1}", VK_E_RANGE, "must be true or false");
   refuse("{\"schedule\": \"cosin\"}", VK_E_FORMAT, "must be one of constant, linear, cosine");
-  refuse("{\"method\": \"magic\"}", VK_E_FORMAT, "must be one of dagger, grpo, ppo, sft");
+  refuse("{\"method\": \"magic\"}", VK_E_FORMAT, "must be one of sft, dagger, ppo, grpo");
   refuse("{\"data\": \"demos\"}", VK_E_FORMAT, "must be a list of at most 64 texts");
   refuse("{\"data\": [1]}", VK_E_FORMAT, "must be a list");
   refuse("{\"model\": \"\"}", VK_E_FORMAT, "must be a text");
@@ -92,7 +92,7 @@ static void sets(void **state)
       {"lr=-1", "it must be a number of at least 0"},
       {"crop=2", "it must be a number from 0.1 to 1"},
       {"drop_noops=yes", "it must be true or false"},
-      {"method=sftt", "it must be one of dagger, grpo, ppo, sft"},
+      {"method=sftt", "it must be one of sft, dagger, ppo, grpo"},
   };
   for (size_t i = 0; i < VK_COUNT(bad); i++) {
     vk_assert_fails(vk_train_config_set(&c, bad[i][0], &err), VK_E_USAGE);
