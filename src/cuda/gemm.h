@@ -1,0 +1,51 @@
+/* gemm.h - products of matrices on a GPU, by cuBLASLt, which is opened when the first handle is
+ * made. Matrices are row-major, as everywhere in vlakit.
+ *
+ * Test: tests/unit/test_cuda_gemm.c */
+#ifndef VK_CUDA_GEMM_H
+#define VK_CUDA_GEMM_H
+
+#include <cuda_runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "core/err.h"
+#include "nn/graph.h"
+
+typedef struct vk_cuda_gemm vk_cuda_gemm;
+
+/* One a stream. With its workspace, memory of the device that products use in turn.
+ * Errors: VK_E_UNSUPPORTED (the library is not there, with what to install), VK_E_NOMEM,
+ * VK_E_IO (what a call of the library returned). */
+VK_NODISCARD vk_status vk_cuda_gemm_new(vk_cuda_gemm **out, vk_err *err);
+void vk_cuda_gemm_free(vk_cuda_gemm *g);
+/* Bytes of its workspace. */
+size_t vk_cuda_gemm_bytes(const vk_cuda_gemm *g);
+
+/* c[m, n] = op(a) op(b) + bias[n] + beta c; sums in f32. dtype says of what type both factors are.
+ *   a  [m, k], or [k, m] with a_trans; b  [k, n], or [n, k] with b_trans
+ *   lda, ldb, ldc  items from a row to the next
+ *   c  c_dtype F32 or BF16; bias f32 or NULL (then nothing is added); beta 0 or 1, 0 with BF16
+ * m, n and k are at least 1. Factors of f32 are multiplied in f32, not in fewer bits. */
+typedef struct vk_cuda_product {
+  int64_t m, n, k;
+  vk_dtype dtype; /* F32 or BF16 */
+  const void *a, *b;
+  int64_t lda, ldb, ldc;
+  bool a_trans, b_trans;
+  const float *bias;
+  void *c;
+  vk_dtype c_dtype;
+  float beta;
+} vk_cuda_product;
+/* Starts it on the stream. cudaErrorNotSupported: the library has no way to compute it;
+ * cudaErrorUnknown: another error of its. */
+cudaError_t vk_cuda_gemm_run(vk_cuda_gemm *g, const vk_cuda_product *p, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
