@@ -1,0 +1,900 @@
+/* stream.c - streams, events, copies and graphs. Work is an item: a function and bytes of its own.
+ * It runs at once, is held back (emulated.h), or is captured for a graph. */
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fiber.h"
+#include "internal.h"
+
+#define ENTER()                                                                                    \
+  do {                                                                                             \
+    cudaError_t enter_error_ = vk_emulated_enter();                                                \
+    if (enter_error_ != cudaSuccess)                                                               \
+      return vk_emulated_leave(enter_error_);                                                      \
+  } while (0)
+
+typedef struct item {
+  struct item *next;
+  void (*run)(void *data);
+  size_t n;
+  alignas(16) char data[];
+} item;
+
+/* Work of a graph, in the order in which it was captured; shared by those that hold it. */
+typedef struct item_list {
+  int n_ref, n;
+  item *first, *last;
+} item_list;
+
+typedef struct capture {
+  int n_stream; /* that take part */
+  cudaStream_t origin;
+  cudaStreamCaptureMode mode;
+  pthread_t thread;
+  bool is_invalid;
+  item_list *list;
+  struct capture *next;
+} capture;
+
+struct vk_emulated_stream {
+  struct vk_emulated_stream *next;
+  unsigned flags;
+  capture *capture;
+  bool has_unjoined;       /* captured work that no event told the origin of */
+  int64_t n_in, n_out;     /* items that came, and that ran */
+  item *first, *last;      /* held back */
+};
+
+struct vk_emulated_event {
+  unsigned flags;
+  bool is_recorded;
+  cudaStream_t stream; /* NULL: nothing to wait for */
+  int64_t at;          /* its n_in then */
+  const capture *capture;
+  double time_s;
+};
+
+struct vk_emulated_graph {
+  item_list *list;
+};
+
+struct vk_emulated_exec {
+  item_list *list;
+};
+
+static struct vk_emulated_stream *streams, legacy;
+static capture *captures;
+static _Thread_local cudaStreamCaptureMode thread_mode;
+
+/* ---- work ---------------------------------------------------------------------------------------- */
+
+static item *new_item(void (*run)(void *data), const void *data, size_t n)
+{
+  item *it = malloc(sizeof *it + n);
+  if (!it)
+    vk_emulated_fatal("no memory for work");
+  it->next = NULL;
+  it->run = run;
+  it->n = n;
+  if (n)
+    memcpy(it->data, data, n);
+  return it;
+}
+
+static void append(item **first, item **last, item *it)
+{
+  if (*last)
+    (*last)->next = it;
+  else
+    *first = it;
+  *last = it;
+}
+
+static item_list *new_list(void)
+{
+  item_list *list = calloc(1, sizeof *list);
+  if (!list)
+    vk_emulated_fatal("no memory for a graph");
+  list->n_ref = 1;
+  return list;
+}
+
+static void drop_list(item_list *list)
+{
+  if (!list || --list->n_ref)
+    return;
+  for (item *it = list->first, *next; it; it = next) {
+    next = it->next;
+    free(it);
+  }
+  free(list);
+}
+
+static void run_next(cudaStream_t s)
+{
+  item *it = s->first;
+  s->first = it->next;
+  if (!s->first)
+    s->last = NULL;
+  it->run(it->data);
+  s->n_out++;
+  free(it);
+}
+
+/* Runs what s holds back up to its item number at. */
+static void run_until(cudaStream_t s, int64_t at)
+{
+  while (s->first && s->n_out < at)
+    run_next(s);
+}
+
+static void drain(cudaStream_t s)
+{
+  run_until(s, s->n_in);
+}
+
+void vk_emulated_drain_all(void)
+{
+  for (cudaStream_t s = streams; s; s = s->next)
+    drain(s);
+}
+
+static void drain_blocking(void)
+{
+  for (cudaStream_t s = streams; s; s = s->next)
+    if (!(s->flags & cudaStreamNonBlocking))
+      drain(s);
+}
+
+/* The stream that a handle names, NULL: none. */
+static cudaStream_t find_stream(cudaStream_t stream)
+{
+  if (!stream || stream == cudaStreamLegacy)
+    return &legacy;
+  for (cudaStream_t s = streams; s; s = s->next)
+    if (s == stream)
+      return s;
+  return NULL;
+}
+
+/* Work of the legacy stream waits for streams that are not NonBlocking: none may capture. */
+static bool legacy_is_captured(void)
+{
+  bool is_captured = false;
+  for (cudaStream_t s = streams; s; s = s->next)
+    if (s->capture && !(s->flags & cudaStreamNonBlocking))
+      is_captured = s->capture->is_invalid = true;
+  return is_captured;
+}
+
+/* Takes data by copy. */
+static cudaError_t enqueue(cudaStream_t stream, void (*run)(void *data), const void *data, size_t n)
+{
+  cudaStream_t s = find_stream(stream);
+  if (!s)
+    return cudaErrorInvalidResourceHandle;
+  if (s->capture) {
+    if (s->capture->is_invalid)
+      return cudaErrorStreamCaptureInvalidated;
+    item_list *list = s->capture->list;
+    append(&list->first, &list->last, new_item(run, data, n));
+    list->n++;
+    s->has_unjoined = s != s->capture->origin;
+    return cudaSuccess;
+  }
+  if (s == &legacy) {
+    if (legacy_is_captured())
+      return cudaErrorStreamCaptureImplicit;
+    drain_blocking();
+  }
+  append(&s->first, &s->last, new_item(run, data, n));
+  s->n_in++;
+  if (!vk_emulated.is_late || s == &legacy)
+    drain(s);
+  return vk_emulated.lost;
+}
+
+cudaError_t vk_emulated_enqueue(cudaStream_t stream, void (*run)(void *data), const void *data,
+                                size_t n)
+{
+  ENTER();
+  return vk_emulated_leave(enqueue(stream, run, data, n));
+}
+
+/* ---- kernels ---------------------------------------------------------------------------------------- */
+
+typedef struct launch {
+  vk_emulated_work work;
+  alignas(16) char closure[];
+} launch;
+
+static uint64_t mix(uint64_t z)
+{
+  z += 0x9e3779b97f4a7c15ull;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+  return z ^ z >> 31;
+}
+
+static void run_kernel(void *data)
+{
+  launch *l = data;
+  l->work.closure = l->closure;
+  if (vk_emulated.lost == cudaSuccess)
+    vk_emulated_run(&l->work, mix(vk_emulated.seed + (uint64_t)vk_emulated.n_launch++));
+}
+
+/* Kernels that asked for more shared memory. */
+static struct {
+  const void *kernel;
+  size_t shared;
+} more_shared[256];
+static int n_more_shared;
+
+cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attr, int value)
+{
+  ENTER();
+  if (!function)
+    return vk_emulated_leave(cudaErrorInvalidDeviceFunction);
+  if (attr != cudaFuncAttributeMaxDynamicSharedMemorySize)
+    return vk_emulated_leave(cudaSuccess);
+  if (value < 0 || value > VK_EMULATED_SHARED_MAX)
+    return vk_emulated_leave(cudaErrorInvalidValue);
+  int i = 0;
+  while (i < n_more_shared && more_shared[i].kernel != function)
+    i++;
+  if (i == (int)(sizeof more_shared / sizeof more_shared[0]))
+    vk_emulated_fatal("more kernels than expected ask for shared memory");
+  n_more_shared = i == n_more_shared ? i + 1 : n_more_shared;
+  more_shared[i].kernel = function;
+  more_shared[i].shared = (size_t)value;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+static cudaError_t check_launch(const void *kernel, dim3 grid, dim3 block, size_t shared, size_t n)
+{
+  size_t most = VK_EMULATED_STATIC_SHARED;
+  for (int i = 0; i < n_more_shared; i++)
+    if (more_shared[i].kernel == kernel && more_shared[i].shared > most)
+      most = more_shared[i].shared;
+  if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
+    return cudaErrorInvalidConfiguration;
+  if (!block.x || !block.y || !block.z || block.x > 1024 || block.y > 1024 || block.z > 64 ||
+      block.x * block.y * block.z > 1024)
+    return cudaErrorInvalidConfiguration;
+  return shared > most || n > 32764 ? cudaErrorInvalidValue : cudaSuccess;
+}
+
+cudaError_t vk_emulated_launch(const void *kernel, void (*call)(const void *closure),
+                               const void *closure, size_t n, dim3 grid, dim3 block, size_t shared,
+                               cudaStream_t stream)
+{
+  ENTER();
+  cudaError_t error = check_launch(kernel, grid, block, shared, n);
+  if (error != cudaSuccess)
+    return vk_emulated_leave(error);
+  launch *l = malloc(sizeof *l + n);
+  if (!l)
+    vk_emulated_fatal("no memory for a launch");
+  l->work = (vk_emulated_work){.call = call, .grid = grid, .block = block, .shared = shared};
+  memcpy(l->closure, closure, n);
+  error = enqueue(stream, run_kernel, l, sizeof *l + n);
+  free(l);
+  return vk_emulated_leave(error);
+}
+
+typedef struct host_function {
+  cudaHostFn_t function;
+  void *arg;
+} host_function;
+
+static void run_host_function(void *data)
+{
+  const host_function *f = data;
+  f->function(f->arg);
+}
+
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *arg)
+{
+  ENTER();
+  const host_function f = {function, arg};
+  return vk_emulated_leave(enqueue(stream, run_host_function, &f, sizeof f));
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------ */
+
+typedef struct copy {
+  void *to;
+  const void *from; /* NULL: the bytes that follow */
+  size_t n;
+  int value; /* of a fill */
+  alignas(16) char bytes[];
+} copy;
+
+static void run_copy(void *data)
+{
+  const copy *c = data;
+  if (vk_emulated.lost == cudaSuccess)
+    memmove(c->to, c->from ? c->from : c->bytes, c->n);
+}
+
+static void run_fill(void *data)
+{
+  const copy *c = data;
+  if (vk_emulated.lost == cudaSuccess)
+    memset(c->to, c->value, c->n);
+}
+
+static bool is_device(vk_emulated_place place)
+{
+  return place == VK_PLACE_DEVICE || place == VK_PLACE_MANAGED;
+}
+
+static cudaError_t check_copy(const void *to, const void *from, size_t n, cudaMemcpyKind kind)
+{
+  size_t n_to, n_from;
+  vk_emulated_place there = vk_emulated_find(to, &n_to), here = vk_emulated_find(from, &n_from);
+  if (kind < cudaMemcpyHostToHost || kind > cudaMemcpyDefault)
+    return cudaErrorInvalidMemcpyDirection;
+  if (!to || !from || n > n_to || n > n_from)
+    return cudaErrorInvalidValue;
+  bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  if (kind == cudaMemcpyDefault)
+    return cudaSuccess;
+  if ((to_device && !is_device(there)) || (!to_device && there == VK_PLACE_DEVICE) ||
+      (from_device && !is_device(here)) || (!from_device && here == VK_PLACE_DEVICE))
+    return cudaErrorInvalidValue;
+  return cudaSuccess;
+}
+
+/* Bytes of pageable memory are read when the copy is enqueued, and written before it returns. */
+static cudaError_t start_copy(void *to, const void *from, size_t n, cudaStream_t stream)
+{
+  size_t unused;
+  cudaStream_t s = find_stream(stream);
+  bool is_captured = s && s->capture;
+  bool is_staged = vk_emulated_find(from, &unused) == VK_PLACE_PAGEABLE && !is_captured;
+  size_t n_more = is_staged ? n : 0;
+  copy *c = malloc(sizeof *c + n_more);
+  if (!c)
+    vk_emulated_fatal("no memory for a copy");
+  *c = (copy){.to = to, .from = is_staged ? NULL : from, .n = n};
+  if (is_staged)
+    memcpy(c->bytes, from, n);
+  cudaError_t error = enqueue(stream, run_copy, c, sizeof *c + n_more);
+  free(c);
+  if (error == cudaSuccess && !is_captured && vk_emulated_find(to, &unused) == VK_PLACE_PAGEABLE)
+    drain(s);
+  return error;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind,
+                            cudaStream_t stream)
+{
+  ENTER();
+  cudaError_t error = n ? check_copy(to, from, n, kind) : cudaSuccess;
+  return vk_emulated_leave(error || !n ? error : start_copy(to, from, n, stream));
+}
+
+/* A call that waits for all streams but those NonBlocking. */
+static cudaError_t wait_for_legacy(void)
+{
+  if (vk_emulated_capture_forbids())
+    return cudaErrorStreamCaptureImplicit;
+  drain_blocking();
+  return vk_emulated_check_guards();
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t n, cudaMemcpyKind kind)
+{
+  ENTER();
+  cudaError_t error = wait_for_legacy();
+  if (!error && n)
+    error = check_copy(to, from, n, kind);
+  return vk_emulated_leave(error || !n ? error : start_copy(to, from, n, NULL));
+}
+
+static cudaError_t start_fill(void *to, int value, size_t n, cudaStream_t stream)
+{
+  size_t n_to;
+  if (n == 0)
+    return cudaSuccess;
+  if (vk_emulated_find(to, &n_to) == VK_PLACE_PAGEABLE || n > n_to)
+    return cudaErrorInvalidValue;
+  const copy c = {.to = to, .n = n, .value = value};
+  return enqueue(stream, run_fill, &c, sizeof c);
+}
+
+cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream)
+{
+  ENTER();
+  return vk_emulated_leave(start_fill(to, value, n, stream));
+}
+
+cudaError_t cudaMemset(void *to, int value, size_t n)
+{
+  ENTER();
+  cudaError_t error = wait_for_legacy();
+  return vk_emulated_leave(error ? error : start_fill(to, value, n, NULL));
+}
+
+/* ---- streams -------------------------------------------------------------------------------------------- */
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
+{
+  ENTER();
+  if (flags > cudaStreamNonBlocking)
+    return vk_emulated_leave(cudaErrorInvalidValue);
+  if (vk_emulated.n_device < 1)
+    return vk_emulated_leave(cudaErrorNoDevice);
+  cudaStream_t s = calloc(1, sizeof *s);
+  if (!s)
+    return vk_emulated_leave(cudaErrorMemoryAllocation);
+  s->flags = flags;
+  s->next = streams;
+  streams = s;
+  vk_emulated.live.n_stream++;
+  *stream = s;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t *stream)
+{
+  return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
+}
+
+/* The capture that s is part of goes on without it; the last one takes it along. */
+static void leave_capture(cudaStream_t s)
+{
+  capture *c = s->capture;
+  s->capture = NULL;
+  s->has_unjoined = false;
+  if (!c || --c->n_stream)
+    return;
+  for (capture **at = &captures; *at; at = &(*at)->next)
+    if (*at == c) {
+      *at = c->next;
+      break;
+    }
+  drop_list(c->list);
+  free(c);
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream)
+{
+  cudaError_t error = vk_emulated_enter();
+  for (cudaStream_t *at = &streams; *at; at = &(*at)->next) {
+    cudaStream_t s = *at;
+    if (s != stream)
+      continue;
+    drain(s);
+    leave_capture(s);
+    *at = s->next;
+    free(s);
+    vk_emulated.live.n_stream--;
+    return vk_emulated_leave(error);
+  }
+  return vk_emulated_leave(error ? error : cudaErrorInvalidResourceHandle);
+}
+
+static cudaError_t refuse_captured(cudaStream_t s)
+{
+  if (!s)
+    return cudaErrorInvalidResourceHandle;
+  if (s == &legacy && legacy_is_captured())
+    return cudaErrorStreamCaptureImplicit;
+  if (!s->capture)
+    return cudaSuccess;
+  s->capture->is_invalid = true;
+  return cudaErrorStreamCaptureUnsupported;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream)
+{
+  ENTER();
+  cudaStream_t s = find_stream(stream);
+  cudaError_t error = refuse_captured(s);
+  if (error != cudaSuccess)
+    return vk_emulated_leave(error);
+  drain(s);
+  return vk_emulated_leave(vk_emulated_check_guards());
+}
+
+/* A little of the work gets done between two questions. */
+cudaError_t cudaStreamQuery(cudaStream_t stream)
+{
+  ENTER();
+  cudaStream_t s = find_stream(stream);
+  cudaError_t error = refuse_captured(s);
+  if (error == cudaSuccess && s->first) {
+    run_next(s);
+    error = cudaErrorNotReady;
+  }
+  return vk_emulated_leave(error);
+}
+
+cudaError_t cudaDeviceSynchronize(void)
+{
+  ENTER();
+  bool is_captured = captures != NULL;
+  for (capture *c = captures; c; c = c->next)
+    c->is_invalid = true;
+  if (is_captured)
+    return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
+  vk_emulated_drain_all();
+  return vk_emulated_leave(vk_emulated_check_guards());
+}
+
+/* Ends what the device was lost by. */
+cudaError_t cudaDeviceReset(void)
+{
+  cudaError_t error = vk_emulated_enter();
+  if (error != vk_emulated.lost)
+    return vk_emulated_leave(error);
+  vk_emulated_drain_all();
+  vk_emulated.lost = vk_emulated.last = cudaSuccess;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+/* ---- events ---------------------------------------------------------------------------------------------- */
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
+{
+  ENTER();
+  cudaEvent_t e = calloc(1, sizeof *e);
+  if (!e)
+    return vk_emulated_leave(cudaErrorMemoryAllocation);
+  e->flags = flags;
+  vk_emulated.live.n_event++;
+  *event = e;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t *event)
+{
+  return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
+
+/* What an event names must have run, or be gone. */
+static void run_until_event(const struct vk_emulated_event *e)
+{
+  if (e->stream && find_stream(e->stream))
+    run_until(e->stream, e->at);
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+  cudaError_t error = vk_emulated_enter();
+  if (!event)
+    return vk_emulated_leave(cudaErrorInvalidResourceHandle);
+  run_until_event(event);
+  free(event);
+  vk_emulated.live.n_event--;
+  return vk_emulated_leave(error);
+}
+
+static void run_record(void *data)
+{
+  cudaEvent_t e = *(cudaEvent_t *)data;
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  e->time_s = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+  ENTER();
+  cudaStream_t s = find_stream(stream);
+  if (!event || !s)
+    return vk_emulated_leave(cudaErrorInvalidResourceHandle);
+  if (s->capture) {
+    if (s->capture->is_invalid)
+      return vk_emulated_leave(cudaErrorStreamCaptureInvalidated);
+    event->capture = s->capture;
+    event->stream = s;
+    event->is_recorded = true;
+    return vk_emulated_leave(cudaSuccess);
+  }
+  event->capture = NULL;
+  cudaError_t error = enqueue(stream, run_record, &event, sizeof event);
+  event->stream = s;
+  event->at = s->n_in;
+  event->is_recorded = true;
+  return vk_emulated_leave(error);
+}
+
+static cudaError_t refuse_captured_event(cudaEvent_t e)
+{
+  if (!e)
+    return cudaErrorInvalidResourceHandle;
+  return e->capture ? cudaErrorCapturedEvent : cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+  ENTER();
+  cudaError_t error = refuse_captured_event(event);
+  if (error != cudaSuccess)
+    return vk_emulated_leave(error);
+  run_until_event(event);
+  return vk_emulated_leave(vk_emulated_check_guards());
+}
+
+static bool is_done(const struct vk_emulated_event *e)
+{
+  cudaStream_t s = e->stream ? find_stream(e->stream) : NULL;
+  return !s || s->n_out >= e->at;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event)
+{
+  ENTER();
+  cudaError_t error = refuse_captured_event(event);
+  if (error == cudaSuccess && !is_done(event)) {
+    run_next(event->stream);
+    error = cudaErrorNotReady;
+  }
+  return vk_emulated_leave(error);
+}
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
+{
+  ENTER();
+  if (!start || !end || !start->is_recorded || !end->is_recorded ||
+      (start->flags | end->flags) & cudaEventDisableTiming)
+    return vk_emulated_leave(cudaErrorInvalidResourceHandle);
+  if (!is_done(start) || !is_done(end))
+    return vk_emulated_leave(cudaErrorNotReady);
+  *ms = (float)(1e3 * (end->time_s - start->time_s));
+  return vk_emulated_leave(cudaSuccess);
+}
+
+typedef struct event_wait {
+  cudaStream_t stream;
+  int64_t at;
+} event_wait;
+
+static void run_wait(void *data)
+{
+  const event_wait *w = data;
+  if (find_stream(w->stream))
+    run_until(w->stream, w->at);
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
+{
+  ENTER();
+  cudaStream_t s = find_stream(stream);
+  if (!event || !s)
+    return vk_emulated_leave(cudaErrorInvalidResourceHandle);
+  if (event->capture) { /* s joins it, or the event's stream is joined again */
+    capture *c = s->capture;
+    if (s == &legacy || (c && c != event->capture))
+      return vk_emulated_leave(cudaErrorStreamCaptureMerge);
+    if (!c) {
+      c = captures;
+      while (c && c != event->capture)
+        c = c->next;
+      if (!c)
+        return vk_emulated_leave(cudaSuccess); /* that capture is over */
+      s->capture = c;
+      c->n_stream++;
+    }
+    if (event->stream != s && find_stream(event->stream))
+      event->stream->has_unjoined = false;
+    return vk_emulated_leave(cudaSuccess);
+  }
+  if (s->capture) {
+    s->capture->is_invalid |= event->is_recorded;
+    return vk_emulated_leave(event->is_recorded ? cudaErrorStreamCaptureIsolation : cudaSuccess);
+  }
+  if (!event->is_recorded)
+    return vk_emulated_leave(cudaSuccess);
+  const event_wait w = {event->stream, event->at};
+  return vk_emulated_leave(enqueue(stream, run_wait, &w, sizeof w));
+}
+
+/* ---- capture ------------------------------------------------------------------------------------------------ */
+
+bool vk_emulated_capture_forbids(void)
+{
+  bool forbids = false;
+  for (capture *c = captures; c; c = c->next) {
+    bool is_mine = pthread_equal(c->thread, pthread_self());
+    if (thread_mode == cudaStreamCaptureModeRelaxed || c->mode == cudaStreamCaptureModeRelaxed ||
+        (!is_mine && (c->mode != cudaStreamCaptureModeGlobal ||
+                      thread_mode != cudaStreamCaptureModeGlobal)))
+      continue;
+    forbids = c->is_invalid = true;
+  }
+  return forbids;
+}
+
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode *mode)
+{
+  ENTER();
+  cudaStreamCaptureMode old = thread_mode;
+  thread_mode = *mode;
+  *mode = old;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
+{
+  ENTER();
+  cudaStream_t s = find_stream(stream);
+  if (!s)
+    return vk_emulated_leave(cudaErrorInvalidResourceHandle);
+  if (s == &legacy)
+    return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
+  if (s->capture)
+    return vk_emulated_leave(cudaErrorIllegalState);
+  capture *c = calloc(1, sizeof *c);
+  if (!c)
+    return vk_emulated_leave(cudaErrorMemoryAllocation);
+  *c = (capture){.n_stream = 1, .origin = s, .mode = mode, .thread = pthread_self(),
+                 .list = new_list(), .next = captures};
+  captures = c;
+  s->capture = c;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
+{
+  cudaError_t error = vk_emulated_enter();
+  cudaStream_t s = find_stream(stream);
+  if (graph)
+    *graph = NULL;
+  if (!s || !s->capture)
+    return vk_emulated_leave(error     ? error
+                             : s       ? cudaErrorIllegalState
+                                       : cudaErrorInvalidResourceHandle);
+  capture *c = s->capture;
+  if (c->origin != s)
+    return vk_emulated_leave(error ? error : cudaErrorStreamCaptureUnmatched);
+  if (!error && c->is_invalid)
+    error = cudaErrorStreamCaptureInvalidated;
+  item_list *list = c->list;
+  list->n_ref++;
+  for (cudaStream_t other = streams; other; other = other->next)
+    if (other->capture == c && other != s) {
+      if (!error && other->has_unjoined)
+        error = cudaErrorStreamCaptureUnjoined;
+      leave_capture(other);
+    }
+  leave_capture(s);
+  cudaGraph_t g = error ? NULL : calloc(1, sizeof *g);
+  if (!g) {
+    drop_list(list);
+    return vk_emulated_leave(error ? error : cudaErrorMemoryAllocation);
+  }
+  g->list = list;
+  vk_emulated.live.n_graph++;
+  *graph = g;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *status)
+{
+  ENTER();
+  cudaStream_t s = find_stream(stream);
+  if (!s)
+    return vk_emulated_leave(cudaErrorInvalidResourceHandle);
+  *status = !s->capture              ? cudaStreamCaptureStatusNone
+            : s->capture->is_invalid ? cudaStreamCaptureStatusInvalidated
+                                     : cudaStreamCaptureStatusActive;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+/* ---- graphs --------------------------------------------------------------------------------------------------- */
+
+/* Their number alone: nodes must be NULL. */
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *n)
+{
+  ENTER();
+  if (!graph || nodes)
+    return vk_emulated_leave(graph ? cudaErrorNotSupported : cudaErrorInvalidValue);
+  *n = (size_t)graph->list->n;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                 unsigned long long flags)
+{
+  ENTER();
+  if (!graph)
+    return vk_emulated_leave(cudaErrorInvalidValue);
+  cudaGraphExec_t e = calloc(1, sizeof *e);
+  if (!e)
+    return vk_emulated_leave(cudaErrorMemoryAllocation);
+  e->list = graph->list;
+  e->list->n_ref++;
+  vk_emulated.live.n_exec++;
+  *exec = e;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+/* As many nodes of the same kinds. */
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+                                cudaGraphExecUpdateResultInfo *info)
+{
+  ENTER();
+  if (!exec || !graph || !info)
+    return vk_emulated_leave(cudaErrorInvalidValue);
+  *info = (cudaGraphExecUpdateResultInfo){.result = cudaGraphExecUpdateSuccess};
+  const item *a = exec->list->first, *b = graph->list->first;
+  for (; a && b && info->result == cudaGraphExecUpdateSuccess; a = a->next, b = b->next)
+    if (a->run != b->run)
+      info->result = cudaGraphExecUpdateErrorNodeTypeChanged;
+  if (info->result == cudaGraphExecUpdateSuccess && (a || b))
+    info->result = cudaGraphExecUpdateErrorTopologyChanged;
+  if (info->result != cudaGraphExecUpdateSuccess)
+    return vk_emulated_leave(cudaErrorGraphExecUpdateFailure);
+  drop_list(exec->list);
+  exec->list = graph->list;
+  exec->list->n_ref++;
+  return vk_emulated_leave(cudaSuccess);
+}
+
+cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t stream)
+{
+  ENTER();
+  return vk_emulated_leave(exec ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+/* Items are shared by runs: each runs on a copy of its bytes. */
+static void run_list(void *data)
+{
+  item_list *list = *(item_list **)data;
+  for (const item *it = list->first; it; it = it->next) {
+    item *once = new_item(it->run, it->data, it->n);
+    once->run(once->data);
+    free(once);
+  }
+  drop_list(list);
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
+{
+  ENTER();
+  cudaStream_t s = find_stream(stream);
+  if (!exec || !s)
+    return vk_emulated_leave(exec ? cudaErrorInvalidResourceHandle : cudaErrorInvalidValue);
+  cudaError_t error = cudaSuccess;
+  if (s->capture) {
+    for (const item *it = exec->list->first; it && !error; it = it->next)
+      error = enqueue(stream, it->run, it->data, it->n);
+    return vk_emulated_leave(error);
+  }
+  exec->list->n_ref++;
+  item_list *list = exec->list;
+  error = enqueue(stream, run_list, &list, sizeof list);
+  return vk_emulated_leave(error);
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+  cudaError_t error = vk_emulated_enter();
+  if (!graph)
+    return vk_emulated_leave(error ? error : cudaErrorInvalidValue);
+  drop_list(graph->list);
+  free(graph);
+  vk_emulated.live.n_graph--;
+  return vk_emulated_leave(error);
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+  cudaError_t error = vk_emulated_enter();
+  if (!exec)
+    return vk_emulated_leave(error ? error : cudaErrorInvalidValue);
+  drop_list(exec->list);
+  free(exec);
+  vk_emulated.live.n_exec--;
+  return vk_emulated_leave(error);
+}

@@ -1,0 +1,537 @@
+/* test_cuda_ops.c - what holds for every op of cuda/op_list.h: its kernels against its double
+ * reference, whatever was in memory; nothing written outside or into inputs; the same bits in
+ * every run and in place; no rows; factors in bfloat16. On a GPU, or on tests/emulated.
+ *
+ *   test_cuda_ops [OP ...]    those alone */
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cuda/gemm.h"
+#include "cuda/op.h"
+#include "nn/pick.h"
+#include "op_case.h"
+
+enum { N_SEED = 6 };
+
+static vk_cuda_gemm *gemm;
+static cudaStream_t stream;
+static char **names; /* of the ops that are tested; none: all */
+static int n_name;
+
+static bool is_chosen(const vk_op_def *op)
+{
+  for (int i = 0; i < n_name; i++)
+    if (strcmp(names[i], op->name) == 0)
+      return true;
+  return n_name == 0;
+}
+
+static int n_case_of(const vk_op_def *op)
+{
+  return op->n_case ? op->n_case : 1;
+}
+
+#define cuda_ok(call) cuda_ok_at((call), #call, __FILE__, __LINE__)
+static void cuda_ok_at(cudaError_t status, const char *what, const char *file, int line)
+{
+  if (status == cudaSuccess)
+    return;
+  print_error("%s: %s\n", what, cudaGetErrorString(status));
+  _fail(file, line);
+}
+
+/* ---- memory of the device ------------------------------------------------------------------ */
+
+/* n bytes between guard bytes. */
+static void *device_new(size_t n)
+{
+  char *p = NULL;
+  cuda_ok(cudaMalloc((void **)&p, n + 2 * GUARD));
+  cuda_ok(cudaMemset(p, GUARD_BYTE, n + 2 * GUARD));
+  return p + GUARD;
+}
+
+static void device_free(void *p)
+{
+  if (p)
+    cuda_ok(cudaFree((char *)p - GUARD));
+}
+
+static void device_put(void *to, const void *from, size_t n)
+{
+  if (n)
+    cuda_ok(cudaMemcpy(to, from, n, cudaMemcpyHostToDevice));
+}
+
+static void device_get(void *to, const void *from, size_t n)
+{
+  if (n)
+    cuda_ok(cudaMemcpy(to, from, n, cudaMemcpyDeviceToHost));
+}
+
+/* The guard bytes around n bytes, and the bytes themselves if copy [n] is not NULL. */
+static void device_check(const void *p, size_t n, void *copy, const char *what)
+{
+  uint8_t *all = malloc(n + 2 * GUARD);
+  assert_non_null(all);
+  device_get(all, (const char *)p - GUARD, n + 2 * GUARD);
+  check_guard(all + GUARD, n, what);
+  if (copy && n)
+    memcpy(copy, all + GUARD, n);
+  free(all);
+}
+
+/* ---- calls --------------------------------------------------------------------------------- */
+
+/* Bytes that no kernel may count on: in outputs and scratch before a run. */
+static const int dirt[] = {0x00, 0xff, 0x3f};
+
+typedef struct run_as {
+  bool in_place;
+  int dirt; /* byte */
+  /* shapes of the capacity, by which scratch is measured; NULL: those of the case */
+  const vk_tensor *in_most, *out_most;
+} run_as;
+
+/* Runs t's call on the device; its outputs come back. */
+static void run_on_device(op_case *t, run_as as)
+{
+  const vk_cuda_op *op = vk_cuda_op_find(t->op);
+  assert_non_null(op);
+  vk_tensor in[VK_NODE_IN_MAX], out[VK_NODE_OUT_MAX];
+  for (int i = 0; i < t->n_in; i++) {
+    in[i] = t->in[i];
+    if (!in[i].data)
+      continue;
+    in[i].data = device_new(bytes_of(&in[i]));
+    device_put(in[i].data, t->in[i].data, bytes_of(&in[i]));
+  }
+  for (int i = 0; i < t->n_out; i++) {
+    out[i] = t->out[i];
+    if (i == 0 && as.in_place) {
+      out[i].data = in[t->op->in_place - 1].data;
+      continue;
+    }
+    out[i].data = device_new(bytes_of(&out[i]));
+    cuda_ok(cudaMemset(out[i].data, as.dirt, bytes_of(&out[i])));
+  }
+  vk_op_call call = {.attr = &t->example.attr,
+                     .n_in = t->n_in,
+                     .n_out = t->n_out,
+                     .in = as.in_most ? as.in_most : in,
+                     .out = as.out_most ? as.out_most : out,
+                     .n_part = 1};
+  size_t n_scratch = op->scratch ? op->scratch(&call) : 0;
+  call.in = in;
+  call.out = out;
+  call.scratch = device_new(n_scratch);
+  cuda_ok(cudaMemset(call.scratch, as.dirt, n_scratch));
+  cuda_ok(cudaDeviceSynchronize());
+  cudaError_t status = op->run(&(vk_cuda_call){.op = &call, .stream = stream, .gemm = gemm});
+  if (status != cudaSuccess) {
+    print_error("%s, case %d: %s\n", t->op->name, t->example.i_case,
+                status == cudaErrorNotSupported ? "no kernel" : cudaGetErrorString(status));
+    fail();
+  }
+  cuda_ok(cudaStreamSynchronize(stream));
+  char what[96];
+  for (int i = 0; i < t->n_out; i++) {
+    snprintf(what, sizeof what, "%s, case %d, output %d", t->op->name, t->example.i_case, i);
+    device_check(out[i].data, bytes_of(&out[i]), t->out[i].data, what);
+  }
+  snprintf(what, sizeof what, "%s, case %d, scratch", t->op->name, t->example.i_case);
+  device_check(call.scratch, n_scratch, NULL, what);
+  device_free(call.scratch);
+  for (int i = 0; i < t->n_in; i++) {
+    if (!in[i].data)
+      continue;
+    size_t n = bytes_of(&in[i]);
+    uint8_t *after = malloc(n + 1);
+    assert_non_null(after);
+    snprintf(what, sizeof what, "%s, case %d, input %d", t->op->name, t->example.i_case, i);
+    device_check(in[i].data, n, after, what);
+    bool is_over = as.in_place && i == t->op->in_place - 1;
+    if (!is_over && memcmp(after, t->in[i].data, n) != 0) {
+      print_error("%s: written\n", what);
+      fail();
+    }
+    free(after);
+    device_free(in[i].data);
+  }
+  for (int i = as.in_place ? 1 : 0; i < t->n_out; i++)
+    device_free(out[i].data);
+}
+
+static float from_bf16(uint16_t x)
+{
+  uint32_t bits = (uint32_t)x << 16;
+  float y;
+  memcpy(&y, &bits, sizeof y);
+  return y;
+}
+
+/* Nearest, ties to even, of a finite number. */
+static uint16_t to_bf16(float x)
+{
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
+static void compare(const op_case *t, double atol, double rtol)
+{
+  char what[96];
+  for (int i = 0; i < t->n_out; i++) {
+    int64_t n = vk_shape_n_item(&t->out[i].shape);
+    snprintf(what, sizeof what, "%s, case %d, output %d", t->op->name, t->example.i_case, i);
+    if (t->out[i].dtype != VK_F32 && t->out[i].dtype != VK_BF16) {
+      assert_memory_equal(t->out[i].data, t->out64[i].data, bytes_of(&t->out[i]));
+      continue;
+    }
+    for (int64_t k = 0; k < n; k++) {
+      double want = ((const double *)t->out64[i].data)[k];
+      bool is_short = t->out[i].dtype == VK_BF16;
+      double got = is_short ? (double)from_bf16(((const uint16_t *)t->out[i].data)[k])
+                            : (double)((const float *)t->out[i].data)[k];
+      vk_assert_close_at(got, want, atol, rtol + (is_short ? 1.0 / 256 : 0), what, __FILE__,
+                         __LINE__);
+    }
+  }
+}
+
+static void require_same_bits(const op_case *a, const op_case *b, const char *why)
+{
+  for (int i = 0; i < a->n_out; i++)
+    if (memcmp(a->out[i].data, b->out[i].data, bytes_of(&a->out[i])) != 0) {
+      print_error("%s, case %d, output %d: %s\n", a->op->name, a->example.i_case, i, why);
+      fail();
+    }
+}
+
+/* ---- every op ------------------------------------------------------------------------------ */
+
+#define FOR_CHOSEN(op)                                                                             \
+  for (int i_op = 0; i_op < vk_op_count(); i_op++)                                                 \
+    for (const vk_op_def *op = vk_ops[i_op]; op; op = NULL)                                        \
+      if (is_chosen(op) && vk_cuda_op_find(op))
+
+static void kernels_match_reference(void **state)
+{
+  FOR_CHOSEN(op)
+  for (int k = 0; k < N_SEED * n_case_of(op); k++) {
+    op_case t;
+    op_case_init(&t, op, k % n_case_of(op), 1000 + (uint64_t)k);
+    op_case_ref(&t);
+    run_on_device(&t, (run_as){.dirt = dirt[k % (int)VK_COUNT(dirt)]});
+    compare(&t, op->atol, op->rtol);
+    op_case_fini(&t);
+  }
+}
+
+static void bits_are_the_same_in_every_run(void **state)
+{
+  FOR_CHOSEN(op)
+  for (int k = 0; k < 3 * n_case_of(op); k++) {
+    op_case one, other;
+    op_case_init(&one, op, k % n_case_of(op), 7000 + (uint64_t)k);
+    op_case_init(&other, op, k % n_case_of(op), 7000 + (uint64_t)k);
+    run_on_device(&one, (run_as){.dirt = 0xff});
+    run_on_device(&other, (run_as){.dirt = 0});
+    require_same_bits(&one, &other, "other bits in the second run");
+    op_case_fini(&one);
+    op_case_fini(&other);
+  }
+}
+
+static void in_place_does_not_change_bits(void **state)
+{
+  FOR_CHOSEN(op)
+  {
+    int n_run = 0, i = op->in_place - 1;
+    for (int k = 0; k < 2 * n_case_of(op) && op->in_place; k++) {
+      op_case apart, over;
+      op_case_init(&apart, op, k % n_case_of(op), 400 + (uint64_t)k);
+      op_case_init(&over, op, k % n_case_of(op), 400 + (uint64_t)k);
+      if (i < over.n_in && over.in[i].data && bytes_of(&over.in[i]) == bytes_of(&over.out[0])) {
+        run_on_device(&apart, (run_as){.dirt = 0xff});
+        run_on_device(&over, (run_as){.in_place = true});
+        require_same_bits(&apart, &over, "other bits in place");
+        n_run++;
+      }
+      op_case_fini(&apart);
+      op_case_fini(&over);
+    }
+    if (op->in_place && n_run == 0) {
+      print_error("%s: no example has an input that output 0 may lie over\n", op->name);
+      fail();
+    }
+  }
+}
+
+/* ---- no rows ------------------------------------------------------------------------------- */
+
+/* Values that inputs hold when those in `empty` (a bit each) have no rows; false: no valid ones. */
+static bool fill_for_no_rows(op_case *t, unsigned empty)
+{
+  for (int i = 0; i < t->n_in; i++) {
+    const vk_example_in *e = &t->example.in[i];
+    if (!e->is_used || e->dtype != VK_I32)
+      continue;
+    if (e->fill == VK_EXAMPLE_RANDOM) { /* a number of the step is one in every run */
+      if (empty >> i & 1 && vk_shape_n_item(&e->shape) == 1)
+        return false;
+      continue;
+    }
+    int32_t *x = t->in[i].data;
+    int64_t n = vk_shape_n_item(&t->in[i].shape);
+    if (e->fill == VK_EXAMPLE_ROW && !(empty >> i & 1))
+      return false; /* a row of what may be empty */
+    if (e->fill == VK_EXAMPLE_SEGMENTS && e->lo > 0 && !(empty >> i & 1))
+      return false; /* segments that may not be empty */
+    for (int64_t k = 0; k < n; k++)
+      x[k] = e->fill == VK_EXAMPLE_PICK ? VK_PICK_ZERO : 0;
+  }
+  return true;
+}
+
+/* The CPU's kernels say what a mean over no rows is; the references may divide by 0. */
+static void check_as_cpu(op_case *t, run_as as, unsigned empty)
+{
+  uint8_t *got[VK_NODE_OUT_MAX];
+  run_on_device(t, as);
+  for (int i = 0; i < t->n_out; i++) {
+    got[i] = malloc(bytes_of(&t->out[i]) + 1);
+    assert_non_null(got[i]);
+    memcpy(got[i], t->out[i].data, bytes_of(&t->out[i]));
+  }
+  op_case_run(t, VK_ISA_SCALAR, 1);
+  char what[96];
+  for (int i = 0; i < t->n_out; i++) {
+    snprintf(what, sizeof what, "%s, case %d, output %d, no rows in inputs %x", t->op->name,
+             t->example.i_case, i, empty);
+    if (t->out[i].dtype != VK_F32)
+      assert_memory_equal(got[i], t->out[i].data, bytes_of(&t->out[i]));
+    for (int64_t k = 0; t->out[i].dtype == VK_F32 && k < vk_shape_n_item(&t->out[i].shape); k++)
+      vk_assert_close_at((double)((const float *)(const void *)got[i])[k],
+                         (double)((const float *)t->out[i].data)[k], t->op->atol, t->op->rtol, what,
+                         __FILE__, __LINE__);
+    free(got[i]);
+  }
+}
+
+/* The call with the inputs in `empty` at no rows: false when the op does not allow it. */
+static bool run_without_rows(const vk_op_def *op, int i_case, unsigned empty)
+{
+  op_case t;
+  op_case_init(&t, op, i_case, 50 + empty);
+  vk_graph g;
+  vk_graph_init(&g, op->name);
+  int sym = vk_graph_sym(&g, "rows", 1);
+  for (int s = 1; s < VK_SYM_MAX; s++)
+    vk_graph_sym(&g, "sym", 0);
+  vk_in in = {.n = t.n_in};
+  vk_tensor in_most[VK_NODE_IN_MAX], out_most[VK_NODE_OUT_MAX];
+  bool is_valid = true;
+  for (int i = 0; i < t.n_in; i++) {
+    char name[8] = {'i', 'n', (char)('0' + i)};
+    const vk_example_in *e = &t.example.in[i];
+    bool is_empty = empty >> i & 1, is_segments = e->fill == VK_EXAMPLE_SEGMENTS;
+    in_most[i] = t.in[i];
+    in.id[i] = VK_NONE;
+    if (!e->is_used || e->shape.n_dim == 0) {
+      is_valid = is_valid && !is_empty;
+      if (e->is_used)
+        in.id[i] = vk_graph_input(&g, name, e->dtype, e->shape, VK_NO_EXTENT);
+      continue;
+    }
+    int64_t n = e->shape.dim[0];
+    is_valid = is_valid && (!is_empty || n > 0);
+    vk_extent extent = vk_graph_extent(sym, n - is_segments, is_segments);
+    in.id[i] = vk_graph_input(&g, name, e->dtype, e->shape, is_empty ? extent : VK_NO_EXTENT);
+    if (is_empty)
+      t.in[i].shape.dim[0] = t.in64[i].shape.dim[0] = is_segments;
+  }
+  vk_id first = is_valid ? vk_apply(&g, op, in, t.example.attr) : VK_NONE;
+  is_valid = first != VK_NONE && vk_graph_check(&g, NULL) == VK_OK && fill_for_no_rows(&t, empty);
+  for (int i = 0; is_valid && i < t.n_out; i++) {
+    const vk_value *v = &g.value[vk_graph_out(&g, first, i)];
+    out_most[i] = t.out[i];
+    if (v->extent.sym >= 0)
+      t.out[i].shape.dim[0] = t.out64[i].shape.dim[0] = v->extent.plus;
+  }
+  if (is_valid)
+    check_as_cpu(&t, (run_as){.dirt = 0xff, .in_most = in_most, .out_most = out_most}, empty);
+  vk_graph_fini(&g);
+  op_case_fini(&t);
+  return is_valid;
+}
+
+static void no_rows_are_computed(void **state)
+{
+  FOR_CHOSEN(op)
+  for (int i_case = 0; i_case < n_case_of(op); i_case++) {
+    int n_in = op->n_in_max, n_run = 0;
+    for (unsigned empty = 1; empty < 1u << n_in; empty++)
+      n_run += run_without_rows(op, i_case, empty);
+    if (getenv("VK_TEST_VERBOSE"))
+      print_message("%s, case %d: %d sets of inputs without rows\n", op->name, i_case, n_run);
+  }
+}
+
+/* ---- bfloat16 ------------------------------------------------------------------------------ */
+
+/* Ops with the attribute dtype: which inputs are factors, and which of them may lie in bf16. */
+typedef struct factors {
+  const vk_op_def *op;
+  unsigned rounded, stored;
+  bool is_near; /* what it computes between products is rounded as well */
+} factors;
+static const factors bf16_ops[] = {
+    {&vk_op_attention, 3, 3, true},   {&vk_op_attention_grad, 0, 0, true},
+    {&vk_op_conv, 3, 1, false},       {&vk_op_conv_dw, 3, 2, false},
+    {&vk_op_conv_dx, 3, 0, false},    {&vk_op_matmul, 3, 3, false},
+};
+
+/* Input i holds what bf16 can; stored: it lies so. */
+static void round_input(op_case *t, int i, bool is_stored)
+{
+  if (i >= t->n_in || !t->in[i].data || t->in[i].dtype != VK_F32)
+    return;
+  float *x = t->in[i].data;
+  int64_t n = vk_shape_n_item(&t->in[i].shape);
+  for (int64_t k = 0; k < n; k++)
+    ((double *)t->in64[i].data)[k] = (double)(x[k] = from_bf16(to_bf16(x[k])));
+  if (!is_stored)
+    return;
+  for (int64_t k = 0; k < n; k++) { /* each item lies before the one that it was */
+    uint16_t bits = to_bf16(x[k]);
+    memcpy((char *)t->in[i].data + 2 * k, &bits, sizeof bits);
+  }
+  t->in[i].dtype = VK_BF16;
+}
+
+/* Farthest from 0 of an output. */
+static double most_of(const op_case *t, int i)
+{
+  double most = 0;
+  for (int64_t k = 0; k < vk_shape_n_item(&t->out64[i].shape); k++)
+    most = fmax(most, fabs(((const double *)t->out64[i].data)[k]));
+  return most;
+}
+
+static void check_factors(const factors *f, int i_case, uint64_t seed)
+{
+  op_case t;
+  op_case_init(&t, f->op, i_case, seed);
+  t.example.attr.dtype = VK_BF16;
+  if (t.in[0].dtype == VK_U8 || (t.n_in > 1 && t.in[1].dtype == VK_U8)) {
+    t.example.attr.scale = 1; /* whole numbers, which bf16 holds */
+    t.example.attr.shift = -128;
+  }
+  for (int i = 0; i < t.n_in; i++)
+    if (f->rounded >> i & 1)
+      round_input(&t, i, f->stored >> i & seed >> i & 1);
+  op_case_ref(&t);
+  run_on_device(&t, (run_as){.dirt = 0xff});
+  if (f->is_near) {
+    double most = 0;
+    for (int i = 0; i < t.n_out; i++)
+      most = fmax(most, most_of(&t, i));
+    compare(&t, 0.02 * most, 0.02);
+  } else {
+    bool is_u8 = t.example.attr.scale == 1;
+    compare(&t, is_u8 ? 2e-2 : t.op->atol, t.op->rtol);
+  }
+  op_case_fini(&t);
+}
+
+static void factors_are_rounded(void **state)
+{
+  for (size_t i = 0; i < VK_COUNT(bf16_ops); i++)
+    for (int k = 0; is_chosen(bf16_ops[i].op) && k < 4 * n_case_of(bf16_ops[i].op); k++)
+      check_factors(&bf16_ops[i], k / 4, (uint64_t)k);
+}
+
+/* Those that know the attribute store. */
+static void results_are_stored_in_bf16(void **state)
+{
+  const vk_op_def *const ops[] = {&vk_op_group_norm, &vk_op_matmul, &vk_op_rms_norm};
+  for (size_t i = 0; i < VK_COUNT(ops); i++)
+    for (int k = 0; is_chosen(ops[i]) && k < 3 * n_case_of(ops[i]); k++) {
+      op_case t;
+      op_case_init(&t, ops[i], k / 3, (uint64_t)k);
+      t.example.attr.store = VK_BF16;
+      t.out[0].dtype = VK_BF16;
+      if (ops[i] == &vk_op_matmul) {
+        t.example.attr.dtype = VK_BF16;
+        round_input(&t, 0, k % 3 == 1);
+        round_input(&t, 1, k % 3 == 2);
+      }
+      op_case_ref(&t);
+      run_on_device(&t, (run_as){.dirt = 0xff});
+      compare(&t, ops[i]->atol, ops[i]->rtol);
+      op_case_fini(&t);
+    }
+}
+
+/* ---- the list ------------------------------------------------------------------------------ */
+
+/* All but views and panels. */
+static void every_op_has_a_kernel(void **state)
+{
+  for (int i = 0; i < vk_op_count(); i++) {
+    const vk_op_def *op = vk_ops[i];
+    bool is_made = !(op->flags & VK_OP_VIEW) && op != &vk_op_pack && op != &vk_op_conv_pack;
+    const vk_cuda_op *found = vk_cuda_op_find(op);
+    if (is_made != (found != NULL)) {
+      print_error("%s: %s\n", op->name, found ? "has a kernel that nothing calls" : "no kernel");
+      fail();
+    }
+    if (found)
+      assert_true(found->op == op && found->run);
+  }
+}
+
+static bool names_are_ops(void)
+{
+  for (int i = 0; i < n_name; i++)
+    if (!vk_op_find(names[i])) {
+      fprintf(stderr, "no op is called %s\n", names[i]);
+      return false;
+    }
+  return true;
+}
+
+int main(int argc, char **argv)
+{
+  names = argv + 1;
+  n_name = argc - 1;
+  int n_device = 0;
+  vk_err err = VK_ERR_INIT;
+  if (!names_are_ops())
+    return 1;
+  if (cudaGetDeviceCount(&n_device) != cudaSuccess || n_device < 1 ||
+      cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) {
+    fprintf(stderr, "no GPU\n");
+    return VK_TEST_SKIP;
+  }
+  if (vk_cuda_gemm_new(&gemm, &err) != VK_OK) {
+    fprintf(stderr, "%s\n", err.text);
+    return VK_TEST_SKIP;
+  }
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_op_has_a_kernel),
+      cmocka_unit_test(kernels_match_reference),
+      cmocka_unit_test(bits_are_the_same_in_every_run),
+      cmocka_unit_test(in_place_does_not_change_bits),
+      cmocka_unit_test(no_rows_are_computed),
+      cmocka_unit_test(factors_are_rounded),
+      cmocka_unit_test(results_are_stored_in_bf16),
+  };
+  int rc = cmocka_run_group_tests(tests, NULL, NULL);
+  vk_cuda_gemm_free(gemm);
+  (void)cudaStreamDestroy(stream);
+  return rc;
+}
