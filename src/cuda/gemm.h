@@ -24,14 +24,19 @@ void vk_cuda_gemm_free(vk_cuda_gemm *g);
 /* Bytes of its workspace. */
 size_t vk_cuda_gemm_bytes(const vk_cuda_gemm *g);
 
-/* c[m, n] = op(a) op(b) + bias[n] + beta c; sums in f32. dtype says of what type both factors are.
+/* c[m, n] = op(a) op(b) + bias[n] + beta add; sums in f32.
+ *   dtype  of both factors, F32 or BF16
  *   a  [m, k], or [k, m] with a_trans; b  [k, n], or [n, k] with b_trans
  *   lda, ldb, ldc  items from a row to the next
- *   c  c_dtype F32 or BF16; bias f32 or NULL (then nothing is added); beta 0 or 1, 0 with BF16
- * m, n and k are at least 1. Factors of f32 are multiplied in f32, not in fewer bits. */
+ *   c  c_dtype F32 or BF16
+ *   beta  0 or 1; add  f32 [m, n], rows as far apart as c's, or NULL: c as it is before
+ *   bias  f32, or NULL: nothing is added
+ * With c in BF16 there is no bias and beta is 0. m, n and k are at least 1. Factors of f32 are
+ * multiplied in f32, not in fewer bits. Matrices whose addresses and rows are multiples of 16 bytes
+ * are multiplied fastest. */
 typedef struct vk_cuda_product {
   int64_t m, n, k;
-  vk_dtype dtype; /* F32 or BF16 */
+  vk_dtype dtype;
   const void *a, *b;
   int64_t lda, ldb, ldc;
   bool a_trans, b_trans;
@@ -39,9 +44,13 @@ typedef struct vk_cuda_product {
   void *c;
   vk_dtype c_dtype;
   float beta;
+  const float *add;
 } vk_cuda_product;
-/* Starts it on the stream. cudaErrorNotSupported: the library has no way to compute it;
- * cudaErrorUnknown: another error of its. */
+/* Starts it on the stream. How, the library is asked once for a shape, where the number of rows (m,
+ * or k with a_trans) counts to within a quarter. The first product of a shape may load kernels: it
+ * is no part of a graph that is captured.
+ * cudaErrorNotSupported: the library has no way to compute it; cudaErrorUnknown: another error of
+ * its. */
 cudaError_t vk_cuda_gemm_run(vk_cuda_gemm *g, const vk_cuda_product *p, cudaStream_t stream);
 
 #ifdef __cplusplus
