@@ -26,7 +26,7 @@ typedef struct subject {
   bench *b;
   vk_model model;
   vk_params params;
-  vk_team *team;
+  vk_device device;
   vk_trace *trace; /* NULL: none */
   uint8_t *image;  /* [n_batch * 2, 128, 128, 3] */
   float *proprio;
@@ -79,8 +79,10 @@ static void free_batch(subject *s)
 
 static vk_target target_of(const subject *s)
 {
-  return (vk_target){
-      .isa = s->b->call->isa, .n_thread = vk_team_n_thread(s->team), .is_bf16 = s->b->args->bf16};
+  return (vk_target){.device = s->device.def,
+                     .isa = s->b->call->isa,
+                     .n_thread = vk_team_n_thread(s->device.team),
+                     .is_bf16 = s->b->args->bf16};
 }
 
 /* Training steps: inputs, forward, backward, clipping, AdamW.
@@ -106,8 +108,9 @@ static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double ste
       st = vk_nano_set_obs(net->exec, g, s->obs, s->n_batch, n_word, n_text, err);
     if (st != VK_OK)
       break;
-    vk_exec_run(net->exec);
-    st = vk_optim_step(optim, s->team, 3e-4, 1, NULL, err);
+    st = vk_exec_run(net->exec, err);
+    if (st == VK_OK)
+      st = vk_optim_step(optim, s->device.team, 3e-4, 1, NULL, err);
     if (k >= 0) {
       t[k] = vk_sys_monotonic_s() - start_s;
       cpu[k] = vk_sys_cpu_s() - start_cpu_s;
@@ -135,13 +138,16 @@ static vk_status bench_train(subject *s, int n_batch, vk_err *err)
     st = make_batch(s, n_batch, err);
   if (st == VK_OK)
     st = vk_net_new(&net, &s->model, &(vk_model_args){.n_batch = n_batch, .with_loss = true},
-                    &target, &s->params, grad, s->team, s->trace, err);
+                    &target, &s->params, grad, &s->device, s->trace, err);
   if (st == VK_OK)
-    st = vk_net_optim_new(
-        &optim, &spans, &s->model, &s->params, grad,
-        &(vk_optim_config){
-            .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .max_norm = 1, .isa = target.isa},
-        0.05, err);
+    st = vk_net_optim_new(&optim, &spans, &s->model, &s->params, grad,
+                          &(vk_optim_config){.beta1 = 0.9,
+                                             .beta2 = 0.95,
+                                             .eps = 1e-8,
+                                             .max_norm = 1,
+                                             .isa = target.isa,
+                                             .device = &s->device},
+                          0.05, err);
   if (st == VK_OK)
     st = time_steps(s, &net, optim, step_s, err);
   snprintf(what, sizeof what, "train.b%d", n_batch);
@@ -156,7 +162,7 @@ static vk_status bench_train(subject *s, int n_batch, vk_err *err)
   vk_optim_free(optim);
   free(spans);
   vk_net_free(&net);
-  free(grad);
+  vk_params_block_free(&s->params, grad);
   free_batch(s);
   return st;
 }
@@ -167,11 +173,12 @@ static vk_status encode_text(subject *s, vk_net *act, int n_text, int *n_word, v
   vk_net net = {0};
   vk_target target = target_of(s);
   VK_TRY(vk_net_new(&net, &s->model, &(vk_model_args){.part = VK_PART_TEXT, .n_batch = n_text},
-                    &target, &s->params, NULL, s->team, NULL, err));
+                    &target, &s->params, NULL, &s->device, NULL, err));
   vk_status st = vk_nano_set_text(net.exec, &net.plan->graph, texts, n_text, n_word, err);
+  if (st == VK_OK)
+    st = vk_exec_run(net.exec, err);
   if (st == VK_OK) {
     static const char *const names[] = {"text", "text_vec"};
-    vk_exec_run(net.exec);
     int total = 0;
     for (int i = 0; i < n_text; i++)
       total += n_word[i];
@@ -208,7 +215,7 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
   vk_status st = make_batch(s, n_batch, err);
   if (st == VK_OK)
     st = vk_net_new(&net, &s->model, &(vk_model_args){.part = VK_PART_ACT, .n_batch = n_batch},
-                    &target, &s->params, NULL, s->team, s->trace, err);
+                    &target, &s->params, NULL, &s->device, s->trace, err);
   if (st == VK_OK)
     st = encode_text(s, &net, n_text, n_word, err);
   int n = 0;
@@ -222,7 +229,7 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
     if (st == VK_OK)
       st = vk_nano_set_obs(net.exec, &net.plan->graph, s->obs, n_batch, n_word, n_text, err);
     if (st == VK_OK)
-      vk_exec_run(net.exec);
+      st = vk_exec_run(net.exec, err);
     if (k >= 0) {
       t[k] = (vk_sys_monotonic_s() - start_s) * 1e3;
       cpu[k] = (vk_sys_cpu_s() - start_cpu_s) * 1e3;
@@ -238,14 +245,15 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
   return st;
 }
 
-static vk_status bench_one(bench *b, vk_team *team, vk_trace *trace, const char *name, vk_err *err)
+static vk_status bench_one(bench *b, const vk_device *device, vk_trace *trace, const char *name,
+                           vk_err *err)
 {
-  subject s = {.b = b, .team = team, .trace = trace};
+  subject s = {.b = b, .device = *device, .trace = trace};
   VK_TRY(vk_model_open(&s.model, name, err));
   VK_TRY(vk_net_params_new(&s.params, &s.model, 0, err));
   const bench_args *a = b->args;
-  vk_status st = VK_OK;
-  if (a->n_batch == 0 || a->n_batch == 1)
+  vk_status st = vk_params_move(&s.params, device, err);
+  if (st == VK_OK && (a->n_batch == 0 || a->n_batch == 1))
     st = bench_act(&s, 1, err);
   if (st == VK_OK && a->n_batch != 1)
     st = bench_train(&s, a->n_batch ? (int)a->n_batch : 32, err);
@@ -258,22 +266,26 @@ static vk_status bench_one(bench *b, vk_team *team, vk_trace *trace, const char 
 vk_status vk_bench_model(bench *b, vk_err *err)
 {
   vk_team *team = NULL;
+  vk_device device = {0};
   vk_trace *trace = NULL;
   char list[256], *save = NULL;
   if (strlen(b->args->model) >= sizeof list)
     return vk_fail(err, VK_E_USAGE, "--model: the list is too long");
   snprintf(list, sizeof list, "%s", b->args->model);
   vk_status st = vk_team_new(&team, (int)b->call->common->n_thread, err);
+  if (st == VK_OK)
+    st = vk_device_open(&device, b->call->common->device, team, err);
   if (st == VK_OK && b->args->trace)
     st = vk_trace_new(&trace, b->args->trace, N_SPAN, err);
   for (char *name = strtok_r(list, ",", &save); name && st == VK_OK;
        name = strtok_r(NULL, ",", &save))
-    st = bench_one(b, team, trace, name, err);
+    st = bench_one(b, &device, trace, name, err);
   if (trace && (st == VK_OK || st == VK_E_INTERRUPTED)) {
     vk_status written = vk_trace_write(trace, st == VK_OK ? err : NULL);
     st = st == VK_OK ? written : st;
   }
   vk_trace_free(trace);
+  vk_device_close(&device);
   vk_team_free(team);
   return st;
 }

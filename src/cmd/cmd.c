@@ -6,6 +6,7 @@
 
 #include "cmd/about.h"
 #include "cmd/doc.h"
+#include "nn/device.h"
 
 #define VK_CMD(name) extern const vk_cmd vk_cmd_##name;
 #include "cmd/cmd_list.h"
@@ -25,7 +26,8 @@ const vk_common_args vk_common_defaults = {.isa = "auto", .device = "cpu"};
 const vk_opt vk_common_opts[] = {
     VK_OPT_STR(ARGS, "catalog", catalog, "FILE",
                "database of runs (default $XDG_DATA_HOME/vlakit/catalog.db)"),
-    VK_OPT_STR(ARGS, "device", device, "cpu|cuda|cuda:K", "where networks run"),
+    VK_OPT_STR(ARGS, "device", device, "cpu|cuda|cuda:K",
+               "where networks run (train, eval, bench)"),
     VK_OPT_FLAG_SHORT(ARGS, "help", 'h', help, "show this help"),
     VK_OPT_CHOICE(ARGS, "isa", isa, "NAME", isas, "instruction set of the fast paths"),
     VK_OPT_FLAG(ARGS, "json", json, "print one JSON object instead of text"),
@@ -71,19 +73,25 @@ vk_status vk_cmd_fail_unknown(const char *name, vk_err *err)
 }
 
 /* Options that hold for every command and that their tables cannot judge. */
-static vk_status check_common(const vk_common_args *common, vk_isa *isa, vk_err *err)
+static vk_status check_common(const vk_cmd *cmd, const vk_common_args *common, vk_isa *isa,
+                              vk_err *err)
 {
-  static const char *const devices[] = {"cpu", "cuda", "cuda:K", NULL};
+  const vk_device_def *device;
+  int index, n;
   vk_cpu cpu;
   vk_cpu_detect(&cpu);
   VK_TRY(vk_isa_parse(common->isa, &cpu, isa, err));
-  if (strcmp(common->device, "cpu") == 0)
+  VK_TRY(vk_device_find(&device, common->device, &index, err));
+  if (device == &vk_device_cpu)
     return VK_OK;
-  if (strcmp(common->device, "cuda") == 0 || strncmp(common->device, "cuda:", 5) == 0)
-    return vk_fail(err, VK_E_UNSUPPORTED,
-                   "--device %.40s: this build has no CUDA; leave it out or use --device cpu",
-                   common->device);
-  return vk_opt_fail_name(err, "device", common->device, devices);
+  if (!(cmd->flags & VK_CMD_DEVICE))
+    return vk_fail(err, VK_E_USAGE, "--device %.40s: %s runs no network; leave it out",
+                   common->device, cmd->name);
+  VK_TRY(device->count(&n, err));
+  if (index >= n)
+    return vk_fail(err, VK_E_UNSUPPORTED, "--device %.40s: there %s %d, numbered from 0",
+                   common->device, n == 1 ? "is" : "are", n);
+  return VK_OK;
 }
 
 static vk_status check_positional(const vk_cmd *cmd, int n, const char *const *positional,
@@ -128,7 +136,7 @@ static vk_status run(const vk_cmd *cmd, int argc, const char *const *argv, vk_er
   }
   VK_TRY_DONE(check_positional(cmd, n_positional, positional, err));
   vk_isa isa = VK_ISA_SCALAR;
-  VK_TRY_DONE(check_common(&common, &isa, err));
+  VK_TRY_DONE(check_common(cmd, &common, &isa, err));
   vk_cmd_call call = {&common, isa, args, n_positional, positional, argc, argv};
   st = cmd->run(&call, err);
 done:

@@ -296,6 +296,7 @@ const vk_cmd vk_cmd_bench = {
         "vlakit bench model --model nano-n8 --batch 1 --threads 1  # how long a decision takes\n"
         "vlakit bench ops --op matmul --isa avx2  # one kernel, on a path\n"
         "vlakit bench render --visuals stand-in",
+    .flags = VK_CMD_DEVICE,
     .opts = opts,
     .args_size = sizeof(bench_args),
     .args_default = &defaults,

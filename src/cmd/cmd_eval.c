@@ -69,6 +69,7 @@ typedef vk_eval_plan plan;
 typedef struct job {
   const vk_cmd_call *call;
   plan plan;
+  vk_device device;
   vk_pool *pool;
   vk_policy policy;
   char protocol_hash[65];
@@ -575,7 +576,9 @@ static vk_status prepare(job *j, vk_err *err)
   const vk_policy_args policy_args = {.n_env = vk_eval_n_slot(j->pool),
                                       .seed = j->plan.seed,
                                       .temperature = j->plan.temperature,
-                                      .isa = j->call->isa};
+                                      .isa = j->call->isa,
+                                      .device = &j->device};
+  VK_TRY(vk_device_open(&j->device, common->device, NULL, err));
   VK_TRY(vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err));
   VK_TRY(check_suites(j, err));
   VK_TRY(vk_eval_plan_pictures(&j->plan, &j->policy, err));
@@ -601,6 +604,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   vk_eval_out_close(&j.out);
   vk_log_fini(&j.log);
   vk_policy_close(&j.policy);
+  vk_device_close(&j.device);
   vk_pool_free(j.pool);
   vk_record_close(&j.record);
   vk_eval_plan_free(&j.plan);
@@ -609,7 +613,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 
 const vk_cmd vk_cmd_eval = {
     .name = "eval",
-    .flags = VK_CMD_LONG,
+    .flags = VK_CMD_LONG | VK_CMD_DEVICE,
     .summary = "score a policy on the benchmark's tasks",
     .synopsis = "--suite S --policy P [options] | --resume RUN",
     .description =

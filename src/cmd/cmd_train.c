@@ -356,7 +356,8 @@ static cJSON *config_json(const job *j)
   }
   cJSON_AddNumberToObject(o, "threads", j->n_thread);
   cJSON_AddStringToObject(o, "isa", vk_isa_name(j->call->isa));
-  cJSON_AddStringToObject(o, "precision", vk_trainer_precision(&j->config, j->call->isa));
+  cJSON_AddStringToObject(o, "precision",
+                          vk_trainer_precision(&j->config, j->trainer.device.def, j->call->isa));
   cJSON_AddStringToObject(o, "device", j->call->common->device);
   cJSON_AddStringToObject(o, "pack", j->pack.path);
   return o;
@@ -599,6 +600,7 @@ static vk_status prepare(job *j, vk_err *err)
                                     .visuals = &j->visuals,
                                     .cache_dir = vk_model_cache_dir(cache),
                                     .out = j->out,
+                                    .device = common->device,
                                     .isa = j->call->isa,
                                     .n_thread = j->n_thread,
                                     .log = common->quiet ? NULL : &j->log,
@@ -643,7 +645,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 
 const vk_cmd vk_cmd_train = {
     .name = "train",
-    .flags = VK_CMD_LONG,
+    .flags = VK_CMD_LONG | VK_CMD_DEVICE,
     .summary = "fit a policy to demonstrations, or let it practise",
     .synopsis = "--config CONFIG [--data PATH...] --out DIR [options] | --resume RUN",
     .description =

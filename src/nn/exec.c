@@ -4,46 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/arena.h"
-#include "core/sys.h"
+#include "nn/exec_internal.h"
 #include "nn/graph_dump.h"
-
-/* A node with all that its kernel needs. */
-typedef struct step {
-  vk_op_run *run;
-  const char *name; /* in a trace */
-  int n_phase, i_node;
-  bool is_once;
-  vk_op_call call;
-  vk_tensor tensor[VK_NODE_IN_MAX + VK_NODE_OUT_MAX];
-} step;
-
-struct vk_exec {
-  const vk_plan *plan;
-  vk_team *team;
-  vk_trace *trace;
-  vk_arena memory;
-  uint8_t *arena, *once, *held;
-  void **data; /* [n_value] */
-  int n_step;
-  step *step; /* those that run, in order */
-  int64_t size[VK_SYM_MAX];
-  bool is_once, is_timed; /* what the team does now */
-  bool is_prepared;       /* what depends on parameters alone is there */
-  double *node_s;         /* [n_node] */
-};
-
-static size_t round_up(size_t n)
-{
-  return (n + 63) / 64 * 64;
-}
 
 /* Shapes of this run, and where data lies. */
 static void update_steps(vk_exec *x)
 {
   const vk_graph *g = &x->plan->graph;
   for (int i = 0; i < x->n_step; i++) {
-    step *s = &x->step[i];
+    vk_exec_step *s = &x->step[i];
     const vk_node *n = &g->node[s->i_node];
     for (int k = 0; k < n->n_in + n->n_out; k++) {
       vk_id v = k < n->n_in ? n->in[k] : n->out[k - n->n_in];
@@ -53,6 +22,7 @@ static void update_steps(vk_exec *x)
       s->tensor[k].data = x->data[v];
     }
   }
+  x->device.def->exec_changed(x);
 }
 
 static void add_steps(vk_exec *x)
@@ -63,17 +33,19 @@ static void add_steps(vk_exec *x)
     const vk_node *n = &g->node[i];
     if (n->op->flags & VK_OP_VIEW)
       continue;
-    step *s = &x->step[x->n_step++];
-    *s = (step){.run = vk_op_kernel(n->op, x->plan->target.isa),
-                .n_phase = n->op->n_phase ? n->op->n_phase : 1,
-                .i_node = i,
-                .is_once = x->plan->is_once[i]};
+    vk_exec_step *s = &x->step[x->n_step++];
+    *s = (vk_exec_step){.run = vk_op_kernel(n->op, x->plan->target.isa),
+                        .n_phase = n->op->n_phase ? n->op->n_phase : 1,
+                        .i_node = i,
+                        .is_once = x->plan->is_once[i]};
     if (x->trace)
       s->name = vk_trace_keep(x->trace, vk_graph_value_name(g, n->out[0], name));
     if (!s->name)
       s->name = n->op->name;
     s->call = vk_plan_call(x->plan, i, NULL, s->tensor, s->tensor + n->n_in);
-    s->call.n_part = vk_team_n_thread(x->team);
+    s->call.n_part = x->plan->target.n_thread;
+    s->call.in = s->tensor;
+    s->call.out = s->tensor + n->n_in;
     s->call.scratch = (s->is_once ? x->once : x->arena) + x->plan->scratch[i];
   }
 }
@@ -94,7 +66,8 @@ static void place_values(vk_exec *x)
       x->data[v] = x->held + offset;
       break;
     case VK_WHERE_CONST:
-      x->data[v] = (void *)(uintptr_t)g->value[x->plan->place[v].root].data;
+      if (!x->data[v])
+        x->data[v] = (void *)(uintptr_t)g->value[x->plan->place[v].root].data;
       break;
     case VK_WHERE_BOUND:
     case VK_WHERE_NOWHERE:
@@ -103,34 +76,30 @@ static void place_values(vk_exec *x)
   }
 }
 
-vk_status vk_exec_new(vk_exec **out, const vk_plan *plan, vk_team *team, vk_trace *trace,
+vk_status vk_exec_new(vk_exec **out, const vk_plan *plan, const vk_device *device, vk_trace *trace,
                       vk_err *err)
 {
   const vk_graph *g = &plan->graph;
-  VK_ASSERT(vk_team_n_thread(team) == plan->target.n_thread);
+  VK_ASSERT(device->def == vk_target_device(&plan->target));
   *out = NULL;
   vk_exec *x = calloc(1, sizeof *x);
   if (!x)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for an executor", g->name);
-  *x = (vk_exec){.plan = plan, .team = team, .trace = trace};
+  *x = (vk_exec){.plan = plan, .device = *device, .trace = trace};
+  memcpy(x->size, g->sym_cap, sizeof x->size);
   x->data = calloc((size_t)g->n_value + 1, sizeof *x->data);
+  x->host = calloc((size_t)g->n_value + 1, sizeof *x->host);
   x->node_s = calloc((size_t)g->n_node + 1, sizeof *x->node_s);
   x->step = calloc((size_t)g->n_node + 1, sizeof *x->step);
-  size_t n = round_up(plan->arena_bytes) + round_up(plan->once_bytes) + round_up(plan->held_bytes);
   vk_status st = VK_OK;
-  if (!x->data || !x->step || !x->node_s)
+  if (!x->data || !x->host || !x->step || !x->node_s)
     st = vk_fail(err, VK_E_NOMEM, "%s: no memory for an executor", g->name);
   if (st == VK_OK)
-    st = vk_arena_init(&x->memory, g->name, n + 64, err);
-  if (st == VK_OK && !(x->arena = vk_arena_push(&x->memory, n + 64, 1, 64, err)))
-    st = VK_E_NOMEM;
+    st = device->def->exec_open(x, err);
   if (st != VK_OK) {
     vk_exec_free(x);
     return st;
   }
-  x->once = x->arena + round_up(plan->arena_bytes);
-  x->held = x->once + round_up(plan->once_bytes);
-  memcpy(x->size, g->sym_cap, sizeof x->size);
   place_values(x);
   add_steps(x);
   update_steps(x);
@@ -142,9 +111,9 @@ void vk_exec_free(vk_exec *x)
 {
   if (!x)
     return;
-  if (x->memory.base)
-    vk_arena_fini(&x->memory);
+  x->device.def->exec_close(x);
   free(x->data);
+  free(x->host);
   free(x->node_s);
   free(x->step);
   free(x);
@@ -167,7 +136,7 @@ void vk_exec_bind(vk_exec *x, vk_id value, void *data)
 void *vk_exec_data(const vk_exec *x, vk_id value)
 {
   VK_ASSERT(value >= 0 && value < x->plan->graph.n_value);
-  return x->data[value];
+  return x->host[value] ? x->host[value] : x->data[value];
 }
 
 vk_shape vk_exec_shape(const vk_exec *x, vk_id value)
@@ -185,32 +154,6 @@ void vk_exec_set_size(vk_exec *x, int sym, int64_t n)
   update_steps(x);
 }
 
-/* The share of one thread. */
-static void run_steps(void *arg, int i_thread)
-{
-  vk_exec *x = arg;
-  for (int i = 0; i < x->n_step; i++) {
-    const step *s = &x->step[i];
-    if (s->is_once != x->is_once)
-      continue;
-    vk_op_call call = s->call;
-    call.in = s->tensor;
-    call.out = s->tensor + call.n_in;
-    call.i_part = i_thread;
-    bool is_timed = x->is_timed && i_thread == 0;
-    double start_s = is_timed ? vk_sys_monotonic_s() : 0;
-    vk_trace_span span = vk_trace_begin(i_thread == 0 ? x->trace : NULL, "nn", s->name);
-    vk_trace_arg(&span, "i_node", s->i_node);
-    for (call.i_phase = 0; call.i_phase < s->n_phase; call.i_phase++) {
-      s->run(&call);
-      vk_team_barrier(x->team);
-    }
-    vk_trace_end(&span);
-    if (is_timed)
-      x->node_s[s->i_node] = vk_sys_monotonic_s() - start_s;
-  }
-}
-
 /* The value's name is that of the output where it is one: a gradient is made by some node. */
 VK_NORETURN static void fail_unbound(const vk_exec *x, vk_id v)
 {
@@ -224,22 +167,21 @@ VK_NORETURN static void fail_unbound(const vk_exec *x, vk_id v)
   vk_assert_failed(text, __FILE__, __LINE__);
 }
 
-void vk_exec_prepare(vk_exec *x)
+vk_status vk_exec_prepare(vk_exec *x, vk_err *err)
 {
   const vk_graph *g = &x->plan->graph;
   for (int v = 0; v < g->n_value; v++)
     if (x->plan->place[v].where == VK_WHERE_BOUND && !x->data[v])
       fail_unbound(x, v);
-  x->is_once = true;
-  vk_team_run(x->team, run_steps, x);
+  VK_TRY(x->device.def->exec_run(x, true, err));
   x->is_prepared = true;
+  return VK_OK;
 }
 
-void vk_exec_run(vk_exec *x)
+vk_status vk_exec_run(vk_exec *x, vk_err *err)
 {
   VK_ASSERT(x->is_prepared);
-  x->is_once = false;
-  vk_team_run(x->team, run_steps, x);
+  return x->device.def->exec_run(x, false, err);
 }
 
 void vk_exec_time_nodes(vk_exec *x, bool on)

@@ -1,11 +1,11 @@
-/* exec.h - runs a plan on a team of threads. Nothing is allocated after vk_exec_new.
+/* exec.h - runs a plan on a device. Nothing is allocated after vk_exec_new.
  *
- *   VK_TRY(vk_exec_new(&x, plan, team, NULL, err));
+ *   VK_TRY(vk_exec_new(&x, plan, device, NULL, err));
  *   vk_exec_bind(x, vk_graph_find(&plan->graph, "head.weight"), w);     every bound value
- *   vk_exec_prepare(x);                                                 and when parameters changed
+ *   VK_TRY(vk_exec_prepare(x, err));                                    and when parameters changed
  *   vk_exec_set_size(x, 0, 3);                                          3 of the batch's rows
  *   memcpy(vk_exec_data(x, image), ...);
- *   vk_exec_run(x);
+ *   VK_TRY(vk_exec_run(x, err));
  *
  * In training the plan's graph has an external output "grad.NAME" for each parameter, to be bound
  * to memory of its size (vk_graph_find_output, vk_exec_bind); net.h does all of this for models.
@@ -17,20 +17,23 @@
 #define VK_NN_EXEC_H
 
 #include "core/trace.h"
+#include "nn/device.h"
 #include "nn/plan.h"
-#include "nn/team.h"
 
 typedef struct vk_exec vk_exec;
 
-/* plan, team and trace (NULL: none) must outlive it; the team has the plan's number of threads.
- * With a trace every node is a slice, named as in a dump: "enc.0.matmul#2". Errors: VK_E_NOMEM. */
-VK_NODISCARD vk_status vk_exec_new(vk_exec **out, const vk_plan *plan, vk_team *team,
+/* plan, what device has and trace (NULL: none) must outlive it; the device is of the plan's kind,
+ * and on the CPU its team has the plan's number of threads. With a trace every node is a slice,
+ * named as in a dump: "enc.0.matmul#2". Errors: VK_E_NOMEM, those of the device. */
+VK_NODISCARD vk_status vk_exec_new(vk_exec **out, const vk_plan *plan, const vk_device *device,
                                    vk_trace *trace, vk_err *err);
 void vk_exec_free(vk_exec *x);
 
-/* The caller's memory for a bound value, aligned to 64 bytes; stays bound until bound anew. */
+/* The caller's memory for a bound value, of vk_device_alloc unless the device is the CPU, aligned
+ * to 64 bytes; stays bound until bound anew. */
 void vk_exec_bind(vk_exec *x, vk_id value, void *data);
-/* Where an input or output lies; NULL: the value is nowhere (no node uses it). */
+/* Where the caller writes an input before a run and reads an output after it; NULL: the value is
+ * nowhere (no node uses it). */
 void *vk_exec_data(const vk_exec *x, vk_id value);
 /* Its shape at the sizes set. */
 vk_shape vk_exec_shape(const vk_exec *x, vk_id value);
@@ -39,9 +42,10 @@ vk_shape vk_exec_shape(const vk_exec *x, vk_id value);
 void vk_exec_set_size(vk_exec *x, int sym, int64_t n);
 
 /* Computes what depends on parameters alone. Every bound value must be bound. Before the first run,
- * and after a value was bound or parameters changed. */
-void vk_exec_prepare(vk_exec *x);
-void vk_exec_run(vk_exec *x);
+ * and after a value was bound or parameters changed. Errors: those of the device; the CPU has
+ * none. */
+VK_NODISCARD vk_status vk_exec_prepare(vk_exec *x, vk_err *err);
+VK_NODISCARD vk_status vk_exec_run(vk_exec *x, vk_err *err);
 
 /* Seconds of node i in the last run; measured when on (two clock reads a node). */
 void vk_exec_time_nodes(vk_exec *x, bool on);

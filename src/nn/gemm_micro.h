@@ -70,7 +70,9 @@ static GEMM_INLINE void by_row(int m_r, int n_v, int64_t kc, const float *a, int
   load_tile(m_r, n_v, c, tile, is_first);
   const float *a0 = a, *a1 = a + 3 * sa, *a2 = a + 6 * sa, *a3 = a + 9 * sa, *a4 = a + 12 * sa;
   int64_t q = 0;
-  for (; q + 4 <= kc; q += 4) {
+  /* Where the sums leave few of 16 registers free, a compiler that sees several steps lets sums
+   * change registers and spills some, which makes their chains longer. */
+  for (; !(VK_LANES == 8 && m_r * n_v > 8) && q + 4 <= kc; q += 4) {
     GEMM_STEP(ROW_AT_0);
     GEMM_STEP(ROW_AT_1);
     GEMM_STEP(ROW_AT_2);

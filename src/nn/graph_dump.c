@@ -52,6 +52,8 @@ static void add_attr(char buf[VK_VALUE_TEXT], size_t *at, const vk_graph *g, con
     add(buf, at, " act=gelu_grad");
   else if (strcmp(name, "isa") == 0 && i > 0 && i < VK_ISA_N)
     add(buf, at, " isa=%s", vk_isa_name((vk_isa)i));
+  else if (strcmp(name, "isa") == 0 && i == VK_PATH_GPU)
+    add(buf, at, " isa=gpu");
   else if ((!strcmp(name, "dtype") || !strcmp(name, "store")) && i > 0 && i < VK_DTYPE_N)
     add(buf, at, " %s=%s", name, vk_dtype_name((vk_dtype)i));
   else if (strcmp(name, "sym") == 0 && i > 0 && i < g->n_sym)

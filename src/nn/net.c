@@ -30,8 +30,8 @@ static vk_status bind(vk_net *net, const vk_params *p, float *grad, vk_err *err)
 }
 
 vk_status vk_net_new(vk_net *net, const vk_model *model, const vk_model_args *args,
-                     const vk_target *target, const vk_params *p, float *grad, vk_team *team,
-                     vk_trace *trace, vk_err *err)
+                     const vk_target *target, const vk_params *p, float *grad,
+                     const vk_device *device, vk_trace *trace, vk_err *err)
 {
   vk_graph g;
   *net = (vk_net){0};
@@ -41,12 +41,12 @@ vk_status vk_net_new(vk_net *net, const vk_model *model, const vk_model_args *ar
     st = vk_plan_new(&net->plan, &g, target, NULL, NULL, err);
   vk_graph_fini(&g);
   if (st == VK_OK)
-    st = vk_exec_new(&net->exec, net->plan, team, trace, err);
+    st = vk_exec_new(&net->exec, net->plan, device, trace, err);
   if (st == VK_OK)
     st = bind(net, p, grad, err);
   if (st == VK_OK)
-    vk_exec_prepare(net->exec);
-  else
+    st = vk_exec_prepare(net->exec, err);
+  if (st != VK_OK)
     vk_net_free(net);
   return st;
 }

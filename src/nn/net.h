@@ -15,12 +15,13 @@ typedef struct vk_net {
 } vk_net;
 
 /* Builds the model's graph, plans it and binds what it has of p (data) and, where target->is_train,
- * of grad (a block as vk_params_block makes; NULL when not training). p, grad, team and trace must
- * outlive it. Parameters of p that this graph does not have are ignored; all of the graph must be
- * in p. Errors: those of vk_model_build and vk_plan_new; VK_E_NOMEM. */
+ * of grad (a block as vk_params_block makes; NULL when not training). p and grad lie in memory of
+ * the device (vk_params_move); they, what device has and trace must outlive it. Parameters of p
+ * that this graph does not have are ignored; all of the graph must be in p. Errors: those of
+ * vk_model_build and vk_plan_new; VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_net_new(vk_net *net, const vk_model *model, const vk_model_args *args,
                                   const vk_target *target, const vk_params *p, float *grad,
-                                  vk_team *team, vk_trace *trace, vk_err *err);
+                                  const vk_device *device, vk_trace *trace, vk_err *err);
 void vk_net_free(vk_net *net);
 
 /* Where the input or output of that name lies; NULL when the planned graph has none or no node uses

@@ -142,6 +142,10 @@ void vk_example_none(vk_example *e);
  * are alike, and every row that is picked is there. */
 void vk_example_fill(vk_example *e, const vk_example_in *in, int64_t n, void *data);
 
+/* The attribute isa where factors are rounded on a device that has no panels: they lie as their
+ * shapes say, in f32 or bf16. No kernel of the CPU takes that. */
+enum { VK_PATH_GPU = VK_ISA_N };
+
 enum {
   VK_OP_NO_GRAD = 1,    /* has no gradient: integers, sampling */
   VK_OP_EXACT = 2,      /* every path gives the same bits (copies, integers) */

@@ -42,7 +42,7 @@ VK_NODISCARD static inline vk_status vk_op_need_factor(const vk_infer *c, int i,
 /* Shape rule: output 0 is of the dtype that the attribute store says. */
 VK_NODISCARD static inline vk_status vk_op_store(const vk_infer *c, vk_err *err)
 {
-  if (c->attr->store != VK_F32 && (c->attr->store != VK_BF16 || c->attr->isa >= VK_ISA_N))
+  if (c->attr->store != VK_F32 && (c->attr->store != VK_BF16 || c->attr->isa > VK_PATH_GPU))
     return vk_op_fail(c, err, "output 0 is stored in f32, or in bf16 as a path (isa) rounds");
   c->out[0].dtype = (vk_dtype)c->attr->store;
   return VK_OK;

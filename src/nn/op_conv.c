@@ -134,8 +134,8 @@ static vk_status infer_weight(const vk_infer *c, int64_t *o, vk_err *err)
   const vk_value *w = c->in[1];
   int64_t n_channel = c->in[0]->shape.dim[3], kernel = c->attr->kernel;
   bool is_bf16 = c->attr->dtype == VK_BF16;
-  if (is_bf16 && !c->attr->packed_b)
-    return vk_op_fail(c, err, "dtype bf16 needs packed_b");
+  if (is_bf16 && !c->attr->packed_b && c->attr->isa != VK_PATH_GPU)
+    return vk_op_fail(c, err, "dtype bf16 needs packed_b, or a GPU");
   if (c->attr->packed_b) {
     int64_t k = kernel * kernel * n_channel;
     *o = c->attr->count;
@@ -145,7 +145,7 @@ static vk_status infer_weight(const vk_infer *c, int64_t *o, vk_err *err)
       return vk_op_fail(c, err, "packed_b needs panels (op conv_pack) and a count of channels");
     return VK_OK;
   }
-  VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
+  VK_TRY(vk_op_need_factor(c, 1, 4, err));
   if (w->shape.dim[1] != n_channel || w->shape.dim[2] != kernel || w->shape.dim[3] != kernel)
     return vk_op_fail(c, err, "a weight [o, %lld, %lld, %lld] was expected", (long long)n_channel,
                       (long long)kernel, (long long)kernel);

@@ -302,7 +302,8 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   const vk_attrs *a = c->attr;
   VK_TRY(vk_conv_check(c, err));
   VK_TRY(vk_op_need(c, 0, VK_F32, 4, err));
-  VK_TRY(vk_op_need(c, 1, VK_F32, 4, err));
+  VK_TRY(c->attr->isa == VK_PATH_GPU ? vk_op_need_factor(c, 1, 4, err)
+                                     : vk_op_need(c, 1, VK_F32, 4, err));
   VK_TRY(vk_op_need_fixed(c, 1, err));
   if (w->shape.dim[0] < 1 || w->shape.dim[1] < 1 || w->shape.dim[0] != dy->shape.dim[3] ||
       w->shape.dim[2] != a->kernel || w->shape.dim[3] != a->kernel ||

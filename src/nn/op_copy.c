@@ -1,7 +1,8 @@
-/* op_copy.c - y = x, in memory of its own. */
+/* op_copy.c - y = x, in memory of its own. With store bf16 (pass bf16, on a GPU) it is rounded:
+ * weights, for all products by them. */
 #include <string.h>
 
-#include "nn/op.h"
+#include "nn/op_bf16.h"
 
 VK_OP_RUN(copy)
 {
@@ -18,7 +19,12 @@ VK_OP_RUN(copy)
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   vk_op_same(c, 0, 0);
-  return VK_OK;
+  if (c->attr->store == VK_F32)
+    return VK_OK;
+  if (c->attr->isa != VK_PATH_GPU)
+    return vk_op_fail(c, err, "only a GPU's copies are stored in another type");
+  VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
+  return vk_op_store(c, err);
 }
 
 static void ref(const vk_op_call *c)

@@ -101,9 +101,9 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
     return vk_op_fail(c, err, "input 0 must have rows");
   *k = c->attr->trans_a ? vk_shape_n_row(&a->shape) : vk_shape_last(&a->shape);
   if (c->attr->dtype != VK_F32 &&
-      (c->attr->dtype != VK_BF16 || !(c->attr->packed_b || c->attr->trans_a) ||
-       c->attr->isa >= VK_ISA_N))
-    return vk_op_fail(c, err, "bf16 needs panels or trans_a, and a path (isa)");
+      (c->attr->dtype != VK_BF16 || c->attr->isa > VK_PATH_GPU ||
+       !(c->attr->packed_b || c->attr->trans_a || c->attr->isa == VK_PATH_GPU)))
+    return vk_op_fail(c, err, "bf16 needs panels, trans_a or a GPU, and a path (isa)");
   if (c->attr->packed_b) {
     *n = c->attr->count;
     if (c->attr->trans_a || b->order != VK_ORDER_PANELS || *n <= 0)
@@ -115,7 +115,7 @@ static vk_status infer_sizes(const vk_infer *c, int64_t *n, int64_t *k, vk_err *
                         (long long)*k, (long long)*n);
     return VK_OK;
   }
-  VK_TRY(c->attr->trans_a ? vk_op_need_factor(c, 1, 0, err) : vk_op_need(c, 1, VK_F32, 0, err));
+  VK_TRY(vk_op_need_factor(c, 1, 0, err));
   if (b->shape.n_dim < 2 || (c->attr->trans_a && c->attr->trans_b))
     return vk_op_fail(c, err, "input 1 must have rows, and only one of both can be transposed");
   int64_t rows = vk_shape_n_row(&b->shape), last = vk_shape_last(&b->shape);
@@ -141,7 +141,8 @@ static vk_status infer(const vk_infer *c, vk_err *err)
   VK_TRY(infer_sizes(c, &n, &k, err));
   vk_op_same(c, 0, 0);
   VK_TRY(vk_op_store(c, err));
-  if (c->attr->store == VK_BF16 && (c->attr->dtype != VK_BF16 || k > VK_GEMM_KC))
+  if (c->attr->store == VK_BF16 &&
+      (c->attr->dtype != VK_BF16 || (k > VK_GEMM_KC && c->attr->isa != VK_PATH_GPU)))
     return vk_op_fail(c, err, "a sum of %lld terms in blocks of %d cannot be stored in bf16",
                       (long long)k, VK_GEMM_KC);
   if (c->attr->trans_a) {

@@ -62,6 +62,8 @@ struct vk_optim {
   vk_optim_chunk *chunk; /* those of pass, and what else is const there */
   vk_optim_factor *factor;
   vk_optim_kernel *norm, *update;
+  vk_device device; /* whose memory m, v and ema are */
+  void *on_device;  /* what the device keeps between steps */
 };
 
 static vk_status check_config(const vk_optim_config *c, vk_err *err)
@@ -168,10 +170,10 @@ static size_t line(size_t n, size_t size)
 static vk_status allocate(vk_optim *o, int64_t n_chunk, bool has_ema, vk_err *err)
 {
   size_t n_float = (size_t)o->n_item, n_c = (size_t)n_chunk, n_g = (size_t)o->n_group;
-  size_t n_s = (size_t)o->n_span, n_block = has_ema ? 3 : 2;
+  size_t n_s = (size_t)o->n_span;
   size_t size = line(n_c, sizeof *o->chunk) + line(n_c, sizeof(double)) +
                 line(n_g, sizeof *o->factor) + line(n_g, sizeof *o->group) +
-                line(n_s, sizeof *o->span) + n_block * line(n_float, sizeof(float));
+                line(n_s, sizeof *o->span);
   VK_TRY(vk_arena_init(&o->arena, "the optimiser's state", size, err));
   vk_optim_pass *p = &o->pass;
   o->chunk = VK_PUSH_LINE(&o->arena, n_c, vk_optim_chunk, err);
@@ -179,10 +181,13 @@ static vk_status allocate(vk_optim *o, int64_t n_chunk, bool has_ema, vk_err *er
   o->factor = VK_PUSH_LINE(&o->arena, n_g, vk_optim_factor, err);
   o->group = VK_PUSH_LINE(&o->arena, n_g, vk_optim_group, err);
   o->span = VK_PUSH_LINE(&o->arena, n_s, vk_optim_span, err);
-  p->m = VK_PUSH_LINE(&o->arena, n_float, float, err);
-  p->v = VK_PUSH_LINE(&o->arena, n_float, float, err);
-  p->ema = has_ema ? VK_PUSH_LINE(&o->arena, n_float, float, err) : NULL;
-  VK_ASSERT(p->v && (!has_ema || p->ema)); /* its size was counted */
+  VK_ASSERT(o->span); /* its size was counted */
+  float **const block[] = {&p->m, &p->v, &p->ema};
+  for (int i = 0; i < (has_ema ? 3 : 2); i++) {
+    void *data;
+    VK_TRY(vk_device_alloc(&o->device, &data, n_float * sizeof(float), err));
+    *block[i] = data;
+  }
   return VK_OK;
 }
 
@@ -203,6 +208,8 @@ vk_status vk_optim_new(vk_optim **out, const vk_optim_config *config, const vk_o
   if (!o)
     return vk_fail(err, VK_E_NOMEM, "no memory for an optimiser");
   *o = (vk_optim){.config = *config, .n_group = n_group, .n_span = n_span, .n_item = n_item};
+  if (config->device)
+    o->device = *config->device;
   int64_t n_chunk = make_chunks(span, n_span, group, NULL);
   vk_status st = allocate(o, n_chunk, config->ema_decay > 0, err);
   if (st != VK_OK) {
@@ -233,7 +240,13 @@ void vk_optim_free(vk_optim *o)
 {
   if (!o)
     return;
-  vk_arena_fini(&o->arena);
+  if (o->on_device)
+    o->device.def->optim_close(&o->device, o->on_device);
+  vk_device_free(&o->device, o->pass.m);
+  vk_device_free(&o->device, o->pass.v);
+  vk_device_free(&o->device, o->pass.ema);
+  if (o->arena.base)
+    vk_arena_fini(&o->arena);
   free(o);
 }
 
@@ -283,9 +296,8 @@ void vk_optim_update_part(vk_optim *o, int i_part, int n_part)
   o->update(&o->pass, i_part, n_part);
 }
 
-vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err)
+static vk_status end_step(vk_optim *o, double norm, double *grad_norm, vk_err *err)
 {
-  double norm = vk_optim_norm(&o->pass);
   if (grad_norm)
     *grad_norm = norm;
   if (vk_optim_grad_factor(&o->pass, norm) == 0)
@@ -295,6 +307,11 @@ vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err)
                    norm, (long long)o->n_step);
   o->n_step++;
   return VK_OK;
+}
+
+vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err)
+{
+  return end_step(o, vk_optim_norm(&o->pass), grad_norm, err);
 }
 
 typedef struct step_job {
@@ -315,6 +332,11 @@ vk_status vk_optim_step(vk_optim *o, vk_team *team, double lr, double grad_scale
                         vk_err *err)
 {
   vk_optim_begin(o, lr, grad_scale);
+  if (o->device.def && o->device.def->optim_run) {
+    double norm;
+    VK_TRY(o->device.def->optim_run(&o->device, &o->pass, &o->on_device, &norm, err));
+    return end_step(o, norm, grad_norm, err);
+  }
   if (team) {
     vk_team_run(team, run_parts, &(step_job){o, team});
   } else {

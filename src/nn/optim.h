@@ -15,7 +15,7 @@
 
 #include "core/cpu.h"
 #include "core/err.h"
-#include "nn/team.h"
+#include "nn/device.h"
 
 /* ---- learning rate ---- */
 
@@ -61,6 +61,8 @@ typedef struct vk_optim_config {
                        t, from 1, decay is at most t / (t + 9), so that the parameters of the
                        beginning do not stay in the average of a short training */
   vk_isa isa;
+  const vk_device *device; /* which makes the steps, in whose memory param, grad and the state lie;
+                              copied. NULL: the CPU */
 } vk_optim_config;
 
 typedef struct vk_optim vk_optim;
@@ -92,7 +94,8 @@ void vk_optim_update_part(vk_optim *o, int i_part, int n_part);
  * Errors: VK_E_DIVERGED: the gradients' norm is not finite, or their squares are too large for f32;
  * nothing was changed, and the step may be tried anew with other gradients. */
 VK_NODISCARD vk_status vk_optim_end(vk_optim *o, double *grad_norm, vk_err *err);
-/* All four, on a team that is idle, or on this thread alone (NULL). */
+/* All four, on a team that is idle, or on this thread alone (NULL); or on the device, where the
+ * four are not called. Errors: as end; those of the device. */
 VK_NODISCARD vk_status vk_optim_step(vk_optim *o, vk_team *team, double lr, double grad_scale,
                                      double *grad_norm, vk_err *err);
 

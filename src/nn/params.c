@@ -31,18 +31,32 @@ vk_status vk_params_new(vk_params *p, const vk_graph *g, vk_err *err)
 void vk_params_free(vk_params *p)
 {
   free(p->param);
-  free(p->data);
+  vk_params_block_free(p, p->data);
   vk_graph_fini(&p->names);
   *p = (vk_params){0};
 }
 
+vk_status vk_params_move(vk_params *p, const vk_device *device, vk_err *err)
+{
+  void *data;
+  VK_TRY(vk_device_alloc(device, &data, sizeof(float) * (size_t)(p->n_item + ALIGN), err));
+  memcpy(data, p->data, sizeof(float) * (size_t)p->n_item);
+  vk_params_block_free(p, p->data);
+  p->data = data;
+  p->device = *device;
+  return VK_OK;
+}
+
 float *vk_params_block(const vk_params *p)
 {
-  size_t n = ((size_t)p->n_item + ALIGN) * sizeof(float);
-  float *block = aligned_alloc(64, (n + 63) / 64 * 64);
-  if (block)
-    memset(block, 0, n);
-  return block;
+  void *block;
+  size_t bytes = sizeof(float) * (size_t)(p->n_item + ALIGN);
+  return vk_device_alloc(&p->device, &block, bytes, NULL) == VK_OK ? block : NULL;
+}
+
+void vk_params_block_free(const vk_params *p, float *block)
+{
+  vk_device_free(&p->device, block);
 }
 
 const vk_param *vk_params_find(const vk_params *p, const char *name)

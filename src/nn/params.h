@@ -7,6 +7,7 @@
 #define VK_NN_PARAMS_H
 
 #include "core/safetensors.h"
+#include "nn/device.h"
 #include "nn/graph.h"
 
 typedef struct vk_param {
@@ -21,14 +22,19 @@ typedef struct vk_params {
   int64_t n_item; /* of the block, gaps between parameters included (they are 0) */
   int64_t n_used; /* without gaps: "the number of parameters" */
   float *data;
+  vk_device device;      /* whose memory data and further blocks are; zeroed: the CPU's */
   struct vk_graph names; /* owns the names */
 } vk_params;
 
 /* The parameters of a graph, all 0. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_params_new(vk_params *p, const vk_graph *g, vk_err *err);
 void vk_params_free(vk_params *p);
-/* A block of the same layout, zeroed, aligned to 64 bytes; free it. NULL without memory. */
+/* Puts data into memory of a device, which must outlive it. Errors: VK_E_NOMEM; p is unchanged. */
+VK_NODISCARD vk_status vk_params_move(vk_params *p, const vk_device *device, vk_err *err);
+/* A block of the same layout in memory of the same device, zeroed, aligned to 64 bytes; give it
+ * back by vk_params_block_free. NULL without memory. */
 float *vk_params_block(const vk_params *p);
+void vk_params_block_free(const vk_params *p, float *block);
 /* NULL when there is none of that name. */
 const vk_param *vk_params_find(const vk_params *p, const char *name);
 

@@ -6,10 +6,12 @@
 #define VK_NN_PASS_H
 
 #include "core/cpu.h"
+#include "nn/device.h"
 #include "nn/graph.h"
 
 /* What a graph is compiled for. */
 typedef struct vk_target {
+  const vk_device_def *device; /* NULL: the CPU */
   vk_isa isa;
   int n_thread;
   bool is_train;    /* parameters change from run to run; gradients are wanted */
@@ -21,6 +23,16 @@ typedef struct vk_target {
   int n_skip;       /* passes left out */
   const char *const *skip;
 } vk_target;
+
+/* The target's kind of device, never NULL; whether it is the CPU. */
+static inline const vk_device_def *vk_target_device(const vk_target *t)
+{
+  return t->device ? t->device : &vk_device_cpu;
+}
+static inline bool vk_target_is_cpu(const vk_target *t)
+{
+  return vk_target_device(t) == &vk_device_cpu;
+}
 
 typedef struct vk_pass_def {
   const char *name;

@@ -141,7 +141,7 @@ vk_status vk_pass_write_packed(vk_graph *out, const vk_graph *in, const vk_attrs
 
 static vk_status run(vk_graph *out, const vk_graph *in, const vk_target *target, vk_err *err)
 {
-  if (target->is_train)
+  if (target->is_train || !vk_target_is_cpu(target))
     return vk_pass_copy(out, in, err);
   return vk_pass_write_packed(out, in, &(vk_attrs){.isa = target->isa}, err);
 }

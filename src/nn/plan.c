@@ -187,7 +187,7 @@ static void make_blocks(planner *a)
     const vk_op_def *op = g->node[i].op;
     vk_tensor in[VK_NODE_IN_MAX], out[VK_NODE_OUT_MAX];
     vk_op_call call = vk_plan_call(p, i, NULL, in, out);
-    size_t bytes = op->scratch ? op->scratch(&call) : 0;
+    size_t bytes = vk_target_device(&p->target)->scratch(op, &call);
     if (p->is_once[i])
       p->scratch[i] = put(&p->once_bytes, bytes);
     else if (bytes) {
@@ -256,6 +256,21 @@ static vk_status check_bytes(const vk_plan *p, vk_err *err)
                  p->graph.name, (double)bytes * 1e-6, (double)p->target.max_bytes * 1e-6, text);
 }
 
+/* Every node has a kernel on the target. */
+static vk_status check_kernels(const vk_plan *p, vk_err *err)
+{
+  const vk_device_def *device = vk_target_device(&p->target);
+  for (int i = 0; i < p->graph.n_node; i++) {
+    const vk_node *n = &p->graph.node[i];
+    if (n->op->flags & VK_OP_VIEW)
+      continue;
+    if (!device->has_op(n->op) || (vk_target_is_cpu(&p->target) && n->attr.isa >= VK_PATH_GPU))
+      return vk_fail(err, VK_E_UNSUPPORTED, "%s: %s%sthere is no kernel of op %s for device %s",
+                     p->graph.name, n->place, n->place[0] ? ": " : "", n->op->name, device->name);
+  }
+  return VK_OK;
+}
+
 static vk_status plan_memory(vk_plan *p, vk_err *err)
 {
   size_t n_value = (size_t)p->graph.n_value + 1, n_node = (size_t)p->graph.n_node + 1;
@@ -294,6 +309,8 @@ vk_status vk_plan_new(vk_plan **out, const vk_graph *graph, const vk_target *tar
   p->target = *target;
   p->graph = (vk_graph){.name = ""};
   vk_status st = vk_pass_run_all(&p->graph, graph, target, watch, arg, err);
+  if (st == VK_OK)
+    st = check_kernels(p, err);
   if (st == VK_OK)
     st = plan_memory(p, err);
   if (st == VK_OK)

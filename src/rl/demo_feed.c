@@ -145,7 +145,7 @@ vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out,
   int n_micro = l->config.n_micro;
   double waited_s = f->loader ? vk_loader_wait_s(f->loader) : 0;
   out->lr = vk_trainer_lr(t);
-  vk_learner_begin(l);
+  VK_TRY(vk_learner_begin(l, err));
   for (int i = 0; i < n_micro; i++) {
     double loss;
     VK_TRY(vk_signal_check(err)); /* a step may take minutes */
@@ -171,8 +171,7 @@ vk_status vk_demo_feed_validate(vk_demo_feed *f, vk_trainer *t, double *loss, in
     return VK_OK;
   const vk_loader_config config = vk_demo_feed_config(f, t, VK_SPLIT_VALIDATION, 0);
   VK_TRY(vk_loader_new(&loader, &config, err));
-  vk_learner_check_begin(&t->learner);
-  vk_status st = VK_OK;
+  vk_status st = vk_learner_check_begin(&t->learner, err);
   for (const vk_batch *batch = NULL; st == VK_OK && *n < n_most;) {
     double one = 0;
     st = vk_signal_check(err);

@@ -46,22 +46,25 @@ static vk_status open_optim(vk_learner *l, vk_err *err)
         .n = a->n,
         .i_group = is_frozen ? FROZEN : 2 * part + (l->model.def->has_decay(a) ? 1 : 0)};
   }
-  return vk_optim_new(&l->optim, &c->optim, group, VK_COUNT(group), l->spans, p->n_param, p->data,
+  vk_optim_config optim = c->optim;
+  optim.device = &c->device;
+  return vk_optim_new(&l->optim, &optim, group, VK_COUNT(group), l->spans, p->n_param, p->data,
                       l->grad, err);
 }
 
 vk_status vk_learner_plan(vk_learner *l, vk_err *err)
 {
   const vk_learner_config *c = &l->config;
-  const vk_target target = {.isa = c->isa,
-                            .n_thread = vk_team_n_thread(c->team),
+  const vk_target target = {.device = c->device.def,
+                            .isa = c->isa,
+                            .n_thread = vk_team_n_thread(c->device.team),
                             .is_train = true,
                             .loss = "loss",
                             .accumulate = c->n_micro > 1,
                             .is_bf16 = c->is_bf16};
   vk_net_free(&l->net);
-  return vk_net_new(&l->net, &l->model, &c->args, &target, &l->params, l->grad, c->team, c->trace,
-                    err);
+  return vk_net_new(&l->net, &l->model, &c->args, &target, &l->params, l->grad, &c->device,
+                    c->trace, err);
 }
 
 static vk_status open_nets(vk_learner *l, vk_err *err)
@@ -73,11 +76,13 @@ static vk_status open_nets(vk_learner *l, vk_err *err)
     return VK_OK;
   vk_model_args args = c->args;
   args.dropout = 0;
-  const vk_target target = {
-      .isa = c->isa, .n_thread = vk_team_n_thread(c->team), .is_bf16 = c->is_bf16};
+  const vk_target target = {.device = c->device.def,
+                            .isa = c->isa,
+                            .n_thread = vk_team_n_thread(c->device.team),
+                            .is_bf16 = c->is_bf16};
   vk_params used = l->params;
   used.data = (float *)vk_learner_weights(l);
-  return vk_net_new(&l->check, &l->model, &args, &target, &used, NULL, c->team, c->trace, err);
+  return vk_net_new(&l->check, &l->model, &args, &target, &used, NULL, &c->device, c->trace, err);
 }
 
 vk_status vk_learner_new(vk_learner *l, const vk_learner_config *config, vk_err *err)
@@ -87,6 +92,8 @@ vk_status vk_learner_new(vk_learner *l, const vk_learner_config *config, vk_err 
   VK_TRY_DONE(vk_net_params_new(&l->params, &l->model, config->seed, err));
   if (config->weights)
     VK_TRY_DONE(vk_params_load(&l->params, config->weights, err));
+  if (config->device.def != &vk_device_cpu)
+    VK_TRY_DONE(vk_params_move(&l->params, &config->device, err));
   l->grad = vk_params_block(&l->params);
   l->n_word = calloc((size_t)config->args.n_batch, sizeof *l->n_word);
   if (!l->grad || !l->n_word) {
@@ -107,7 +114,7 @@ void vk_learner_free(vk_learner *l)
   vk_optim_free(l->optim);
   free(l->spans);
   vk_net_free(&l->net);
-  free(l->grad);
+  vk_params_block_free(&l->params, l->grad);
   free(l->n_word);
   vk_params_free(&l->params);
   *l = (vk_learner){0};
@@ -134,11 +141,12 @@ static vk_status set_inputs(vk_learner *l, vk_net *net, const vk_batch *b, vk_er
   return VK_OK;
 }
 
-void vk_learner_begin(vk_learner *l)
+vk_status vk_learner_begin(vk_learner *l, vk_err *err)
 {
-  if (l->config.n_micro > 1)
-    memset(l->grad, 0, sizeof(float) * (size_t)l->params.n_item);
   l->n_added = 0;
+  if (l->config.n_micro == 1)
+    return VK_OK;
+  return vk_device_zero(&l->config.device, l->grad, sizeof(float) * (size_t)l->params.n_item, err);
 }
 
 /* The stream of dropout's masks: 32 bits, as the op takes them. */
@@ -157,28 +165,31 @@ vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number, d
   int32_t *stream = vk_net_data(&l->net, "step");
   if (stream)
     *stream = dropout_stream(l->config.seed, number);
-  vk_exec_run(l->net.exec);
+  VK_TRY(vk_exec_run(l->net.exec, err));
   l->n_added++;
   *loss = *(const float *)vk_net_data(&l->net, "loss");
   return isfinite(*loss) ? VK_OK : vk_fail(err, VK_E_DIVERGED, "the loss is %g", *loss);
 }
 
-void vk_learner_hold(vk_learner *l, bool is_value_alone)
+vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_err *err)
 {
   for (int i = 0; i < FROZEN; i++)
     vk_optim_set_lr_scale(l->optim, i, is_value_alone && i / 2 != VALUE ? 0 : lr_scale(l, i));
   for (int i = 0; i < l->params.n_param && is_value_alone; i++) {
     const vk_param *p = &l->params.param[i];
     if (strncmp(p->name, prefix[VALUE], strlen(prefix[VALUE])) != 0)
-      memset(l->grad + p->offset, 0, sizeof *l->grad * (size_t)p->n);
+      VK_TRY(vk_device_zero(&l->config.device, l->grad + p->offset, sizeof *l->grad * (size_t)p->n,
+                            err));
   }
+  return VK_OK;
 }
 
 vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err)
 {
   VK_ASSERT(l->n_added > 0);
   vk_trace_span span = vk_trace_begin(l->config.trace, "train", "optimiser");
-  vk_status st = vk_optim_step(l->optim, l->config.team, lr, 1.0 / l->n_added, grad_norm, err);
+  vk_status st =
+      vk_optim_step(l->optim, l->config.device.team, lr, 1.0 / l->n_added, grad_norm, err);
   vk_trace_end(&span);
   return st;
 }
@@ -191,15 +202,15 @@ const float *vk_learner_weights(const vk_learner *l)
   return average ? average : l->params.data;
 }
 
-void vk_learner_check_begin(vk_learner *l)
+vk_status vk_learner_check_begin(vk_learner *l, vk_err *err)
 {
-  vk_exec_prepare(l->check.exec);
+  return vk_exec_prepare(l->check.exec, err);
 }
 
 vk_status vk_learner_check(vk_learner *l, const vk_batch *batch, double *loss, vk_err *err)
 {
   VK_TRY(set_inputs(l, &l->check, batch, err));
-  vk_exec_run(l->check.exec);
+  VK_TRY(vk_exec_run(l->check.exec, err));
   *loss = *(const float *)vk_net_data(&l->check, "loss");
   return VK_OK;
 }

@@ -1,7 +1,7 @@
 /* learner.h - a network that learns: parameters, gradients, optimiser, and their average that is
  * used. What all methods of training do with a batch.
  *
- *   vk_learner_begin(l);
+ *   VK_TRY(vk_learner_begin(l, err));
  *   for every micro-batch: VK_TRY(vk_learner_add(l, batch, number, &loss, err));
  *   VK_TRY(vk_learner_step(l, lr, &grad_norm, err));
  *
@@ -24,8 +24,8 @@ typedef struct vk_learner_config {
   double stem_lr, value_lr; /* of the stem and the value head: shares of lr; 0 means 1 */
   vk_isa isa;
   bool is_bf16;
-  bool has_check; /* vk_learner_check will be called */
-  vk_team *team;  /* must outlive it, as trace must */
+  bool has_check;   /* vk_learner_check will be called */
+  vk_device device; /* what it has must outlive it, as trace must */
   vk_trace *trace;
 } vk_learner_config;
 
@@ -52,8 +52,9 @@ void vk_learner_free(vk_learner *l);
  * vk_net_new. */
 VK_NODISCARD vk_status vk_learner_plan(vk_learner *l, vk_err *err);
 
-/* A step begins: gradients are forgotten. */
-void vk_learner_begin(vk_learner *l);
+/* A step begins: gradients are forgotten. Errors: those of the device, as of all that follows; the
+ * CPU has none. */
+VK_NODISCARD vk_status vk_learner_begin(vk_learner *l, vk_err *err);
 /* Forward and backward pass of a micro-batch; its gradients are added.
  *   number  of the micro-batch in the run: dropout's masks follow from it and the seed
  *   loss    out: mean over its samples
@@ -62,7 +63,7 @@ VK_NODISCARD vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int6
                                       double *loss, vk_err *err);
 /* For the next step, before it: the value head learns alone, and all else stays as it is, weight
  * decay included (its gradients are forgotten); or all learn. */
-void vk_learner_hold(vk_learner *l, bool is_value_alone);
+VK_NODISCARD vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_err *err);
 /* One step of the optimiser with the mean gradient of what was added.
  *   grad_norm  out, before clipping
  * Errors: VK_E_DIVERGED: the gradient is not finite; parameters are as they were. */
@@ -74,7 +75,7 @@ const float *vk_learner_weights(const vk_learner *l);
 VK_NODISCARD vk_status vk_learner_check(vk_learner *l, const vk_batch *batch, double *loss,
                                         vk_err *err);
 /* Before the first vk_learner_check after a step. */
-void vk_learner_check_begin(vk_learner *l);
+VK_NODISCARD vk_status vk_learner_check_begin(vk_learner *l, vk_err *err);
 
 /* Bytes of all that is allocated: plans, parameters, gradients, moments, average. */
 uint64_t vk_learner_bytes(const vk_learner *l);

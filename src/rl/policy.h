@@ -8,6 +8,7 @@
 
 #include "core/err.h"
 #include "core/hash.h"
+#include "nn/device.h"
 #include "rl/view.h"
 #include "sim/env.h"
 
@@ -38,8 +39,10 @@ typedef struct vk_policy_args {
   const char *argument; /* what stands after "NAME:", or NULL */
   int n_env;            /* slots; each runs one episode at a time */
   uint64_t seed;
-  double temperature; /* of policies that can draw their actions: 0 draws none */
-  vk_isa isa;         /* path of a network's kernels */
+  double temperature;      /* of policies that can draw their actions: 0 draws none */
+  vk_isa isa;              /* path of a network's kernels */
+  const vk_device *device; /* where a network of a checkpoint runs; copied, and what it has must
+                              outlive the policy. NULL: the CPU, by one thread an answer */
 } vk_policy_args;
 
 typedef struct vk_policy vk_policy;

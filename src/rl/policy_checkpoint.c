@@ -41,6 +41,7 @@ typedef struct checkpoint_policy {
   const vk_checkpoint_info *info;
   const vk_params *params;
   vk_isa isa;
+  vk_device device; /* where the parameters lie; zeroed: the CPU */
   uint64_t seed;
   double temperature;
   vk_decision_fn *watch;
@@ -66,7 +67,8 @@ static void free_worker(worker *w)
 static vk_status make_net(const checkpoint_policy *p, worker *w, vk_model_part part, int n_batch,
                           vk_err *err)
 {
-  const vk_target target = {.isa = p->isa, .n_thread = 1};
+  vk_device device = p->device;
+  const vk_target target = {.device = device.def, .isa = p->isa, .n_thread = 1};
   const vk_model_args args = {.part = part,
                               .n_batch = n_batch,
                               .with_value = p->watch != NULL,
@@ -76,7 +78,9 @@ static vk_status make_net(const checkpoint_policy *p, worker *w, vk_model_part p
   vk_net_free(&w->net);
   if (!w->team)
     VK_TRY(vk_team_new(&w->team, 1, err));
-  VK_TRY(vk_net_new(&w->net, &p->info->model, &args, &target, p->params, NULL, w->team, NULL, err));
+  if (!device.def)
+    device = *VK_CPU(w->team);
+  VK_TRY(vk_net_new(&w->net, &p->info->model, &args, &target, p->params, NULL, &device, NULL, err));
   w->n_batch = n_batch;
   return VK_OK;
 }
@@ -120,7 +124,7 @@ static vk_status encode(checkpoint_policy *p, slot *s, const char *instruction, 
   vk_net *net = &p->text.net;
   s->instruction[0] = '\0';
   VK_TRY(vk_nano_set_text(net->exec, &net->plan->graph, &instruction, 1, &s->n_word, err));
-  vk_exec_run(net->exec);
+  VK_TRY(vk_exec_run(net->exec, err));
   memcpy(s->word, vk_net_data(net, "text"), sizeof *s->word * (size_t)(s->n_word * p->d));
   memcpy(s->text, vk_net_data(net, "text_vec"), sizeof *s->text * (size_t)p->d);
   snprintf(s->instruction, sizeof s->instruction, "%s", instruction);
@@ -228,7 +232,7 @@ static vk_status decide(const checkpoint_policy *p, worker *w, int n, const vk_p
       set_key(p, &obs[i], (int32_t *)vk_net_data(&w->net, "key") + 2 * i);
   }
   VK_TRY(vk_nano_set_obs(w->net.exec, g, seen, n, n_word, n_text, err));
-  vk_exec_run(w->net.exec);
+  VK_TRY(vk_exec_run(w->net.exec, err));
   const int32_t *bin = vk_net_data(&w->net, "bin");
   const int64_t n_step = p->info->n_action_step;
   for (int i = 0; i < n; i++) {
@@ -285,6 +289,8 @@ static vk_status prepare(checkpoint_policy *p, const vk_policy_args *args, vk_er
   p->d = (int)c->d_model;
   p->n_view = (int)c->n_view;
   p->isa = args->isa;
+  if (p->params->device.def != &vk_device_cpu)
+    p->device = p->params->device;
   p->seed = args->seed;
   p->temperature = args->temperature;
   p->n_slot = args->n_env;
@@ -353,6 +359,8 @@ static vk_status open_checkpoint(void **state, const vk_policy_args *args, vk_er
   p->params = &p->own_params;
   if (st == VK_OK)
     st = hash_policy(p, err);
+  if (st == VK_OK && args->device)
+    st = vk_params_move(&p->own_params, args->device, err);
   if (st == VK_OK)
     st = prepare(p, args, err);
   if (st == VK_OK)

@@ -284,13 +284,14 @@ static vk_status open_imitation(rl *s, vk_trainer *t, vk_err *err)
                               .sigma = c->label_sigma,
                               .last_weight = c->gripper_weight,
                               .extend = vk_scaled_loss_extend};
-  const vk_target target = {.isa = t->config.isa,
+  const vk_target target = {.device = t->device.def,
+                            .isa = t->config.isa,
                             .n_thread = t->config.n_thread,
                             .is_train = true,
                             .loss = "loss_scaled",
                             .accumulate = true};
   return vk_net_new(&s->imitation, &t->model, &args, &target, &t->learner.params, t->learner.grad,
-                    t->team, t->config.trace, err);
+                    &t->device, t->config.trace, err);
 }
 
 static vk_status open_rl(void **state, vk_trainer *t, vk_err *err)
@@ -412,7 +413,7 @@ static vk_status add_rows(rl *s, vk_trainer *t, const vk_rl_share *share, double
 {
   vk_net *net = &t->learner.net;
   VK_TRY(vk_rl_batch_set(&s->batch, s->row, s->n_row, share, n_part, net, s->n_word, err));
-  vk_exec_run(net->exec);
+  VK_TRY(vk_exec_run(net->exec, err));
   double loss = (double)*(const float *)vk_net_data(net, "loss");
   if (!isfinite(loss))
     return vk_fail(err, VK_E_DIVERGED, "the loss is %g", loss);
@@ -447,7 +448,7 @@ static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err
     memcpy(vk_net_data(net, "target"), b->target,
            sizeof *b->target * (size_t)b->n * VK_CHUNK_TARGETS);
     *(float *)vk_net_data(net, "share") = (float)(share / n_micro);
-    vk_exec_run(net->exec);
+    VK_TRY(vk_exec_run(net->exec, err));
     u->imitation += (double)*(const float *)vk_net_data(net, "loss") / n_micro;
   }
   return VK_OK;
@@ -462,7 +463,7 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   vk_learner *l = &t->learner;
   double grad_norm;
   int64_t begin = s->batch.n_used * i_part / n_part, end = s->batch.n_used * (i_part + 1) / n_part;
-  vk_learner_begin(l);
+  VK_TRY(vk_learner_begin(l, err));
   for (int64_t i = begin; i < end; i += c->micro_batch) {
     VK_TRY(check_interrupted(t, u, err));
     s->row = s->order + i;
@@ -478,7 +479,7 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   u->is_stopped = c->kl_stop > 0 && u->kl > c->kl_stop;
   if (u->is_stopped)
     return VK_OK;
-  vk_learner_hold(l, share.actor == 0); /* all else that feeds the critic acts, too */
+  VK_TRY(vk_learner_hold(l, share.actor == 0, err)); /* all else that feeds the critic acts, too */
   if (imitation_share(t) > 0)
     VK_TRY(add_demos(s, t, imitation_share(t), u, err));
   VK_TRY(vk_optim_step(l->optim, t->team, vk_trainer_lr(t), 1, &grad_norm, err));

@@ -38,13 +38,16 @@ vk_status vk_train_find(const vk_train_def **out, const char *name, vk_err *err)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-const char *vk_trainer_precision(const vk_train_config *train, vk_isa isa)
+const char *vk_trainer_precision(const vk_train_config *train, const vk_device_def *device,
+                                 vk_isa isa)
 {
   vk_cpu cpu;
   if (strcmp(train->precision, "auto") != 0)
     return train->precision;
   if (vk_train_method(train->method) & VK_TRAIN_PRACTICE)
     return "f32"; /* as what was drawn with: see train_rl.c */
+  if (device->has_bf16)
+    return "bf16";
   vk_cpu_detect(&cpu);
   return isa >= VK_ISA_AVX512 && cpu.avx512_bf16 ? "bf16" : "f32";
 }
@@ -52,7 +55,7 @@ const char *vk_trainer_precision(const vk_train_config *train, vk_isa isa)
 static vk_status open_learner(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
-  bool is_bf16 = strcmp(vk_trainer_precision(c, t->config.isa), "bf16") == 0;
+  bool is_bf16 = strcmp(vk_trainer_precision(c, t->device.def, t->config.isa), "bf16") == 0;
   vk_learner_config config = {.model = &t->model,
                               .weights = t->model.weights[0] ? t->model.weights : NULL,
                               .seed = (uint64_t)c->seed,
@@ -73,7 +76,7 @@ static vk_status open_learner(vk_trainer *t, vk_err *err)
                               .isa = t->config.isa,
                               .is_bf16 = is_bf16,
                               .has_check = c->validate_every > 0,
-                              .team = t->team,
+                              .device = t->device,
                               .trace = t->config.trace};
   if (t->def->configure)
     VK_TRY(t->def->configure(&t->state, t, &config, err));
@@ -180,6 +183,7 @@ static vk_status open_all(vk_trainer *t, vk_err *err)
   VK_TRY(open_model(t, err));
   VK_TRY(choose_view(t, err));
   VK_TRY(vk_team_new(&t->team, t->config.n_thread, err));
+  VK_TRY(vk_device_open(&t->device, t->config.device ? t->config.device : "cpu", t->team, err));
   VK_TRY(open_learner(t, err));
   VK_TRY(check_memory(t, err));
   t->n_step = c->steps;
@@ -211,6 +215,7 @@ void vk_trainer_free(vk_trainer *t)
   free(t->eval_task);
   vk_learner_free(&t->learner);
   vk_checkpoint_close(&t->init);
+  vk_device_close(&t->device);
   vk_team_free(t->team);
   *t = (vk_trainer){0};
 }

@@ -120,6 +120,7 @@ typedef struct vk_trainer_config {
   const vk_visuals *visuals;
   const char *cache_dir; /* compiled models; NULL: none */
   const char *out;       /* the run's folder */
+  const char *device;    /* where networks run, as vk_device_open; NULL: the CPU */
   vk_isa isa;
   int n_thread;
   vk_log *log;           /* what a user should know; NULL: nothing is said */
@@ -139,6 +140,7 @@ struct vk_trainer {
   vk_checkpoint_info init; /* what is begun with; zeroed: random weights */
   vk_model model;
   vk_team *team;
+  vk_device device;
   vk_learner learner;
   vk_lr_schedule schedule;
   vk_train_data data;
@@ -171,7 +173,8 @@ struct vk_trainer {
 };
 
 /* What products of matrices are computed in, "auto" resolved: "f32" or "bf16". */
-const char *vk_trainer_precision(const vk_train_config *train, vk_isa isa);
+const char *vk_trainer_precision(const vk_train_config *train, const vk_device_def *device,
+                                 vk_isa isa);
 
 /* Opens model and data and plans memory. t is zeroed on failure.
  * Errors: those of models, data and plans; VK_E_NOMEM when the machine has not enough. */

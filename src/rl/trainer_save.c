@@ -48,7 +48,8 @@ static cJSON *trainer_json(const vk_trainer *t)
   cJSON *o = cJSON_CreateObject();
   cJSON_AddStringToObject(o, "method", t->def->name);
   cJSON_AddStringToObject(o, "data_hash", t->data.hash);
-  cJSON_AddStringToObject(o, "precision", vk_trainer_precision(t->config.train, t->config.isa));
+  cJSON_AddStringToObject(o, "precision",
+                          vk_trainer_precision(t->config.train, t->device.def, t->config.isa));
   cJSON_AddNumberToObject(o, "next_sample", (double)(t->step * t->config.train->batch));
   cJSON_AddBoolToObject(o, "is_judged", t->is_judged);
   if (!isnan(t->best))
@@ -132,7 +133,7 @@ static vk_status check_saved(const vk_trainer *t, const vk_checkpoint_info *info
                    "%s was trained on other data (%.12s, now %.12s): files were changed or added; "
                    "start a new run with \"init\"",
                    info->path, hash, t->data.hash);
-  const char *now = vk_trainer_precision(t->config.train, t->config.isa);
+  const char *now = vk_trainer_precision(t->config.train, t->device.def, t->config.isa);
   const char *then = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(trainer, "precision"));
   if (then && strcmp(then, now) != 0) /* "auto", on another processor */
     return vk_fail(err, VK_E_MISMATCH,

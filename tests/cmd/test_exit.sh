@@ -62,9 +62,12 @@ expect 2 help a b
 says "one argument too many: 'b'"
 expect 2 help --device gpu
 says 'did you mean cpu?'
-expect 1 help --device cuda
-says 'this build has no CUDA'
-expect 1 help --device cuda:3
+expect 2 help --device cuda
+says 'runs no network'
+expect 2 bench gemm --device cuda:x
+says 'expected a number after the colon'
+expect 1 bench gemm --device cuda:99
+says 'device cuda'
 expect 2 completion
 expect 2 completion bsah
 says 'did you mean bash?'

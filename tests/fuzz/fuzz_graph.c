@@ -210,7 +210,7 @@ static void run(const vk_graph *g)
   if (st != VK_OK)
     return;
   VK_ASSERT(vk_team_new(&team, 1, &err) == VK_OK);
-  VK_ASSERT(vk_exec_new(&exec, plan, team, NULL, &err) == VK_OK);
+  VK_ASSERT(vk_exec_new(&exec, plan, VK_CPU(team), NULL, &err) == VK_OK);
   const vk_graph *q = &plan->graph;
   void **block = calloc((size_t)q->n_value + 1, sizeof *block);
   VK_ASSERT(block);
@@ -225,8 +225,8 @@ static void run(const vk_graph *g)
       memset(vk_exec_data(exec, v), 0, n);
     }
   }
-  vk_exec_prepare(exec);
-  vk_exec_run(exec);
+  VK_ASSERT(vk_exec_prepare(exec, NULL) == VK_OK);
+  VK_ASSERT(vk_exec_run(exec, NULL) == VK_OK);
   vk_exec_free(exec);
   vk_team_free(team);
   for (vk_id v = 0; v < q->n_value; v++)

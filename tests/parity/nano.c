@@ -138,8 +138,8 @@ static vk_status new_net(parity *p, vk_net *net, vk_model_args args, bool is_tra
   target.loss = is_train ? "loss" : NULL;
   args.n_batch = p->g->n_sample;
   args.n_view = p->g->n_view;
-  return vk_net_new(net, &p->model, &args, &target, &p->params, is_train ? p->grad : NULL, p->team,
-                    NULL, err);
+  return vk_net_new(net, &p->model, &args, &target, &p->params, is_train ? p->grad : NULL,
+                    VK_CPU(p->team), NULL, err);
 }
 
 static vk_status set_targets(parity *p, const vk_net *net)
@@ -217,7 +217,7 @@ static vk_status compare_training(parity *p, vk_err *err)
   if (st == VK_OK) {
     set_targets(p, &net);
     p->g->n_bad += !check_words(p, &net);
-    vk_exec_run(net.exec);
+    VK_ASSERT(vk_exec_run(net.exec, NULL) == VK_OK);
     compare(p, &net, "logits", "logits");
     compare(p, &net, "value", "value");
     compare(p, &net, "loss_action", "loss_ce");
@@ -239,7 +239,7 @@ static vk_status compare_soft_loss(parity *p, vk_err *err)
     st = set_samples(p, &net, err);
   if (st == VK_OK) {
     set_targets(p, &net);
-    vk_exec_run(net.exec);
+    VK_ASSERT(vk_exec_run(net.exec, NULL) == VK_OK);
     compare(p, &net, "loss_action", "loss_soft");
   }
   vk_net_free(&net);
@@ -255,7 +255,7 @@ static vk_status compare_inference(parity *p, vk_err *err)
   if (st == VK_OK)
     st = set_text(p, &text, err);
   if (st == VK_OK) {
-    vk_exec_run(text.exec);
+    VK_ASSERT(vk_exec_run(text.exec, NULL) == VK_OK);
     st = set_samples(p, &act, err);
   }
   if (st == VK_OK) {
@@ -268,7 +268,7 @@ static vk_status compare_inference(parity *p, vk_err *err)
            (size_t)(n_word * d) * sizeof(float));
     memcpy(vk_net_data(&act, "text_vec"), vk_net_data(&text, "text_vec"),
            (size_t)(p->n_text * d) * sizeof(float));
-    vk_exec_run(act.exec);
+    VK_ASSERT(vk_exec_run(act.exec, NULL) == VK_OK);
     printf("from text encoded before:\n");
     compare(p, &act, "logits", "logits");
   }
@@ -334,7 +334,7 @@ static vk_status compare_layers(parity *p, vk_err *err)
   if (st == VK_OK)
     st = set_samples(p, &net, err);
   if (st == VK_OK)
-    vk_exec_run(net.exec);
+    VK_ASSERT(vk_exec_run(net.exec, NULL) == VK_OK);
   const vk_graph *g = &net.plan->graph;
   for (int i = 0; i < g->n_output && st == VK_OK; i++)
     if (strncmp(g->output[i].name, "act.", 4) == 0)

@@ -220,7 +220,7 @@ vk_status rl_run_open(rl_file *f, rl_run *r, vk_graph *g, const char *loss, vk_e
     st = vk_plan_new(&r->plan, g, &target, NULL, NULL, err);
   vk_graph_fini(g);
   if (st == VK_OK)
-    st = vk_exec_new(&r->exec, r->plan, f->team, NULL, err);
+    st = vk_exec_new(&r->exec, r->plan, VK_CPU(f->team), NULL, err);
   if (st == VK_OK)
     st = bind_all(f, r, err);
   if (st != VK_OK)

@@ -325,8 +325,8 @@ vk_status rl_loss(rl_file *f, vk_err *err)
   VK_TRY(make_weights(f, &s, err));
   VK_TRY(build(f, &s, &r, err));
   set_all(&s, &r);
-  vk_exec_prepare(r.exec);
-  vk_exec_run(r.exec);
+  VK_ASSERT(vk_exec_prepare(r.exec, NULL) == VK_OK);
+  VK_ASSERT(vk_exec_run(r.exec, NULL) == VK_OK);
   double bound = rl_is(f, "logprob_type", "chunk_level") ? 3e-5 : 5e-6;
   compare_run(f, &s, &r, bound);
   compare_metrics(f, &s, bound);

@@ -77,8 +77,8 @@ static void run(const logits *l, const rl_run *r, const float *x, const int32_t 
   rl_run_set(r, "logits", x, l->n_row * l->n_bin, sizeof *x);
   rl_run_set(r, "action", action, l->n_row, sizeof *action);
   rl_run_set(r, "weight", l->weight, l->n_row, sizeof *l->weight);
-  vk_exec_prepare(r->exec);
-  vk_exec_run(r->exec);
+  VK_ASSERT(vk_exec_prepare(r->exec, NULL) == VK_OK);
+  VK_ASSERT(vk_exec_run(r->exec, NULL) == VK_OK);
 }
 
 /* Of the rollout: all actions' log-probabilities, those of the drawn ones, the greedy ones. */

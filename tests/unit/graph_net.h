@@ -158,7 +158,7 @@ static inline void net_fill_all(net_run *r, uint64_t seed)
         (g->value[v].kind == VK_INPUT || g->value[v].kind == VK_PARAM))
       net_fill(x, net_n_item(r, v), g->value[v].name, seed);
   }
-  vk_exec_prepare(r->exec);
+  vk_assert_ok(vk_exec_prepare(r->exec, NULL), NULL);
 }
 
 /* A graph after all passes, which products of other machines are in, for the kernels of path isa:
@@ -205,7 +205,7 @@ static inline void net_open(net_run *r, const vk_graph *graph, const vk_target *
   *r = (net_run){0};
   vk_assert_ok(vk_plan_new(&r->plan, graph, target, NULL, NULL, &err), &err);
   vk_assert_ok(vk_team_new(&r->team, target->n_thread, &err), &err);
-  vk_assert_ok(vk_exec_new(&r->exec, r->plan, r->team, trace, &err), &err);
+  vk_assert_ok(vk_exec_new(&r->exec, r->plan, VK_CPU(r->team), trace, &err), &err);
   const vk_graph *g = &r->plan->graph;
   r->n_block = g->n_value;
   r->block = calloc((size_t)g->n_value + 1, sizeof *r->block);

@@ -108,7 +108,7 @@ static void equal_gradients_are_apart(void **state)
   for (int run = 0; run < 2; run++) {
     for (int i = 0; i < 3; i++)
       memset(dx[i], 0xff, N * sizeof *dx[i]);
-    vk_exec_run(r.exec);
+    vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
     for (int i = 0; i < 3; i++)
       for (int k = 0; k < N; k++)
         vk_assert_close(dx[i][k], (i == 0 ? 2 : 1) * (k + 1), 1e-6, 0);
@@ -138,9 +138,9 @@ static void no_gradient_is_zero(void **state)
       dx[i] = 7;
     if (accumulate)
       vk_exec_bind(r.exec, net_value(&r, "sum.aside"), dx);
-    vk_exec_prepare(r.exec);
+    vk_assert_ok(vk_exec_prepare(r.exec, NULL), NULL);
     for (int run = 0; run < 2; run++) {
-      vk_exec_run(r.exec);
+      vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
       for (int i = 0; i < N; i++)
         assert_true(dx[i] == (accumulate ? 7 : 0));
     }
@@ -322,7 +322,7 @@ static void recomputation_saves_memory_and_keeps_bits(void **state)
     t.recompute = k;
     net_open(&r[k], &g, &t, NULL);
     net_fill_all(&r[k], 4);
-    vk_exec_run(r[k].exec);
+    vk_assert_ok(vk_exec_run(r[k].exec, NULL), NULL);
   }
   for (int i = 0; i < r[0].plan->graph.n_output; i++) {
     const char *name = r[0].plan->graph.output[i].name;
@@ -358,7 +358,7 @@ static void accumulation_is_the_sum(void **state)
   net_build(&g, NET_BATCH);
   net_open(&whole, &g, &t, NULL);
   net_fill_all(&whole, 6);
-  vk_exec_run(whole.exec);
+  vk_assert_ok(vk_exec_run(whole.exec, NULL), NULL);
   t.accumulate = true;
   net_open(&half, &g, &t, NULL);
   net_fill_all(&half, 6);
@@ -370,7 +370,7 @@ static void accumulation_is_the_sum(void **state)
     memset(half.block[v], 0, vk_value_bytes(&half.plan->graph.value[v]));
     vk_exec_bind(half.exec, net_value(&half, sum), half.block[v]);
   }
-  vk_exec_prepare(half.exec);
+  vk_assert_ok(vk_exec_prepare(half.exec, NULL), NULL);
   vk_exec_set_size(half.exec, 0, NET_BATCH / 2);
   for (int k = 0; k < 2; k++) {
     enum { N_HALF = NET_BATCH / 2 };
@@ -378,7 +378,7 @@ static void accumulation_is_the_sum(void **state)
            N_HALF * NET_IN * sizeof(float));
     memcpy(net_data(&half, "weight"), net_data(&whole, "weight") + k * N_HALF,
            N_HALF * sizeof(float));
-    vk_exec_run(half.exec);
+    vk_assert_ok(vk_exec_run(half.exec, NULL), NULL);
   }
   for (size_t i = 0; i < VK_COUNT(name); i++) {
     char grad[16];

@@ -19,7 +19,7 @@ static void results_match_reference(void **state)
     net_build(&g, NET_BATCH);
     net_open(&r, &g, &t, NULL);
     net_fill_all(&r, 5);
-    vk_exec_run(r.exec);
+    vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
     vk_graph d;
     net_reference_graph(&d, &g, &t);
     void **want = net_run_double(&d, &r, NULL);
@@ -51,12 +51,12 @@ static void sizes_below_capacity(void **state)
     net_open(&a, &big, &t, NULL);
     net_open(&b, &small, &t, NULL);
     net_fill_all(&a, 1); /* rows that are absent hold other numbers */
-    vk_exec_run(a.exec);
+    vk_assert_ok(vk_exec_run(a.exec, NULL), NULL);
     vk_exec_set_size(a.exec, 0, n);
     net_fill_all(&a, 2);
     net_fill_all(&b, 2);
-    vk_exec_run(a.exec);
-    vk_exec_run(b.exec);
+    vk_assert_ok(vk_exec_run(a.exec, NULL), NULL);
+    vk_assert_ok(vk_exec_run(b.exec, NULL), NULL);
     static const char *const name[] = {"y", "loss", "grad.w0", "grad.b0", "grad.w1", "grad.skip"};
     for (size_t i = 0; i < VK_COUNT(name); i++) {
       size_t bytes = 4 * (size_t)net_n_item(&b, net_value(&b, name[i]));
@@ -81,7 +81,7 @@ static void same_bits_for_every_number_of_threads(void **state)
     net_open(&r, &g, &t, NULL);
     net_fill_all(&r, 9);
     for (int k = 0; k < 3; k++) { /* and run after run */
-      vk_exec_run(r.exec);
+      vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
       if (n_thread == 1 && k == 0) {
         memcpy(want, net_data(&r, "grad.w0"), sizeof want);
         memcpy(y, net_data(&r, "y"), sizeof y);
@@ -111,7 +111,7 @@ static void sums_over_no_rows(void **state)
   net_open(&r, &g, &t, NULL);
   net_fill_all(&r, 1);
   vk_exec_set_size(r.exec, sym, 0);
-  vk_exec_run(r.exec);
+  vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
   for (int i = 0; i < 12; i++) {
     double x = (double)net_data(&r, "bias")[i % 4];
     vk_assert_close((double)net_data(&r, "y")[i], 0.5 * x * (1 + erf(x * sqrt(0.5))), 1e-6, 0);
@@ -141,7 +141,7 @@ static void views_of_leaves(void **state)
     vk_graph_output(&g, "loss", VK_APPLY(&g, matmul, VK_IN(y, y), .trans_b = 1));
     net_open(&r, &g, &t, NULL);
     net_fill_all(&r, 1);
-    vk_exec_run(r.exec);
+    vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
     for (int i = 0; i < 8; i++)
       vk_assert_close(net_data(&r, "y")[i], data[i] + net_data(&r, "p")[i] + net_data(&r, "x")[i],
                       1e-6, 0);
@@ -162,14 +162,14 @@ static void rows_do_not_depend_on_the_batch(void **state)
     t.isa = isa;
     net_open(&r, &g, &t, NULL);
     net_fill_all(&r, 8);
-    vk_exec_run(r.exec);
+    vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
     memcpy(x, net_data(&r, "x"), sizeof x);
     memcpy(y, net_data(&r, "y"), sizeof y);
     for (int n = 1; n < NET_BATCH; n++)
       for (int first = 0; first + n <= NET_BATCH; first++) {
         vk_exec_set_size(r.exec, 0, n);
         memcpy(net_data(&r, "x"), x + first * NET_IN, (size_t)n * NET_IN * sizeof *x);
-        vk_exec_run(r.exec);
+        vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
         assert_memory_equal(net_data(&r, "y"), y + first * NET_OUT,
                             (size_t)n * NET_OUT * sizeof *y);
       }
@@ -191,8 +191,8 @@ static void denormals_are_zero(void **state)
   net_open(&r, &g, &t, NULL);
   for (int i = 0; i < N; i++)
     net_data(&r, "x")[i] = 1.2e-38f;
-  vk_exec_prepare(r.exec);
-  vk_exec_run(r.exec);
+  vk_assert_ok(vk_exec_prepare(r.exec, NULL), NULL);
+  vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
 #if defined(__SSE2__)
   for (int i = 0; i < N; i++)
     if (net_data(&r, "y")[i] != 0) {
@@ -220,7 +220,7 @@ static void bind_and_prepare(void *arg)
     if (f->plan->place[v].where == VK_WHERE_BOUND && f->plan->place[v].root == v &&
         v != vk_graph_find(g, f->missing) && v != vk_graph_find_output(g, f->missing))
       vk_exec_bind(f->exec, v, net_alloc(vk_value_bytes(&g->value[v])));
-  vk_exec_prepare(f->exec);
+  vk_assert_ok(vk_exec_prepare(f->exec, NULL), NULL);
 }
 
 /* Whoever forgets to bind something reads its name. */
@@ -238,7 +238,7 @@ static void what_is_not_bound_is_named(void **state)
   for (size_t i = 0; i < VK_COUNT(missing); i++) {
     forgetful f = {.plan = plan, .missing = missing[i]};
     char text[300], want[64];
-    vk_assert_ok(vk_exec_new(&f.exec, plan, team, NULL, &err), &err);
+    vk_assert_ok(vk_exec_new(&f.exec, plan, VK_CPU(team), NULL, &err), &err);
     assert_true(aborts_saying(bind_and_prepare, &f, text, sizeof text));
     snprintf(want, sizeof want, "is_bound(\"%s\") of net is false", missing[i]);
     if (!strstr(text, want)) {
@@ -296,8 +296,8 @@ static void a_trace_has_a_slice_a_node(void **state)
       vk_graph_value_name(&r.plan->graph, r.plan->graph.node[i].out[0], name);
   }
   vk_exec_time_nodes(r.exec, true);
-  vk_exec_run(r.exec);
-  vk_exec_run(r.exec);
+  vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
+  vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
   double total_s = 0;
   for (int i = 0; i < r.plan->graph.n_node; i++) {
     assert_true(vk_exec_node_s(r.exec, i) >= 0);

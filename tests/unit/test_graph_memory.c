@@ -19,7 +19,7 @@ static vk_status build_all(const vk_graph *made, const vk_target *t, vk_team *te
   if (st == VK_OK)
     st = vk_plan_new(&plan, made ? made : &net, t, NULL, NULL, err);
   if (st == VK_OK)
-    st = vk_exec_new(&exec, plan, team, NULL, err);
+    st = vk_exec_new(&exec, plan, VK_CPU(team), NULL, err);
   vk_exec_free(exec);
   vk_plan_free(plan);
   if (!made)
@@ -109,7 +109,7 @@ static void bytes_are_known_before(void **state)
     vk_assert_ok(vk_plan_new(&plan, &r.graph, &t, NULL, NULL, &err), &err);
     vk_assert_ok(vk_team_new(&team, 1, &err), &err);
     n_mmap_byte = 0;
-    vk_assert_ok(vk_exec_new(&exec, plan, team, NULL, &err), &err);
+    vk_assert_ok(vk_exec_new(&exec, plan, VK_CPU(team), NULL, &err), &err);
     assert_in_range(n_mmap_byte, vk_plan_bytes(plan), vk_plan_bytes(plan) + 512);
     vk_exec_free(exec);
     vk_team_free(team);
@@ -128,10 +128,10 @@ static void runs_allocate_nothing(void **state)
     net_open(&run, &r.graph, &t, NULL);
     net_zero_all(&run);
     n_alloc = 0;
-    vk_exec_prepare(run.exec);
-    vk_exec_run(run.exec);
+    vk_assert_ok(vk_exec_prepare(run.exec, NULL), NULL);
+    vk_assert_ok(vk_exec_run(run.exec, NULL), NULL);
     vk_exec_set_size(run.exec, 0, r.cap > 1 ? 1 : r.cap);
-    vk_exec_run(run.exec);
+    vk_assert_ok(vk_exec_run(run.exec, NULL), NULL);
     assert_int_equal(n_alloc, 0);
     net_close(&run);
     random_graph_fini(&r);

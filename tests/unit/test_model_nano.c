@@ -67,11 +67,11 @@ static float *run_model(const vk_model *m, const vk_params *p, const run_args *a
   vk_target target = {
       .isa = best_isa(), .n_thread = a->n_thread, .n_skip = a->n_skip, .skip = a->skip};
   vk_assert_ok(vk_team_new(&team, a->n_thread, &err), &err);
-  vk_assert_ok(vk_net_new(&net, m, &a->model, &target, p, NULL, team, NULL, &err), &err);
+  vk_assert_ok(vk_net_new(&net, m, &a->model, &target, p, NULL, VK_CPU(team), NULL, &err), &err);
   const vk_graph *g = &net.plan->graph;
   vk_assert_ok(vk_nano_set_text(net.exec, g, a->text, a->n_text, n_word, &err), &err);
   vk_assert_ok(vk_nano_set_obs(net.exec, g, a->obs, a->n, n_word, a->n_text, &err), &err);
-  vk_exec_run(net.exec);
+  vk_assert_ok(vk_exec_run(net.exec, NULL), NULL);
   vk_id out = vk_graph_find_output(g, name);
   assert_true(out != VK_NONE);
   vk_shape shape = vk_exec_shape(net.exec, out);
@@ -263,7 +263,7 @@ static void inputs_beyond_capacity_are_refused(void **state)
   int n_word[N_SAMPLE];
   vk_assert_ok(vk_team_new(&team, 1, &err), &err);
   vk_assert_ok(vk_net_new(&net, &m, &(vk_model_args){.n_batch = 1}, &(vk_target){.n_thread = 1}, &p,
-                          NULL, team, NULL, &err),
+                          NULL, VK_CPU(team), NULL, &err),
                &err);
   const vk_graph *g = &net.plan->graph;
   assert_int_equal(vk_nano_set_text(net.exec, g, two_texts, 2, n_word, &err), VK_E_RANGE);

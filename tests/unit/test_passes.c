@@ -117,14 +117,14 @@ static void run_graph(result *r, const vk_graph *g, const vk_target *target, int
   *r = (result){0};
   vk_assert_ok(vk_plan_new(&p, g, target, NULL, NULL, &err), &err);
   vk_assert_ok(vk_team_new(&team, target->n_thread, &err), &err);
-  vk_assert_ok(vk_exec_new(&x, p, team, NULL, &err), &err);
+  vk_assert_ok(vk_exec_new(&x, p, VK_CPU(team), NULL, &err), &err);
   int n_block = bind_all(x, p, block);
   vk_exec_set_size(x, 0, n_batch);
   for (int v = 0; v < p->graph.n_value; v++)
     if (p->place[v].where == VK_WHERE_HELD && p->graph.value[v].kind == VK_INPUT)
       fill(&p->graph.value[v], vk_exec_data(x, v));
-  vk_exec_prepare(x);
-  vk_exec_run(x);
+  vk_assert_ok(vk_exec_prepare(x, NULL), NULL);
+  vk_assert_ok(vk_exec_run(x, NULL), NULL);
   keep_outputs(r, x, &p->graph);
   assert_true(vk_op_count() <= N_OP_MAX);
   r->n_node = p->graph.n_node;

@@ -257,7 +257,7 @@ static vk_status check_decision(void *arg, const vk_decision *d, vk_err *err)
   const vk_nano_obs obs = {.image = {d->picture[0], d->picture[1]}, .proprio = d->proprio};
   VK_TRY(vk_nano_set_text(s->net.exec, g, &d->instruction, 1, &n_word, err));
   VK_TRY(vk_nano_set_obs(s->net.exec, g, &obs, 1, &n_word, 1, err));
-  vk_exec_run(s->net.exec);
+  vk_assert_ok(vk_exec_run(s->net.exec, NULL), NULL);
   const float *logits = vk_net_data(&s->net, "logits"), *value = vk_net_data(&s->net, "value");
   double scale = s->temperature > 0 ? 1 / s->temperature : 1;
   for (int i = 0; i < VK_DECISION_BINS; i++, logits += VK_NANO_BINS) {
@@ -292,8 +292,8 @@ static void test_decisions_are_told(void **state)
     pthread_mutex_init(&s.mutex, NULL);
     vk_assert_ok(vk_team_new(&s.team, 1, &err), &err);
     vk_assert_ok(vk_net_new(&s.net, &info.model, &(vk_model_args){.n_batch = 1, .with_value = true},
-                            &(vk_target){.isa = isa, .n_thread = 1}, &params, NULL, s.team, NULL,
-                            &err),
+                            &(vk_target){.isa = isa, .n_thread = 1}, &params, NULL, VK_CPU(s.team),
+                            NULL, &err),
                  &err);
     vk_policy policy = in_memory(s.temperature, 3, check_decision, &s);
     evaluate(&with, &policy, k ? VK_POLICY_BATCH : 0, 1);

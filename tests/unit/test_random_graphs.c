@@ -202,7 +202,7 @@ static void open_run(net_run *run, const random_graph *r, const vk_graph *graph,
       vk_exec_bind(run->exec, v, run->block[grad]);
     }
   }
-  vk_exec_prepare(run->exec);
+  vk_assert_ok(vk_exec_prepare(run->exec, NULL), NULL);
 }
 
 /* |a - b| over n items. */
@@ -276,12 +276,12 @@ static uint8_t *run_graph(const random_graph *r, const reference *f, const vk_gr
 {
   net_run run;
   open_run(&run, r, graph, t, f->n[0]);
-  vk_exec_run(run.exec);
+  vk_assert_ok(vk_exec_run(run.exec, NULL), NULL);
   for (int i = 0; i < f->graph.n_output; i++)
     check_output(r, f, &run, t, i);
   uint8_t *bits = bits_of(&run, n);
   if (!t->accumulate) {
-    vk_exec_run(run.exec);
+    vk_assert_ok(vk_exec_run(run.exec, NULL), NULL);
     uint8_t *again = bits_of(&run, n);
     if (memcmp(bits, again, *n) != 0) {
       print_error("%s: other bits in the second run\n", describe(r, t, f->n[0]));

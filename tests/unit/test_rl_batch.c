@@ -96,12 +96,12 @@ static void run_rows(const vk_rl_batch *b, const int32_t *row, int64_t n, int n_
                               .extend_arg = &graph};
   *out = (sums){.grad = vk_params_block(&params)};
   vk_assert_ok(vk_team_new(&team, 1, &err), &err);
-  vk_assert_ok(vk_net_new(&net, &model, &args, &target, &params, out->grad, team, NULL, &err),
-               &err);
+  vk_assert_ok(
+      vk_net_new(&net, &model, &args, &target, &params, out->grad, VK_CPU(team), NULL, &err), &err);
   for (int64_t i = 0; i < n; i += n_micro) {
     int m = (int)(n - i < n_micro ? n - i : n_micro);
     vk_assert_ok(vk_rl_batch_set(b, row + i, m, &share, 1, &net, n_word, &err), &err);
-    vk_exec_run(net.exec);
+    vk_assert_ok(vk_exec_run(net.exec, NULL), NULL);
     out->loss += (double)*(float *)vk_net_data(&net, "loss");
     vk_rl_batch_sum(b, row + i, m, &net, &out->metric);
   }
@@ -403,21 +403,26 @@ static void open_game(game *g, bool is_gae)
   g->grad = vk_params_block(&params);
   vk_assert_ok(vk_team_new(&g->team, 1, &err), &err);
   const vk_model_args text = {.part = VK_PART_TEXT, .n_batch = 1};
-  vk_assert_ok(vk_net_new(&g->words, &model, &text, &act, &params, NULL, g->team, NULL, &err),
-               &err);
+  vk_assert_ok(
+      vk_net_new(&g->words, &model, &text, &act, &params, NULL, VK_CPU(g->team), NULL, &err), &err);
   const vk_model_args draw = {.part = VK_PART_ACT,
                               .n_batch = 1,
                               .with_value = true,
                               .temperature = 1,
                               .with_log_prob = true};
-  vk_assert_ok(vk_net_new(&g->act, &model, &draw, &act, &params, NULL, g->team, NULL, &err), &err);
+  vk_assert_ok(vk_net_new(&g->act, &model, &draw, &act, &params, NULL, VK_CPU(g->team), NULL, &err),
+               &err);
   const vk_model_args loss = {
       .n_batch = CAP, .with_value = is_gae, .extend = vk_rl_graph_extend, .extend_arg = &g->graph};
-  vk_assert_ok(vk_net_new(&g->learn, &model, &loss, &learn, &params, g->grad, g->team, NULL, &err),
-               &err);
-  vk_assert_ok(vk_net_optim_new(&g->optim, &g->spans, &model, &params, g->grad,
-                                &(vk_optim_config){0.9, 0.95, 1e-8, 1, 0, act.isa}, 0, &err),
-               &err);
+  vk_assert_ok(
+      vk_net_new(&g->learn, &model, &loss, &learn, &params, g->grad, VK_CPU(g->team), NULL, &err),
+      &err);
+  vk_assert_ok(
+      vk_net_optim_new(&g->optim, &g->spans, &model, &params, g->grad,
+                       &(vk_optim_config){
+                           .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .max_norm = 1, .isa = act.isa},
+                       0, &err),
+      &err);
 }
 
 static void close_game(game *g)
@@ -437,11 +442,11 @@ static double play(game *g, vk_rollout *r, int round)
   vk_err err = VK_ERR_INIT;
   static const char *const text[] = {"push the plate"};
   int n_word, n_success = 0;
-  vk_exec_prepare(g->words.exec);
-  vk_exec_prepare(g->act.exec);
+  vk_assert_ok(vk_exec_prepare(g->words.exec, NULL), NULL);
+  vk_assert_ok(vk_exec_prepare(g->act.exec, NULL), NULL);
   vk_assert_ok(vk_nano_set_text(g->words.exec, &g->words.plan->graph, text, 1, &n_word, &err),
                &err);
-  vk_exec_run(g->words.exec);
+  vk_assert_ok(vk_exec_run(g->words.exec, NULL), NULL);
   vk_exec_set_size(g->act.exec, VK_NANO_TEXT, 1);
   vk_exec_set_size(g->act.exec, VK_NANO_WORD, n_word);
   memcpy(vk_net_data(&g->act, "text"), vk_net_data(&g->words, "text"),
@@ -454,7 +459,7 @@ static double play(game *g, vk_rollout *r, int round)
     memcpy(vk_net_data(&g->act, "key"), key, sizeof key);
     vk_assert_ok(vk_nano_set_obs(g->act.exec, &g->act.plan->graph, &obs, 1, &n_word, 1, &err),
                  &err);
-    vk_exec_run(g->act.exec);
+    vk_assert_ok(vk_exec_run(g->act.exec, NULL), NULL);
     const int32_t *bin = vk_net_data(&g->act, "bin");
     memcpy(r->picture + (ptrdiff_t)e * 2 * VK_VIEW_BYTES, r->picture, e ? 2 * VK_VIEW_BYTES : 0);
     memcpy(r->proprio + (ptrdiff_t)e * 8, r->proprio, e ? sizeof(float) * 8 : 0);
@@ -481,7 +486,7 @@ static void learn(game *g, const vk_rl_batch *b)
   for (int64_t i = 0; i < b->n_used; i += CAP) {
     int n = (int)(b->n_used - i < CAP ? b->n_used - i : CAP);
     vk_assert_ok(vk_rl_batch_set(b, b->used + i, n, &share, 1, &g->learn, n_word, &err), &err);
-    vk_exec_run(g->learn.exec);
+    vk_assert_ok(vk_exec_run(g->learn.exec, NULL), NULL);
   }
   vk_assert_ok(vk_optim_step(g->optim, g->team, 3e-3, 1, NULL, &err), &err);
 }

@@ -53,16 +53,16 @@ static void draw(const vk_model *m, const vk_params *p, const vk_rl_graph *graph
   vk_target target = {.isa = small_isa(), .n_thread = n_thread, .is_bf16 = is_bf16};
   vk_assert_ok(vk_team_new(&team, n_thread, &err), &err);
   vk_assert_ok(vk_net_new(&words, m, &(vk_model_args){.part = VK_PART_TEXT, .n_batch = 2}, &target,
-                          p, NULL, team, NULL, &err),
+                          p, NULL, VK_CPU(team), NULL, &err),
                &err);
   const vk_model_args args = {.part = VK_PART_ACT,
                               .n_batch = N,
                               .with_value = true,
                               .extend = extend_draw,
                               .extend_arg = graph};
-  vk_assert_ok(vk_net_new(&act, m, &args, &target, p, NULL, team, NULL, &err), &err);
+  vk_assert_ok(vk_net_new(&act, m, &args, &target, p, NULL, VK_CPU(team), NULL, &err), &err);
   vk_assert_ok(vk_nano_set_text(words.exec, &words.plan->graph, text, 2, n_word, &err), &err);
-  vk_exec_run(words.exec);
+  vk_assert_ok(vk_exec_run(words.exec, NULL), NULL);
   int n_all = n_word[0] + n_word[1];
   vk_exec_set_size(act.exec, VK_NANO_TEXT, 2);
   vk_exec_set_size(act.exec, VK_NANO_WORD, n_all);
@@ -72,7 +72,7 @@ static void draw(const vk_model *m, const vk_params *p, const vk_rl_graph *graph
   /* one by one: a decision does not know its batch */
   for (int i = 0; i < N; i++) {
     vk_assert_ok(vk_nano_set_obs(act.exec, &act.plan->graph, &s->obs[i], 1, n_word, 2, &err), &err);
-    vk_exec_run(act.exec);
+    vk_assert_ok(vk_exec_run(act.exec, NULL), NULL);
     memcpy(bin + i * TOKENS, vk_net_data(&act, "drawn"), sizeof *bin * TOKENS);
     memcpy(logp + i * TOKENS, vk_net_data(&act, "logp"), sizeof *logp * TOKENS);
     memcpy(value + i * VK_NANO_STEPS, vk_net_data(&act, "value"), sizeof *value * VK_NANO_STEPS);
@@ -99,11 +99,11 @@ static void learn(const vk_model *m, const vk_params *p, const vk_rl_graph *grap
   const vk_model_args args = {
       .n_batch = N + 1, .with_value = true, .extend = vk_rl_graph_extend, .extend_arg = graph};
   vk_assert_ok(vk_team_new(&team, n_thread, &err), &err);
-  vk_assert_ok(vk_net_new(&net, m, &args, &target, p, grad, team, NULL, &err), &err);
+  vk_assert_ok(vk_net_new(&net, m, &args, &target, p, grad, VK_CPU(team), NULL, &err), &err);
   vk_assert_ok(vk_nano_set_text(net.exec, &net.plan->graph, text, 2, n_word, &err), &err);
   vk_assert_ok(vk_nano_set_obs(net.exec, &net.plan->graph, s->obs, N, n_word, 2, &err), &err);
   memcpy(vk_net_data(&net, "action"), bin, sizeof *bin * N * TOKENS);
-  vk_exec_run(net.exec);
+  vk_assert_ok(vk_exec_run(net.exec, NULL), NULL);
   memcpy(logp, vk_net_data(&net, "logp"), sizeof *logp * N * TOKENS);
   memcpy(value, vk_net_data(&net, "value"), sizeof *value * N * VK_NANO_STEPS);
   vk_net_free(&net);

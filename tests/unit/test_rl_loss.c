@@ -67,8 +67,8 @@ static void run_graph(const batch *b, vk_isa isa, result *out)
   SET("norm", &b->norm);
   SET("value_norm", &b->value_norm);
   SET("entropy_norm", &b->entropy_norm);
-  vk_exec_prepare(r.exec);
-  vk_exec_run(r.exec);
+  vk_assert_ok(vk_exec_prepare(r.exec, NULL), NULL);
+  vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
   *out = (result){.total = *net_data(&r, "loss")};
   memcpy(out->logp, net_data(&r, "grad.logp"), sizeof(float) * (size_t)(b->n_row * TOKENS));
   memcpy(out->entropy, net_data(&r, "grad.entropy"), sizeof(float) * (size_t)(b->n_row * TOKENS));
@@ -342,8 +342,8 @@ static void fewer_rows_same_step(void **state)
       *net_data(&r, "norm") = b.norm;
       *net_data(&r, "value_norm") = b.value_norm;
       *net_data(&r, "entropy_norm") = b.entropy_norm;
-      vk_exec_prepare(r.exec);
-      vk_exec_run(r.exec);
+      vk_assert_ok(vk_exec_prepare(r.exec, NULL), NULL);
+      vk_assert_ok(vk_exec_run(r.exec, NULL), NULL);
       loss[way] = *net_data(&r, "loss");
       memcpy(grad[way], net_data(&r, "grad.w"), sizeof grad[way]);
       memcpy(grad_value[way], net_data(&r, "grad.wv"), f * (size_t)b.n_head * FEATURES);

@@ -268,12 +268,12 @@ static void test_ratio_is_one(void **state)
   vk_assert_ok(vk_rl_batch_new(&b, &r, &config, &err), &err);
   assert_int_equal(b.n_used, N * CHUNKS);
   vk_assert_ok(vk_team_new(&team, 2, &err), &err);
-  vk_assert_ok(vk_net_new(&net, &info.model, &args, &target, &params, grad, team, NULL, &err),
-               &err);
+  vk_assert_ok(
+      vk_net_new(&net, &info.model, &args, &target, &params, grad, VK_CPU(team), NULL, &err), &err);
   for (int64_t i = 0; i < b.n_used; i += CAP) {
     int n = (int)(b.n_used - i < CAP ? b.n_used - i : CAP);
     vk_assert_ok(vk_rl_batch_set(&b, b.used + i, n, &share, 1, &net, n_word, &err), &err);
-    vk_exec_run(net.exec);
+    vk_assert_ok(vk_exec_run(net.exec, NULL), NULL);
     const float *logp = vk_net_data(&net, "logp"), *old = vk_net_data(&net, "logp_old");
     for (int k = 0; k < n * 56; k++)
       vk_assert_same_bits(logp[k], old[k]);

@@ -234,7 +234,7 @@ static void fill(net_run *r)
   int n_word[2];
   vk_assert_ok(vk_nano_set_text(r->exec, g, text, 2, n_word, &err), &err);
   vk_assert_ok(vk_nano_set_obs(r->exec, g, obs, N_SAMPLE, n_word, 2, &err), &err);
-  vk_exec_prepare(r->exec);
+  vk_assert_ok(vk_exec_prepare(r->exec, NULL), NULL);
 }
 
 /* A step as planned for machines with tiles, on a path of this one. */
@@ -248,7 +248,7 @@ static void open_step(net_run *r, vk_isa isa, bool is_stored)
   net_take_to(&here, &tiles, isa);
   net_open(r, &here, &as_it_is, NULL);
   fill(r);
-  vk_exec_run(r->exec);
+  vk_assert_ok(vk_exec_run(r->exec, NULL), NULL);
   vk_graph_fini(&g);
   vk_graph_fini(&tiles);
   vk_graph_fini(&here);

@@ -62,7 +62,7 @@ static void open_learner(fixture *f, vk_learner_config c, int n_thread)
   vk_assert_ok(vk_team_new(&f->team, n_thread, &err), &err);
   vk_assert_ok(vk_model_parse(&f->model, small, strlen(small), "small", &err), &err);
   c.model = &f->model;
-  c.team = f->team;
+  c.device = *VK_CPU(f->team);
   c.args.n_batch = N / c.n_micro;
   c.args.with_loss = true;
   c.args.sigma = 1.5;
@@ -89,7 +89,7 @@ static double step(vk_learner *l, double lr, int64_t number)
   vk_err err = VK_ERR_INIT;
   double sum = 0, norm = 0;
   int n_micro = l->config.n_micro;
-  vk_learner_begin(l);
+  vk_assert_ok(vk_learner_begin(l, NULL), NULL);
   for (int i = 0; i < n_micro; i++) {
     double loss;
     vk_batch b = batch(i * N / n_micro, N / n_micro);
@@ -145,7 +145,7 @@ static void draws_masks_by_number(void **state)
   vk_learner *const l[] = {&f.l, &f.l, &f.l, &again.l, &other.l};
   const int64_t number[] = {7, 8, 7, 7, 7};
   for (int i = 0; i < 5; i++) {
-    vk_learner_begin(l[i]);
+    vk_assert_ok(vk_learner_begin(l[i], NULL), NULL);
     vk_assert_ok(vk_learner_add(l[i], &b, number[i], &loss[i], &err), &err);
   }
   assert_true(loss[0] != loss[1]);
@@ -192,13 +192,13 @@ static void checks_the_average(void **state)
   open_learner(&f, config, 1);
   open_learner(&plain, without, 1);
   b.n = N / 2; /* room of a micro-batch */
-  vk_learner_check_begin(&f.l);
+  vk_assert_ok(vk_learner_check_begin(&f.l, NULL), NULL);
   vk_assert_ok(vk_learner_check(&f.l, &b, &first, &err), &err);
   for (int i = 0; i < 30; i++) {
     step(&f.l, 1e-2, i);
     step(&plain.l, 1e-2, i);
   }
-  vk_learner_check_begin(&f.l);
+  vk_assert_ok(vk_learner_check_begin(&f.l, NULL), NULL);
   vk_assert_ok(vk_learner_check(&f.l, &b, &loss, &err), &err);
   assert_true(loss < first - 0.5); /* it learns */
   assert_ptr_not_equal(vk_learner_weights(&f.l), f.l.params.data);
@@ -206,7 +206,7 @@ static void checks_the_average(void **state)
   const vk_param *last = &f.l.params.param[f.l.params.n_param - 1]; /* the average ends there */
   memcpy(plain.l.params.data, vk_learner_weights(&f.l),
          sizeof(float) * (size_t)(last->offset + last->n));
-  vk_learner_check_begin(&plain.l);
+  vk_assert_ok(vk_learner_check_begin(&plain.l, NULL), NULL);
   vk_assert_ok(vk_learner_check(&plain.l, &b, &of_plain, &err), &err);
   vk_assert_same_bits(of_plain, loss);
   close_learner(&f);
@@ -220,18 +220,18 @@ static void refuses_what_is_not_finite(void **state)
   double loss, norm;
   vk_batch b = batch(0, N);
   open_learner(&f, (vk_learner_config){.n_micro = 1}, 1);
-  vk_learner_begin(&f.l);
+  vk_assert_ok(vk_learner_begin(&f.l, NULL), NULL);
   vk_assert_ok(vk_learner_add(&f.l, &b, 0, &loss, &err), &err);
   f.l.grad[vk_params_find(&f.l.params, "head.weight")->offset] = NAN;
   float before = first_of(&f.l, f.l.params.data, "head.bias");
   vk_assert_fails(vk_learner_step(&f.l, 0.1, &norm, &err), VK_E_DIVERGED);
   assert_true(first_of(&f.l, f.l.params.data, "head.bias") == before);
   f.l.params.data[vk_params_find(&f.l.params, "head.weight")->offset] = NAN;
-  vk_learner_begin(&f.l);
+  vk_assert_ok(vk_learner_begin(&f.l, NULL), NULL);
   vk_assert_fails(vk_learner_add(&f.l, &b, 1, &loss, &err), VK_E_DIVERGED);
   vk_assert_says(&err, "the loss is nan");
   b.n = N + 1;
-  vk_learner_begin(&f.l);
+  vk_assert_ok(vk_learner_begin(&f.l, NULL), NULL);
   vk_assert_fails(vk_learner_add(&f.l, &b, 2, &loss, &err), VK_E_RANGE);
   vk_assert_says(&err, "at most 4 fit");
   close_learner(&f);

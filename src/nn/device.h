@@ -1,0 +1,101 @@
+/* device.h - where networks run: on threads of the CPU, or on a GPU. A kind of device is one const
+ * struct of functions and one line in device_list.h; plans, executors and optimisers go through it,
+ * and nothing else in vlakit knows which it is.
+ *
+ *   vk_device device;
+ *   VK_TRY(vk_device_open(&device, "cuda:1", team, err));
+ *   vk_exec_new(&x, plan, &device, NULL, err);        plan's target has .device = device.def
+ *   ...
+ *   vk_device_close(&device);
+ *
+ * Memory that vk_device_alloc gives is read and written by the device and by the host, one at a
+ * time: parameters, gradients and the optimiser's state lie there. The device works on it from
+ * vk_exec_run and vk_optim_step until they return.
+ *
+ * Test: tests/unit/test_device.c */
+#ifndef VK_NN_DEVICE_H
+#define VK_NN_DEVICE_H
+
+#include "nn/op.h"
+#include "nn/team.h"
+
+struct vk_exec;
+struct vk_optim_pass;
+typedef struct vk_device_def vk_device_def;
+
+/* Small, and copied by those that use it; all copies are one device. */
+typedef struct vk_device {
+  const vk_device_def *def;
+  vk_team *team; /* threads of kernels on the CPU; those of the host elsewhere */
+  int index;     /* which of its kind, from 0 */
+  void *state;   /* the kind's own */
+} vk_device;
+
+/* The CPU by the threads of team, which must outlive all that is made with it. */
+#define VK_CPU(a_team) (&(vk_device){.def = &vk_device_cpu, .team = (a_team)})
+
+/* What a device is, for people and for the catalog. */
+typedef struct vk_device_info {
+  char name[128];        /* "NVIDIA H200" */
+  char detail[128];      /* "compute capability 9.0, 132 multiprocessors, CUDA 13.0" */
+  uint64_t memory_bytes; /* in all; 0 when not known */
+  uint64_t free_bytes;   /* now */
+} vk_device_info;
+
+struct vk_device_def {
+  const char *name; /* "cuda" */
+  const char *help; /* one line */
+  bool has_bf16;    /* every device of the kind multiplies in bf16 faster than in f32 */
+
+  /* How many there are. 0 is an error that says why, and what to do. */
+  vk_status (*count)(int *n, vk_err *err);
+  vk_status (*describe)(int index, vk_device_info *info, vk_err *err);
+  /* d has index and team, and gets state. Errors: as count; VK_E_UNSUPPORTED. */
+  vk_status (*open)(vk_device *d, vk_err *err);
+  void (*close)(vk_device *d);
+
+  /* Zeroed, aligned to 64 bytes. Errors: VK_E_NOMEM with the bytes. */
+  vk_status (*alloc)(const vk_device *d, void **out, size_t bytes, vk_err *err);
+  void (*free)(const vk_device *d, void *p);
+  vk_status (*zero)(const vk_device *d, void *p, size_t bytes, vk_err *err);
+
+  /* Whether it has a kernel for the op, and the kernel's scratch in bytes at the call's shapes. */
+  bool (*has_op)(const vk_op_def *op);
+  size_t (*scratch)(const vk_op_def *op, const vk_op_call *call);
+
+  /* The part of an executor that is the device's own: nn/exec_internal.h. */
+  vk_status (*exec_open)(struct vk_exec *x, vk_err *err);
+  void (*exec_close)(struct vk_exec *x);
+  void (*exec_changed)(struct vk_exec *x); /* shapes or places of values */
+  vk_status (*exec_run)(struct vk_exec *x, bool is_once, vk_err *err);
+
+  /* One step of an optimiser over memory of vk_device_alloc: both passes of
+   * nn/optim_internal.h; norm gets that of the gradients. state: NULL at first, the device's own
+   * between steps, freed by optim_close. NULL: the CPU's kernels do it. */
+  vk_status (*optim_run)(const vk_device *d, const struct vk_optim_pass *p, void **state,
+                         double *norm, vk_err *err);
+  void (*optim_close)(const vk_device *d, void *state);
+};
+
+extern const vk_device_def *const vk_device_defs[]; /* in the order of device_list.h */
+int vk_device_def_count(void);
+
+/* text: a kind, or kind:index ("cpu", "cuda", "cuda:1"). Errors: VK_E_USAGE (no such kind, with the
+ * nearest; an index that is no number), those of the kind's open. */
+VK_NODISCARD vk_status vk_device_open(vk_device *d, const char *text, vk_team *team, vk_err *err);
+/* The kind alone, without opening one. Errors: VK_E_USAGE. */
+VK_NODISCARD vk_status vk_device_find(const vk_device_def **def, const char *text, int *index,
+                                      vk_err *err);
+/* A zeroed one is allowed. */
+void vk_device_close(vk_device *d);
+
+/* See vk_device_def. d NULL: memory of the CPU. NULL is freed too. */
+VK_NODISCARD vk_status vk_device_alloc(const vk_device *d, void **out, size_t bytes, vk_err *err);
+void vk_device_free(const vk_device *d, void *p);
+VK_NODISCARD vk_status vk_device_zero(const vk_device *d, void *p, size_t bytes, vk_err *err);
+
+#define VK_DEVICE(name) extern const vk_device_def vk_device_##name;
+#include "nn/device_list.h"
+#undef VK_DEVICE
+
+#endif
