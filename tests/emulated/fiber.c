@@ -2,6 +2,8 @@
  * A thread that never waits is a plain call. In which order threads go on after a wait differs from
  * block to block and from launch to launch, and whole warps run ahead of others, so that a result
  * depends on the order if a barrier is missing. */
+#include <setjmp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +28,8 @@ enum {
   SHARED_GUARD = 256,
 };
 
-/* ---- contexts ---------------------------------------------------------------------------------- */
+/* ---- contexts ----------------------------------------------------------------------------------
+ */
 
 typedef struct context {
 #if defined(__x86_64__)
@@ -88,8 +91,9 @@ static void context_switch(context *from, context *to)
 
 static void context_init(context *c, void (*entry)(void))
 {
-  c->stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                  -1, 0);
+  if (!c->stack)
+    c->stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (c->stack == MAP_FAILED || mprotect(c->stack, PAGE, PROT_NONE) != 0)
     vk_emulated_fatal("no memory for the stack of a thread");
 #if VK_EMULATED_ASAN
@@ -113,7 +117,8 @@ static void context_init(context *c, void (*entry)(void))
 #endif
 }
 
-/* ---- a block ----------------------------------------------------------------------------------- */
+/* ---- a block -----------------------------------------------------------------------------------
+ */
 
 /* What a thread waits for. */
 typedef enum wait_kind { WAIT_NONE, WAIT_BLOCK, WAIT_WARP } wait_kind;
@@ -137,10 +142,10 @@ typedef struct warp {
 /* The block that runs. */
 static struct block {
   const vk_emulated_work *work;
-  int n_thread, n_alive, n_waiting; /* at the block's barrier */
-  int count;                        /* sum of the values there */
-  bool is_cyclic;                   /* go on after the thread that waits, not at the first */
-  int last;                         /* rank */
+  int n_thread, n_alive, n_waiting;  /* at the block's barrier */
+  int count;                         /* sum of the values there */
+  bool is_cyclic;                    /* go on after the thread that waits, not at the first */
+  int last;                          /* rank */
   uint64_t ready[N_THREAD_MAX / 64]; /* bit a rank: has not begun, or need not wait any more */
   thread *order[N_THREAD_MAX];
   thread thread[N_THREAD_MAX];
@@ -229,7 +234,8 @@ static void deadlock(void)
   fatal_block("its threads wait for ever", one, other);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------ */
+/* ---- waiting ------------------------------------------------------------------------------------
+ */
 
 /* Leaves the fiber until somebody makes its thread ready and it is picked. */
 static void leave(void)
@@ -419,7 +425,8 @@ static context *take_fiber(void)
   return &fibers[b.n_fiber++];
 }
 
-/* ---- launches ------------------------------------------------------------------------------------ */
+/* ---- the order of threads -----------------------------------------------------------------------
+ */
 
 static uint64_t next_random(uint64_t *x) /* splitmix64 */
 {
@@ -477,8 +484,8 @@ static void run_block(uint64_t seed)
   for (int i = 0; i < b.n_thread; i++)
     b.ready[i / 64] |= 1ull << i % 64;
   for (int i = 0; i < b.n_thread; i += N_LANE)
-    b.warp[i / N_LANE] = (warp){
-        .alive = b.n_thread - i >= N_LANE ? 0xffffffffu : (1u << (b.n_thread - i)) - 1};
+    b.warp[i / N_LANE] =
+        (warp){.alive = b.n_thread - i >= N_LANE ? 0xffffffffu : (1u << (b.n_thread - i)) - 1};
   for (thread *t; (t = pick());) {
     if (!t->fiber)
       t->fiber = take_fiber();
@@ -495,23 +502,55 @@ static void run_block(uint64_t seed)
 #endif
 }
 
-void vk_emulated_run(const vk_emulated_work *w, uint64_t seed)
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+static sigjmp_buf way_out;
+
+/* On a stack of its own: the fiber's may be what is full. */
+static void on_fault(int signal, siginfo_t *info, void *unused)
 {
-  if (b.work)
-    vk_emulated_fatal("a kernel starts a kernel");
-  b.work = w;
-  b.n_thread = (int)(w->block.x * w->block.y * w->block.z);
-  blockDim = w->block;
-  gridDim = w->grid;
-  for (int i = 0; i < b.n_thread; i++) {
-    unsigned u = (unsigned)i;
-    b.thread[i] = (thread){.idx = {u % w->block.x, u / w->block.x % w->block.y,
-                                   u / w->block.x / w->block.y}};
-  }
-#if VK_EMULATED_ASAN
-  ASAN_UNPOISON_MEMORY_REGION(vk_emulated_shared, sizeof vk_emulated_shared);
-  ASAN_POISON_MEMORY_REGION(vk_emulated_shared + w->shared, sizeof vk_emulated_shared - w->shared);
-#endif
+  const char *what = "is no memory of the device";
+  for (int i = 0; i < b.n_fiber; i++)
+    if ((char *)info->si_addr >= fibers[i].stack && (char *)info->si_addr < fibers[i].stack + PAGE)
+      what = "is beyond the thread's stack";
+  vk_emulated_say("block (%u, %u, %u) of (%u, %u, %u), thread (%u, %u, %u): %p %s", blockIdx.x,
+                  blockIdx.y, blockIdx.z, gridDim.x, gridDim.y, gridDim.z, threadIdx.x, threadIdx.y,
+                  threadIdx.z, info->si_addr, what);
+  siglongjmp(way_out, 1);
+}
+
+typedef struct handlers {
+  struct sigaction segv, bus;
+  stack_t stack;
+} handlers;
+
+static void set_handlers(handlers *old)
+{
+  static char stack[64 << 10];
+  struct sigaction act = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
+  if (VK_EMULATED_ASAN) /* which says more */
+    return;
+  sigemptyset(&act.sa_mask);
+  sigaltstack(&own, &old->stack);
+  sigaction(SIGSEGV, &act, &old->segv);
+  sigaction(SIGBUS, &act, &old->bus);
+}
+
+static void restore_handlers(const handlers *old)
+{
+  if (VK_EMULATED_ASAN)
+    return;
+  sigaction(SIGSEGV, &old->segv, NULL);
+  sigaction(SIGBUS, &old->bus, NULL);
+  sigaltstack(&old->stack, NULL);
+}
+
+/* ---- launches -------------------------------------------------------------------------------- */
+
+static void run_blocks(uint64_t seed)
+{
+  const vk_emulated_work *w = b.work;
   uint64_t n_block = (uint64_t)w->grid.x * w->grid.y * w->grid.z;
   for (uint64_t k = 0; k < n_block; k++) {
     uint64_t i = seed >> 32 & 1 ? n_block - 1 - k : k;
@@ -519,8 +558,36 @@ void vk_emulated_run(const vk_emulated_work *w, uint64_t seed)
                        (unsigned)(i / w->grid.x / w->grid.y)};
     run_block(seed + k);
   }
+}
+
+bool vk_emulated_run(const vk_emulated_work *w, uint64_t seed)
+{
+  volatile bool is_done = false;
+  handlers old;
+  b.work = w;
+  b.n_thread = (int)(w->block.x * w->block.y * w->block.z);
+  blockDim = w->block;
+  gridDim = w->grid;
+  for (int i = 0; i < b.n_thread; i++) {
+    unsigned u = (unsigned)i;
+    b.thread[i] =
+        (thread){.idx = {u % w->block.x, u / w->block.x % w->block.y, u / w->block.x / w->block.y}};
+  }
+#if VK_EMULATED_ASAN
+  ASAN_UNPOISON_MEMORY_REGION(vk_emulated_shared, sizeof vk_emulated_shared);
+  ASAN_POISON_MEMORY_REGION(vk_emulated_shared + w->shared, sizeof vk_emulated_shared - w->shared);
+#endif
+  set_handlers(&old);
+  if (sigsetjmp(way_out, 1) == 0) {
+    run_blocks(seed);
+    is_done = true;
+  } else { /* fibers stand where they were: begin with new ones */
+    memset(b.ready, 0, sizeof b.ready);
+    b.n_fiber = b.n_idle = 0;
+  }
+  restore_handlers(&old);
 #if VK_EMULATED_ASAN
   ASAN_UNPOISON_MEMORY_REGION(vk_emulated_shared, sizeof vk_emulated_shared);
 #endif
-  b.work = NULL;
+  return is_done;
 }

@@ -13,15 +13,15 @@ extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 
 enum { /* of a barrier or a meeting of lanes */
-  VK_EMULATED_SYNC,
-  VK_EMULATED_OR,
-  VK_EMULATED_AND,
-  VK_EMULATED_COUNT,
-  VK_EMULATED_BALLOT,
-  VK_EMULATED_IDX, /* from here on shuffles */
-  VK_EMULATED_UP,
-  VK_EMULATED_DOWN,
-  VK_EMULATED_XOR,
+       VK_EMULATED_SYNC,
+       VK_EMULATED_OR,
+       VK_EMULATED_AND,
+       VK_EMULATED_COUNT,
+       VK_EMULATED_BALLOT,
+       VK_EMULATED_IDX, /* from here on shuffles */
+       VK_EMULATED_UP,
+       VK_EMULATED_DOWN,
+       VK_EMULATED_XOR,
 };
 /* This thread waits for those of its block, or those of its warp that mask names. Returns what they
  * make of their values. */

@@ -98,14 +98,14 @@ static bool reaches(const void *x, int64_t rows, int64_t columns, int64_t ld, si
 cudaError_t vk_cuda_gemm_run(vk_cuda_gemm *g, const vk_cuda_product *p, cudaStream_t stream)
 {
   size_t item = vk_dtype_size(p->dtype);
-  bool is_right =
-      g && p->m > 0 && p->n > 0 && p->k > 0 && (p->dtype == VK_F32 || p->dtype == VK_BF16) &&
-      (p->c_dtype == VK_F32 || (p->c_dtype == VK_BF16 && p->beta == 0)) &&
-      (p->beta == 0 || p->beta == 1) &&
-      reaches(p->a, p->a_trans ? p->k : p->m, p->a_trans ? p->m : p->k, p->lda, item) &&
-      reaches(p->b, p->b_trans ? p->n : p->k, p->b_trans ? p->k : p->n, p->ldb, item) &&
-      reaches(p->c, p->m, p->n, p->ldc, vk_dtype_size(p->c_dtype)) &&
-      (!p->bias || reaches(p->bias, 1, p->n, p->n, sizeof(float)));
+  bool is_right = g && p->m > 0 && p->n > 0 && p->k > 0 &&
+                  (p->dtype == VK_F32 || p->dtype == VK_BF16) &&
+                  (p->c_dtype == VK_F32 || (p->c_dtype == VK_BF16 && p->beta == 0)) &&
+                  (p->beta == 0 || p->beta == 1) &&
+                  reaches(p->a, p->a_trans ? p->k : p->m, p->a_trans ? p->m : p->k, p->lda, item) &&
+                  reaches(p->b, p->b_trans ? p->n : p->k, p->b_trans ? p->k : p->n, p->ldb, item) &&
+                  reaches(p->c, p->m, p->n, p->ldc, vk_dtype_size(p->c_dtype)) &&
+                  (!p->bias || reaches(p->bias, 1, p->n, p->n, sizeof(float)));
   if (!is_right) {
     vk_emulated_say("a product of [%lld, %lld] by [%lld, %lld] reads or writes outside of its "
                     "memory, or is of a kind that the library does not know",

@@ -32,7 +32,8 @@ typedef struct vk_emulated_work {
   dim3 grid, block;
   size_t shared;
 } vk_emulated_work;
-void vk_emulated_run(const vk_emulated_work *w, uint64_t seed);
+/* false: a thread touched what is no memory, and the kernel ended there. */
+bool vk_emulated_run(const vk_emulated_work *w, uint64_t seed);
 
 /* ---- runtime.c ---- */
 
@@ -44,10 +45,21 @@ void vk_emulated_say(const char *format, ...) __attribute__((format(printf, 1, 2
  * back, notes the error and returns it. */
 cudaError_t vk_emulated_enter(void);
 cudaError_t vk_emulated_leave(cudaError_t error);
+#define ENTER()                                                                                    \
+  do {                                                                                             \
+    cudaError_t enter_error_ = vk_emulated_enter();                                                \
+    if (enter_error_ != cudaSuccess)                                                               \
+      return vk_emulated_leave(enter_error_);                                                      \
+  } while (0)
 /* An error that every later call returns too. */
 cudaError_t vk_emulated_lose(cudaError_t error);
 
-typedef enum vk_emulated_place { VK_PLACE_PAGEABLE, VK_PLACE_HOST, VK_PLACE_MANAGED, VK_PLACE_DEVICE } vk_emulated_place;
+typedef enum vk_emulated_place {
+  VK_PLACE_PAGEABLE,
+  VK_PLACE_HOST,
+  VK_PLACE_MANAGED,
+  VK_PLACE_DEVICE
+} vk_emulated_place;
 /* Where p lies; *n: bytes from p to the end of its allocation (pageable: SIZE_MAX). */
 vk_emulated_place vk_emulated_find(const void *p, size_t *n);
 /* Guard bytes of every allocation: cudaSuccess or cudaErrorIllegalAddress. */

@@ -23,9 +23,9 @@ static inline cudaError_t vk_launch(void (*kernel)(P...), dim3 grid, dim3 block,
     return vk_emulated_refuse_host();
   auto closure = [=] { kernel((P)args...); };
   typedef decltype(closure) closure_type;
-  return vk_emulated_launch(
-      (const void *)kernel, [](const void *c) { (*(const closure_type *)c)(); }, &closure,
-      sizeof closure, grid, block, shared, stream);
+  return vk_emulated_launch((const void *)kernel,
+                            [](const void *c) { (*(const closure_type *)c)(); }, &closure,
+                            sizeof closure, grid, block, shared, stream);
 }
 
 #endif

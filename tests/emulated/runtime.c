@@ -16,7 +16,8 @@ struct vk_emulated_state vk_emulated = {
 
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
-/* ---- sentences ---------------------------------------------------------------------------------- */
+/* ---- sentences ----------------------------------------------------------------------------------
+ */
 
 static void say(const char *format, va_list ap)
 {
@@ -42,7 +43,7 @@ void vk_emulated_fatal(const char *format, ...)
   abort();
 }
 
-/* ---- errors -------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 const char *cudaGetErrorName(cudaError_t error)
 {
@@ -102,13 +103,6 @@ cudaError_t vk_emulated_leave(cudaError_t error)
   return error;
 }
 
-#define ENTER()                                                                                    \
-  do {                                                                                             \
-    cudaError_t enter_error_ = vk_emulated_enter();                                                \
-    if (enter_error_ != cudaSuccess)                                                               \
-      return vk_emulated_leave(enter_error_);                                                      \
-  } while (0)
-
 cudaError_t cudaPeekAtLastError(void)
 {
   pthread_mutex_lock(&mutex);
@@ -126,7 +120,7 @@ cudaError_t cudaGetLastError(void)
   return error;
 }
 
-/* ---- what tests ask for --------------------------------------------------------------------------- */
+/* ---- what tests ask for ---------------------------------------------------------------------- */
 
 void vk_emulated_reset(void)
 {
@@ -210,7 +204,7 @@ int64_t vk_emulated_n_launch(void)
   return vk_emulated.n_launch;
 }
 
-/* ---- the device ------------------------------------------------------------------------------------ */
+/* ---- the device ------------------------------------------------------------------------------ */
 
 cudaError_t cudaRuntimeGetVersion(int *version)
 {
@@ -243,9 +237,9 @@ cudaError_t cudaGetDeviceCount(int *n)
   return vk_emulated_leave(error);
 }
 
-static cudaDeviceProp properties(void)
+static struct cudaDeviceProp properties(void)
 {
-  return (cudaDeviceProp){
+  return (struct cudaDeviceProp){
       .name = "emulated GPU",
       .totalGlobalMem = vk_emulated.memory,
       .sharedMemPerBlock = VK_EMULATED_STATIC_SHARED,
@@ -264,7 +258,7 @@ static cudaDeviceProp properties(void)
   };
 }
 
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device)
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device)
 {
   ENTER();
   cudaError_t error = find_device(device);
@@ -273,13 +267,13 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device)
   return vk_emulated_leave(error);
 }
 
-cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attr, int device)
+cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attr, int device)
 {
   ENTER();
   cudaError_t error = find_device(device);
   if (error != cudaSuccess)
     return vk_emulated_leave(error);
-  const cudaDeviceProp p = properties();
+  const struct cudaDeviceProp p = properties();
   switch (attr) {
   case cudaDevAttrMaxThreadsPerBlock:
     *value = p.maxThreadsPerBlock;
@@ -350,7 +344,7 @@ cudaError_t cudaMemGetInfo(size_t *n_free, size_t *n_total)
   return vk_emulated_leave(error);
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 typedef struct allocation {
   struct allocation *next;

@@ -1,78 +1,19 @@
-/* stream.c - streams, events, copies and graphs. Work is an item: a function and bytes of its own.
- * It runs at once, is held back (emulated.h), or is captured for a graph. */
-#include <pthread.h>
-#include <stdalign.h>
+/* stream.c - kernels, copies, streams and events. Their work is an item, which runs at once, is
+ * held back (emulated.h), or is captured for a graph. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "fiber.h"
-#include "internal.h"
+#include "stream.h"
 
-#define ENTER()                                                                                    \
-  do {                                                                                             \
-    cudaError_t enter_error_ = vk_emulated_enter();                                                \
-    if (enter_error_ != cudaSuccess)                                                               \
-      return vk_emulated_leave(enter_error_);                                                      \
-  } while (0)
+cudaStream_t vk_emulated_streams;
+struct vk_emulated_stream vk_emulated_legacy;
 
-typedef struct item {
-  struct item *next;
-  void (*run)(void *data);
-  size_t n;
-  alignas(16) char data[];
-} item;
+/* ---- work ------------------------------------------------------------------------------------ */
 
-/* Work of a graph, in the order in which it was captured; shared by those that hold it. */
-typedef struct item_list {
-  int n_ref, n;
-  item *first, *last;
-} item_list;
-
-typedef struct capture {
-  int n_stream; /* that take part */
-  cudaStream_t origin;
-  cudaStreamCaptureMode mode;
-  pthread_t thread;
-  bool is_invalid;
-  item_list *list;
-  struct capture *next;
-} capture;
-
-struct vk_emulated_stream {
-  struct vk_emulated_stream *next;
-  unsigned flags;
-  capture *capture;
-  bool has_unjoined;       /* captured work that no event told the origin of */
-  int64_t n_in, n_out;     /* items that came, and that ran */
-  item *first, *last;      /* held back */
-};
-
-struct vk_emulated_event {
-  unsigned flags;
-  bool is_recorded;
-  cudaStream_t stream; /* NULL: nothing to wait for */
-  int64_t at;          /* its n_in then */
-  const capture *capture;
-  double time_s;
-};
-
-struct vk_emulated_graph {
-  item_list *list;
-};
-
-struct vk_emulated_exec {
-  item_list *list;
-};
-
-static struct vk_emulated_stream *streams, legacy;
-static capture *captures;
-static _Thread_local cudaStreamCaptureMode thread_mode;
-
-/* ---- work ---------------------------------------------------------------------------------------- */
-
-static item *new_item(void (*run)(void *data), const void *data, size_t n)
+item *vk_emulated_new_item(void (*run)(void *data), const void *data, size_t n)
 {
   item *it = malloc(sizeof *it + n);
   if (!it)
@@ -94,16 +35,7 @@ static void append(item **first, item **last, item *it)
   *last = it;
 }
 
-static item_list *new_list(void)
-{
-  item_list *list = calloc(1, sizeof *list);
-  if (!list)
-    vk_emulated_fatal("no memory for a graph");
-  list->n_ref = 1;
-  return list;
-}
-
-static void drop_list(item_list *list)
+void vk_emulated_drop_list(item_list *list)
 {
   if (!list || --list->n_ref)
     return;
@@ -139,23 +71,23 @@ static void drain(cudaStream_t s)
 
 void vk_emulated_drain_all(void)
 {
-  for (cudaStream_t s = streams; s; s = s->next)
+  for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
     drain(s);
 }
 
 static void drain_blocking(void)
 {
-  for (cudaStream_t s = streams; s; s = s->next)
+  for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
     if (!(s->flags & cudaStreamNonBlocking))
       drain(s);
 }
 
 /* The stream that a handle names, NULL: none. */
-static cudaStream_t find_stream(cudaStream_t stream)
+cudaStream_t vk_emulated_find_stream(cudaStream_t stream)
 {
   if (!stream || stream == cudaStreamLegacy)
-    return &legacy;
-  for (cudaStream_t s = streams; s; s = s->next)
+    return &vk_emulated_legacy;
+  for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
     if (s == stream)
       return s;
   return NULL;
@@ -165,35 +97,36 @@ static cudaStream_t find_stream(cudaStream_t stream)
 static bool legacy_is_captured(void)
 {
   bool is_captured = false;
-  for (cudaStream_t s = streams; s; s = s->next)
+  for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
     if (s->capture && !(s->flags & cudaStreamNonBlocking))
       is_captured = s->capture->is_invalid = true;
   return is_captured;
 }
 
 /* Takes data by copy. */
-static cudaError_t enqueue(cudaStream_t stream, void (*run)(void *data), const void *data, size_t n)
+cudaError_t vk_emulated_add(cudaStream_t stream, void (*run)(void *data), const void *data,
+                            size_t n)
 {
-  cudaStream_t s = find_stream(stream);
+  cudaStream_t s = vk_emulated_find_stream(stream);
   if (!s)
     return cudaErrorInvalidResourceHandle;
   if (s->capture) {
     if (s->capture->is_invalid)
       return cudaErrorStreamCaptureInvalidated;
     item_list *list = s->capture->list;
-    append(&list->first, &list->last, new_item(run, data, n));
+    append(&list->first, &list->last, vk_emulated_new_item(run, data, n));
     list->n++;
     s->has_unjoined = s != s->capture->origin;
     return cudaSuccess;
   }
-  if (s == &legacy) {
+  if (s == &vk_emulated_legacy) {
     if (legacy_is_captured())
       return cudaErrorStreamCaptureImplicit;
     drain_blocking();
   }
-  append(&s->first, &s->last, new_item(run, data, n));
+  append(&s->first, &s->last, vk_emulated_new_item(run, data, n));
   s->n_in++;
-  if (!vk_emulated.is_late || s == &legacy)
+  if (!vk_emulated.is_late || s == &vk_emulated_legacy)
     drain(s);
   return vk_emulated.lost;
 }
@@ -202,10 +135,10 @@ cudaError_t vk_emulated_enqueue(cudaStream_t stream, void (*run)(void *data), co
                                 size_t n)
 {
   ENTER();
-  return vk_emulated_leave(enqueue(stream, run, data, n));
+  return vk_emulated_leave(vk_emulated_add(stream, run, data, n));
 }
 
-/* ---- kernels ---------------------------------------------------------------------------------------- */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 typedef struct launch {
   vk_emulated_work work;
@@ -224,8 +157,9 @@ static void run_kernel(void *data)
 {
   launch *l = data;
   l->work.closure = l->closure;
-  if (vk_emulated.lost == cudaSuccess)
-    vk_emulated_run(&l->work, mix(vk_emulated.seed + (uint64_t)vk_emulated.n_launch++));
+  if (vk_emulated.lost == cudaSuccess &&
+      !vk_emulated_run(&l->work, mix(vk_emulated.seed + (uint64_t)vk_emulated.n_launch++)))
+    vk_emulated_lose(cudaErrorIllegalAddress);
 }
 
 /* Kernels that asked for more shared memory. */
@@ -235,7 +169,7 @@ static struct {
 } more_shared[256];
 static int n_more_shared;
 
-cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attr, int value)
+cudaError_t cudaFuncSetAttribute(const void *function, enum cudaFuncAttribute attr, int value)
 {
   ENTER();
   if (!function)
@@ -282,7 +216,7 @@ cudaError_t vk_emulated_launch(const void *kernel, void (*call)(const void *clos
     vk_emulated_fatal("no memory for a launch");
   l->work = (vk_emulated_work){.call = call, .grid = grid, .block = block, .shared = shared};
   memcpy(l->closure, closure, n);
-  error = enqueue(stream, run_kernel, l, sizeof *l + n);
+  error = vk_emulated_add(stream, run_kernel, l, sizeof *l + n);
   free(l);
   return vk_emulated_leave(error);
 }
@@ -302,10 +236,10 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void 
 {
   ENTER();
   const host_function f = {function, arg};
-  return vk_emulated_leave(enqueue(stream, run_host_function, &f, sizeof f));
+  return vk_emulated_leave(vk_emulated_add(stream, run_host_function, &f, sizeof f));
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------ */
+/* ---- copies ---------------------------------------------------------------------------------- */
 
 typedef struct copy {
   void *to;
@@ -334,7 +268,7 @@ static bool is_device(vk_emulated_place place)
   return place == VK_PLACE_DEVICE || place == VK_PLACE_MANAGED;
 }
 
-static cudaError_t check_copy(const void *to, const void *from, size_t n, cudaMemcpyKind kind)
+static cudaError_t check_copy(const void *to, const void *from, size_t n, enum cudaMemcpyKind kind)
 {
   size_t n_to, n_from;
   vk_emulated_place there = vk_emulated_find(to, &n_to), here = vk_emulated_find(from, &n_from);
@@ -356,7 +290,7 @@ static cudaError_t check_copy(const void *to, const void *from, size_t n, cudaMe
 static cudaError_t start_copy(void *to, const void *from, size_t n, cudaStream_t stream)
 {
   size_t unused;
-  cudaStream_t s = find_stream(stream);
+  cudaStream_t s = vk_emulated_find_stream(stream);
   bool is_captured = s && s->capture;
   bool is_staged = vk_emulated_find(from, &unused) == VK_PLACE_PAGEABLE && !is_captured;
   size_t n_more = is_staged ? n : 0;
@@ -366,14 +300,14 @@ static cudaError_t start_copy(void *to, const void *from, size_t n, cudaStream_t
   *c = (copy){.to = to, .from = is_staged ? NULL : from, .n = n};
   if (is_staged)
     memcpy(c->bytes, from, n);
-  cudaError_t error = enqueue(stream, run_copy, c, sizeof *c + n_more);
+  cudaError_t error = vk_emulated_add(stream, run_copy, c, sizeof *c + n_more);
   free(c);
   if (error == cudaSuccess && !is_captured && vk_emulated_find(to, &unused) == VK_PLACE_PAGEABLE)
     drain(s);
   return error;
 }
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind,
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
                             cudaStream_t stream)
 {
   ENTER();
@@ -390,7 +324,7 @@ static cudaError_t wait_for_legacy(void)
   return vk_emulated_check_guards();
 }
 
-cudaError_t cudaMemcpy(void *to, const void *from, size_t n, cudaMemcpyKind kind)
+cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind)
 {
   ENTER();
   cudaError_t error = wait_for_legacy();
@@ -407,7 +341,7 @@ static cudaError_t start_fill(void *to, int value, size_t n, cudaStream_t stream
   if (vk_emulated_find(to, &n_to) == VK_PLACE_PAGEABLE || n > n_to)
     return cudaErrorInvalidValue;
   const copy c = {.to = to, .n = n, .value = value};
-  return enqueue(stream, run_fill, &c, sizeof c);
+  return vk_emulated_add(stream, run_fill, &c, sizeof c);
 }
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream)
@@ -423,7 +357,7 @@ cudaError_t cudaMemset(void *to, int value, size_t n)
   return vk_emulated_leave(error ? error : start_fill(to, value, n, NULL));
 }
 
-/* ---- streams -------------------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
@@ -436,8 +370,8 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
   if (!s)
     return vk_emulated_leave(cudaErrorMemoryAllocation);
   s->flags = flags;
-  s->next = streams;
-  streams = s;
+  s->next = vk_emulated_streams;
+  vk_emulated_streams = s;
   vk_emulated.live.n_stream++;
   *stream = s;
   return vk_emulated_leave(cudaSuccess);
@@ -449,31 +383,31 @@ cudaError_t cudaStreamCreate(cudaStream_t *stream)
 }
 
 /* The capture that s is part of goes on without it; the last one takes it along. */
-static void leave_capture(cudaStream_t s)
+void vk_emulated_leave_capture(cudaStream_t s)
 {
   capture *c = s->capture;
   s->capture = NULL;
   s->has_unjoined = false;
   if (!c || --c->n_stream)
     return;
-  for (capture **at = &captures; *at; at = &(*at)->next)
+  for (capture **at = &vk_emulated_captures; *at; at = &(*at)->next)
     if (*at == c) {
       *at = c->next;
       break;
     }
-  drop_list(c->list);
+  vk_emulated_drop_list(c->list);
   free(c);
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
   cudaError_t error = vk_emulated_enter();
-  for (cudaStream_t *at = &streams; *at; at = &(*at)->next) {
+  for (cudaStream_t *at = &vk_emulated_streams; *at; at = &(*at)->next) {
     cudaStream_t s = *at;
     if (s != stream)
       continue;
     drain(s);
-    leave_capture(s);
+    vk_emulated_leave_capture(s);
     *at = s->next;
     free(s);
     vk_emulated.live.n_stream--;
@@ -486,7 +420,7 @@ static cudaError_t refuse_captured(cudaStream_t s)
 {
   if (!s)
     return cudaErrorInvalidResourceHandle;
-  if (s == &legacy && legacy_is_captured())
+  if (s == &vk_emulated_legacy && legacy_is_captured())
     return cudaErrorStreamCaptureImplicit;
   if (!s->capture)
     return cudaSuccess;
@@ -497,7 +431,7 @@ static cudaError_t refuse_captured(cudaStream_t s)
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
   ENTER();
-  cudaStream_t s = find_stream(stream);
+  cudaStream_t s = vk_emulated_find_stream(stream);
   cudaError_t error = refuse_captured(s);
   if (error != cudaSuccess)
     return vk_emulated_leave(error);
@@ -509,7 +443,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
   ENTER();
-  cudaStream_t s = find_stream(stream);
+  cudaStream_t s = vk_emulated_find_stream(stream);
   cudaError_t error = refuse_captured(s);
   if (error == cudaSuccess && s->first) {
     run_next(s);
@@ -521,8 +455,8 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 cudaError_t cudaDeviceSynchronize(void)
 {
   ENTER();
-  bool is_captured = captures != NULL;
-  for (capture *c = captures; c; c = c->next)
+  bool is_captured = vk_emulated_captures != NULL;
+  for (capture *c = vk_emulated_captures; c; c = c->next)
     c->is_invalid = true;
   if (is_captured)
     return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
@@ -541,7 +475,7 @@ cudaError_t cudaDeviceReset(void)
   return vk_emulated_leave(cudaSuccess);
 }
 
-/* ---- events ---------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
@@ -563,7 +497,7 @@ cudaError_t cudaEventCreate(cudaEvent_t *event)
 /* What an event names must have run, or be gone. */
 static void run_until_event(const struct vk_emulated_event *e)
 {
-  if (e->stream && find_stream(e->stream))
+  if (e->stream && vk_emulated_find_stream(e->stream))
     run_until(e->stream, e->at);
 }
 
@@ -589,19 +523,19 @@ static void run_record(void *data)
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
   ENTER();
-  cudaStream_t s = find_stream(stream);
+  cudaStream_t s = vk_emulated_find_stream(stream);
   if (!event || !s)
     return vk_emulated_leave(cudaErrorInvalidResourceHandle);
   if (s->capture) {
     if (s->capture->is_invalid)
       return vk_emulated_leave(cudaErrorStreamCaptureInvalidated);
-    event->capture = s->capture;
+    event->capture = s->capture->id;
     event->stream = s;
     event->is_recorded = true;
     return vk_emulated_leave(cudaSuccess);
   }
-  event->capture = NULL;
-  cudaError_t error = enqueue(stream, run_record, &event, sizeof event);
+  event->capture = 0;
+  cudaError_t error = vk_emulated_add(stream, run_record, &event, sizeof event);
   event->stream = s;
   event->at = s->n_in;
   event->is_recorded = true;
@@ -627,7 +561,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 
 static bool is_done(const struct vk_emulated_event *e)
 {
-  cudaStream_t s = e->stream ? find_stream(e->stream) : NULL;
+  cudaStream_t s = e->stream ? vk_emulated_find_stream(e->stream) : NULL;
   return !s || s->n_out >= e->at;
 }
 
@@ -662,30 +596,30 @@ typedef struct event_wait {
 static void run_wait(void *data)
 {
   const event_wait *w = data;
-  if (find_stream(w->stream))
+  if (vk_emulated_find_stream(w->stream))
     run_until(w->stream, w->at);
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
   ENTER();
-  cudaStream_t s = find_stream(stream);
+  cudaStream_t s = vk_emulated_find_stream(stream);
   if (!event || !s)
     return vk_emulated_leave(cudaErrorInvalidResourceHandle);
   if (event->capture) { /* s joins it, or the event's stream is joined again */
     capture *c = s->capture;
-    if (s == &legacy || (c && c != event->capture))
+    if (s == &vk_emulated_legacy || (c && c->id != event->capture))
       return vk_emulated_leave(cudaErrorStreamCaptureMerge);
     if (!c) {
-      c = captures;
-      while (c && c != event->capture)
+      c = vk_emulated_captures;
+      while (c && c->id != event->capture)
         c = c->next;
       if (!c)
         return vk_emulated_leave(cudaSuccess); /* that capture is over */
       s->capture = c;
       c->n_stream++;
     }
-    if (event->stream != s && find_stream(event->stream))
+    if (event->stream != s && vk_emulated_find_stream(event->stream))
       event->stream->has_unjoined = false;
     return vk_emulated_leave(cudaSuccess);
   }
@@ -696,205 +630,5 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (!event->is_recorded)
     return vk_emulated_leave(cudaSuccess);
   const event_wait w = {event->stream, event->at};
-  return vk_emulated_leave(enqueue(stream, run_wait, &w, sizeof w));
-}
-
-/* ---- capture ------------------------------------------------------------------------------------------------ */
-
-bool vk_emulated_capture_forbids(void)
-{
-  bool forbids = false;
-  for (capture *c = captures; c; c = c->next) {
-    bool is_mine = pthread_equal(c->thread, pthread_self());
-    if (thread_mode == cudaStreamCaptureModeRelaxed || c->mode == cudaStreamCaptureModeRelaxed ||
-        (!is_mine && (c->mode != cudaStreamCaptureModeGlobal ||
-                      thread_mode != cudaStreamCaptureModeGlobal)))
-      continue;
-    forbids = c->is_invalid = true;
-  }
-  return forbids;
-}
-
-cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode *mode)
-{
-  ENTER();
-  cudaStreamCaptureMode old = thread_mode;
-  thread_mode = *mode;
-  *mode = old;
-  return vk_emulated_leave(cudaSuccess);
-}
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
-{
-  ENTER();
-  cudaStream_t s = find_stream(stream);
-  if (!s)
-    return vk_emulated_leave(cudaErrorInvalidResourceHandle);
-  if (s == &legacy)
-    return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
-  if (s->capture)
-    return vk_emulated_leave(cudaErrorIllegalState);
-  capture *c = calloc(1, sizeof *c);
-  if (!c)
-    return vk_emulated_leave(cudaErrorMemoryAllocation);
-  *c = (capture){.n_stream = 1, .origin = s, .mode = mode, .thread = pthread_self(),
-                 .list = new_list(), .next = captures};
-  captures = c;
-  s->capture = c;
-  return vk_emulated_leave(cudaSuccess);
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
-{
-  cudaError_t error = vk_emulated_enter();
-  cudaStream_t s = find_stream(stream);
-  if (graph)
-    *graph = NULL;
-  if (!s || !s->capture)
-    return vk_emulated_leave(error     ? error
-                             : s       ? cudaErrorIllegalState
-                                       : cudaErrorInvalidResourceHandle);
-  capture *c = s->capture;
-  if (c->origin != s)
-    return vk_emulated_leave(error ? error : cudaErrorStreamCaptureUnmatched);
-  if (!error && c->is_invalid)
-    error = cudaErrorStreamCaptureInvalidated;
-  item_list *list = c->list;
-  list->n_ref++;
-  for (cudaStream_t other = streams; other; other = other->next)
-    if (other->capture == c && other != s) {
-      if (!error && other->has_unjoined)
-        error = cudaErrorStreamCaptureUnjoined;
-      leave_capture(other);
-    }
-  leave_capture(s);
-  cudaGraph_t g = error ? NULL : calloc(1, sizeof *g);
-  if (!g) {
-    drop_list(list);
-    return vk_emulated_leave(error ? error : cudaErrorMemoryAllocation);
-  }
-  g->list = list;
-  vk_emulated.live.n_graph++;
-  *graph = g;
-  return vk_emulated_leave(cudaSuccess);
-}
-
-cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *status)
-{
-  ENTER();
-  cudaStream_t s = find_stream(stream);
-  if (!s)
-    return vk_emulated_leave(cudaErrorInvalidResourceHandle);
-  *status = !s->capture              ? cudaStreamCaptureStatusNone
-            : s->capture->is_invalid ? cudaStreamCaptureStatusInvalidated
-                                     : cudaStreamCaptureStatusActive;
-  return vk_emulated_leave(cudaSuccess);
-}
-
-/* ---- graphs --------------------------------------------------------------------------------------------------- */
-
-/* Their number alone: nodes must be NULL. */
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *n)
-{
-  ENTER();
-  if (!graph || nodes)
-    return vk_emulated_leave(graph ? cudaErrorNotSupported : cudaErrorInvalidValue);
-  *n = (size_t)graph->list->n;
-  return vk_emulated_leave(cudaSuccess);
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
-                                 unsigned long long flags)
-{
-  ENTER();
-  if (!graph)
-    return vk_emulated_leave(cudaErrorInvalidValue);
-  cudaGraphExec_t e = calloc(1, sizeof *e);
-  if (!e)
-    return vk_emulated_leave(cudaErrorMemoryAllocation);
-  e->list = graph->list;
-  e->list->n_ref++;
-  vk_emulated.live.n_exec++;
-  *exec = e;
-  return vk_emulated_leave(cudaSuccess);
-}
-
-/* As many nodes of the same kinds. */
-cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
-                                cudaGraphExecUpdateResultInfo *info)
-{
-  ENTER();
-  if (!exec || !graph || !info)
-    return vk_emulated_leave(cudaErrorInvalidValue);
-  *info = (cudaGraphExecUpdateResultInfo){.result = cudaGraphExecUpdateSuccess};
-  const item *a = exec->list->first, *b = graph->list->first;
-  for (; a && b && info->result == cudaGraphExecUpdateSuccess; a = a->next, b = b->next)
-    if (a->run != b->run)
-      info->result = cudaGraphExecUpdateErrorNodeTypeChanged;
-  if (info->result == cudaGraphExecUpdateSuccess && (a || b))
-    info->result = cudaGraphExecUpdateErrorTopologyChanged;
-  if (info->result != cudaGraphExecUpdateSuccess)
-    return vk_emulated_leave(cudaErrorGraphExecUpdateFailure);
-  drop_list(exec->list);
-  exec->list = graph->list;
-  exec->list->n_ref++;
-  return vk_emulated_leave(cudaSuccess);
-}
-
-cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t stream)
-{
-  ENTER();
-  return vk_emulated_leave(exec ? cudaSuccess : cudaErrorInvalidValue);
-}
-
-/* Items are shared by runs: each runs on a copy of its bytes. */
-static void run_list(void *data)
-{
-  item_list *list = *(item_list **)data;
-  for (const item *it = list->first; it; it = it->next) {
-    item *once = new_item(it->run, it->data, it->n);
-    once->run(once->data);
-    free(once);
-  }
-  drop_list(list);
-}
-
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
-{
-  ENTER();
-  cudaStream_t s = find_stream(stream);
-  if (!exec || !s)
-    return vk_emulated_leave(exec ? cudaErrorInvalidResourceHandle : cudaErrorInvalidValue);
-  cudaError_t error = cudaSuccess;
-  if (s->capture) {
-    for (const item *it = exec->list->first; it && !error; it = it->next)
-      error = enqueue(stream, it->run, it->data, it->n);
-    return vk_emulated_leave(error);
-  }
-  exec->list->n_ref++;
-  item_list *list = exec->list;
-  error = enqueue(stream, run_list, &list, sizeof list);
-  return vk_emulated_leave(error);
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph)
-{
-  cudaError_t error = vk_emulated_enter();
-  if (!graph)
-    return vk_emulated_leave(error ? error : cudaErrorInvalidValue);
-  drop_list(graph->list);
-  free(graph);
-  vk_emulated.live.n_graph--;
-  return vk_emulated_leave(error);
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
-{
-  cudaError_t error = vk_emulated_enter();
-  if (!exec)
-    return vk_emulated_leave(error ? error : cudaErrorInvalidValue);
-  drop_list(exec->list);
-  free(exec);
-  vk_emulated.live.n_exec--;
-  return vk_emulated_leave(error);
+  return vk_emulated_leave(vk_emulated_add(stream, run_wait, &w, sizeof w));
 }

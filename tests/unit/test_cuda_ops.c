@@ -313,10 +313,12 @@ static void check_as_cpu(op_case *t, run_as as, unsigned empty)
              t->example.i_case, i, empty);
     if (t->out[i].dtype != VK_F32)
       assert_memory_equal(got[i], t->out[i].data, bytes_of(&t->out[i]));
-    for (int64_t k = 0; t->out[i].dtype == VK_F32 && k < vk_shape_n_item(&t->out[i].shape); k++)
-      vk_assert_close_at((double)((const float *)(const void *)got[i])[k],
-                         (double)((const float *)t->out[i].data)[k], t->op->atol, t->op->rtol, what,
-                         __FILE__, __LINE__);
+    for (int64_t k = 0; t->out[i].dtype == VK_F32 && k < vk_shape_n_item(&t->out[i].shape); k++) {
+      double want = (double)((const float *)t->out[i].data)[k];
+      if (isfinite(want)) /* else there is no such mean on the CPU either */
+        vk_assert_close_at((double)((const float *)(const void *)got[i])[k], want, t->op->atol,
+                           t->op->rtol, what, __FILE__, __LINE__);
+    }
     free(got[i]);
   }
 }
@@ -389,9 +391,9 @@ typedef struct factors {
   bool is_near; /* what it computes between products is rounded as well */
 } factors;
 static const factors bf16_ops[] = {
-    {&vk_op_attention, 3, 3, true},   {&vk_op_attention_grad, 0, 0, true},
-    {&vk_op_conv, 3, 1, false},       {&vk_op_conv_dw, 3, 2, false},
-    {&vk_op_conv_dx, 3, 0, false},    {&vk_op_matmul, 3, 3, false},
+    {&vk_op_attention, 3, 3, true}, {&vk_op_attention_grad, 0, 0, true},
+    {&vk_op_conv, 3, 1, false},     {&vk_op_conv_dw, 3, 2, false},
+    {&vk_op_conv_dx, 3, 0, false},  {&vk_op_matmul, 3, 3, false},
 };
 
 /* Input i holds what bf16 can; stored: it lies so. */

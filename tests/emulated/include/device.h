@@ -11,12 +11,12 @@
 #define __global__
 #define __device__
 #define __host__
-#define __constant__           static
-#define __shared__             static
-#define __managed__            static
-#define __forceinline__        inline __attribute__((always_inline))
+#define __constant__    static
+#define __shared__      static
+#define __managed__     static
+#define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
-#define __align__(n)           __attribute__((aligned(n)))
+#define __align__(n) __attribute__((aligned(n)))
 
 static const int warpSize = 32;
 
@@ -60,7 +60,7 @@ static inline T vk_emulated_shfl(int op, const char *file, int line, unsigned ma
   return x;
 }
 
-/* ---- vectors ---- */
+/* ---- vectors --------------------------------------------------------------------------------- */
 
 #define VK_EMULATED_VECTOR2(type, name, bytes)                                                     \
   struct alignas(bytes) name {                                                                     \
@@ -106,7 +106,7 @@ static inline dim3 make_dim3(unsigned x, unsigned y, unsigned z)
   return dim3(x, y, z);
 }
 
-/* ---- intrinsics ---- */
+/* ---- intrinsics ------------------------------------------------------------------------------ */
 
 template <typename T> static inline T __ldg(const T *p)
 {
