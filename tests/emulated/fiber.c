@@ -28,8 +28,7 @@ enum {
   SHARED_GUARD = 256,
 };
 
-/* ---- contexts ----------------------------------------------------------------------------------
- */
+/* ---- contexts -------------------------------------------------------------------------------- */
 
 typedef struct context {
 #if defined(__x86_64__)
@@ -117,8 +116,7 @@ static void context_init(context *c, void (*entry)(void))
 #endif
 }
 
-/* ---- a block -----------------------------------------------------------------------------------
- */
+/* ---- a block --------------------------------------------------------------------------------- */
 
 /* What a thread waits for. */
 typedef enum wait_kind { WAIT_NONE, WAIT_BLOCK, WAIT_WARP } wait_kind;
@@ -234,8 +232,7 @@ static void deadlock(void)
   fatal_block("its threads wait for ever", one, other);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 /* Leaves the fiber until somebody makes its thread ready and it is picked. */
 static void leave(void)
@@ -425,8 +422,7 @@ static context *take_fiber(void)
   return &fibers[b.n_fiber++];
 }
 
-/* ---- the order of threads -----------------------------------------------------------------------
- */
+/* ---- the order of threads -------------------------------------------------------------------- */
 
 static uint64_t next_random(uint64_t *x) /* splitmix64 */
 {

@@ -16,8 +16,7 @@ struct vk_emulated_state vk_emulated = {
 
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
-/* ---- sentences ----------------------------------------------------------------------------------
- */
+/* ---- sentences ------------------------------------------------------------------------------- */
 
 static void say(const char *format, va_list ap)
 {
