@@ -387,7 +387,7 @@ static cudaError_t check_guard(const allocation *a)
   size_t n_after = padded(a->n) - GUARD - a->n;
   for (size_t i = 0; i < GUARD; i++)
     if ((unsigned char)a->p[-1 - (ptrdiff_t)i] != GUARD_BYTE) {
-      vk_emulated_say("%zu bytes before an allocation of %zu were written", i + 1, a->n);
+      vk_emulated_say("byte -%zu of an allocation of %zu was written", i + 1, a->n);
       return vk_emulated_lose(cudaErrorIllegalAddress);
     }
   for (size_t i = 0; i < n_after; i++)
