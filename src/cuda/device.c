@@ -1,0 +1,198 @@
+/* device.c - a GPU as a device of nn: what there is, its memory, and what CUDA's errors mean. */
+#include "cuda/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda/op.h"
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+/* Up to the call's first bracket: "cudaMalloc(&p, n)" is of interest as cudaMalloc. */
+static int name_length(const char *call)
+{
+  return (int)strcspn(call, "(");
+}
+
+vk_status vk_cuda_check(cudaError_t e, const vk_device *d, const char *doing, const char *call,
+                        vk_err *err)
+{
+  if (e == cudaSuccess)
+    return VK_OK;
+  const vk_cuda_device *c = vk_cuda_device_of(d);
+  char name[32];
+  snprintf(name, sizeof name, "cuda:%d", d->index);
+  (void)cudaGetLastError(); /* what can be forgotten is */
+  if (e == cudaErrorMemoryAllocation)
+    return vk_fail(err, VK_E_NOMEM, "device %s, %s: %.*s found no memory", c ? c->name : name,
+                   doing, name_length(call), call);
+  return vk_fail(err, VK_E_IO,
+                 "device %s, %s: %.*s failed with %s (%s); if the device was lost, start again, "
+                 "training with --resume from its last checkpoint",
+                 c ? c->name : name, doing, name_length(call), call, cudaGetErrorName(e),
+                 cudaGetErrorString(e));
+}
+
+vk_status vk_cuda_use(const vk_device *d, vk_err *err)
+{
+  return VK_CUDA_CHECK(cudaSetDevice(d->index), d, "choosing it", err);
+}
+
+/* ---- what there is ------------------------------------------------------------------------- */
+
+static vk_status count(int *n, vk_err *err)
+{
+  *n = 0;
+  cudaError_t e = cudaGetDeviceCount(n);
+  if (e == cudaSuccess && *n > 0)
+    return VK_OK;
+  *n = 0;
+  (void)cudaGetLastError();
+  if (e == cudaErrorInsufficientDriver)
+    return vk_fail(err, VK_E_UNSUPPORTED,
+                   "device cuda: there is no NVIDIA driver, or it is older than this build's CUDA; "
+                   "install or renew the driver (nvidia-smi shows it)");
+  if (e == cudaErrorNoDevice || e == cudaSuccess)
+    return vk_fail(err, VK_E_UNSUPPORTED,
+                   "device cuda: the driver finds no GPU; look at nvidia-smi and at "
+                   "CUDA_VISIBLE_DEVICES");
+  return vk_fail(err, VK_E_IO, "device cuda: cudaGetDeviceCount failed with %s (%s)",
+                 cudaGetErrorName(e), cudaGetErrorString(e));
+}
+
+static vk_status check_index(int index, vk_err *err)
+{
+  int n;
+  VK_TRY(count(&n, err));
+  if (index < n)
+    return VK_OK;
+  return vk_fail(err, VK_E_UNSUPPORTED, "device cuda:%d: there %s %d, numbered from 0", index,
+                 n == 1 ? "is" : "are", n);
+}
+
+static vk_status describe(int index, vk_device_info *info, vk_err *err)
+{
+  const vk_device d = {.index = index};
+  struct cudaDeviceProp prop;
+  int runtime = 0;
+  size_t n_free = 0, n_all = 0;
+  *info = (vk_device_info){0};
+  VK_TRY(check_index(index, err));
+  VK_TRY(vk_cuda_use(&d, err));
+  VK_TRY(VK_CUDA_CHECK(cudaGetDeviceProperties(&prop, index), &d, "describing it", err));
+  VK_TRY(VK_CUDA_CHECK(cudaRuntimeGetVersion(&runtime), &d, "describing it", err));
+  VK_TRY(VK_CUDA_CHECK(cudaMemGetInfo(&n_free, &n_all), &d, "describing it", err));
+  snprintf(info->name, sizeof info->name, "%.127s", prop.name);
+  snprintf(info->detail, sizeof info->detail,
+           "compute capability %d.%d, %d multiprocessors, CUDA %d.%d", prop.major, prop.minor,
+           prop.multiProcessorCount, runtime / 1000, runtime % 1000 / 10);
+  info->memory_bytes = n_all;
+  info->free_bytes = n_free;
+  return VK_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static void close(vk_device *d)
+{
+  vk_cuda_device *c = vk_cuda_device_of(d);
+  if (!c)
+    return;
+  if (vk_cuda_use(d, NULL) == VK_OK && c->stream)
+    (void)cudaStreamDestroy(c->stream);
+  free(c);
+  d->state = NULL;
+}
+
+static vk_status start(vk_device *d, vk_cuda_device *c, vk_err *err)
+{
+  struct cudaDeviceProp prop;
+  VK_TRY(vk_cuda_use(d, err));
+  VK_TRY(VK_CUDA_CHECK(cudaGetDeviceProperties(&prop, d->index), d, "opening it", err));
+  snprintf(c->name, sizeof c->name, "cuda:%d (%.48s)", d->index, prop.name);
+  if (prop.major < VK_CUDA_MAJOR_MIN)
+    return vk_fail(err, VK_E_UNSUPPORTED,
+                   "device %s has compute capability %d.%d; this program's kernels need %d.0 or "
+                   "more (A100, RTX 30 and later)",
+                   c->name, prop.major, prop.minor, VK_CUDA_MAJOR_MIN);
+  return VK_CUDA_CHECK(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), d,
+                       "opening it", err);
+}
+
+static vk_status open(vk_device *d, vk_err *err)
+{
+  VK_TRY(check_index(d->index, err));
+  vk_cuda_device *c = calloc(1, sizeof *c);
+  if (!c)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a device");
+  d->state = c;
+  vk_status st = start(d, c, err);
+  if (st != VK_OK)
+    close(d);
+  return st;
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+static vk_status zero(const vk_device *d, void *p, size_t bytes, vk_err *err)
+{
+  cudaStream_t stream = vk_cuda_device_of(d)->stream;
+  VK_TRY(vk_cuda_use(d, err));
+  VK_TRY(VK_CUDA_CHECK(cudaMemsetAsync(p, 0, bytes, stream), d, "clearing memory", err));
+  return VK_CUDA_CHECK(cudaStreamSynchronize(stream), d, "clearing memory", err);
+}
+
+/* Managed: pages move to who touches them, and stay on the device through a training but for
+ * checkpoints. */
+static vk_status alloc(const vk_device *d, void **out, size_t bytes, vk_err *err)
+{
+  VK_TRY(vk_cuda_use(d, err));
+  vk_status st = VK_CUDA_CHECK(cudaMallocManaged(out, bytes + 64, cudaMemAttachGlobal), d,
+                               "taking memory", err);
+  if (st == VK_OK && (st = zero(d, *out, bytes, err)) != VK_OK) {
+    (void)cudaFree(*out);
+    *out = NULL;
+  }
+  return st;
+}
+
+static void free_memory(const vk_device *d, void *p)
+{
+  if (vk_cuda_use(d, NULL) == VK_OK)
+    (void)cudaFree(p);
+}
+
+/* ---- kernels ------------------------------------------------------------------------------- */
+
+static bool has_op(const vk_op_def *op)
+{
+  return vk_cuda_op_find(op) != NULL;
+}
+
+static size_t scratch(const vk_op_def *op, const vk_op_call *call)
+{
+  const vk_cuda_op *own = vk_cuda_op_find(op);
+  return own && own->scratch ? own->scratch(call) : 0;
+}
+
+const vk_device_def vk_device_cuda = {
+    .name = "cuda",
+    .help = "an NVIDIA GPU; cuda:1 is the second one",
+    .has_bf16 = true,
+    .count = count,
+    .describe = describe,
+    .open = open,
+    .close = close,
+    .alloc = alloc,
+    .free = free_memory,
+    .zero = zero,
+    .has_op = has_op,
+    .scratch = scratch,
+    .exec_open = vk_cuda_exec_open,
+    .exec_close = vk_cuda_exec_close,
+    .exec_changed = vk_cuda_exec_changed,
+    .exec_run = vk_cuda_exec_run,
+    .optim_run = vk_cuda_optim_run,
+    .optim_close = vk_cuda_optim_close,
+};

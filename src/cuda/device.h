@@ -1,0 +1,64 @@
+/* device.h - between the files of src/cuda that are about a device as a whole: its state, memory,
+ * executors, optimisers, and errors of CUDA as sentences.
+ *
+ * Test: tests/unit/test_cuda_device.c */
+#ifndef VK_CUDA_DEVICE_H
+#define VK_CUDA_DEVICE_H
+
+#include <cuda_runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "nn/device.h"
+#include "nn/optim_internal.h"
+
+enum { VK_CUDA_MAJOR_MIN = 8 }; /* least compute capability: bf16 needs 8.0 */
+
+/* State of an open device. */
+typedef struct vk_cuda_device {
+  char name[64];       /* as --device says it, and what it is: "cuda:0 (NVIDIA H200)" */
+  cudaStream_t stream; /* of optimisers */
+} vk_cuda_device;
+
+static inline vk_cuda_device *vk_cuda_device_of(const vk_device *d)
+{
+  return (vk_cuda_device *)d->state;
+}
+
+/* What CUDA returned, as a status: VK_OK, VK_E_NOMEM, or VK_E_IO for a device that failed or was
+ * lost. The sentence names the device, what was done, the call and the error. */
+VK_NODISCARD vk_status vk_cuda_check(cudaError_t e, const vk_device *d, const char *doing,
+                                     const char *call, vk_err *err);
+/* VK_CUDA_CHECK(cudaFree(p), d, "freeing memory", err) */
+#define VK_CUDA_CHECK(call, d, doing, err) vk_cuda_check((call), (d), (doing), #call, (err))
+
+/* The calling thread's work goes to the device: before any other call of CUDA on a thread. */
+VK_NODISCARD vk_status vk_cuda_use(const vk_device *d, vk_err *err);
+
+/* As vk_device_def says. */
+vk_status vk_cuda_exec_open(struct vk_exec *x, vk_err *err);
+void vk_cuda_exec_close(struct vk_exec *x);
+void vk_cuda_exec_changed(struct vk_exec *x);
+vk_status vk_cuda_exec_run(struct vk_exec *x, bool is_once, vk_err *err);
+vk_status vk_cuda_optim_run(const vk_device *d, const vk_optim_pass *p, void **state, double *norm,
+                            vk_err *err);
+void vk_cuda_optim_close(const vk_device *d, void *state);
+
+/* The kernels of an optimiser's step, on the stream; pointers are of the device.
+ *   square  [n_chunk] out: sums of squares
+ *   result  [2] out: the norm of the gradients, the factor that they are multiplied by
+ * vk_cuda_optim_update reads result. Sums are in double and in order: the same bits in every run.
+ */
+cudaError_t vk_cuda_optim_norm(const vk_optim_pass *p, const vk_optim_chunk *chunk, double *square,
+                               double *result, cudaStream_t stream);
+cudaError_t vk_cuda_optim_update(const vk_optim_pass *p, const vk_optim_chunk *chunk,
+                                 const vk_optim_factor *factor, const double *result,
+                                 cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
