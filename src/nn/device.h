@@ -77,7 +77,8 @@ struct vk_device_def {
   void (*optim_close)(const vk_device *d, void *state);
 };
 
-extern const vk_device_def *const vk_device_defs[]; /* in the order of device_list.h */
+/* In the order of device_list.h. */
+extern const vk_device_def *const vk_device_defs[];
 int vk_device_def_count(void);
 
 /* text: a kind, or kind:index ("cpu", "cuda", "cuda:1"). Errors: VK_E_USAGE (no such kind, with the

@@ -6,9 +6,9 @@ cd "$1/src" || exit 1
 allowed() {
   case $1 in
   core) echo core ;;
-  cuda) echo core cuda ;;
-  nn) echo core cuda nn ;;
-  sim) echo core cuda sim ;;
+  cuda) echo core cuda nn ;;
+  nn) echo core nn ;;
+  sim) echo core sim ;;
   plan) echo core nn plan ;;
   rl) echo core nn plan rl sim ;;
   nas) echo core nas nn plan rl sim ;;
