@@ -20,10 +20,12 @@ static double bound = 1e-5, grad_bound = 1e-5, step_bound = 1e-4;
 /* With products in bfloat16: numbers are rounded by 2^-9, in some 40 products one after the other.
  */
 static const double bf16_bound = 1e-2, bf16_grad_bound = 2e-2, bf16_step_bound = 5e-3;
+/* On a GPU sums are in an order that its library chooses. */
+static const double gpu_bound = 2e-5;
 
 static const char usage[] =
-    "Usage: tests/parity/nano [--isa ISA] [--threads N] [--bf16] [--no-pass NAME]...\n"
-    "                         DIR|small.npz\n"
+    "Usage: tests/parity/nano [--isa ISA] [--threads N] [--device D] [--bf16]\n"
+    "                         [--no-pass NAME]... DIR|small.npz\n"
     "\n"
     "Compares the nano policy with golden files: forward pass, losses, gradients, the first\n"
     "step of the optimiser, inference. DIR holds weights.safetensors, batch.npz,\n"
@@ -32,19 +34,22 @@ static const char usage[] =
     "\n"
     "  --isa ISA       scalar, avx2, avx512 or amx (default: the best of this processor)\n"
     "  --threads N     default 1\n"
+    "  --device D      cpu (default), cuda or cuda:1, with bounds of 2e-5\n"
     "  --bf16          products in bf16, with wider bounds\n"
     "  --no-pass NAME  without this pass (vlakit graph passes lists them)\n"
     "\n"
     "Prints a line a tensor: its name, items, what it was compared with (f64: PyTorch in\n"
     "double precision, f32: in single), the relative error and its bound; at last the worst.\n"
     "Exit code 0; 1 when a tensor is out of its bound or a file cannot be read; 2 for this\n"
-    "text; 77 without golden files or without this ISA.\n";
+    "text; 77 without golden files, this ISA or this device.\n";
 
 typedef struct parity {
   golden *g;
   vk_model model;
   vk_params params;
   vk_team *team;
+  const char *device_name; /* as vk_device_open takes it */
+  vk_device device;
   vk_target target;
   float *grad;
   int32_t text_of[GOLDEN_SAMPLE_MAX];
@@ -139,7 +144,7 @@ static vk_status new_net(parity *p, vk_net *net, vk_model_args args, bool is_tra
   args.n_batch = p->g->n_sample;
   args.n_view = p->g->n_view;
   return vk_net_new(net, &p->model, &args, &target, &p->params, is_train ? p->grad : NULL,
-                    VK_CPU(p->team), NULL, err);
+                    &p->device, NULL, err);
 }
 
 static vk_status set_targets(parity *p, const vk_net *net)
@@ -166,8 +171,12 @@ static void compare(parity *p, const vk_net *net, const char *output, const char
 /* Gradients, and how far the optimiser's first step takes each parameter. */
 static vk_status compare_step(parity *p, vk_err *err)
 {
-  const vk_optim_config config = {
-      .beta1 = .9, .beta2 = .95, .eps = 1e-8, .max_norm = 1, .isa = p->target.isa};
+  const vk_optim_config config = {.beta1 = .9,
+                                  .beta2 = .95,
+                                  .eps = 1e-8,
+                                  .max_norm = 1,
+                                  .isa = p->target.isa,
+                                  .device = &p->device};
   char name[128];
   vk_optim *optim = NULL;
   vk_optim_span *span = NULL;
@@ -178,7 +187,7 @@ static vk_status compare_step(parity *p, vk_err *err)
     if (!golden_compare(p->g, name, p->grad + a->offset, a->n, grad_bound))
       return vk_fail(err, VK_E_NOTFOUND, "the golden files have no %s", name);
   }
-  float *before = vk_params_block(&p->params);
+  float *before = malloc((size_t)p->params.n_item * sizeof *before);
   if (!before)
     return vk_fail(err, VK_E_NOMEM, "no memory for parameters");
   memcpy(before, p->params.data, (size_t)p->params.n_item * sizeof *before);
@@ -349,6 +358,9 @@ static vk_status compare_all(parity *p, vk_err *err)
 {
   VK_TRY(p->g->is_small ? open_small(p, err) : open_folder(p, err));
   VK_TRY(vk_team_new(&p->team, p->target.n_thread, err));
+  VK_TRY(vk_device_open(&p->device, p->device_name, p->team, err));
+  p->target.device = p->device.def;
+  VK_TRY(vk_params_move(&p->params, &p->device, err));
   find_texts(p);
   if (!(p->grad = vk_params_block(&p->params)))
     return vk_fail(err, VK_E_NOMEM, "no memory for gradients");
@@ -387,6 +399,11 @@ static bool read_words(parity *p, int argc, char **argv, const char **path)
       p->target.isa = (vk_isa)isa;
     } else if (strcmp(argv[i], "--threads") == 0 && atoi(value) > 0) {
       p->target.n_thread = atoi(value);
+    } else if (strcmp(argv[i], "--device") == 0) {
+      p->device_name = value;
+      bound = fmax(bound, gpu_bound);
+      grad_bound = fmax(grad_bound, gpu_bound);
+      step_bound = fmax(step_bound, gpu_bound);
     } else if (strcmp(argv[i], "--no-pass") == 0 && p->target.n_skip < PASS_MAX) {
       skip[p->target.n_skip++] = value;
     } else {
@@ -403,9 +420,10 @@ static void print_summary(const parity *p)
   printf(
       "%d tensors on %s%s by %d thread(s): worst relative error %.2e of %s, of a step %.2e of %s; "
       "%d out of bounds\n",
-      g->n_compared, vk_isa_name(p->target.isa), p->target.is_bf16 ? " in bf16" : "",
-      p->target.n_thread, g->worst.error, g->worst.name ? g->worst.name : "none",
-      g->worst_step.error, g->worst_step.name ? g->worst_step.name : "none", g->n_bad);
+      g->n_compared, vk_target_is_cpu(&p->target) ? vk_isa_name(p->target.isa) : p->device_name,
+      p->target.is_bf16 ? " in bf16" : "", p->target.n_thread, g->worst.error,
+      g->worst.name ? g->worst.name : "none", g->worst_step.error,
+      g->worst_step.name ? g->worst_step.name : "none", g->n_bad);
 }
 
 int main(int argc, char **argv)
@@ -415,13 +433,20 @@ int main(int argc, char **argv)
   vk_err err = VK_ERR_INIT;
   const char *path;
   vk_cpu_detect(&cpu);
-  parity p = {.g = &g, .target = {.isa = vk_isa_best(&cpu), .n_thread = 1}};
+  parity p = {.g = &g, .device_name = "cpu", .target = {.isa = vk_isa_best(&cpu), .n_thread = 1}};
   if (!read_words(&p, argc, argv, &path)) {
     fputs(usage, stdout);
     return 2;
   }
   if (p.target.isa > vk_isa_best(&cpu)) {
     printf("this processor has no %s\n", vk_isa_name(p.target.isa));
+    return SKIP;
+  }
+  const vk_device_def *device;
+  int n, index;
+  if (vk_device_find(&device, p.device_name, &index, &err) != VK_OK ||
+      device->count(&n, &err) != VK_OK) {
+    printf("%s\n", err.text);
     return SKIP;
   }
   if (!vk_fs_is_dir(path) && !vk_fs_is_file(path)) {
@@ -436,9 +461,11 @@ int main(int argc, char **argv)
   else
     print_summary(&p);
   int code = st != VK_OK || g.n_bad > 0 || g.n_compared == 0;
+  if (p.grad)
+    vk_params_block_free(&p.params, p.grad);
   vk_params_free(&p.params);
+  vk_device_close(&p.device);
   vk_team_free(p.team);
-  free(p.grad);
   golden_free(&g);
   return code;
 }

@@ -104,6 +104,7 @@ static inline vk_target net_target(int n_thread, bool is_train)
 typedef struct net_run {
   vk_plan *plan;
   vk_team *team;
+  vk_device device;
   vk_exec *exec;
   int n_block;
   void **block; /* [plan->graph.n_value], aligned to 64; NULL where nothing is bound */
@@ -198,6 +199,7 @@ static inline void net_zero_all(net_run *r)
       memset(vk_exec_data(r->exec, v), 0, vk_value_bytes(&g->value[v]));
 }
 
+/* On the first device of the target's kind. */
 static inline void net_open(net_run *r, const vk_graph *graph, const vk_target *target,
                             vk_trace *trace)
 {
@@ -205,14 +207,16 @@ static inline void net_open(net_run *r, const vk_graph *graph, const vk_target *
   *r = (net_run){0};
   vk_assert_ok(vk_plan_new(&r->plan, graph, target, NULL, NULL, &err), &err);
   vk_assert_ok(vk_team_new(&r->team, target->n_thread, &err), &err);
-  vk_assert_ok(vk_exec_new(&r->exec, r->plan, VK_CPU(r->team), trace, &err), &err);
+  vk_assert_ok(vk_device_open(&r->device, vk_target_device(target)->name, r->team, &err), &err);
+  vk_assert_ok(vk_exec_new(&r->exec, r->plan, &r->device, trace, &err), &err);
   const vk_graph *g = &r->plan->graph;
   r->n_block = g->n_value;
   r->block = calloc((size_t)g->n_value + 1, sizeof *r->block);
   assert_non_null(r->block);
   for (vk_id v = 0; v < g->n_value; v++)
     if (r->plan->place[v].where == VK_WHERE_BOUND && r->plan->place[v].root == v) {
-      r->block[v] = net_alloc(vk_value_bytes(&g->value[v]));
+      size_t bytes = vk_value_bytes(&g->value[v]);
+      vk_assert_ok(vk_device_alloc(&r->device, &r->block[v], bytes, &err), &err);
       vk_exec_bind(r->exec, v, r->block[v]);
     }
 }
@@ -223,7 +227,8 @@ static inline void net_close(net_run *r)
   vk_team_free(r->team);
   vk_plan_free(r->plan);
   for (int v = 0; v < r->n_block; v++)
-    free(r->block[v]);
+    vk_device_free(&r->device, r->block[v]);
+  vk_device_close(&r->device);
   free(r->block);
   *r = (net_run){0};
 }

@@ -1,6 +1,7 @@
 /* test_random_graphs.c - random graphs of all ops: with and without each pass, on every path, for
  * every number of threads and sizes below capacity, results and gradients are those of the double
- * reference. Also: test_random_graphs FIRST N runs the seeds FIRST to FIRST + N - 1.
+ * reference; on a GPU, where there is one, too. Also: test_random_graphs FIRST N runs the seeds
+ * FIRST to FIRST + N - 1.
  *
  * How far results may be off is measured, not guessed: the reference runs again with every op's
  * results moved at random by what a sum in float may lose (NOISE of their size, and a little that
@@ -32,8 +33,10 @@ enum { N_GRAPH = 1000 };
 static uint64_t first_seed = 1;
 static int n_graph = N_GRAPH;
 static vk_isa best;
+static const vk_device_def *gpu;      /* NULL: there is none */
 static int n_op_seen[VK_ISA_N * 256]; /* by op */
 static int n_stored;                  /* values in bf16 */
+static int n_on_gpu;                  /* graphs */
 
 /* ---- the reference ------------------------------------------------------------------------- */
 
@@ -172,7 +175,7 @@ static const char *describe(const random_graph *r, const vk_target *t, int64_t n
   static char text[256];
   snprintf(text, sizeof text,
            "seed %" PRIu64 ", %s, %d threads, batch %d of %d, %s%s%s%s, without %s (%d)", r->seed,
-           vk_isa_name(t->isa), t->n_thread, (int)n, (int)r->cap,
+           t->device ? t->device->name : vk_isa_name(t->isa), t->n_thread, (int)n, (int)r->cap,
            t->is_train ? "training" : "forward", t->is_bf16 ? ", bf16" : "",
            t->recompute ? ", recompute" : "", t->accumulate ? ", accumulate" : "",
            t->n_skip ? t->skip[0] : "none", t->n_skip);
@@ -371,6 +374,18 @@ static void check_without_passes(random_graph *r, const reference *f, vk_target 
   free(run_target(r, f, &t, &n));
 }
 
+/* On a GPU, which has kernels for all but the CPU's panels. */
+static void check_gpu(const random_graph *r, const reference *f, vk_target t)
+{
+  size_t n;
+  for (int i = 0; i < r->graph.n_node; i++)
+    if (!gpu->has_op(r->graph.node[i].op) && !(r->graph.node[i].op->flags & VK_OP_VIEW))
+      return;
+  t.device = gpu;
+  free(run_target(r, f, &t, &n));
+  n_on_gpu++;
+}
+
 /* Some of all ways to run a graph; over many graphs, each of them. */
 static void check_graph(random_graph *r)
 {
@@ -392,6 +407,8 @@ static void check_graph(random_graph *r)
   free(bits);
   if (t.is_bf16)
     check_storage(r, &f, &t);
+  if (gpu)
+    check_gpu(r, &f, t);
   for (int k = 0; k < 3; k++)
     check_without_passes(r, &f, t);
   reference_fini(&f);
@@ -425,6 +442,7 @@ static void every_op_takes_part(void **state)
 
 static void seen_often(void **state)
 {
+  assert_true(!gpu || n_on_gpu > n_graph / 2);
   if (n_graph < 500)
     skip();
   for (int o = 0; o < vk_op_count(); o++)
@@ -440,6 +458,9 @@ int main(int argc, char **argv)
   vk_cpu cpu;
   vk_cpu_detect(&cpu);
   best = vk_isa_best(&cpu);
+  int n_device;
+  if (vk_device_cuda.count(&n_device, NULL) == VK_OK)
+    gpu = &vk_device_cuda;
   if (argc > 2) {
     first_seed = strtoull(argv[1], NULL, 10);
     n_graph = atoi(argv[2]);
