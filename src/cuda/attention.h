@@ -506,6 +506,18 @@ template <typename W> static __device__ __forceinline__ float attn_row_sum(float
   return x;
 }
 
+/* Scores of columns from n on, which are in no row, become those of probability 0. */
+template <typename W> static __device__ __forceinline__ void attn_mask(float (*s)[W::J], int n)
+{
+  if (n >= W::COLS)
+    return;
+#pragma unroll
+  for (int i = 0; i < W::I; i++)
+#pragma unroll
+    for (int j = 0; j < W::J; j++)
+      s[i][j] = W::column(j) < n ? s[i][j] : -INFINITY;
+}
+
 /* The one lane that writes what a row has once. */
 template <typename W> static __device__ __forceinline__ bool attn_is_first()
 {

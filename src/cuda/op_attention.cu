@@ -48,12 +48,13 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
       continue;
     float s[W::I][W::J];
     W::products(s, q, kt, a.hd);
+    attn_mask<W>(s, n);
 #pragma unroll
     for (int i = 0; i < W::I; i++) {
       float best = most[i];
 #pragma unroll
       for (int j = 0; j < W::J; j++)
-        best = W::column(j) < n ? fmaxf(best, s[i][j]) : best;
+        best = fmaxf(best, s[i][j]);
       best = attn_row_max<W>(best);
       float less = exp2f((most[i] - best) * f2), minus = -best * f2;
       most[i] = best;
@@ -63,7 +64,7 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
         o[i][c] *= less;
 #pragma unroll
       for (int j = 0; j < W::J; j++) {
-        s[i][j] = W::column(j) < n ? exp2f(fmaf(s[i][j], f2, minus)) : 0;
+        s[i][j] = exp2f(fmaf(s[i][j], f2, minus));
         sum[i] += s[i][j];
       }
     }

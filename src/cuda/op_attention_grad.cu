@@ -73,13 +73,12 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
     float s[W::I][W::J], dp[W::I][W::J];
     W::products(s, q, kt, a.hd);
     W::products(dp, dy, vt, a.hd);
+    attn_mask<W>(s, n);
 #pragma unroll
     for (int i = 0; i < W::I; i++)
 #pragma unroll
-      for (int j = 0; j < W::J; j++) {
-        float p = exp2f(fmaf(s[i][j], f2, minus[i]));
-        s[i][j] = W::column(j) < n ? p * (dp[i][j] - dot[i]) : 0;
-      }
+      for (int j = 0; j < W::J; j++)
+        s[i][j] = exp2f(fmaf(s[i][j], f2, minus[i])) * (dp[i][j] - dot[i]);
     W::add(dq, s, own + 2 * W::OWN, kt, n);
   }
 #pragma unroll
@@ -124,7 +123,7 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
     W::tile(dyt, &a, &dys, t);
     for (int i = threadIdx.x; i < W::COLS; i += blockDim.x) {
       int64_t at = (w.q + t + i) * a.n_head + w.head;
-      minus[i] = i < n ? x.lse[at] * -ATTN_LOG2E : 0;
+      minus[i] = i < n ? x.lse[at] * -ATTN_LOG2E : -INFINITY; /* probability 0 */
       dot[i] = i < n ? x.dot[at] : 0;
     }
     __syncthreads();
@@ -139,7 +138,7 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
       float m = minus[column], d = dot[column];
 #pragma unroll
       for (int i = 0; i < W::I; i++) {
-        p[i][j] = column < n ? exp2f(fmaf(p[i][j], f2, m)) : 0;
+        p[i][j] = exp2f(fmaf(p[i][j], f2, m));
         ds[i][j] = p[i][j] * (ds[i][j] - d);
       }
     }

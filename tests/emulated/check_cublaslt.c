@@ -1,5 +1,5 @@
 /* check_cublaslt.c - that the stand-in for cuBLASLt has the names, values, types and sizes of the
- * toolkit's header, which this is compiled against: check_cublaslt.sh. */
+ * toolkit's header, which this is compiled against: check_toolkit.sh. */
 #include <cublasLt.h>
 #include <stddef.h>
 

@@ -1,5 +1,5 @@
 /* check_runtime.c - that include/cuda_runtime.h has the values, types and fields of the toolkit's
- * header, which this is compiled against. */
+ * header, which this is compiled against: check_toolkit.sh. */
 #include <cuda_runtime_api.h>
 #include <stddef.h>
 

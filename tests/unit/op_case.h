@@ -109,16 +109,26 @@ static void op_case_fini(op_case *t)
     free(t->block[i]);
 }
 
-/* All parts of all phases, one after the other, on one path. */
-static void op_case_run(op_case *t, vk_isa isa, int n_part)
+static vk_op_call op_case_call(const op_case *t, int n_part)
 {
-  vk_op_call call = {.attr = &t->example.attr,
-                     .n_in = t->n_in,
-                     .n_out = t->n_out,
-                     .in = t->in,
-                     .out = t->out,
-                     .n_part = n_part};
-  size_t n_scratch = t->op->scratch ? t->op->scratch(&call) : 0;
+  return (vk_op_call){.attr = &t->example.attr,
+                      .n_in = t->n_in,
+                      .n_out = t->n_out,
+                      .in = t->in,
+                      .out = t->out,
+                      .n_part = n_part};
+}
+
+static size_t op_case_scratch(const op_case *t, int n_part)
+{
+  vk_op_call call = op_case_call(t, n_part);
+  return t->op->scratch ? t->op->scratch(&call) : 0;
+}
+
+/* All parts of all phases, one after the other, on one path, with n_scratch bytes. */
+static void op_case_run_in(op_case *t, vk_isa isa, int n_part, size_t n_scratch)
+{
+  vk_op_call call = op_case_call(t, n_part);
   int mark = t->n_block;
   call.scratch = guarded(t, n_scratch);
   vk_op_run *run = vk_op_kernel(t->op, isa);
@@ -130,6 +140,11 @@ static void op_case_run(op_case *t, vk_isa isa, int n_part)
     check_guard(t->out[i].data, bytes_of(&t->out[i]), t->op->name);
   while (t->n_block > mark)
     free(t->block[--t->n_block]);
+}
+
+static inline void op_case_run(op_case *t, vk_isa isa, int n_part)
+{
+  op_case_run_in(t, isa, n_part, op_case_scratch(t, n_part));
 }
 
 static void op_case_ref(op_case *t)

@@ -352,6 +352,8 @@ static void test_refused_algorithm(void **state)
   assert_int_equal(searches(&t), 0);
   t.m = 95;
   assert_int_equal(searches(&t), 1);
+  t.m = 96; /* the bucket's own number */
+  assert_int_equal(searches(&t), 1);
 }
 
 /* Addresses and rows decide which algorithm may run. */

@@ -168,9 +168,10 @@ static inline unsigned __umulhi(unsigned a, unsigned b)
 {
   return (unsigned)((uint64_t)a * b >> 32);
 }
+__extension__ typedef unsigned __int128 vk_emulated_u128;
 static inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 {
-  return (unsigned long long)((unsigned __int128)a * b >> 64);
+  return (unsigned long long)((vk_emulated_u128)a * b >> 64);
 }
 static inline int __popc(unsigned x)
 {
