@@ -51,14 +51,22 @@ int64_t gemm_pack_a(const vk_gemm *g, int64_t i, int64_t n_i, int64_t m_r, int64
 void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int64_t m_r, int64_t j,
                  int64_t n_j, int is_first, int is_last);
 
-/* What gemm_finish will add comes while the sums are made. */
-VK_INLINE void gemm_ask_for_c(const vk_gemm *g, int64_t i, int64_t m_r, int64_t j, bool is_first)
+VK_INLINE void gemm_ask_for_rows(const float *at, int64_t ld, int64_t m_r)
 {
-  const float *at = is_first && g->residual ? g->residual : g->c;
-  int64_t ld = is_first && g->residual ? g->ldr : g->ldc;
   for (int64_t r = 0; at && r < m_r; r++)
     for (int64_t e = 0; e < GEMM_NR; e += 16)
-      __builtin_prefetch(at + (i + r) * ld + j + e, 0, 2);
+      __builtin_prefetch(at + r * ld + e, 0, 2);
+}
+
+/* What gemm_finish will read or write comes while the sums are made. */
+VK_INLINE void gemm_ask_for_c(const vk_gemm *g, int64_t i, int64_t m_r, int64_t j, bool is_first)
+{
+  if (is_first && g->residual)
+    gemm_ask_for_rows(g->residual + i * g->ldr + j, g->ldr, m_r);
+  else if (g->c)
+    gemm_ask_for_rows(g->c + i * g->ldc + j, g->ldc, m_r);
+  if (g->pre)
+    gemm_ask_for_rows(g->pre + i * g->ldpre + j, g->ldpre, m_r);
 }
 
 #endif
