@@ -99,7 +99,8 @@ static void close(vk_device *d)
   vk_cuda_device *c = vk_cuda_device_of(d);
   if (!c)
     return;
-  if (vk_cuda_use(d, NULL) == VK_OK && c->stream)
+  vk_cuda_try_use(d);
+  if (c->stream)
     (void)cudaStreamDestroy(c->stream);
   free(c);
   d->state = NULL;
@@ -159,8 +160,8 @@ static vk_status alloc(const vk_device *d, void **out, size_t bytes, vk_err *err
 
 static void free_memory(const vk_device *d, void *p)
 {
-  if (vk_cuda_use(d, NULL) == VK_OK)
-    (void)cudaFree(p);
+  vk_cuda_try_use(d);
+  (void)cudaFree(p);
 }
 
 /* ---- kernels ------------------------------------------------------------------------------- */

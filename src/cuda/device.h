@@ -36,6 +36,11 @@ VK_NODISCARD vk_status vk_cuda_check(cudaError_t e, const vk_device *d, const ch
 
 /* The calling thread's work goes to the device: before any other call of CUDA on a thread. */
 VK_NODISCARD vk_status vk_cuda_use(const vk_device *d, vk_err *err);
+/* As vk_cuda_use, for what gives back: of a lost device too. */
+static inline void vk_cuda_try_use(const vk_device *d)
+{
+  (void)cudaSetDevice(d->index);
+}
 
 /* As vk_device_def says. */
 vk_status vk_cuda_exec_open(struct vk_exec *x, vk_err *err);

@@ -154,20 +154,19 @@ void vk_cuda_exec_close(vk_exec *x)
   exec_state *s = x->state;
   if (!s)
     return;
-  if (vk_cuda_use(&x->device, NULL) == VK_OK) {
-    if (s->stream)
-      (void)cudaStreamSynchronize(s->stream);
-    if (s->graph)
-      (void)cudaGraphExecDestroy(s->graph);
-    for (int i = 0; s->event && i <= x->n_step; i++)
-      if (s->event[i])
-        (void)cudaEventDestroy(s->event[i]);
-    vk_cuda_gemm_free(s->gemm);
-    (void)cudaFree(s->block);
-    (void)cudaFreeHost(s->pinned);
-    if (s->stream)
-      (void)cudaStreamDestroy(s->stream);
-  }
+  vk_cuda_try_use(&x->device); /* of a lost device all is given back, too */
+  if (s->stream)
+    (void)cudaStreamSynchronize(s->stream);
+  if (s->graph)
+    (void)cudaGraphExecDestroy(s->graph);
+  for (int i = 0; s->event && i <= x->n_step; i++)
+    if (s->event[i])
+      (void)cudaEventDestroy(s->event[i]);
+  vk_cuda_gemm_free(s->gemm);
+  (void)cudaFree(s->block);
+  (void)cudaFreeHost(s->pinned);
+  if (s->stream)
+    (void)cudaStreamDestroy(s->stream);
   free(s->event);
   free(s->io);
   free(s);

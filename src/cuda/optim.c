@@ -33,10 +33,9 @@ static size_t group_count(const vk_optim_pass *p)
 void vk_cuda_optim_close(const vk_device *d, void *state)
 {
   optim_state *s = state;
-  if (vk_cuda_use(d, NULL) == VK_OK) {
-    (void)cudaFree(s->block);
-    (void)cudaFreeHost(s->host);
-  }
+  vk_cuda_try_use(d);
+  (void)cudaFree(s->block);
+  (void)cudaFreeHost(s->host);
   free(s);
 }
 

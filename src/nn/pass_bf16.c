@@ -3,8 +3,8 @@
  * for bfloat16, and attention where they are those for tiles.
  * Weights are rounded as they are packed: in training in every run, from the f32 parameters that
  * the optimiser moves. Activations and their gradients are rounded as a product reads them, or
- * before, as they are stored (pass storage). On a GPU there are no panels: all products and
- * convolutions read factors as they lie, and weights are rounded by a copy. */
+ * before, as they are stored (pass storage). On a GPU there are no panels: all products,
+ * convolutions and attention read factors as they lie, and weights are rounded by a copy. */
 #include <stdlib.h>
 
 #include "nn/op.h"
@@ -23,7 +23,7 @@ static int weight_of(const vk_graph *in, const vk_node *n)
 static bool multiplies(const vk_node *n)
 {
   return n->op == &vk_op_matmul || n->op == &vk_op_conv || n->op == &vk_op_conv_dw ||
-         n->op == &vk_op_conv_dx;
+         n->op == &vk_op_conv_dx || n->op == &vk_op_attention || n->op == &vk_op_attention_grad;
 }
 
 static void copy_node(vk_graph *out, const vk_graph *in, int i, vk_id *map, vk_id *rounded)
