@@ -20,23 +20,25 @@
 
 static const int warpSize = 32;
 
-#define __syncthreads()          ((void)vk_emulated_barrier(VK_EMULATED_SYNC, 0, __FILE__, __LINE__))
-#define __syncthreads_or(value)  vk_emulated_barrier(VK_EMULATED_OR, !!(value), __FILE__, __LINE__)
-#define __syncthreads_and(value) vk_emulated_barrier(VK_EMULATED_AND, !!(value), __FILE__, __LINE__)
+#define VK_EMULATED_HERE __FILE__, __LINE__
+
+#define __syncthreads()          ((void)vk_emulated_barrier(VK_EMULATED_SYNC, 0, VK_EMULATED_HERE))
+#define __syncthreads_or(value)  vk_emulated_barrier(VK_EMULATED_OR, !!(value), VK_EMULATED_HERE)
+#define __syncthreads_and(value) vk_emulated_barrier(VK_EMULATED_AND, !!(value), VK_EMULATED_HERE)
 #define __syncthreads_count(value)                                                                 \
-  vk_emulated_barrier(VK_EMULATED_COUNT, !!(value), __FILE__, __LINE__)
-#define __syncwarp(...)       vk_emulated_here{__FILE__, __LINE__}.syncwarp(__VA_ARGS__)
-#define __shfl_sync(...)      vk_emulated_shfl(VK_EMULATED_IDX, __FILE__, __LINE__, __VA_ARGS__)
-#define __shfl_up_sync(...)   vk_emulated_shfl(VK_EMULATED_UP, __FILE__, __LINE__, __VA_ARGS__)
-#define __shfl_down_sync(...) vk_emulated_shfl(VK_EMULATED_DOWN, __FILE__, __LINE__, __VA_ARGS__)
-#define __shfl_xor_sync(...)  vk_emulated_shfl(VK_EMULATED_XOR, __FILE__, __LINE__, __VA_ARGS__)
+  vk_emulated_barrier(VK_EMULATED_COUNT, !!(value), VK_EMULATED_HERE)
+#define __syncwarp(...)       vk_emulated_here{VK_EMULATED_HERE}.syncwarp(__VA_ARGS__)
+#define __shfl_sync(...)      vk_emulated_shfl(VK_EMULATED_IDX, VK_EMULATED_HERE, __VA_ARGS__)
+#define __shfl_up_sync(...)   vk_emulated_shfl(VK_EMULATED_UP, VK_EMULATED_HERE, __VA_ARGS__)
+#define __shfl_down_sync(...) vk_emulated_shfl(VK_EMULATED_DOWN, VK_EMULATED_HERE, __VA_ARGS__)
+#define __shfl_xor_sync(...)  vk_emulated_shfl(VK_EMULATED_XOR, VK_EMULATED_HERE, __VA_ARGS__)
 #define __ballot_sync(mask, value)                                                                 \
-  ((unsigned)vk_emulated_warp(VK_EMULATED_BALLOT, mask, !!(value), 0, 32, __FILE__, __LINE__))
+  ((unsigned)vk_emulated_warp(VK_EMULATED_BALLOT, mask, !!(value), 0, 32, VK_EMULATED_HERE))
 #define __any_sync(mask, value)                                                                    \
-  ((int)vk_emulated_warp(VK_EMULATED_OR, mask, !!(value), 0, 32, __FILE__, __LINE__))
+  ((int)vk_emulated_warp(VK_EMULATED_OR, mask, !!(value), 0, 32, VK_EMULATED_HERE))
 #define __all_sync(mask, value)                                                                    \
-  ((int)vk_emulated_warp(VK_EMULATED_AND, mask, !!(value), 0, 32, __FILE__, __LINE__))
-#define __trap()        vk_emulated_trap(__FILE__, __LINE__)
+  ((int)vk_emulated_warp(VK_EMULATED_AND, mask, !!(value), 0, 32, VK_EMULATED_HERE))
+#define __trap()        vk_emulated_trap(VK_EMULATED_HERE)
 #define __threadfence() ((void)0)
 
 struct vk_emulated_here {
