@@ -160,7 +160,7 @@ static vk_status configure_rl(void **state, vk_trainer *t, vk_learner_config *co
                                  .with_value = is_ppo(t),
                                  .extend = vk_rl_graph_extend,
                                  .extend_arg = &s->graph};
-  config->n_micro = 2; /* gradients add up over any number of them */
+  config->is_sum = true; /* minibatches have other numbers of rows, and demonstrations a share */
   config->is_bf16 = false;
   config->has_check = false;
   config->stem_lr = c->stem_lr;
@@ -482,7 +482,7 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   VK_TRY(vk_learner_hold(l, share.actor == 0, err)); /* all else that feeds the critic acts, too */
   if (imitation_share(t) > 0)
     VK_TRY(add_demos(s, t, imitation_share(t), u, err));
-  VK_TRY(vk_optim_step(l->optim, t->team, vk_trainer_lr(t), 1, &grad_norm, err));
+  VK_TRY(vk_learner_step(l, vk_trainer_lr(t), &grad_norm, err));
   if (t->config.progress)
     vk_progress_set_note(t->config.progress, "learning, update %d, kl %.4f", u->n_step + 1, u->kl);
   u->grad_norm += grad_norm;
