@@ -416,6 +416,15 @@ static bool is_file_path(const char *path)
   return ends_in(path, ".npz") || ends_in(path, ".hdf5") || ends_in(path, ".h5");
 }
 
+/* Whether a word would name a file, of a kind that is none of ours: x.txt, but no folder a.b/ or
+ * one that is there. */
+static bool is_other_file(const char *path)
+{
+  const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+  const char *dot = strrchr(base, '.');
+  return dot && dot > base && dot[1] && !is_file_path(path) && !vk_fs_is_dir(path);
+}
+
 /* An option that would change nothing is refused. */
 static vk_status check_options(const demos_args *a, const char *action, vk_err *err)
 {
@@ -445,6 +454,11 @@ static vk_status check_options(const demos_args *a, const char *action, vk_err *
 static vk_status choose_layout(const demos_args *a, int n, vk_demo_convert_config *c, vk_err *err)
 {
   const char *format = a->format ? a->format : ends_in(a->out, ".npz") ? "store" : "hdf5";
+  if (is_other_file(a->out))
+    return vk_fail(err, VK_E_USAGE,
+                   "--out %s: files of demonstrations end in .npz or .hdf5; take one of these, or "
+                   "%s/ for a folder of that name",
+                   a->out, a->out);
   if (is_file_path(a->out) && n > 1)
     return vk_fail(
         err, VK_E_USAGE,
@@ -607,6 +621,16 @@ static vk_status check_no_folder(const char *path, vk_err *err)
                  path);
 }
 
+/* The action was left out where a file stands in its place. */
+static vk_status fail_action(const char *word, vk_err *err)
+{
+  if (is_file_path(word) || vk_fs_is_file(word))
+    return vk_fail(err, VK_E_USAGE,
+                   "'%.300s' is no action but a file; what is in it: vlakit demos info %.300s",
+                   word, word);
+  return vk_opt_fail_name(err, "action", word, action_names);
+}
+
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
   const char *action = call->positional[0];
@@ -614,7 +638,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   while (action_names[i_action] && strcmp(action, action_names[i_action]) != 0)
     i_action++;
   if (!action_names[i_action])
-    return vk_opt_fail_name(err, "action", action, action_names);
+    return fail_action(action, err);
   if (call->n_positional < 2)
     return vk_fail(err, VK_E_USAGE, "%s needs a FILE of demonstrations", action);
   VK_TRY(check_options(call->args, action, err));

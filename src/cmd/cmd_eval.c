@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "cmd/eval_out.h"
 #include "cmd/eval_plan.h"
+#include "cmd/policies.h"
 #include "cmd/record.h"
 #include "cmd/report.h"
 #include "core/sys.h"
@@ -579,7 +580,8 @@ static vk_status prepare(job *j, vk_err *err)
                                       .isa = j->call->isa,
                                       .device = &j->device};
   VK_TRY(vk_device_open(&j->device, common->device, NULL, err));
-  VK_TRY(vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err));
+  vk_status st = vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err);
+  VK_TRY(vk_record_explain_policy(j->call, j->plan.policy_word, st, err));
   VK_TRY(check_suites(j, err));
   VK_TRY(vk_eval_plan_pictures(&j->plan, &j->policy, err));
   vk_protocol_hash(j->plan.protocol, j->plan.seed, vk_start_rows_names[j->plan.rows],
@@ -595,7 +597,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   const eval_args *args = call->args;
   const vk_common_args *common = call->common;
   if (args->policy && strcmp(args->policy, "list") == 0)
-    return vk_eval_list_policies(common->json, err);
+    return vk_policies_list(common->json, err);
   job j = {.call = call};
   vk_log_init(&j.log, stderr);
   vk_status st = prepare(&j, err);

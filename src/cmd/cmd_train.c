@@ -183,7 +183,10 @@ static vk_status plan_from_options(job *j, vk_err *err)
 {
   const train_args *a = j->call->args;
   VK_TRY(apply_options(j, &j->config, err));
-  VK_TRY(vk_train_follow_init(&j->config, err));
+  vk_status st = vk_train_follow_init(&j->config, err);
+  if (j->config.init)
+    VK_TRY(vk_record_explain_policy(j->call, j->config.init, st, err));
+  VK_TRY(st);
   const char *out = a->out ? a->out : j->config.out;
   bool needs_data = strcmp(j->config.method, "sft") == 0;
   if ((needs_data && j->config.data.n == 0) || !out)

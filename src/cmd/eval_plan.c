@@ -7,49 +7,7 @@
 #include "cmd/record.h"
 #include "core/json.h"
 #include "rl/checkpoint.h"
-#include "rl/policy_bundled.h"
 #include "sim/visuals_choose.h"
-
-static void list_one(cJSON *list, const char *name, const char *word, const char *help,
-                     bool is_privileged, const char *path)
-{
-  if (!list) {
-    printf("%-14s %s%s\n", word, help, path && !path[0] ? " (not installed)" : "");
-    return;
-  }
-  cJSON *o = cJSON_CreateObject();
-  cJSON_AddStringToObject(o, "name", name);
-  cJSON_AddStringToObject(o, "policy", word);
-  cJSON_AddStringToObject(o, "help", help);
-  cJSON_AddBoolToObject(o, "privileged", is_privileged);
-  cJSON_AddItemToObject(o, "path", path && path[0] ? cJSON_CreateString(path) : cJSON_CreateNull());
-  cJSON_AddItemToArray(list, o);
-}
-
-vk_status vk_eval_list_policies(bool as_json, vk_err *err)
-{
-  vk_bundled bundled[VK_BUNDLED_MAX];
-  int n_bundled;
-  VK_TRY(vk_bundled_list(bundled, &n_bundled, err));
-  cJSON *top = cJSON_CreateObject();
-  cJSON *list = as_json ? cJSON_AddArrayToObject(top, "policies") : NULL;
-  for (size_t i = 0; vk_policy_defs[i]; i++) {
-    const vk_policy_def *def = vk_policy_defs[i];
-    char word[80];
-    snprintf(word, sizeof word, "%s%s%s", def->name, def->argument ? ":" : "",
-             def->argument ? def->argument : "");
-    list_one(list, def->name, word, def->help, (def->needs & VK_POLICY_STATE) != 0, NULL);
-  }
-  char help[160];
-  snprintf(help, sizeof help, "the trained policy that comes with the program: %s",
-           n_bundled ? bundled[0].name : "this version has none");
-  list_one(list, "bundled", "bundled", help, false, n_bundled ? bundled[0].path : NULL);
-  for (int i = 0; i < n_bundled; i++)
-    list_one(list, bundled[i].name, bundled[i].name, bundled[i].about, false, bundled[i].path);
-  vk_status st = as_json ? vk_json_print(top, err) : VK_OK;
-  cJSON_Delete(top);
-  return st;
-}
 
 /* What a policy was trained on; NULL: not known, or a file, whose place is not. */
 static const char *kind_trained_on(const vk_policy *policy)

@@ -62,6 +62,8 @@ expect 2 $train --data rows.npz --out x
 says 'demonstrations begin at the init rows that evaluations score'
 expect 1 train --resume aaaaaaaa --catalog c.db
 says 'no run aaaaaaaa'
+expect 2 train --resume demos --catalog c.db
+says '--resume: demos is a folder, expected the id of a run'
 expect 1 train --resume "$(field c.db 'r["run"]')" --catalog c.db
 says 'is of vlakit collect, not of train'
 check 'nothing was written' [ ! -e x ]
@@ -113,6 +115,8 @@ expect 0 graph show one/checkpoints/last/pretrained_model --json
 run=$(field c.db 'r["run"]')
 expect 2 $train --out one
 says 'has checkpoints already'
+expect 2 train --resume one --catalog c.db
+says "its checkpoint is of run $run: --resume $run"
 expect 2 train --resume "$run" --catalog c.db
 says "run $run is done"
 

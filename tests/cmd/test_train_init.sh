@@ -27,6 +27,11 @@ PY
 }
 config init 'c["image"]["turn"] == "none" and p["protocol"] == "libero" and p["visuals"] == "stand-in"'
 
+expect 1 $train --out none --set init=bundld
+says 'bundld: there is no such checkpoint; did you mean bundled?'
+run=$(field c.db 'r["run"]')
+expect 1 $train --out none --set init="$run"
+says "$run is a run, and a trained policy is named by its folder: give $T/init"
 expect 0 $train --out on --set init=init
 check 'nothing is said' [ ! -s err ]
 config on 'c["image"]["turn"] == "none" and p["protocol"] == "libero" and p["visuals"] == "stand-in"'
