@@ -317,16 +317,17 @@ static void print_file(const file_row *f, bool is_check, bool with_errors)
     printf("  %s, task %s: %s\n", vk_demo_layout_name(f->info.layout),
            f->task_id[0] ? f->task_id : "not known",
            f->info.language[0] ? f->info.language : "no instruction");
-    printf("  %d demonstrations, %d successes, %lld steps (%lld without motion), states of %d\n",
-           f->n, f->n_success, (long long)f->n_step, (long long)f->n_noop, f->n_state);
+    printf("  %d demonstration%s, %d success%s, %lld step%s (%lld without motion), states of %d\n",
+           f->n, vk_plural(f->n), f->n_success, f->n_success == 1 ? "" : "es", (long long)f->n_step,
+           vk_plural(f->n_step), (long long)f->n_noop, f->n_state);
     if (f->info.layout == VK_DEMO_STORE)
       printf("  no pictures, all observations\n");
     else
       print_pictures(&f->info);
   }
   if (is_check && f->n > 0 && !f->error.text[0])
-    printf("  replayed: %d of %d reach the goal, %d with the recorded states bit for bit\n",
-           f->n_replay_success, f->n, f->n_exact);
+    printf("  replayed: %d of %d reach%s the goal, %d with the recorded states bit for bit\n",
+           f->n_replay_success, f->n, f->n == 1 ? "es" : "", f->n_exact);
   if (!with_errors)
     return;
   if (f->error.text[0])
@@ -376,8 +377,8 @@ static vk_status print_files(const job *j, const file_row *f, int n, vk_err *err
   if (!first)
     return VK_OK;
   if (n > 1)
-    return vk_fail(err, first->code, "%d of %d files have faults; the first: %s", n_bad, n,
-                   first->text);
+    return vk_fail(err, first->code, "%d of %d files %s faults; the first: %s", n_bad, n,
+                   n_bad == 1 ? "has" : "have", first->text);
   return n_fault > 1 ? vk_fail(err, first->code, "%d faults; the first: %s", n_fault, first->text)
                      : vk_fail(err, first->code, "%s", first->text);
 }
@@ -529,10 +530,11 @@ static void print_converted(const job *j, cJSON *files, const char *from, const 
                             const vk_demo_convert_stats *s)
 {
   if (!j->call->common->json) {
-    printf("%s -> %s: %d demonstration%s, %lld steps, %.2f MB", from, to, s->n_demo,
-           s->n_demo == 1 ? "" : "s", (long long)s->n_step, (double)s->n_byte / 1e6);
+    printf("%s -> %s: %d demonstration%s, %lld step%s, %.2f MB", from, to, s->n_demo,
+           vk_plural(s->n_demo), (long long)s->n_step, vk_plural(s->n_step),
+           (double)s->n_byte / 1e6);
     if (j->args->drop_noops)
-      printf(", %lld steps without motion left out", (long long)s->n_noop);
+      printf(", %lld step%s without motion left out", (long long)s->n_noop, vk_plural(s->n_noop));
     printf("\n");
     return;
   }

@@ -98,9 +98,9 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
   vk_progress_format_time(wall_s, time, sizeof time);
   printf("policy    %s%s%s, protocol %s, seed %u\n", p->policy_word, policy->decoding[0] ? " " : "",
          policy->decoding, p->protocol->name, p->seed);
-  printf("episodes  %d of %d (%u tasks, %d each), at most %lld control steps; %s rows",
-         p->n_episode, p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max,
-         vk_start_rows_names[p->rows]);
+  printf("episodes  %d of %d (%u task%s, %d each), at most %lld control steps; %s rows",
+         p->n_episode, p->n_total, p->n_task, vk_plural(p->n_task), p->n_per_task,
+         (long long)p->n_step_max, vk_start_rows_names[p->rows]);
   if (p->perturb != VK_PERTURB_NONE)
     printf(", %s perturbed (%s)", vk_perturb_names[p->perturb], vk_perturb_sizes[p->perturb]);
   putchar('\n');
@@ -110,7 +110,7 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
     printf("trained   %s\n", strcmp(policy->source->rows, "eval") == 0
                                  ? "on the init rows that are scored, too"
                                  : "on first states that are not known");
-  printf("memory    about %.0f MB on %d threads\n", bytes / 1e6, n_thread);
+  printf("memory    about %.0f MB on %d thread%s\n", bytes / 1e6, n_thread, vk_plural(n_thread));
   printf("time      at most about %s, at %.1f ms a control step of %s and %.1f ms an answer of the "
          "policy\n",
          time, 1e3 * probe->step_s, p->task_id[0], 1e3 * probe->answer_s);

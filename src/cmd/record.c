@@ -167,8 +167,8 @@ static vk_status add_row(vk_record *r, const char *config, const vk_run_row *giv
   vk_cpu_detect(&cpu);
   snprintf(version, sizeof version, "%s (%s)", vk_version(), vk_version_commit());
   long page = sysconf(_SC_PAGESIZE), n_page = sysconf(_SC_PHYS_PAGES);
-  snprintf(machine, sizeof machine, "%s, %d processors, %.0f GB",
-           cpu.name[0] ? cpu.name : "unknown processor", vk_cpu_count(),
+  snprintf(machine, sizeof machine, "%s, %d processor%s, %.0f GB",
+           cpu.name[0] ? cpu.name : "unknown processor", vk_cpu_count(), vk_plural(vk_cpu_count()),
            (double)page * (double)n_page / 1e9);
   if (visuals)
     snprintf(pictures, sizeof pictures, "%s %s", visuals->name, visuals->hash);

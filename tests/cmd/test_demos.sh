@@ -100,7 +100,7 @@ prints '2 demonstrations'
 check 'an error once' [ "$(cat out err | grep -c 'states is missing')" = 1 ]
 expect 1 demos info lacks.npz s.npz
 prints 'error: lacks.npz: demo_1: states is missing'
-says '1 of 2 files have faults; the first: lacks.npz'
+says '1 of 2 files has faults; the first: lacks.npz'
 expect 1 demos info nan.npz --json
 says 'nan.npz: demo_0: proprio['
 json 'not d["files"][0]["ok"] and "demo_0" in d["files"][0]["errors"][0]'

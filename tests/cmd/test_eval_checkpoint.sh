@@ -97,6 +97,8 @@ expect 0 runs "$changed"
 prints ', language perturbed (words that no training draws)'
 expect 0 runs
 prints 'run on libero_goal/7, oft, held-out rows: 2 of 2 episodes'
+prints 'run on libero_goal/7, oft, T 1.5: 2 of 2 episodes'
+prints 'run on libero_goal/7, oft: 2 of 2 episodes'
 prints 'run on libero_goal/7, oft, language perturbed (words that no training draws): 2 of 2'
 expect 0 compare "$changed" "$changed"
 prints 'trials: language perturbed (words that no training draws)'
