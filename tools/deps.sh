@@ -27,7 +27,7 @@ install_missing() {
       return 1
     fi
   fi
-  echo "installing$missing"
+  echo "installing$missing: a minute or a few"
   # a package list that is older than the mirror names files that are gone, so it is renewed first
   $as_root apt-get update -q >/dev/null &&
     $as_root env DEBIAN_FRONTEND=noninteractive \

@@ -13,7 +13,7 @@ if [ ! -f build/build.ninja ]; then
   meson setup build --buildtype=release -Dtests=false -Dwerror=false >/dev/null ||
     { tail -n 20 build/meson-logs/meson-log.txt >&2; exit 1; }
 fi
-echo "building build/vlakit"
+echo "building build/vlakit: about three minutes on two cores"
 ninja -C build vlakit >build/start.log || {
   tail -n 20 build/start.log >&2
   echo "start: the program could not be built; the compiler's messages are above" >&2

@@ -107,6 +107,38 @@ static vk_status check_positional(const vk_cmd *cmd, int n, const char *const *p
   return VK_OK;
 }
 
+static bool has_option(const vk_cmd *cmd, const char *name)
+{
+  for (const vk_opt *o = cmd->opts; o && o->kind != VK_OPT_KIND_END; o++)
+    if (strcmp(o->name, name) == 0)
+      return true;
+  return false;
+}
+
+/* Some commands take --suite, others --task, and who knows one kind tries it with the other. */
+static vk_status fail_option(const vk_cmd *cmd, vk_status st, vk_err *err)
+{
+  static const struct {
+    const char *typed, *name, *takes;
+  } other[] = {{"suite", "task", "one task, such as libero_goal/7"},
+               {"suites", "suite", "suites, with commas between"},
+               {"task", "suite", "tasks too, such as libero_goal/7"},
+               {"tasks", "suite", "tasks too, such as libero_goal/7"}};
+  if (!err)
+    return st;
+  for (size_t i = 0; i < VK_COUNT(other); i++) {
+    char unknown[40];
+    size_t n = (size_t)snprintf(unknown, sizeof unknown, "unknown option --%s", other[i].typed);
+    if (strncmp(err->text, unknown, n) == 0 && (!err->text[n] || err->text[n] == ';') &&
+        has_option(cmd, other[i].name))
+      return vk_fail(err, st, "%s; did you mean --%s, which takes %s?", unknown, other[i].name,
+                     other[i].takes);
+  }
+  if (strstr(err->text, "did you mean"))
+    return st;
+  return vk_fail(err, st, "%s (see vlakit help %s)", err->text, cmd->name);
+}
+
 /* Parses argv[2..argc) by the command's tables and runs it. */
 static vk_status run(const vk_cmd *cmd, int argc, const char *const *argv, vk_err *err)
 {
@@ -126,8 +158,7 @@ static vk_status run(const vk_cmd *cmd, int argc, const char *const *argv, vk_er
   int n_positional = 0;
   st = vk_opt_parse(sets, VK_COUNT(sets), argc - 2, argv + 2, positional, &n_positional, err);
   if (st != VK_OK) {
-    if (err && !strstr(err->text, "did you mean"))
-      st = vk_fail(err, st, "%s (see vlakit help %s)", err->text, cmd->name);
+    st = fail_option(cmd, st, err);
     goto done;
   }
   if (common.help) {
@@ -143,6 +174,14 @@ done:
   free(args);
   free(positional);
   return st;
+}
+
+/* With what to type first. */
+static vk_status fail_no_command(vk_err *err)
+{
+  return vk_fail(err, VK_E_USAGE,
+                 "no command given; begin with `vlakit eval --suite libero_goal --policy expert "
+                 "--episodes 1`, or let `vlakit help` list the commands");
 }
 
 /* `vlakit --version`, `vlakit --help` and what else begins with a dash. */
@@ -164,13 +203,13 @@ static vk_status run_without_command(int argc, const char *const *argv, vk_err *
     return vk_about_print(args.json, err);
   if (args.help)
     return vk_doc_overview(stdout), VK_OK;
-  return vk_fail(err, VK_E_USAGE, "no command given; vlakit help lists them");
+  return fail_no_command(err);
 }
 
 vk_status vk_cmd_dispatch(int argc, const char *const *argv, vk_err *err)
 {
   if (argc < 2)
-    return vk_fail(err, VK_E_USAGE, "no command given; vlakit help lists them");
+    return fail_no_command(err);
   if (argv[1][0] == '-')
     return run_without_command(argc, argv, err);
   const vk_cmd *cmd = vk_cmd_find(argv[1]);

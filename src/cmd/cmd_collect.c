@@ -218,13 +218,14 @@ static vk_status plan_task(job *j, uint32_t i, vk_err *err)
   if (p->n_try_max < p->n_want)
     return vk_fail(
         err, VK_E_USAGE,
-        "--tries %d: to have %d demonstrations (--episodes) takes as many tries at least",
-        p->n_try_max, p->n_want);
+        "--tries %d: to have %d demonstration%s (--episodes) takes as many tries at least",
+        p->n_try_max, p->n_want, vk_plural(p->n_want));
   if (c->n_try_max < p->n_want)
-    return vk_fail(
-        err, VK_E_USAGE, "--episodes: task %s can be tried %d times%s, %d demonstrations asked for",
-        p->task_id[i], c->n_try_max,
-        p->rows == VK_ROWS_EVAL ? " (its init rows; --rows sampled has no end)" : "", p->n_want);
+    return vk_fail(err, VK_E_USAGE,
+                   "--episodes: task %s can be tried %d time%s%s, %d demonstrations asked for",
+                   p->task_id[i], c->n_try_max, vk_plural(c->n_try_max),
+                   p->rows == VK_ROWS_EVAL ? " (its init rows; --rows sampled has no end)" : "",
+                   p->n_want);
   c->try_state = calloc((size_t)c->n_try_max, sizeof *c->try_state);
   c->is_recorded = calloc((size_t)c->n_try_max, sizeof *c->is_recorded);
   c->path = file_path(j, t);
@@ -340,7 +341,7 @@ static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
   VK_TRY(vk_record_put_episode(&j->record, &j->pack, j->plan.seed, r, err));
   j->n_done++;
   j->n_success += r->success;
-  vk_progress_set_note(&j->progress, "%d tries", j->n_done);
+  vk_progress_set_note(&j->progress, "%d %s", j->n_done, j->n_done == 1 ? "try" : "tries");
   vk_progress_set(&j->progress, j->n_success, (int64_t)j->plan.n_task * j->plan.n_want);
   return VK_OK;
 }
@@ -431,10 +432,11 @@ static void announce(job *j)
 {
   vk_eval_probe probe;
   double memory;
+  int n_demo = (int)j->plan.n_task * j->plan.n_want, n_thread = vk_pool_n_thread(j->pool);
   if (estimate(j, 0, &probe, &memory, NULL) == VK_OK)
-    vk_log_line(&j->log, "collect %s: %d demonstrations of %u tasks, %d threads, about %.0f MB",
-                j->record.run.id, (int)j->plan.n_task * j->plan.n_want, j->plan.n_task,
-                vk_pool_n_thread(j->pool), memory / 1e6);
+    vk_log_line(&j->log, "collect %s: %d demonstration%s of %u task%s, %d thread%s, about %.0f MB",
+                j->record.run.id, n_demo, vk_plural(n_demo), j->plan.n_task,
+                vk_plural(j->plan.n_task), n_thread, vk_plural(n_thread), memory / 1e6);
 }
 
 static vk_status print_dry_run(job *j, vk_err *err)
@@ -473,11 +475,11 @@ static vk_status print_dry_run(job *j, vk_err *err)
     return st;
   }
   vk_progress_format_time(wall_s, time, sizeof time);
-  printf("collect   %d demonstrations of %u tasks, at most %.0f control steps when all succeed\n",
-         n_episode, p->n_task, n_step);
+  printf("collect   %d demonstration%s of %u task%s, at most %.0f control steps when all succeed\n",
+         n_episode, vk_plural(n_episode), p->n_task, vk_plural(p->n_task), n_step);
   printf("to        %s, %u file%s, at most about %.0f MB\n", p->out, p->n_task,
-         p->n_task == 1 ? "" : "s", bytes / 1e6);
-  printf("memory    about %.0f MB on %d threads\n", memory / 1e6, n_thread);
+         vk_plural(p->n_task), bytes / 1e6);
+  printf("memory    about %.0f MB on %d thread%s\n", memory / 1e6, n_thread, vk_plural(n_thread));
   printf("time      at most about %s, at %.1f ms a control step of %s", time, 1e3 * probe.step_s,
          p->task_id[0]);
   if (p->px > 0)
@@ -565,8 +567,9 @@ static void print_table(const job *j, const sums *all)
   print_sums("all", all);
   for (uint32_t i = 0; i < p->n_task; i++)
     if (p->task[i].n_success < p->n_want)
-      printf("%s: %d of %d demonstrations in %d tries\n", p->task_id[i], p->task[i].n_success,
-             p->n_want, p->task[i].n_tried);
+      printf("%s: %d of %d demonstration%s in %d %s\n", p->task_id[i], p->task[i].n_success,
+             p->n_want, vk_plural(p->n_want), p->task[i].n_tried,
+             p->task[i].n_tried == 1 ? "try" : "tries");
 }
 
 static vk_status print_result(const job *j, const vk_eval_stats *stats, vk_err *err)
@@ -580,8 +583,9 @@ static vk_status print_result(const job *j, const vk_eval_stats *stats, vk_err *
     char time[32];
     print_table(j, &all);
     vk_progress_format_time(stats->wall_s, time, sizeof time);
-    printf("run %s, %s on %d threads, in %s\n", j->record.run.id, time, vk_pool_n_thread(j->pool),
-           j->plan.out);
+    int n_thread = vk_pool_n_thread(j->pool);
+    printf("run %s, %s on %d thread%s, in %s\n", j->record.run.id, time, n_thread,
+           vk_plural(n_thread), j->plan.out);
   }
   return all.n_demo > 0 ? VK_OK
                         : vk_fail(err, VK_E_SIM, "no episode of %d succeeded; nothing was written",
@@ -626,9 +630,8 @@ static vk_status run_job(job *j, vk_err *err)
   if (st == VK_OK)
     st = print_result(j, &stats, err);
   else if (st == VK_E_INTERRUPTED)
-    vk_fail(err, st,
-            "interrupted: %d tries are done and kept; go on with vlakit collect --resume %s",
-            j->n_done, j->record.run.id);
+    vk_fail(err, st, "interrupted: %d %s done and kept; go on with vlakit collect --resume %s",
+            j->n_done, j->n_done == 1 ? "try is" : "tries are", j->record.run.id);
   else
     st = vk_err_prefix(err, "run %s (go on with --resume)", j->record.run.id);
   return vk_record_write_trace(&j->record, st, err);

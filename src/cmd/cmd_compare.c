@@ -105,11 +105,11 @@ static void print_text(const vk_report *a, const vk_report *b, const vk_pair_sum
 {
   print_rate("A", a, p->both + p->only_a, p->n);
   print_rate("B", b, p->both + p->only_b, p->n);
-  printf("\nof %d pairs: both %d, only A %d, only B %d, neither %d; p = %.3g (exact McNemar)\n",
-         p->n, p->both, p->only_a, p->only_b, p->neither, p_value);
+  printf("\nof %d pair%s: both %d, only A %d, only B %d, neither %d; p = %.3g (exact McNemar)\n",
+         p->n, vk_plural(p->n), p->both, p->only_a, p->only_b, p->neither, p_value);
   if (p->n_unpaired)
-    printf("%d episodes are in one run only, or could not be scored, and are left out\n",
-           p->n_unpaired);
+    printf("%d episode%s in one run only, or could not be scored, and %s left out\n", p->n_unpaired,
+           p->n_unpaired == 1 ? " is" : "s are", p->n_unpaired == 1 ? "is" : "are");
   if (have_other_visuals(a, b))
     printf("visuals: %s and %s; no policy saw them, they are those of films and reports\n",
            vk_report_text(a, "visuals"), vk_report_text(b, "visuals"));

@@ -317,16 +317,17 @@ static void print_file(const file_row *f, bool is_check, bool with_errors)
     printf("  %s, task %s: %s\n", vk_demo_layout_name(f->info.layout),
            f->task_id[0] ? f->task_id : "not known",
            f->info.language[0] ? f->info.language : "no instruction");
-    printf("  %d demonstrations, %d successes, %lld steps (%lld without motion), states of %d\n",
-           f->n, f->n_success, (long long)f->n_step, (long long)f->n_noop, f->n_state);
+    printf("  %d demonstration%s, %d success%s, %lld step%s (%lld without motion), states of %d\n",
+           f->n, vk_plural(f->n), f->n_success, f->n_success == 1 ? "" : "es", (long long)f->n_step,
+           vk_plural(f->n_step), (long long)f->n_noop, f->n_state);
     if (f->info.layout == VK_DEMO_STORE)
       printf("  no pictures, all observations\n");
     else
       print_pictures(&f->info);
   }
   if (is_check && f->n > 0 && !f->error.text[0])
-    printf("  replayed: %d of %d reach the goal, %d with the recorded states bit for bit\n",
-           f->n_replay_success, f->n, f->n_exact);
+    printf("  replayed: %d of %d reach%s the goal, %d with the recorded states bit for bit\n",
+           f->n_replay_success, f->n, f->n == 1 ? "es" : "", f->n_exact);
   if (!with_errors)
     return;
   if (f->error.text[0])
@@ -376,8 +377,8 @@ static vk_status print_files(const job *j, const file_row *f, int n, vk_err *err
   if (!first)
     return VK_OK;
   if (n > 1)
-    return vk_fail(err, first->code, "%d of %d files have faults; the first: %s", n_bad, n,
-                   first->text);
+    return vk_fail(err, first->code, "%d of %d files %s faults; the first: %s", n_bad, n,
+                   n_bad == 1 ? "has" : "have", first->text);
   return n_fault > 1 ? vk_fail(err, first->code, "%d faults; the first: %s", n_fault, first->text)
                      : vk_fail(err, first->code, "%s", first->text);
 }
@@ -416,6 +417,15 @@ static bool is_file_path(const char *path)
   return ends_in(path, ".npz") || ends_in(path, ".hdf5") || ends_in(path, ".h5");
 }
 
+/* Whether a word would name a file, of a kind that is none of ours: x.txt, but no folder a.b/ or
+ * one that is there. */
+static bool is_other_file(const char *path)
+{
+  const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+  const char *dot = strrchr(base, '.');
+  return dot && dot > base && dot[1] && !is_file_path(path) && !vk_fs_is_dir(path);
+}
+
 /* An option that would change nothing is refused. */
 static vk_status check_options(const demos_args *a, const char *action, vk_err *err)
 {
@@ -445,6 +455,11 @@ static vk_status check_options(const demos_args *a, const char *action, vk_err *
 static vk_status choose_layout(const demos_args *a, int n, vk_demo_convert_config *c, vk_err *err)
 {
   const char *format = a->format ? a->format : ends_in(a->out, ".npz") ? "store" : "hdf5";
+  if (is_other_file(a->out))
+    return vk_fail(err, VK_E_USAGE,
+                   "--out %s: files of demonstrations end in .npz or .hdf5; take one of these, or "
+                   "%s/ for a folder of that name",
+                   a->out, a->out);
   if (is_file_path(a->out) && n > 1)
     return vk_fail(
         err, VK_E_USAGE,
@@ -515,10 +530,11 @@ static void print_converted(const job *j, cJSON *files, const char *from, const 
                             const vk_demo_convert_stats *s)
 {
   if (!j->call->common->json) {
-    printf("%s -> %s: %d demonstration%s, %lld steps, %.2f MB", from, to, s->n_demo,
-           s->n_demo == 1 ? "" : "s", (long long)s->n_step, (double)s->n_byte / 1e6);
+    printf("%s -> %s: %d demonstration%s, %lld step%s, %.2f MB", from, to, s->n_demo,
+           vk_plural(s->n_demo), (long long)s->n_step, vk_plural(s->n_step),
+           (double)s->n_byte / 1e6);
     if (j->args->drop_noops)
-      printf(", %lld steps without motion left out", (long long)s->n_noop);
+      printf(", %lld step%s without motion left out", (long long)s->n_noop, vk_plural(s->n_noop));
     printf("\n");
     return;
   }
@@ -607,6 +623,16 @@ static vk_status check_no_folder(const char *path, vk_err *err)
                  path);
 }
 
+/* The action was left out where a file stands in its place. */
+static vk_status fail_action(const char *word, vk_err *err)
+{
+  if (is_file_path(word) || vk_fs_is_file(word))
+    return vk_fail(err, VK_E_USAGE,
+                   "'%.300s' is no action but a file; what is in it: vlakit demos info %.300s",
+                   word, word);
+  return vk_opt_fail_name(err, "action", word, action_names);
+}
+
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
   const char *action = call->positional[0];
@@ -614,7 +640,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   while (action_names[i_action] && strcmp(action, action_names[i_action]) != 0)
     i_action++;
   if (!action_names[i_action])
-    return vk_opt_fail_name(err, "action", action, action_names);
+    return fail_action(action, err);
   if (call->n_positional < 2)
     return vk_fail(err, VK_E_USAGE, "%s needs a FILE of demonstrations", action);
   VK_TRY(check_options(call->args, action, err));

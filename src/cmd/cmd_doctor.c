@@ -66,7 +66,7 @@ static void look_at_cpu(check *c, const vk_common_args *common)
 static void look_at_threads(check *c, const vk_common_args *common)
 {
   int n = vk_cpu_count();
-  snprintf(c->found, TEXT_MAX, "%d core%s for this process", n, n == 1 ? "" : "s");
+  snprintf(c->found, TEXT_MAX, "%d core%s for this process", n, vk_plural(n));
   c->ok = true;
 }
 
@@ -76,8 +76,8 @@ static void look_at_memory(check *c, const vk_common_args *common)
   int n = common->n_thread ? (int)common->n_thread : vk_cpu_count();
   double have = (double)vk_sys_available_bytes() / 1e6, want = 50 + 25.0 * n;
   c->ok = have >= want;
-  snprintf(c->found, TEXT_MAX, "%.0f MB available, about %.0f MB wanted for %d threads", have, want,
-           n);
+  snprintf(c->found, TEXT_MAX, "%.0f MB available, about %.0f MB wanted for %d thread%s", have,
+           want, n, vk_plural(n));
   snprintf(c->fix, TEXT_MAX, "end other programs, or run with fewer --threads");
 }
 
@@ -87,8 +87,9 @@ static void look_at_pack(check *c, const vk_common_args *common)
   vk_pack pack;
   if (vk_pack_open(&pack, common->pack, &err) == VK_OK) {
     c->ok = true;
-    snprintf(c->found, TEXT_MAX, "%.300s: %zu tasks in %zu suites, hash %.12s is right", pack.path,
-             pack.n_task, pack.n_suite, pack.hash);
+    snprintf(c->found, TEXT_MAX, "%.300s: %zu task%s in %zu suite%s, hash %.12s is right",
+             pack.path, pack.n_task, vk_plural((long long)pack.n_task), pack.n_suite,
+             vk_plural((long long)pack.n_suite), pack.hash);
     vk_pack_close(&pack);
   } else {
     snprintf(c->found, TEXT_MAX, "%s", err.text);

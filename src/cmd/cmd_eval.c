@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "cmd/eval_out.h"
 #include "cmd/eval_plan.h"
+#include "cmd/policies.h"
 #include "cmd/record.h"
 #include "cmd/report.h"
 #include "core/sys.h"
@@ -210,8 +211,9 @@ static vk_status plan_episodes(job *j, vk_err *err)
       return vk_fail(err, VK_E_USAGE, "--row: task %s has init rows 0 to %u, row %d asked for",
                      p->task_id[i], t->n_row - 1, p->first_row);
     if ((uint32_t)p->n_per_task > t->n_row)
-      return vk_fail(err, VK_E_USAGE, "--episodes: task %s has %u init rows, %d episodes asked for",
-                     p->task_id[i], t->n_row, p->n_per_task);
+      return vk_fail(err, VK_E_USAGE,
+                     "--episodes: task %s has %u init row%s, %d episodes asked for", p->task_id[i],
+                     t->n_row, vk_plural(t->n_row), p->n_per_task);
   }
   p->n_total = (int)p->n_task * p->n_per_task;
   p->episode = calloc((size_t)p->n_total + 1, sizeof *p->episode);
@@ -416,7 +418,7 @@ static void print_out(const job *j)
 {
   if (j->out.film && j->plan.film.kind != VK_FILM_NONE) {
     int n = vk_film_get_stats(j->out.film).n_film;
-    printf("%s/report.html and %d new film%s\n", j->plan.out, n, n == 1 ? "" : "s");
+    printf("%s/report.html and %d new film%s\n", j->plan.out, n, vk_plural(n));
   } else {
     printf("%s/report.html\n", j->plan.out);
   }
@@ -456,8 +458,9 @@ static vk_status report_result(job *j, const vk_eval_stats *stats, int n_now, vk
     char time[32];
     vk_report_print(&r, args->by_task || j->plan.n_task <= FEW_TASKS);
     vk_progress_format_time(stats->wall_s, time, sizeof time);
-    printf("%d episode%s in %s on %d threads: %.2f episodes/s, %.0f control steps/s\n", n_now,
-           n_now == 1 ? "" : "s", time, vk_pool_n_thread(j->pool), episodes_per_s, steps_per_s);
+    int n_thread = vk_pool_n_thread(j->pool);
+    printf("%d episode%s in %s on %d thread%s: %.2f episodes/s, %.0f control steps/s\n", n_now,
+           vk_plural(n_now), time, n_thread, vk_plural(n_thread), episodes_per_s, steps_per_s);
   }
   add_json(j, &r, steps_per_s, episodes_per_s);
   if (is_ended && common->json)
@@ -473,8 +476,8 @@ static vk_status report_result(job *j, const vk_eval_stats *stats, int n_now, vk
   for (int i = 0; i < r.n_episode && !first; i++)
     first = r.episode[i].error;
   if (st == VK_OK && r.all.n == 0 && first)
-    st = vk_fail(err, VK_E_SIM, "no episode could be scored; the first of %d errors: %s",
-                 r.all.n_error, first);
+    st = vk_fail(err, VK_E_SIM, "no episode could be scored; the first of %d error%s: %s",
+                 r.all.n_error, vk_plural(r.all.n_error), first);
   vk_report_free(&r);
   return st;
 }
@@ -484,10 +487,11 @@ static void announce(job *j)
 {
   vk_eval_probe probe;
   double bytes;
+  int n_thread = vk_pool_n_thread(j->pool), n = j->plan.n_episode;
   if (estimate(j, 0, &probe, &bytes, NULL) == VK_OK)
-    vk_log_line(&j->log, "eval %s: %d episodes, %u tasks, %d threads, about %.0f MB",
-                j->record.run.id, j->plan.n_episode, j->plan.n_task, vk_pool_n_thread(j->pool),
-                bytes / 1e6);
+    vk_log_line(&j->log, "eval %s: %d episode%s, %u task%s, %d thread%s, about %.0f MB",
+                j->record.run.id, n, vk_plural(n), j->plan.n_task, vk_plural(j->plan.n_task),
+                n_thread, vk_plural(n_thread), bytes / 1e6);
 }
 
 static vk_status open_out(job *j, vk_err *err)
@@ -534,9 +538,10 @@ static vk_status run_job(job *j, vk_err *err)
   st = report_result(j, &stats, j->n_done - n_before, st, err);
   if (st == VK_E_INTERRUPTED)
     vk_fail(err, st,
-            "interrupted: %d of %d episodes are in the catalog; go on with vlakit "
+            "interrupted: %d of %d episode%s %s in the catalog; go on with vlakit "
             "eval --resume %s",
-            j->n_done, j->plan.n_total, j->record.run.id);
+            j->n_done, j->plan.n_total, vk_plural(j->plan.n_total), j->n_done == 1 ? "is" : "are",
+            j->record.run.id);
   return vk_record_write_trace(&j->record, st, err);
 }
 
@@ -579,7 +584,8 @@ static vk_status prepare(job *j, vk_err *err)
                                       .isa = j->call->isa,
                                       .device = &j->device};
   VK_TRY(vk_device_open(&j->device, common->device, NULL, err));
-  VK_TRY(vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err));
+  vk_status st = vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err);
+  VK_TRY(vk_record_explain_policy(j->call, j->plan.policy_word, st, err));
   VK_TRY(check_suites(j, err));
   VK_TRY(vk_eval_plan_pictures(&j->plan, &j->policy, err));
   vk_protocol_hash(j->plan.protocol, j->plan.seed, vk_start_rows_names[j->plan.rows],
@@ -595,7 +601,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   const eval_args *args = call->args;
   const vk_common_args *common = call->common;
   if (args->policy && strcmp(args->policy, "list") == 0)
-    return vk_eval_list_policies(common->json, err);
+    return vk_policies_list(common->json, err);
   job j = {.call = call};
   vk_log_init(&j.log, stderr);
   vk_status st = prepare(&j, err);

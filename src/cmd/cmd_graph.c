@@ -128,8 +128,7 @@ static void describe(const job *j, char *out, size_t n)
                        a->value ? ", value head" : "", is_part ? ", part " : "",
                        is_part ? a->part : "", (long long)j->graph.sym_cap[0]);
   if (a->n_view)
-    at += (size_t)snprintf(out + at, n - at, ", %d view%s", (int)a->n_view,
-                           a->n_view == 1 ? "" : "s");
+    at += (size_t)snprintf(out + at, n - at, ", %d view%s", (int)a->n_view, vk_plural(a->n_view));
   if (a->before)
     snprintf(out + at, n - at, ", before the passes");
   for (int i = 0; !a->before && i < j->target.n_skip && at < n; i++)
@@ -227,7 +226,8 @@ static vk_status print_text(job *j, vk_err *err)
     st = vk_json_print(o, err);
     cJSON_Delete(o);
   } else if (st == VK_OK && j->args->out) {
-    printf("%s: %d nodes, %.1f kB\n", j->args->out, j->n_node, 1e-3 * (double)n);
+    printf("%s: %d node%s, %.1f kB\n", j->args->out, j->n_node, vk_plural(j->n_node),
+           1e-3 * (double)n);
   } else if (st == VK_OK) {
     fwrite(text, 1, n, stdout);
   }

@@ -204,8 +204,8 @@ static vk_status print_json(const import_result *r, bool is_done, vk_err *err)
 
 static void print_text(const import_args *args, const import_result *r)
 {
-  printf("%s: %zu tasks, %zu collision meshes, %zu bytes, SHA-256 %.16s\n", r->out, r->n_task,
-         r->n_mesh, r->n_byte, r->hash);
+  printf("%s: %zu task%s, %zu collision meshes, %zu bytes, SHA-256 %.16s\n", r->out, r->n_task,
+         vk_plural((long long)r->n_task), r->n_mesh, r->n_byte, r->hash);
   if (r->out_visuals[0])
     printf("%s: %zu meshes of %zu triangles, %zu textures, %zu bytes, SHA-256 %.16s\n",
            r->out_visuals, r->n_mesh_visuals, r->n_triangle, r->n_texture, r->n_byte_visuals,

@@ -5,9 +5,12 @@
 #include <sys/stat.h>
 
 #include "cmd/cmd.h"
-#include "cmd/eval_plan.h"
+#include "cmd/policies.h"
+#include "cmd/record.h"
 #include "core/json.h"
 #include "rl/checkpoint.h"
+#include "rl/policy.h"
+#include "rl/policy_bundled.h"
 
 typedef struct policies_args {
   const char *out, *dtype;
@@ -25,6 +28,51 @@ static const vk_opt opts[] = {
     VK_OPT_END,
 };
 #undef ARGS
+
+/* ---- the list ---- */
+
+static void list_one(cJSON *list, const char *name, const char *word, const char *help,
+                     bool is_privileged, const char *path)
+{
+  if (!list) {
+    printf("%-14s %s%s\n", word, help, path && !path[0] ? " (not installed)" : "");
+    return;
+  }
+  cJSON *o = cJSON_CreateObject();
+  cJSON_AddStringToObject(o, "name", name);
+  cJSON_AddStringToObject(o, "policy", word);
+  cJSON_AddStringToObject(o, "help", help);
+  cJSON_AddBoolToObject(o, "privileged", is_privileged);
+  cJSON_AddItemToObject(o, "path", path && path[0] ? cJSON_CreateString(path) : cJSON_CreateNull());
+  cJSON_AddItemToArray(list, o);
+}
+
+vk_status vk_policies_list(bool as_json, vk_err *err)
+{
+  vk_bundled bundled[VK_BUNDLED_MAX];
+  int n_bundled;
+  VK_TRY(vk_bundled_list(bundled, &n_bundled, err));
+  cJSON *top = cJSON_CreateObject();
+  cJSON *list = as_json ? cJSON_AddArrayToObject(top, "policies") : NULL;
+  for (size_t i = 0; vk_policy_defs[i]; i++) {
+    const vk_policy_def *def = vk_policy_defs[i];
+    char word[80];
+    snprintf(word, sizeof word, "%s%s%s", def->name, def->argument ? ":" : "",
+             def->argument ? def->argument : "");
+    list_one(list, def->name, word, def->help, (def->needs & VK_POLICY_STATE) != 0, NULL);
+  }
+  char help[160];
+  snprintf(help, sizeof help, "the trained policy that comes with the program: %s",
+           n_bundled ? bundled[0].name : "this version has none");
+  list_one(list, "bundled", "bundled", help, false, n_bundled ? bundled[0].path : NULL);
+  for (int i = 0; i < n_bundled; i++)
+    list_one(list, bundled[i].name, bundled[i].name, bundled[i].about, false, bundled[i].path);
+  vk_status st = as_json ? vk_json_print(top, err) : VK_OK;
+  cJSON_Delete(top);
+  return st;
+}
+
+/* ---- a policy for others ---- */
 
 /* What f32 is rounded to. */
 typedef struct dtype_row {
@@ -111,7 +159,8 @@ static vk_status export(const vk_cmd_call *call, const char *from, vk_err *err)
   vk_checkpoint_exported e;
   char path[VK_FS_PATH_MAX], hash[65];
   struct stat info = {0};
-  VK_TRY(vk_checkpoint_export(a->out, from, dtype.dtype, &e, err));
+  vk_status st = vk_checkpoint_export(a->out, from, dtype.dtype, &e, err);
+  VK_TRY(vk_record_explain_policy(call, from, st, err));
   VK_TRY(open_again(call, a->out, hash, err));
   VK_TRY(vk_fs_join(path, sizeof path, a->out, "model.safetensors", err));
   if (stat(path, &info) != 0)
@@ -138,7 +187,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   if (!is_export && a->out)
     return vk_fail(err, VK_E_USAGE, "--out is for export, not for list");
   return is_export ? export(call, call->positional[1], err)
-                   : vk_eval_list_policies(call->common->json, err);
+                   : vk_policies_list(call->common->json, err);
 }
 
 const vk_cmd vk_cmd_policies = {

@@ -243,7 +243,7 @@ static void print_table(const replay_job *job)
 static void print_pictures(const replay_job *job)
 {
   printf("\n%s visuals, %d sample%s: psnr_db\n%-24s %-19s %-19s\n%-24s", job->visuals->name,
-         (int)job->args->n_sample, job->args->n_sample == 1 ? "" : "s", "", "start", "end", "file");
+         (int)job->args->n_sample, vk_plural(job->args->n_sample), "", "start", "end", "file");
   for (int i = 0; i < 2; i++)
     printf(" %9s %9s", "agentview", "hand");
   printf("  (at %d px)\n", VK_REPLAY_PICTURES_SIDE_MAX);

@@ -13,8 +13,8 @@ typedef struct runs_args {
 static const runs_args defaults = {0};
 static const vk_opt opts[] = {
     VK_OPT_STR(runs_args, "curves", curves, "TAGS",
-               "these of the run's curves alone, a comma list"),
-    VK_OPT_STR(runs_args, "svg", svg, "FILE", "write the run's curves as a drawing"),
+               "show these of the run's curves alone, a comma list"),
+    VK_OPT_STR(runs_args, "svg", svg, "FILE", "write the run's curves as a drawing instead"),
     VK_OPT_END,
 };
 
@@ -26,16 +26,47 @@ static bool is_collect(const char *command)
 
 /* ---- a list ---- */
 
-/* "sft of nano-n2, in FOLDER": what a training run makes. */
+/* The temperature that actions were drawn at; 0: none were. */
+static double temperature_of(const cJSON *config)
+{
+  const cJSON *item = cJSON_GetObjectItemCaseSensitive(config, "sample");
+  return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+/* "expert on libero_goal, oft, T 1: 10 of 10 episodes": what was run, and what came of it. */
+static void print_evaluation(const vk_run_row *row, const vk_evaluation_row *evaluation,
+                             const vk_episode_sum *sum)
+{
+  int n_done = sum->n_scored + sum->n_error;
+  char trials[VK_REPORT_NOTE_SIZE];
+  cJSON *config = cJSON_Parse(row->config);
+  printf("  %s on %s, %s", evaluation->policy, evaluation->suite, evaluation->protocol);
+  if (temperature_of(config) > 0)
+    printf(", T %g", temperature_of(config));
+  printf("%s: ", vk_report_trials(config, trials));
+  cJSON_Delete(config);
+  if (is_collect(row->command))
+    printf("%d of %d demonstration%s, %d %s", sum->n_success, evaluation->n_episode,
+           vk_plural(evaluation->n_episode), n_done, n_done == 1 ? "try" : "tries");
+  else
+    printf("%d of %d episode%s", n_done, evaluation->n_episode, vk_plural(evaluation->n_episode));
+  if (sum->n_scored && !is_collect(row->command))
+    printf(", success %.1f %%", 100.0 * sum->n_success / sum->n_scored);
+  if (sum->n_error)
+    printf(", %d error%s", sum->n_error, vk_plural(sum->n_error));
+}
+
+/* "sft of nano-n2, in FOLDER": what a training run makes, and what it began with. */
 static void print_train(const char *config)
 {
   cJSON *json = cJSON_Parse(config);
   const cJSON *train = cJSON_GetObjectItemCaseSensitive(json, "train");
   const char *method = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "method"));
   const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "model"));
+  const char *init = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "init"));
   const char *out = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "out"));
-  if (method && model && out)
-    printf("  %s of %s, in %s", method, model, out);
+  if (method && (init || model) && out)
+    printf("  %s of %s, in %s", method, init ? init : model, out);
   cJSON_Delete(json);
 }
 
@@ -46,23 +77,8 @@ static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation
   if ((*n)++ == 0)
     printf("%-8s  %-20s  %-11s  %-8s  %s\n", "run", "start", "state", "command", "what");
   printf("%-8s  %-20s  %-11s  %-8s", row->id, row->start_utc, row->state, row->command);
-  if (evaluation) {
-    int n_done = sum->n_scored + sum->n_error;
-    char trials[VK_REPORT_NOTE_SIZE];
-    cJSON *config = cJSON_Parse(row->config);
-    printf("  %s on %s, %s%s: ", evaluation->policy, evaluation->suite, evaluation->protocol,
-           vk_report_trials(config, trials));
-    cJSON_Delete(config);
-    if (is_collect(row->command))
-      printf("%d of %d demonstrations, %d %s", sum->n_success, evaluation->n_episode, n_done,
-             n_done == 1 ? "try" : "tries");
-    else
-      printf("%d of %d episodes", n_done, evaluation->n_episode);
-    if (sum->n_scored && !is_collect(row->command))
-      printf(", success %.1f %%", 100.0 * sum->n_success / sum->n_scored);
-    if (sum->n_error)
-      printf(", %d error%s", sum->n_error, sum->n_error == 1 ? "" : "s");
-  }
+  if (evaluation)
+    print_evaluation(row, evaluation, sum);
   if (strcmp(row->command, "train") == 0)
     print_train(row->config);
   putchar('\n');
@@ -123,11 +139,12 @@ static void show(const vk_report *r, const vk_curves *curves)
 {
   static const char *const key[] = {"command_line", "state",   "error",   "start",  "end",
                                     "isa",          "machine", "version", "mujoco", "suite"};
+  int n_thread = (int)vk_report_number(r, "threads");
   for (size_t i = 0; i < VK_COUNT(key); i++)
     if (vk_report_text(r, key[i])[0])
       printf("%-12s  %s\n", key[i], vk_report_text(r, key[i]));
-  printf("%-12s  %.1f s on %.0f threads\n", "time", vk_report_number(r, "wall_s"),
-         vk_report_number(r, "threads"));
+  printf("%-12s  %.1f s on %d thread%s\n", "time", vk_report_number(r, "wall_s"), n_thread,
+         vk_plural(n_thread));
   if (strcmp(vk_report_text(r, "command"), "train") == 0)
     show_train(r);
   vk_curves_print(curves);
@@ -276,6 +293,10 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
       st = show_json(&r, &curves, err);
     else if (st == VK_OK && is_export)
       export_episodes(&r);
+    else if (st == VK_OK && args->svg)
+      printf("%s: %d curve%s of run %s\n", args->svg, curves.n, vk_plural(curves.n), id);
+    else if (st == VK_OK && args->curves)
+      vk_curves_print(&curves);
     else if (st == VK_OK)
       show(&r, &curves);
     vk_curves_free(&curves);

@@ -183,7 +183,10 @@ static vk_status plan_from_options(job *j, vk_err *err)
 {
   const train_args *a = j->call->args;
   VK_TRY(apply_options(j, &j->config, err));
-  VK_TRY(vk_train_follow_init(&j->config, err));
+  vk_status st = vk_train_follow_init(&j->config, err);
+  if (j->config.init)
+    VK_TRY(vk_record_explain_policy(j->call, j->config.init, st, err));
+  VK_TRY(st);
   const char *out = a->out ? a->out : j->config.out;
   bool needs_data = strcmp(j->config.method, "sft") == 0;
   if ((needs_data && j->config.data.n == 0) || !out)
@@ -394,7 +397,7 @@ static void print_part(const char *what, double all_s, int64_t n, const char *of
   char time[32];
   vk_progress_format_time(all_s, time, sizeof time);
   if (n > 0)
-    printf("%s %s in %lld %s%s\n", what, time, (long long)n, of, n == 1 ? "" : "s");
+    printf("%s %s in %lld %s%s\n", what, time, (long long)n, of, vk_plural(n));
 }
 
 static vk_status print_dry_run(job *j, vk_err *err)
@@ -420,6 +423,7 @@ static vk_status print_dry_run(job *j, vk_err *err)
     cJSON_AddNumberToObject(o, "eval_s", e.eval_s);
     cJSON_AddNumberToObject(o, "n_validation", (double)e.n_validation);
     cJSON_AddNumberToObject(o, "validation_s", e.validation_s);
+    cJSON_AddNumberToObject(o, "imitation_s", e.imitation_s);
     vk_status st = vk_json_print(o, err);
     cJSON_Delete(o);
     return st;
@@ -432,9 +436,11 @@ static vk_status print_dry_run(job *j, vk_err *err)
   if (t->def->is_slow)
     printf("steps     %lld\n", (long long)(t->n_step - t->step));
   else
-    printf("steps     %lld of %lld samples, %.1f epochs\n", (long long)(t->n_step - t->step),
-           (long long)c->batch, (double)t->n_step * (double)c->batch / (double)t->data.n_sample);
-  printf("memory    about %.0f MB on %d threads\n", (double)e.bytes / 1e6, j->n_thread);
+    printf("steps     %lld of %lld sample%s, %.1f epochs\n", (long long)(t->n_step - t->step),
+           (long long)c->batch, vk_plural(c->batch),
+           (double)t->n_step * (double)c->batch / (double)t->data.n_sample);
+  printf("memory    about %.0f MB on %d thread%s\n", (double)e.bytes / 1e6, j->n_thread,
+         vk_plural(j->n_thread));
   if (t->def->is_slow)
     printf("time      at most about %s, at %.0f s a step\n", time, e.step_s);
   else
@@ -442,6 +448,9 @@ static vk_status print_dry_run(job *j, vk_err *err)
            e.step_s, (double)c->batch / e.step_s);
   print_part("of it     about", e.validation_s, e.n_validation, "validation");
   print_part("of it     at most about", e.eval_s, e.n_eval, "evaluation");
+  vk_progress_format_time(e.imitation_s, time, sizeof time);
+  if (e.imitation_s > 0)
+    printf("of it     at most about %s of demonstrations beside practice\n", time);
   return VK_OK;
 }
 
@@ -462,6 +471,18 @@ static void print_losses(double loss, double val_loss)
     printf("%sof held-out demonstrations %.4f", isnan(loss) ? "loss        " : ", ", val_loss);
   if (!isnan(loss) || !isnan(val_loss))
     putchar('\n');
+}
+
+/* Practice in which no group told good from bad. */
+static void print_idle(const vk_trainer *t)
+{
+  long long n = t->step - t->first_step;
+  if (t->n_idle == 0)
+    return;
+  printf("learned     nothing in %lld of %lld step%s, whose groups ended alike or were left out "
+         "(filter_lo, filter_hi)%s\n",
+         (long long)t->n_idle, n, vk_plural(n),
+         t->n_idle == n ? ": the policy is what it was" : "");
 }
 
 static int count_lost(const vk_trainer *t)
@@ -511,6 +532,7 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
     cJSON_AddStringToObject(o, "checkpoint", t->checkpoint);
     cJSON_AddNumberToObject(o, "n_lost", count_lost(t));
     cJSON_AddNumberToObject(o, "n_replaced", (double)t->n_replaced);
+    cJSON_AddNumberToObject(o, "n_idle", (double)t->n_idle);
     cJSON_AddItemToObject(o, "config", vk_train_config_json(&j->config));
     vk_status st = vk_json_print(o, err);
     cJSON_Delete(o);
@@ -518,15 +540,18 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
   }
   char time[32];
   vk_progress_format_time(wall_s, time, sizeof time);
-  printf("run         %s, %lld steps in %s, %.1f samples/s\n", j->record.run.id,
-         (long long)(t->step - t->first_step), time, samples_per_s);
+  long long n_step = t->step - t->first_step;
+  printf("run         %s, %lld step%s in %s, %.1f samples/s\n", j->record.run.id, n_step,
+         vk_plural(n_step), time, samples_per_s);
   if (t->note[0])
     printf("last step   %s\n", t->note);
   print_losses(t->loss, t->val_loss);
   if (t->eval.n)
-    printf("success     %.1f %% of %d episodes from sampled first states (95 %%: %.1f to %.1f)\n",
-           100.0 * t->eval.n_success / t->eval.n, t->eval.n, 100 * t->eval.lo, 100 * t->eval.hi);
+    printf("success     %.1f %% of %d episode%s from sampled first states (95 %%: %.1f to %.1f)\n",
+           100.0 * t->eval.n_success / t->eval.n, t->eval.n, vk_plural(t->eval.n), 100 * t->eval.lo,
+           100 * t->eval.hi);
   printf("checkpoint  %s\n", t->checkpoint);
+  print_idle(t);
   print_lost(t);
   return VK_OK;
 }
@@ -537,11 +562,11 @@ static void announce(job *j)
   const vk_trainer *t = &j->trainer;
   char data[VK_TRAIN_TEXT];
   vk_log_line(&j->log,
-              "train %s: %s, %.1f million parameters, %s, %lld steps of %lld, %d threads, about "
+              "train %s: %s, %.1f million parameters, %s, %lld step%s of %lld, %d thread%s, about "
               "%.0f MB",
               j->record.run.id, model_word(&j->config), (double)t->learner.params.n_used / 1e6,
-              vk_trainer_describe(t, data, sizeof data), (long long)t->n_step,
-              (long long)j->config.batch, j->n_thread,
+              vk_trainer_describe(t, data, sizeof data), (long long)t->n_step, vk_plural(t->n_step),
+              (long long)j->config.batch, j->n_thread, vk_plural(j->n_thread),
               (double)(vk_learner_bytes(&t->learner) + t->data.bytes) / 1e6);
   if (((const train_args *)j->call->args)->resume && !t->checkpoint[0])
     vk_log_line(&j->log, "train %s: begins anew, as it has written no checkpoint yet",
@@ -604,6 +629,7 @@ static vk_status prepare(job *j, vk_err *err)
                                     .isa = j->call->isa,
                                     .n_thread = j->n_thread,
                                     .log = common->quiet ? NULL : &j->log,
+                                    .warn = &j->log,
                                     .trace = j->record.trace,
                                     .progress = &j->progress,
                                     .put = put_points,

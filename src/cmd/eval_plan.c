@@ -7,49 +7,7 @@
 #include "cmd/record.h"
 #include "core/json.h"
 #include "rl/checkpoint.h"
-#include "rl/policy_bundled.h"
 #include "sim/visuals_choose.h"
-
-static void list_one(cJSON *list, const char *name, const char *word, const char *help,
-                     bool is_privileged, const char *path)
-{
-  if (!list) {
-    printf("%-14s %s%s\n", word, help, path && !path[0] ? " (not installed)" : "");
-    return;
-  }
-  cJSON *o = cJSON_CreateObject();
-  cJSON_AddStringToObject(o, "name", name);
-  cJSON_AddStringToObject(o, "policy", word);
-  cJSON_AddStringToObject(o, "help", help);
-  cJSON_AddBoolToObject(o, "privileged", is_privileged);
-  cJSON_AddItemToObject(o, "path", path && path[0] ? cJSON_CreateString(path) : cJSON_CreateNull());
-  cJSON_AddItemToArray(list, o);
-}
-
-vk_status vk_eval_list_policies(bool as_json, vk_err *err)
-{
-  vk_bundled bundled[VK_BUNDLED_MAX];
-  int n_bundled;
-  VK_TRY(vk_bundled_list(bundled, &n_bundled, err));
-  cJSON *top = cJSON_CreateObject();
-  cJSON *list = as_json ? cJSON_AddArrayToObject(top, "policies") : NULL;
-  for (size_t i = 0; vk_policy_defs[i]; i++) {
-    const vk_policy_def *def = vk_policy_defs[i];
-    char word[80];
-    snprintf(word, sizeof word, "%s%s%s", def->name, def->argument ? ":" : "",
-             def->argument ? def->argument : "");
-    list_one(list, def->name, word, def->help, (def->needs & VK_POLICY_STATE) != 0, NULL);
-  }
-  char help[160];
-  snprintf(help, sizeof help, "the trained policy that comes with the program: %s",
-           n_bundled ? bundled[0].name : "this version has none");
-  list_one(list, "bundled", "bundled", help, false, n_bundled ? bundled[0].path : NULL);
-  for (int i = 0; i < n_bundled; i++)
-    list_one(list, bundled[i].name, bundled[i].name, bundled[i].about, false, bundled[i].path);
-  vk_status st = as_json ? vk_json_print(top, err) : VK_OK;
-  cJSON_Delete(top);
-  return st;
-}
 
 /* What a policy was trained on; NULL: not known, or a file, whose place is not. */
 static const char *kind_trained_on(const vk_policy *policy)
@@ -140,9 +98,9 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
   vk_progress_format_time(wall_s, time, sizeof time);
   printf("policy    %s%s%s, protocol %s, seed %u\n", p->policy_word, policy->decoding[0] ? " " : "",
          policy->decoding, p->protocol->name, p->seed);
-  printf("episodes  %d of %d (%u tasks, %d each), at most %lld control steps; %s rows",
-         p->n_episode, p->n_total, p->n_task, p->n_per_task, (long long)p->n_step_max,
-         vk_start_rows_names[p->rows]);
+  printf("episodes  %d of %d (%u task%s, %d each), at most %lld control steps; %s rows",
+         p->n_episode, p->n_total, p->n_task, vk_plural(p->n_task), p->n_per_task,
+         (long long)p->n_step_max, vk_start_rows_names[p->rows]);
   if (p->perturb != VK_PERTURB_NONE)
     printf(", %s perturbed (%s)", vk_perturb_names[p->perturb], vk_perturb_sizes[p->perturb]);
   putchar('\n');
@@ -152,7 +110,7 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
     printf("trained   %s\n", strcmp(policy->source->rows, "eval") == 0
                                  ? "on the init rows that are scored, too"
                                  : "on first states that are not known");
-  printf("memory    about %.0f MB on %d threads\n", bytes / 1e6, n_thread);
+  printf("memory    about %.0f MB on %d thread%s\n", bytes / 1e6, n_thread, vk_plural(n_thread));
   printf("time      at most about %s, at %.1f ms a control step of %s and %.1f ms an answer of the "
          "policy\n",
          time, 1e3 * probe->step_s, p->task_id[0], 1e3 * probe->answer_s);

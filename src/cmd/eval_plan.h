@@ -35,9 +35,6 @@ typedef struct vk_eval_plan {
   int64_t n_step_max; /* of those to do */
 } vk_eval_plan;
 
-/* The policies that there are, to stdout. Errors: those of vk_bundled_list; VK_E_NOMEM. */
-VK_NODISCARD vk_status vk_eval_list_policies(bool as_json, vk_err *err);
-
 /* Decides which pictures will be made, and opens their visuals. Where --visuals does not name them,
  * a policy that sees pictures sees those of the kind that it was trained on.
  * Errors: VK_E_USAGE (options that contradict each other), those of vk_visuals_choose. */

@@ -124,7 +124,7 @@ void vk_graph_show_print(const vk_plan *plan, const char *asked)
   vk_cost c = total_cost(plan);
   const vk_graph *g = &plan->graph;
   printf("%s: %s, %s, %d thread%s\n\n", g->name, asked, vk_isa_name(plan->target.isa),
-         plan->target.n_thread, plan->target.n_thread == 1 ? "" : "s");
+         plan->target.n_thread, vk_plural(plan->target.n_thread));
   print_nodes(plan);
   printf("\nnodes        %d; a full run has %s multiply-adds and moves %sB\n", g->n_node,
          short_number(c.macs, macs), short_number(c.bytes, bytes));

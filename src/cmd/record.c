@@ -8,6 +8,7 @@
 
 #include "core/cpu.h"
 #include "core/version.h"
+#include "rl/checkpoint.h"
 
 enum { TRACE_SPANS_MAX = 4 << 20 };
 
@@ -44,14 +45,69 @@ static char *command_line_text(const vk_cmd_call *call)
   return NULL;
 }
 
+/* A folder where an id is expected: that of the run that wrote its checkpoint, if one is there. */
+static vk_status fail_folder(const char *dir, vk_err *err)
+{
+  vk_checkpoint_info info;
+  char run[VK_RUN_ID_SIZE] = "";
+  if (vk_checkpoint_open(&info, dir, NULL) == VK_OK) {
+    snprintf(run, sizeof run, "%.*s", VK_RUN_ID_SIZE - 1, info.source.run);
+    vk_checkpoint_close(&info);
+  }
+  if (run[0])
+    return vk_fail(err, VK_E_USAGE,
+                   "--resume: %.200s is a folder, expected the id of a run; its checkpoint is of "
+                   "run %s: --resume %s",
+                   dir, run, run);
+  return vk_fail(err, VK_E_USAGE,
+                 "--resume: %.200s is a folder, expected the id of a run; `vlakit runs` lists them",
+                 dir);
+}
+
+static vk_status open_earlier(vk_record *r, const char *resume, vk_err *err)
+{
+  const vk_common_args *common = r->call->common;
+  VK_TRY(vk_catalog_open(&r->catalog, common->catalog,
+                         common->dry_run ? VK_CATALOG_READ : VK_CATALOG_WRITE, err));
+  return vk_report_load(&r->earlier, r->catalog, resume, 0, NULL, err);
+}
+
 vk_status vk_record_open(vk_record *r, const vk_cmd_call *call, const char *resume, vk_err *err)
 {
   *r = (vk_record){.call = call};
   if (!resume)
     return VK_OK;
-  VK_TRY(vk_catalog_open(&r->catalog, call->common->catalog,
-                         call->common->dry_run ? VK_CATALOG_READ : VK_CATALOG_WRITE, err));
-  return vk_report_load(&r->earlier, r->catalog, resume, 0, NULL, err);
+  vk_status st = open_earlier(r, resume, err);
+  return st == VK_E_NOTFOUND && vk_fs_is_dir(resume) ? fail_folder(resume, err) : st;
+}
+
+vk_status vk_record_explain_policy(const vk_cmd_call *call, const char *word, vk_status st,
+                                   vk_err *err)
+{
+  vk_catalog *catalog = NULL;
+  vk_report run = {0};
+  char last[VK_FS_PATH_MAX];
+  if (st == VK_OK || strlen(word) != VK_RUN_ID_SIZE - 1 || vk_fs_is_dir(word))
+    return st;
+  if (vk_catalog_open(&catalog, call->common->catalog, VK_CATALOG_READ, NULL) != VK_OK)
+    return st;
+  if (vk_report_load(&run, catalog, word, 0, NULL, NULL) == VK_OK) {
+    const cJSON *config = cJSON_GetObjectItemCaseSensitive(run.head, "config");
+    const char *out = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "out"));
+    bool is_train = strcmp(vk_report_text(&run, "command"), "train") == 0 && out;
+    snprintf(last, sizeof last, "%.4000s/checkpoints/last", is_train ? out : "");
+    if (!is_train)
+      st = vk_fail(err, st, "%s is a run of vlakit %s, and a policy is what one of train has made",
+                   word, vk_report_text(&run, "command"));
+    else if (vk_fs_is_dir(last))
+      st = vk_fail(err, st, "%s is a run, and a trained policy is named by its folder: give %s",
+                   word, out);
+    else
+      st = vk_fail(err, st, "%s is a run without a checkpoint: there is no %s", word, last);
+  }
+  vk_report_free(&run);
+  vk_catalog_close(catalog);
+  return st;
 }
 
 void vk_record_close(vk_record *r)
@@ -111,8 +167,8 @@ static vk_status add_row(vk_record *r, const char *config, const vk_run_row *giv
   vk_cpu_detect(&cpu);
   snprintf(version, sizeof version, "%s (%s)", vk_version(), vk_version_commit());
   long page = sysconf(_SC_PAGESIZE), n_page = sysconf(_SC_PHYS_PAGES);
-  snprintf(machine, sizeof machine, "%s, %d processors, %.0f GB",
-           cpu.name[0] ? cpu.name : "unknown processor", vk_cpu_count(),
+  snprintf(machine, sizeof machine, "%s, %d processor%s, %.0f GB",
+           cpu.name[0] ? cpu.name : "unknown processor", vk_cpu_count(), vk_plural(vk_cpu_count()),
            (double)page * (double)n_page / 1e9);
   if (visuals)
     snprintf(pictures, sizeof pictures, "%s %s", visuals->name, visuals->hash);

@@ -2,7 +2,8 @@
  *
  * A command opens the record (which with --resume reads what is there), plans, and begins the run
  * or goes on with it; results are put as they come, and the record is ended, and closed in any
- * case. Test: tests/cmd/test_eval_catalog.sh, tests/cmd/test_collect.sh */
+ * case. Test: tests/cmd/test_eval_catalog.sh, tests/cmd/test_collect.sh,
+ * tests/cmd/test_eval_checkpoint.sh */
 #ifndef VK_CMD_RECORD_H
 #define VK_CMD_RECORD_H
 
@@ -22,7 +23,8 @@ typedef struct vk_record {
   vk_trace *trace; /* NULL: off */
 } vk_record;
 
-/* resume NULL: a new run, for which the catalog is not touched yet. Errors: the catalog's. */
+/* resume NULL: a new run, for which the catalog is not touched yet. Errors: the catalog's;
+ * VK_E_USAGE: a folder where an id is expected. */
 VK_NODISCARD vk_status vk_record_open(vk_record *record, const vk_cmd_call *call,
                                       const char *resume, vk_err *err);
 /* A zeroed one is allowed. */
@@ -69,6 +71,11 @@ vk_status vk_record_end(vk_record *record, vk_status st, double wall_s, vk_err *
 
 /* Writes the trace, where there is one. Returns st, or why it could not be written. */
 vk_status vk_record_write_trace(const vk_record *record, vk_status st, vk_err *err);
+
+/* Where a word that named no policy is the id of a run: says so, and where that run's policy lies.
+ * Returns st, the status of who could not find it. */
+vk_status vk_record_explain_policy(const vk_cmd_call *call, const char *word, vk_status st,
+                                   vk_err *err);
 
 /* The first failure counts: st, or next with *why as the sentence. */
 vk_status vk_first_failure(vk_status st, vk_status next, const vk_err *why, vk_err *err);

@@ -235,7 +235,7 @@ static void print_sum(const vk_report_sum *s, int width, bool with_steps)
   if (with_steps && s->n)
     printf(" %9.1f", (double)s->steps / s->n);
   if (s->n_error)
-    printf("   %d error%s", s->n_error, s->n_error == 1 ? "" : "s");
+    printf("   %d error%s", s->n_error, vk_plural(s->n_error));
   putchar('\n');
 }
 
@@ -248,8 +248,8 @@ static void print_errors(const vk_report *r)
       n_shown++;
     }
   if (r->all.n_error > n_shown)
-    printf("and %d more errors: vlakit runs %s --json\n", r->all.n_error - n_shown,
-           vk_report_text(r, "run"));
+    printf("and %d more error%s: vlakit runs %s --json\n", r->all.n_error - n_shown,
+           vk_plural(r->all.n_error - n_shown), vk_report_text(r, "run"));
 }
 
 static const char *config_text(const cJSON *config, const char *key)
@@ -294,11 +294,11 @@ bool vk_report_note(const vk_report *r, int i, char text[VK_REPORT_NOTE_SIZE])
     snprintf(text, VK_REPORT_NOTE_SIZE,
              "in %d episode%s the simulation became unstable, reset itself and went on, as in the "
              "benchmark",
-             r->n_unstable, r->n_unstable == 1 ? "" : "s");
+             r->n_unstable, vk_plural(r->n_unstable));
   if (r->n_halted && n++ == i)
     snprintf(text, VK_REPORT_NOTE_SIZE,
              "in %d episode%s the simulation became unstable and could not go on: %s", r->n_halted,
-             r->n_halted == 1 ? "" : "s", r->n_halted == 1 ? "a failure" : "failures");
+             vk_plural(r->n_halted), r->n_halted == 1 ? "a failure" : "failures");
   return i < n;
 }
 

@@ -139,7 +139,7 @@ static void put_rate(FILE *out, const vk_report_sum *s, const char *element)
 static void put_errors_count(FILE *out, int n)
 {
   if (n)
-    fprintf(out, " <span class=\"warn\">%d error%s</span>", n, n == 1 ? "" : "s");
+    fprintf(out, " <span class=\"warn\">%d error%s</span>", n, vk_plural(n));
 }
 
 /* ---- head ---- */
@@ -151,9 +151,10 @@ static void put_notes(const page *p)
   int n_planned = (int)vk_report_number(r, "n_planned");
   if (strcmp(state, "done") != 0) {
     fprintf(p->out,
-            "<p class=\"note\">This run is not complete (%s): %d of %d episodes. Go on with "
+            "<p class=\"note\">This run is not complete (%s): %d of %d episode%s. Go on with "
             "<code>vlakit eval --resume ",
-            strcmp(state, "running") == 0 ? "interrupted" : state, r->n_episode, n_planned);
+            strcmp(state, "running") == 0 ? "interrupted" : state, r->n_episode, n_planned,
+            vk_plural(n_planned));
     put_text(p->out, vk_report_text(r, "run"));
     fputs("</code></p>\n", p->out);
   }
@@ -182,8 +183,8 @@ static void put_header(const page *p)
   fputs("</h1>\n<div class=\"big\">", out);
   put_rate(out, &r->all, "span");
   fputs("</div>\n<p class=\"dim\">", out);
-  fprintf(out, "%d of %d scored episodes succeeded; 95&nbsp;%% Wilson interval.", r->all.n_success,
-          r->all.n);
+  fprintf(out, "%d of %d scored episode%s succeeded; 95&nbsp;%% Wilson interval.", r->all.n_success,
+          r->all.n, vk_plural(r->all.n));
   put_errors_count(out, r->all.n_error);
   fputs("</p>\n", out);
   put_notes(p);
@@ -249,8 +250,8 @@ static void put_card(const page *p, const vk_report_episode *e)
   }
   fputs("<figcaption><strong>", out);
   put_text(out, e->task);
-  fprintf(out, "</strong> row %d <span class=\"%s\">%s after %d steps</span><br>", e->row,
-          e->error ? "warn" : "bad", outcome_of(e), e->steps);
+  fprintf(out, "</strong> row %d <span class=\"%s\">%s after %d step%s</span><br>", e->row,
+          e->error ? "warn" : "bad", outcome_of(e), e->steps, vk_plural(e->steps));
   put_text(out, p->instruction[e->i_task]);
   fputs("<details><summary>repeat it</summary><pre>", out);
   put_command(p, e);
@@ -287,7 +288,7 @@ static void put_failures(const page *p, bool *is_shown)
   int n_failure = r->all.n - r->all.n_success + r->all.n_error, n = choose_cards(p, is_shown);
   fprintf(out, "<section><h2>Failures <span class=\"dim\">%d", n_failure - r->all.n_error);
   if (r->all.n_error)
-    fprintf(out, " and %d error%s", r->all.n_error, r->all.n_error == 1 ? "" : "s");
+    fprintf(out, " and %d error%s", r->all.n_error, vk_plural(r->all.n_error));
   fputs("</span></h2>\n", out);
   if (!n_failure)
     fputs("<p class=\"dim\">There are none.</p>\n", out);
@@ -342,9 +343,9 @@ static void put_square(const page *p, const vk_report_episode *e)
     put_text(p->out, film);
     putc('"', p->out);
   }
-  fprintf(p->out, " class=\"%c\" data-r=\"%d\" title=\"row %d: %s after %d steps%s\"></%s>",
-          outcome_of(e)[0], e->row, e->row, outcome_of(e), e->steps, has_film ? ", film" : "",
-          has_film ? "a" : "button");
+  fprintf(p->out, " class=\"%c\" data-r=\"%d\" title=\"row %d: %s after %d step%s%s\"></%s>",
+          outcome_of(e)[0], e->row, e->row, outcome_of(e), e->steps, vk_plural(e->steps),
+          has_film ? ", film" : "", has_film ? "a" : "button");
 }
 
 static void put_tasks(const page *p)

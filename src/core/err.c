@@ -83,6 +83,11 @@ const char *vk_status_name(vk_status status)
   return (size_t)status < VK_COUNT(name) ? name[status] : "UNKNOWN";
 }
 
+const char *vk_plural(long long n)
+{
+  return n == 1 ? "" : "s";
+}
+
 int vk_status_exit_code(vk_status status)
 {
   switch (status) {

@@ -82,6 +82,9 @@ VK_NORETURN void vk_assert_failed(const char *cond, const char *file, int line);
 /* "IO", "FORMAT", ...; never NULL. */
 const char *vk_status_name(vk_status status);
 
+/* The "s" behind what a sentence has n of: "" for one. */
+const char *vk_plural(long long n);
+
 /* 0 done, 1 failed, 2 usage, 130 interrupted. */
 int vk_status_exit_code(vk_status status);
 

@@ -10,10 +10,10 @@
 #include "nn/gemm_kernel.h"
 
 enum {
-  N_PANEL_A = GEMM_MR > 8 ? 8 : 16, /* panels of A that are packed together */
-  NC = 512,                         /* columns of a block of B, at most */
-  BLOCK_DIRECT = 64 * 1024,         /* floats of a block of B when A is not packed */
-  KC_PART = 128,                    /* rows of B that are packed together for a single panel of A */
+  N_PANEL_A = 8,            /* panels of A that are packed together */
+  NC = 512,                 /* columns of a block of B, at most */
+  BLOCK_DIRECT = 64 * 1024, /* floats of a block of B when A is not packed */
+  KC_PART = 128,            /* rows of B that are packed together for a single panel of A */
   TILE_MAX = GEMM_MR * GEMM_NR * GEMM_NP,
 };
 
@@ -25,6 +25,13 @@ enum {
 _Static_assert(N_PANEL_A *GEMM_PANEL_A <= BLOCK_A, "scratch for A");
 _Static_assert((int)TILE_MAX <= (int)TILE, "scratch for a tile");
 _Static_assert(GEMM_NP *GEMM_NR <= BLOCK_DIRECT / VK_GEMM_KC, "scratch for a group of panels");
+
+/* Rows q to n_row of what is packed next of a transposed A, n_item columns of each. They are asked
+ * for step rows at a time, one step with each tile; packing would wait for memory otherwise. */
+typedef struct next_a {
+  const float *at;
+  int64_t ld, n_row, n_item, step, q;
+} next_a;
 
 /* The rows and columns of a part. */
 typedef struct part {
@@ -39,6 +46,7 @@ typedef struct panel_a {
   const float *a;
   int64_t sa, i, m_r;
   int is_col;
+  next_a *next;    /* NULL: not asked for */
   int64_t n_ahead; /* rows of the next panel that are asked for, as they come from memory, */
   int64_t step;    /* so many of their items with each panel of B; 0: none */
 } panel_a;
@@ -79,6 +87,14 @@ VK_INLINE void ask_for_a(const panel_a *a, int64_t q, int64_t q1)
       __builtin_prefetch(at + r * a->sa + q, 0, GEMM_MR > 8 ? 2 : 3);
 }
 
+static void ask_for_next(next_a *a)
+{
+  int64_t q1 = min_i(a->q + a->step, a->n_row);
+  for (; a->q < q1; a->q++)
+    for (int64_t e = 0; e < a->n_item; e += 16)
+      __builtin_prefetch(a->at + a->q * a->ld + e, 0, 2);
+}
+
 static void run_tiles(const part *t, const panel_a *a, const block_b *b)
 {
   const float *at = b->b;
@@ -88,6 +104,8 @@ static void run_tiles(const part *t, const panel_a *a, const block_b *b)
     int64_t n_j = GEMM_NR << w;
     ask_for_a(a, q, min_i(q + (a->step << w), b->kc));
     gemm_ask_for_c(t->g, a->i, a->m_r, j, b->is_first);
+    if (a->next)
+      ask_for_next(a->next);
     gemm_micro_table[a->is_col][w][a->m_r](b->kc, a->a, a->sa, at, b->sb, b->panel, t->tile, 1);
     gemm_finish(t->g, t->tile, n_j, a->i, a->m_r, j, min_i(n_j, b->j1 - j), b->is_first,
                 b->is_last);
@@ -197,6 +215,24 @@ static void run_panels(const part *t, panel_a a, int64_t i, int64_t n_i, int64_t
   }
 }
 
+/* What is packed behind rows i to i + n_i of A at p, which meet n_j columns of B. */
+static next_a next_of(const part *t, int64_t i, int64_t n_i, int64_t p, int64_t n_j)
+{
+  const vk_gemm *g = t->g;
+  int64_t n_tile = div_up(n_i, t->m_r) * div_up(n_j, GEMM_NR);
+  i += n_i;
+  if (i >= t->i1) {
+    i = t->i0;
+    p += VK_GEMM_KC;
+  }
+  if (!g->a_trans || g->fill_a || p >= g->k)
+    return (next_a){0};
+  next_a a = {.at = g->a + p * g->lda + i, .ld = g->lda, .n_row = min_i(VK_GEMM_KC, g->k - p)};
+  a.n_item = min_i(N_PANEL_A * t->m_r, t->i1 - i);
+  a.step = div_up(a.n_row, n_tile);
+  return a;
+}
+
 static void run_many_rows(const part *t)
 {
   const vk_gemm *g = t->g;
@@ -214,6 +250,8 @@ static void run_many_rows(const part *t)
       for (int64_t i = t->i0; i < t->i1; i += mc) {
         int64_t next, n_i = min_i(mc, t->i1 - i);
         panel_a a = begin_a(t, i, n_i, p, &next);
+        next_a after = next_of(t, i, n_i, p, b.j1 - b.j);
+        a.next = &after;
         if (asks)
           a.step = 16 * div_up(div_up(b.kc, 16), div_up(b.j1 - b.j, GEMM_NR));
         for (block_b s = b; s.j < b.j1; s.j += n_group, s.b += n_group / GEMM_NR * b.panel) {

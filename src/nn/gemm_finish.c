@@ -61,16 +61,40 @@ VK_INLINE void finish_rows(rows r, int64_t m_r, int64_t n)
   }
 }
 
+/* Whole tiles of one panel with no more than something to add, which most are: c = add + scale sum.
+ */
+VK_INLINE void finish_plain(const float *sum, int64_t m_r, const float *add, int64_t ld_add,
+                            float *c, int64_t ld_c, vf scale)
+{
+  for (; m_r > 0; m_r--, sum += GEMM_NR, c += ld_c) {
+#pragma GCC unroll 4
+    for (int v = 0; v < GEMM_NR; v += VK_LANES) {
+      vf x = vf_load(sum + v);
+      vf_store(c + v, add ? vf_fma(scale, x, vf_load(add + v)) : scale * x);
+    }
+    if (add)
+      add += ld_add;
+  }
+}
+
 void gemm_finish(const vk_gemm *g, const float *tile, int64_t ld, int64_t i, int64_t m_r, int64_t j,
                  int64_t n_j, int is_first, int is_last)
 {
   bool is_late = g->act != VK_GEMM_ACT_NONE; /* the residual is added behind the activation */
   const float *add = is_first ? is_late ? NULL : g->residual : g->c;
   int64_t ld_add = is_first ? g->ldr : g->ldc;
+  vf scale = vf_set1(g->scale == 0 ? 1.0f : g->scale);
+  if (n_j == GEMM_NR && ld == GEMM_NR && !g->c_bf16 && !(is_last && (is_late || g->bias))) {
+    float *c = g->c + i * g->ldc + j;
+    if (add)
+      finish_plain(tile, m_r, add + i * ld_add + j, ld_add, c, g->ldc, scale);
+    else
+      finish_plain(tile, m_r, NULL, 0, c, g->ldc, scale);
+    return;
+  }
   const float *bias = is_last && g->bias ? g->bias + j : NULL;
   const float *residual = is_last && is_late ? g->residual : NULL;
   float *pre = is_last ? g->pre : NULL;
-  vf scale = vf_set1(g->scale == 0 ? 1.0f : g->scale);
   float rounded[ROW];
   VK_ASSERT(!g->c_bf16 || (is_first && is_last && n_j <= ROW));
   int64_t n = g->c_bf16 ? 1 : m_r; /* rows at a time */

@@ -284,6 +284,10 @@ vk_status vk_checkpoint_open(vk_checkpoint_info *info, const char *word, vk_err 
   if (vk_fs_is_file(word) && n > 12 && strcmp(word + n - 12, "/config.json") == 0)
     return vk_fail(err, VK_E_NOTFOUND, "%s is a file of a checkpoint; give its folder, %.*s", word,
                    (int)(n - 12), word);
+  char near[64];
+  if (!vk_fs_is_dir(word) && !strchr(word, '/') && vk_bundled_nearest(near, word))
+    return vk_fail(err, VK_E_NOTFOUND, "%s: there is no such checkpoint; did you mean %s?", word,
+                   near);
   if (!vk_fs_is_dir(word))
     return vk_fail(err, VK_E_NOTFOUND,
                    "%s: there is no such checkpoint: expected a folder with config.json and "

@@ -1,4 +1,5 @@
 /* checkpoint_export.c - a checkpoint as others get it: what the policy acts with, and no more. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +156,32 @@ static vk_status put_files(const char *part, const char *name, const vk_checkpoi
   return st;
 }
 
+/* How much of a path, from its beginning, is a folder that is there. */
+static size_t length_there(const char *path)
+{
+  char dir[VK_FS_PATH_MAX];
+  snprintf(dir, sizeof dir, "%s", path);
+  for (char *slash; dir[0] && !vk_fs_is_dir(dir);) {
+    slash = strrchr(dir, '/');
+    *(slash ? slash : dir) = '\0';
+  }
+  return strlen(dir);
+}
+
+/* Removes the part and the folders above it that were made for it: all but the first n_there
+ * characters, where they are empty. */
+static void remove_part(const char *part, size_t n_there)
+{
+  char dir[VK_FS_PATH_MAX];
+  vk_checkpoint_remove_tree(part);
+  snprintf(dir, sizeof dir, "%s", part);
+  for (char *slash; (slash = strrchr(dir, '/')) && (size_t)(slash - dir) > n_there;) {
+    *slash = '\0';
+    if (rmdir(dir) != 0 && errno != ENOENT)
+      return;
+  }
+}
+
 /* What is wrong with the part is told of the folder that was asked for. */
 static void name_asked(vk_err *err, const char *ending)
 {
@@ -185,6 +212,7 @@ vk_status vk_checkpoint_export(const char *dir, const char *from, vk_safetensors
   snprintf(ending, sizeof ending, ".%ld.part", (long)getpid());
   if (snprintf(part, sizeof part, "%s%s", absolute, ending) >= (int)sizeof part)
     return vk_fail(err, VK_E_RANGE, "%.100s...: the path is too long", dir);
+  size_t n_there = length_there(part);
   VK_TRY(vk_checkpoint_open(&info, from, err));
   vk_status st = vk_checkpoint_load(&info, &params, err);
   if (st == VK_OK) {
@@ -203,7 +231,7 @@ vk_status vk_checkpoint_export(const char *dir, const char *from, vk_safetensors
     if (st == VK_OK)
       st = put_in_place(part, absolute, err);
     if (st != VK_OK) {
-      vk_checkpoint_remove_tree(part);
+      remove_part(part, n_there);
       name_asked(err, ending);
     }
     vk_params_free(&params);

@@ -304,7 +304,7 @@ static void draw_words(const scenario *c, vk_image *canvas, int i_row, bool is_l
   vk_canvas_fill(canvas, 0, SIDE, WIDTH * i_row / c->limit, BAR, colour);
   vk_canvas_fill(canvas, WIDTH / 2, foot_y, WIDTH / 2, FOOT, paper);
   if (is_last)
-    snprintf(text, sizeof text, "%s after %d steps", c->outcome, i_row);
+    snprintf(text, sizeof text, "%s after %d step%s", c->outcome, i_row, vk_plural(i_row));
   else
     snprintf(text, sizeof text, "step %d of at most %d", i_row, c->limit);
   int width = vk_canvas_text_width(small, text, strlen(text));

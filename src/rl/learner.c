@@ -52,6 +52,12 @@ static vk_status open_optim(vk_learner *l, vk_err *err)
                       l->grad, err);
 }
 
+/* Whether gradients of micro-batches add up. */
+static bool adds(const vk_learner_config *c)
+{
+  return c->is_sum || c->n_micro > 1;
+}
+
 vk_status vk_learner_plan(vk_learner *l, vk_err *err)
 {
   const vk_learner_config *c = &l->config;
@@ -60,7 +66,7 @@ vk_status vk_learner_plan(vk_learner *l, vk_err *err)
                             .n_thread = vk_team_n_thread(c->device.team),
                             .is_train = true,
                             .loss = "loss",
-                            .accumulate = c->n_micro > 1,
+                            .accumulate = adds(c),
                             .is_bf16 = c->is_bf16};
   vk_net_free(&l->net);
   return vk_net_new(&l->net, &l->model, &c->args, &target, &l->params, l->grad, &c->device,
@@ -144,7 +150,7 @@ static vk_status set_inputs(vk_learner *l, vk_net *net, const vk_batch *b, vk_er
 vk_status vk_learner_begin(vk_learner *l, vk_err *err)
 {
   l->n_added = 0;
-  if (l->config.n_micro == 1)
+  if (!adds(&l->config))
     return VK_OK;
   return vk_device_zero(&l->config.device, l->grad, sizeof(float) * (size_t)l->params.n_item, err);
 }
@@ -160,7 +166,7 @@ static int32_t dropout_stream(uint64_t seed, int64_t number)
 vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number, double *loss,
                          vk_err *err)
 {
-  VK_ASSERT(l->n_added < l->config.n_micro);
+  VK_ASSERT(l->config.is_sum || l->n_added < l->config.n_micro);
   VK_TRY(set_inputs(l, &l->net, batch, err));
   int32_t *stream = vk_net_data(&l->net, "step");
   if (stream)
@@ -186,10 +192,10 @@ vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_err *err)
 
 vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err)
 {
-  VK_ASSERT(l->n_added > 0);
+  VK_ASSERT(l->config.is_sum || l->n_added > 0);
+  double scale = l->config.is_sum ? 1 : 1.0 / l->n_added;
   vk_trace_span span = vk_trace_begin(l->config.trace, "train", "optimiser");
-  vk_status st =
-      vk_optim_step(l->optim, l->config.device.team, lr, 1.0 / l->n_added, grad_norm, err);
+  vk_status st = vk_optim_step(l->optim, l->config.device.team, lr, scale, grad_norm, err);
   vk_trace_end(&span);
   return st;
 }

@@ -19,6 +19,8 @@ typedef struct vk_learner_config {
   uint64_t seed;       /* of random parameters and of dropout */
   vk_model_args args;  /* n_batch: of a micro-batch; losses, dropout */
   int n_micro;         /* micro-batches a step */
+  bool is_sum; /* losses are shares of a step's: gradients of any number of micro-batches are
+                  summed, n_micro is not read; else it takes their mean */
   vk_optim_config optim;
   double weight_decay;
   double stem_lr, value_lr; /* of the stem and the value head: shares of lr; 0 means 1 */
@@ -64,7 +66,8 @@ VK_NODISCARD vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int6
 /* For the next step, before it: the value head learns alone, and all else stays as it is, weight
  * decay included (its gradients are forgotten); or all learn. */
 VK_NODISCARD vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_err *err);
-/* One step of the optimiser with the mean gradient of what was added.
+/* One step of the optimiser with the mean gradient of what was added, or with its sum (is_sum),
+ * also of what others have added to grad.
  *   grad_norm  out, before clipping
  * Errors: VK_E_DIVERGED: the gradient is not finite; parameters are as they were. */
 VK_NODISCARD vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err);

@@ -14,7 +14,7 @@ const vk_policy_def *const vk_policy_defs[] = {
 #undef VK_POLICY
     NULL};
 
-/* VK_E_USAGE with the nearest name. */
+/* VK_E_USAGE with the nearest name; without a near one, with all, and that it may be a folder. */
 static vk_status fail_unknown(const char *name, vk_err *err)
 {
   const char *names[VK_COUNT(vk_policy_defs) + VK_BUNDLED_MAX + 1] = {NULL};
@@ -28,7 +28,11 @@ static vk_status fail_unknown(const char *name, vk_err *err)
   if (vk_bundled_list(bundled, &n_bundled, NULL) == VK_OK)
     for (int i = 0; i < n_bundled; i++)
       names[n++] = bundled[i].name;
-  return vk_opt_fail_name(err, "policy", name, names);
+  if (vk_opt_nearest(name, names))
+    return vk_opt_fail_name(err, "policy", name, names);
+  vk_status st = vk_opt_fail_name(err, "policy", name, names);
+  return vk_fail(err, st, "%s, and folders of trained ones, of which none is '%.80s'",
+                 err ? err->text : "", name);
 }
 
 /* The definition that the first n characters of a word name; NULL: none. */

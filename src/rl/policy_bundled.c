@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "core/opt.h"
 
 static const char list_name[] = "policies/list.json", first_name[] = "bundled";
 
@@ -91,6 +92,20 @@ bool vk_bundled_is_name(const char *word)
     if (strcmp(word, all[i].name) == 0)
       return true;
   return false;
+}
+
+bool vk_bundled_nearest(char name[64], const char *word)
+{
+  vk_bundled all[VK_BUNDLED_MAX];
+  const char *names[VK_BUNDLED_MAX + 2] = {first_name};
+  int n = 0;
+  if (vk_bundled_list(all, &n, NULL) != VK_OK)
+    n = 0;
+  for (int i = 0; i < n; i++)
+    names[i + 1] = all[i].name;
+  const char *near = vk_opt_nearest(word, names);
+  snprintf(name, 64, "%s", near ? near : "");
+  return near != NULL;
 }
 
 vk_status vk_bundled_choose(char path[VK_FS_PATH_MAX], const char *word, const vk_bundled *all,

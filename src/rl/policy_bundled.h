@@ -27,6 +27,8 @@ VK_NODISCARD vk_status vk_bundled_parse(vk_bundled *out, int *n, const char *tex
 
 /* Whether a word is "bundled" or a name of the list. */
 bool vk_bundled_is_name(const char *word);
+/* The one of these that is nearest to a word that is none; false: none is near. */
+bool vk_bundled_nearest(char name[64], const char *word);
 /* The folder that such a word means in a list [n]. Errors: VK_E_NOTFOUND (none comes with this
  * program, it was not installed) with what to do. */
 VK_NODISCARD vk_status vk_bundled_choose(char path[VK_FS_PATH_MAX], const char *word,

@@ -160,11 +160,12 @@ static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
   p->n_ended++;
   p->n_success += result->success;
   if (p->c->eval.progress && !p->c->next)
-    vk_progress_set_note(p->c->eval.progress, "%d of %d episodes, %d succeeded", p->n_ended,
-                         p->r->n_traj, p->n_success);
+    vk_progress_set_note(p->c->eval.progress, "%d of %d episode%s, %d succeeded", p->n_ended,
+                         p->r->n_traj, vk_plural(p->r->n_traj), p->n_success);
   else if (p->c->eval.progress)
-    vk_progress_set_note(p->c->eval.progress, "%d episodes of %d environments, %d succeeded",
-                         p->n_ended, p->r->n_traj, p->n_success);
+    vk_progress_set_note(p->c->eval.progress, "%d episode%s of %d environment%s, %d succeeded",
+                         p->n_ended, vk_plural(p->n_ended), p->r->n_traj, vk_plural(p->r->n_traj),
+                         p->n_success);
   p->is_due[one->i_traj] =
       result->status == VK_E_SIM || (result->status == VK_OK && result->steps == 0);
   if (result->status != VK_OK && result->status != VK_E_SIM)

@@ -427,6 +427,12 @@ static bool is_read(const vk_train_config *c, const place *p)
          (has_demos || !vk_train_config_is_of_demos(p->key));
 }
 
+/* Whether what a key holds says what the run is: beside init "model" is only held against it. */
+static bool is_told(const vk_train_config *c, const place *p)
+{
+  return is_read(c, p) && !(c->init && strcmp(p->key->name, "model") == 0);
+}
+
 /* Whether every key of demonstrations is said: records of practice once held them all, which nobody
  * meant to change anything. */
 static bool says_all_of_demos(const vk_train_config *c)
@@ -562,7 +568,7 @@ cJSON *vk_train_config_json(const vk_train_config *c)
 {
   cJSON *o = cJSON_CreateObject();
   for (place p = {0}; o && next(&p);) {
-    cJSON *value = is_read(c, &p) ? value_json(c, p.key) : NULL;
+    cJSON *value = is_told(c, &p) ? value_json(c, p.key) : NULL;
     if (value)
       cJSON_AddItemToObject(o, p.key->name, value);
   }
@@ -573,7 +579,7 @@ vk_status vk_train_config_same(const vk_train_config *a, const vk_train_config *
                                vk_err *err)
 {
   for (place p = {0}; next(&p);) {
-    if (p.section->is_free || strcmp(p.key->name, "about") == 0 || !is_read(a, &p))
+    if (p.section->is_free || strcmp(p.key->name, "about") == 0 || !is_told(a, &p))
       continue;
     cJSON *x = value_json(a, p.key), *y = value_json(b, p.key);
     char *then = cJSON_PrintUnformatted(x), *now = cJSON_PrintUnformatted(y);

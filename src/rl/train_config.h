@@ -147,7 +147,8 @@ bool vk_train_config_is_said(const vk_train_config *c, const char *key);
  * these for nobody's wish. Errors: VK_E_USAGE. */
 VK_NODISCARD vk_status vk_train_config_check(const vk_train_config *c, vk_err *err);
 
-/* The keys that it reads with their values; NULL without memory. */
+/* The keys that it reads with their values, but beside "init" no "model", which is that of init;
+ * NULL without memory. */
 cJSON *vk_train_config_json(const vk_train_config *c);
 
 /* Whether b may go on with what a began: errors VK_E_USAGE with the first key that differs,

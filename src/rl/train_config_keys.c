@@ -91,7 +91,8 @@ static const vk_opt keys_what[] = {
     VK_OPT_STR(C, "init", init, "CHECKPOINT",
                "begin with its weights; bundled: what comes along (default: random ones)"),
     VK_OPT_CHOICE(C, "method", method, "METHOD", vk_train_methods, "how the policy is made"),
-    VK_OPT_STR(C, "model", model, "MODEL", "name or configuration file of the network"),
+    VK_OPT_STR(C, "model", model, "MODEL",
+               "name or configuration file of the network (default: of init, else nano-n2)"),
     VK_OPT_CHOICE(C, "precision", precision, "auto|f32|bf16", precisions,
                   "of products of matrices; auto: bf16 where the processor computes it, but "
                   "for practice"),

@@ -169,8 +169,9 @@ static vk_status run_round(dagger *s, vk_trainer *t, vk_train_step *out, vk_err 
     out->point[out->n_point++] = point[i];
   out->n_replaced += r.n_replaced;
   if (st == VK_OK && t->config.log)
-    vk_log_line(t->config.log, "train: step %lld: %d of %d episodes succeeded, %lld labels",
-                (long long)t->step, r.n_success, r.n_episode, (long long)r.n);
+    vk_log_line(t->config.log, "train: step %lld: %d of %d episode%s succeeded, %lld label%s",
+                (long long)t->step, r.n_success, r.n_episode, vk_plural(r.n_episode),
+                (long long)r.n, vk_plural((long long)r.n));
   vk_relabel_free(&r);
   return st;
 }

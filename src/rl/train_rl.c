@@ -160,7 +160,7 @@ static vk_status configure_rl(void **state, vk_trainer *t, vk_learner_config *co
                                  .with_value = is_ppo(t),
                                  .extend = vk_rl_graph_extend,
                                  .extend_arg = &s->graph};
-  config->n_micro = 2; /* gradients add up over any number of them */
+  config->is_sum = true; /* minibatches have other numbers of rows, and demonstrations a share */
   config->is_bf16 = false;
   config->has_check = false;
   config->stem_lr = c->stem_lr;
@@ -209,7 +209,7 @@ static vk_status find_tasks(rl *s, const vk_trainer *t, vk_err *err)
     char id[VK_PACK_TASK_ID_SIZE];
     vk_pack_task_id(pack, &pack->task[again], id);
     vk_log_line(t->config.log, "train: \"tasks\" names %d task%s again (%s): each counts once",
-                n_again, n_again == 1 ? "" : "s", id);
+                n_again, vk_plural(n_again), id);
   }
   return st;
 }
@@ -482,7 +482,7 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   VK_TRY(vk_learner_hold(l, share.actor == 0, err)); /* all else that feeds the critic acts, too */
   if (imitation_share(t) > 0)
     VK_TRY(add_demos(s, t, imitation_share(t), u, err));
-  VK_TRY(vk_optim_step(l->optim, t->team, vk_trainer_lr(t), 1, &grad_norm, err));
+  VK_TRY(vk_learner_step(l, vk_trainer_lr(t), &grad_norm, err));
   if (t->config.progress)
     vk_progress_set_note(t->config.progress, "learning, update %d, kl %.4f", u->n_step + 1, u->kl);
   u->grad_norm += grad_norm;
@@ -570,13 +570,17 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
   out->grad_norm = u->grad_norm / n_step;
   out->n_sample = u->n_row;
   out->n_replaced = r->n_replaced;
+  out->is_idle = u->n_step == 0;
   for (size_t i = 0; i < VK_COUNT(point); i++)
     if (!isnan(point[i].value))
       out->point[out->n_point++] = point[i];
   int n = snprintf(out->note, sizeof out->note, "success %.1f %%, kl %.4f", 100 * e.success, u->kl);
   if (r->group > 1)
-    snprintf(out->note + n, sizeof out->note - (size_t)n, ", %d of %d groups differ",
-             r->n_group - s->batch.n_uniform, r->n_group);
+    snprintf(out->note + n, sizeof out->note - (size_t)n, ", %d of %d group%s differ%s",
+             r->n_group - s->batch.n_uniform, r->n_group, vk_plural(r->n_group),
+             r->n_group == 1 ? "s" : "");
+  if (out->is_idle)
+    strncat(out->note, ", nothing learned", sizeof out->note - strlen(out->note) - 1);
 }
 
 /* Where groups do not differ in themselves there is nothing to learn: actions are drawn from a
@@ -634,6 +638,36 @@ static vk_status load_rl(void *state, vk_trainer *t, const cJSON *json, vk_err *
   return vk_json_get_i64(json, "demo_samples", &s->n_demo_sample, "the checkpoint", err);
 }
 
+/* Steps to come that learn from demonstrations, too. */
+static int64_t n_imitation(const vk_trainer *t)
+{
+  const vk_train_config *c = t->config.train;
+  int64_t warmup = is_ppo(t) ? c->critic_warmup : 0;
+  int64_t begin = t->step > warmup ? t->step : warmup;
+  int64_t end = c->bc_steps > 0 && c->bc_steps < t->n_step ? c->bc_steps : t->n_step;
+  return c->bc_weight > 0 && end > begin ? end - begin : 0;
+}
+
+/* Adds the demonstrations of n_update updates in each of those steps: the time of one update's, and
+ * waiting for pictures, which are drawn once. */
+static vk_status estimate_imitation(rl *s, vk_trainer *t, double n_update, vk_train_estimate *out,
+                                    vk_err *err)
+{
+  double n_step = (double)n_imitation(t), n_all = n_step * n_update;
+  double bc_batch = (double)t->config.train->bc_batch;
+  update u = {0};
+  if (n_step == 0)
+    return VK_OK;
+  double start_s = vk_sys_monotonic_s();
+  VK_TRY(add_demos(s, t, 1, &u, err));
+  double took_s = vk_sys_monotonic_s() - start_s, wait_s = vk_loader_wait_s(s->feed.loader);
+  double n_drawn = fmin((double)t->data.n_sample / bc_batch, n_all);
+  out->imitation_s = n_all * (took_s - wait_s) + n_drawn * wait_s;
+  out->step_s += n_update * (took_s - wait_s);
+  out->wall_s += out->imitation_s;
+  return VK_OK;
+}
+
 /* An episode on each thread, and micro-batches of what they saw: an upper bound, as most episodes
  * of a good policy end before the limit. */
 static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out, vk_err *err)
@@ -660,24 +694,32 @@ static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out,
     st = add_rows(s, t, &(vk_rl_share){.actor = 1}, 1, &u, err);
   }
   double learn_s = vk_sys_monotonic_s() - start_s, share = (double)all.n_traj / n;
+  double n_part = ceil(share * (double)s->batch.n_used / (double)c->batch);
   vk_rl_batch_free(&s->batch);
   vk_rollout_free(&few);
   out->step_s = share * (rollout_s + (double)c->update_epochs * learn_s);
   out->wall_s = out->step_s * (double)(t->n_step - t->step);
-  return st;
+  VK_TRY(st);
+  return estimate_imitation(s, t, (double)c->update_epochs * n_part, out, err);
 }
 
 static void describe_rl(const void *state, const vk_trainer *t, char *text, size_t n)
 {
   const rl *s = state;
   const vk_rollout *r = &s->rollout;
-  const char *plural = s->n_task == 1 ? "" : "s";
+  const vk_train_data *d = &t->data;
+  int at;
   if (t->config.train->partial_reset)
-    snprintf(text, n, "%d environments a step, of %d steps each, of %d task%s", r->n_traj,
-             r->n_chunk * VK_NANO_STEPS, s->n_task, plural);
+    at =
+        snprintf(text, n, "%d environment%s a step, of %d steps each, of %d task%s", r->n_traj,
+                 vk_plural(r->n_traj), r->n_chunk * VK_NANO_STEPS, s->n_task, vk_plural(s->n_task));
   else
-    snprintf(text, n, "%d episodes a step, in %d groups, of %d task%s", r->n_traj, r->n_group,
-             s->n_task, plural);
+    at = snprintf(text, n, "%d episode%s a step, in %d group%s, of %d task%s", r->n_traj,
+                  vk_plural(r->n_traj), r->n_group, vk_plural(r->n_group), s->n_task,
+                  vk_plural(s->n_task));
+  if (s->feed.dataset && (size_t)at < n)
+    snprintf(text + at, n - (size_t)at, ", beside %lld sample%s of %d demonstration%s",
+             (long long)d->n_sample, vk_plural(d->n_sample), d->n_demo, vk_plural(d->n_demo));
 }
 
 /* The micro-batch in use. */

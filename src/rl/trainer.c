@@ -136,6 +136,34 @@ static vk_status check_memory(const vk_trainer *t, vk_err *err)
                  (double)data / 1e9, (double)have / 1e9, data > 0 ? " or cache_mb" : "");
 }
 
+/* A network that is asked for beside init must be that of init, which t->model is. */
+static vk_status check_model(const vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  const char *where = vk_train_config_said_where(c, "model");
+  vk_model asked;
+  if (!where)
+    return VK_OK;
+  VK_TRY(vk_model_open(&asked, c->model, err));
+  ((vk_nano_config *)asked.config)->n_view = c->views;
+  cJSON *want = asked.def->write(asked.config), *have = t->model.def->write(t->model.config);
+  vk_status st = want && have ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for two networks");
+  for (const cJSON *a = want ? want->child : NULL; a && st == VK_OK; a = a->next) {
+    const cJSON *b = cJSON_GetObjectItemCaseSensitive(have, a->string);
+    char *asks = cJSON_PrintUnformatted(a), *has = cJSON_PrintUnformatted(b);
+    if (!cJSON_Compare(a, b, true))
+      st = vk_fail(err, VK_E_USAGE,
+                   "%s: model %s is not the network of init %s (%s is %s, and not %s), which stays "
+                   "what it is: leave \"model\" out, or take a recipe or policy of the other kind",
+                   where, c->model, c->init, a->string, asks ? asks : "", has ? has : "none");
+    cJSON_free(asks);
+    cJSON_free(has);
+  }
+  cJSON_Delete(want);
+  cJSON_Delete(have);
+  return st;
+}
+
 /* The model, of `init` where there is one: weights come from nowhere else. */
 static vk_status open_model(vk_trainer *t, vk_err *err)
 {
@@ -162,7 +190,7 @@ static vk_status open_model(vk_trainer *t, vk_err *err)
                      c->model, c->model);
   }
   ((vk_nano_config *)t->model.config)->n_view = c->views;
-  return VK_OK;
+  return c->init ? check_model(t, err) : VK_OK;
 }
 
 /* How pictures are made: as the policy is used to, but for the protocol's turn. */
@@ -232,8 +260,8 @@ void vk_trainer_say_lost(vk_trainer *t, vk_train_lost kind, const vk_err *why)
     snprintf(last, sizeof last, ", without a checkpoint so far");
   else if (kind == VK_LOST_CHECKPOINT)
     snprintf(last, sizeof last, ", the last checkpoint is of step %lld", (long long)t->saved_step);
-  if (t->config.log && !is_said)
-    vk_log_line(t->config.log, "train: step %lld: %s; training goes on%s", (long long)t->step,
+  if (t->config.warn && !is_said)
+    vk_log_line(t->config.warn, "train: step %lld: %s; training goes on%s", (long long)t->step,
                 why->text, last);
 }
 
@@ -316,10 +344,11 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   t->sum.n_sample += step.n_sample;
   t->n_sample += step.n_sample;
   t->n_replaced += step.n_replaced;
+  t->n_idle += step.is_idle;
   if (step.n_replaced > 0 && t->config.log)
     vk_log_line(t->config.log,
                 "train: step %lld: %d episode%s that the simulator could not finish w%s run again",
-                (long long)t->step, step.n_replaced, step.n_replaced == 1 ? "" : "s",
+                (long long)t->step, step.n_replaced, vk_plural(step.n_replaced),
                 step.n_replaced == 1 ? "as" : "ere");
   t->sum.loss += step.loss;
   t->sum.grad_norm += step.grad_norm;
@@ -438,9 +467,9 @@ const char *vk_trainer_describe(const vk_trainer *t, char *text, size_t n)
   if (t->def->describe)
     t->def->describe(t->state, t, text, n);
   else
-    snprintf(text, n, "%lld samples of %d demonstrations of %d task%s; held out: %lld of %d",
-             (long long)t->data.n_sample, t->data.n_demo, t->data.n_task,
-             t->data.n_task == 1 ? "" : "s", (long long)t->data.n_validation_sample,
-             t->data.n_validation_demo);
+    snprintf(text, n, "%lld sample%s of %d demonstration%s of %d task%s; held out: %lld of %d",
+             (long long)t->data.n_sample, vk_plural(t->data.n_sample), t->data.n_demo,
+             vk_plural(t->data.n_demo), t->data.n_task, vk_plural(t->data.n_task),
+             (long long)t->data.n_validation_sample, t->data.n_validation_demo);
   return text;
 }

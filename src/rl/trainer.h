@@ -36,6 +36,7 @@ typedef struct vk_train_step {
   double wait_s;  /* of it, waiting for data */
   double aside_s; /* of it, on what is done now and then, besides steps */
   int n_replaced; /* episodes that the simulator could not finish */
+  bool is_idle;   /* there was nothing to learn from: weights are as they were */
   int n_point;    /* points of its own */
   vk_train_point point[VK_TRAIN_POINTS_MAX];
   char note[96]; /* for the progress line; "": the loss stands there */
@@ -49,6 +50,7 @@ typedef struct vk_train_estimate {
                     method does besides, and what follows */
   int64_t n_eval, n_validation; /* of them, still to come */
   double eval_s, validation_s;  /* all of these; evaluations at most: episodes go to the limit */
+  double imitation_s;           /* of wall_s, at most: demonstrations beside practice */
 } vk_train_estimate;
 
 typedef struct vk_train_def {
@@ -124,11 +126,13 @@ typedef struct vk_trainer_config {
   vk_isa isa;
   int n_thread;
   vk_log *log;           /* what a user should know; NULL: nothing is said */
+  vk_log *warn;          /* what was lost; NULL: it is counted alone */
   vk_trace *trace;       /* NULL: off */
   vk_progress *progress; /* NULL: none */
   /* Keeps points of curves; NULL: nobody does. */
   vk_status (*put)(void *arg, int64_t step, int n, const vk_train_point *point, vk_err *err);
-  /* Is told of every episode of the evaluations on the way; NULL: nobody is. */
+  /* Is told of every episode of the evaluations on the way; NULL: nobody is. By it a test holds
+   * them against those of the checkpoint, bit for bit. */
   vk_eval_result_fn *put_episode;
   void *arg;
 } vk_trainer_config;
@@ -161,6 +165,7 @@ struct vk_trainer {
   } sum;
   int64_t n_sample;      /* learned from by this process */
   int64_t n_replaced;    /* episodes of it that the simulator could not finish, run again */
+  int64_t n_idle;        /* steps of it that learned nothing */
   char note[96];         /* of the last step */
   int64_t first_step;    /* of it */
   double loss, val_loss; /* the last ones; NAN: none yet */

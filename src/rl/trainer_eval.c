@@ -105,9 +105,9 @@ static void put_sums(vk_trainer *t, const sums *s, const vk_eval_stats *stats)
   if (t->config.log)
     vk_log_line(
         t->config.log,
-        "train: step %lld: success %.1f %% of %d episodes from sampled first states (95 %% %.1f "
+        "train: step %lld: success %.1f %% of %d episode%s from sampled first states (95 %% %.1f "
         "to %.1f)",
-        (long long)t->step, 100 * t->score, e->n, 100 * e->lo, 100 * e->hi);
+        (long long)t->step, 100 * t->score, e->n, vk_plural(e->n), 100 * e->lo, 100 * e->hi);
 }
 
 static vk_eval_config eval_config(const vk_trainer *t, const vk_protocol *protocol)
@@ -135,7 +135,8 @@ static vk_status evaluate(vk_trainer *t, vk_eval_config *config, double *wall_s,
   if (s.n > 0)
     put_sums(t, &s, &stats);
   if (s.n_error > 0) {
-    vk_err_prefix(&s.first, "%d of %d episodes could not be scored", s.n_error, config->n_episode);
+    vk_err_prefix(&s.first, "%d of %d episode%s could not be scored", s.n_error, config->n_episode,
+                  vk_plural(config->n_episode));
     vk_trainer_say_lost(t, VK_LOST_EVALUATION, &s.first);
   }
   return VK_OK;

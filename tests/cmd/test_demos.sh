@@ -27,6 +27,15 @@ expect 0 collect -q --suite $suite --episodes 2 --out s.npz --catalog c.db
 expect 0 demos info s.npz --json
 json 'd["files"][0]["format"] == "store" and d["files"][0]["n_demo"] == 2 and d["files"][0]["ok"]'
 json 'd["files"][0]["task"] == "libero_goal/7" and d["files"][0]["errors"] == []'
+expect 2 demos s.npz
+says "'s.npz' is no action but a file; what is in it: vlakit demos info s.npz"
+expect 2 demos not_there.hdf5
+says 'vlakit demos info not_there.hdf5'
+expect 2 demos convert s.npz --out x.txt
+says '--out x.txt: files of demonstrations end in .npz or .hdf5'
+check 'nothing was written' [ ! -e x.txt ]
+expect 0 demos convert s.npz --format store --out x.txt/
+check 'a folder that is meant' [ -f x.txt/s.npz ]
 expect 0 demos check -q s.npz --json
 json 'd["files"][0]["n_exact"] == 2 and d["files"][0]["n_replay_success"] == 2'
 json 'all(m["from"] == "origin" and m["max_abs_qpos"] == 0 for m in d["files"][0]["demos"])'
@@ -91,7 +100,7 @@ prints '2 demonstrations'
 check 'an error once' [ "$(cat out err | grep -c 'states is missing')" = 1 ]
 expect 1 demos info lacks.npz s.npz
 prints 'error: lacks.npz: demo_1: states is missing'
-says '1 of 2 files have faults; the first: lacks.npz'
+says '1 of 2 files has faults; the first: lacks.npz'
 expect 1 demos info nan.npz --json
 says 'nan.npz: demo_0: proprio['
 json 'not d["files"][0]["ok"] and "demo_0" in d["files"][0]["errors"][0]'

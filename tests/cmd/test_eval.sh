@@ -30,6 +30,10 @@ says 'did you mean oft?'
 expect 2 eval --suite libero_goal/0 --policy zero --episodes 0
 expect 2 eval --suite libero_goal/0 --policy zero --episodes 51
 says 'task libero_goal/0 has 50 init rows, 51 episodes asked for'
+expect 0 eval --suite libero_goal/7 --policy zero --episodes 1 --threads 1 --dry-run
+prints 'episodes  1 of 1 (1 task, 1 each)'
+prints ' MB on 1 thread'
+check 'one is no plural' sh -c '! grep -qE "[^0-9.]1 (task|thread|episode)s" out'
 expect 2 eval --suite libero_goal/0 --policy zero extra
 expect 1 eval --suite libero_goal/0 --policy zero --pack "$T/none.pack"
 says none.pack

@@ -97,6 +97,8 @@ expect 0 runs "$changed"
 prints ', language perturbed (words that no training draws)'
 expect 0 runs
 prints 'run on libero_goal/7, oft, held-out rows: 2 of 2 episodes'
+prints 'run on libero_goal/7, oft, T 1.5: 2 of 2 episodes'
+prints 'run on libero_goal/7, oft: 2 of 2 episodes'
 prints 'run on libero_goal/7, oft, language perturbed (words that no training draws): 2 of 2'
 expect 0 compare "$changed" "$changed"
 prints 'trials: language perturbed (words that no training draws)'
@@ -144,6 +146,25 @@ check 'of others nothing is said' [ "$(grep -c 'trained on' out)" = 0 ]
 learned_from unknown
 expect 0 $one
 prints 'whether the policy was trained on the init rows that are scored here is not known'
+
+# The id of a run is no policy: where that one's lies is said.
+trained=$(python3 -c 'import json
+print(json.load(open("run/checkpoints/last/pretrained_model/config.json"))["provenance"]["run"])')
+expect 2 eval --suite libero_goal/7 --policy "$trained"
+says "$trained is a run, and a trained policy is named by its folder: give $T/run"
+mv run/checkpoints/last hidden
+expect 2 eval --suite libero_goal/7 --policy "$trained"
+says "$trained is a run without a checkpoint: there is no $T/run/checkpoints/last"
+mv hidden run/checkpoints/last
+expect 2 eval --suite libero_goal/7 --policy "$greedy"
+says "$greedy is a run of vlakit eval, and a policy is what one of train has made"
+expect 2 eval --suite libero_goal/7 --policy aaaaaaaa
+says "unknown policy 'aaaaaaaa'; there are checkpoint, expert,"
+says "and folders of trained ones, of which none is 'aaaaaaaa'"
+expect 2 eval --resume run
+says "--resume: run is a folder, expected the id of a run; its checkpoint is of run $trained: --resume $trained"
+expect 2 eval --resume demos
+says '--resume: demos is a folder, expected the id of a run; `vlakit runs` lists them'
 
 # What is no policy, or not all of one: one sentence each, before any run begins.
 n_run=$("$VLAKIT" runs | wc -l)

@@ -3,6 +3,7 @@
 
 expect 2
 says 'vlakit: no command given'
+says 'begin with `vlakit eval --suite libero_goal --policy expert --episodes 1`'
 silent
 expect 2 hlep
 says "vlakit: unknown command 'hlep'; did you mean help?"
@@ -57,6 +58,16 @@ for c in $(commands); do
   says 'did you mean avx2?'
   expect 2 "$c" --catalog ''
 done
+
+# --suite and --task are mistaken for each other.
+for c in 'eval --task libero_goal' 'collect --tasks libero_goal/7' 'bench --task=x'; do
+  expect 2 $c
+  says 'did you mean --suite, which takes tasks too, such as libero_goal/7?'
+done
+expect 2 render --suite libero_goal/7 --out x.png
+says 'unknown option --suite; did you mean --task, which takes one task, such as libero_goal/7?'
+expect 2 train --task libero_goal/7
+says 'unknown option --task'
 
 expect 2 help a b
 says "one argument too many: 'b'"

@@ -49,7 +49,7 @@ json.dump({
 PY
 
 expect 0 import libero --facts facts.json --from site --out a.pack
-prints 'a.pack: 1 tasks, 0 collision meshes'
+prints 'a.pack: 1 task, 0 collision meshes'
 prints 'cache/vlakit/libero.visuals: 1 meshes of 192 triangles, 1 textures'
 expect 0 import libero --facts facts.json --from part.whl --physics-only --out b.pack --json
 json "set(d) >= {'bytes', 'hash', 'meshes', 'missing', 'pack', 'tasks', 'textures', 'triangles', 'visuals'}"

@@ -62,6 +62,8 @@ expect 2 $train --data rows.npz --out x
 says 'demonstrations begin at the init rows that evaluations score'
 expect 1 train --resume aaaaaaaa --catalog c.db
 says 'no run aaaaaaaa'
+expect 2 train --resume demos --catalog c.db
+says '--resume: demos is a folder, expected the id of a run'
 expect 1 train --resume "$(field c.db 'r["run"]')" --catalog c.db
 says 'is of vlakit collect, not of train'
 check 'nothing was written' [ ! -e x ]
@@ -113,6 +115,8 @@ expect 0 graph show one/checkpoints/last/pretrained_model --json
 run=$(field c.db 'r["run"]')
 expect 2 $train --out one
 says 'has checkpoints already'
+expect 2 train --resume one --catalog c.db
+says "its checkpoint is of run $run: --resume $run"
 expect 2 train --resume "$run" --catalog c.db
 says "run $run is done"
 
@@ -144,6 +148,10 @@ svg = '{http://www.w3.org/2000/svg}'
 root = et.parse('two.svg').getroot()
 assert [t.text for t in root.iter(svg + 'text') if t.get('class') == 'name'] == ['val/loss', 'train/loss']
 assert len(root.findall('.//' + svg + 'polyline')) == 2"
+check 'a line says so, and nothing else' [ "$(cat out)" = "two.svg: 2 curves of run $run" ]
+expect 0 runs "$run" --catalog c.db --curves val/loss
+prints 'val/loss '
+check 'these curves alone' sh -c '! grep -q -e weight_decay -e train/loss out'
 expect 0 runs "$run" --catalog c.db --curves train/loss --json
 json 'list(d["runs"][0]["curves"]) == ["train/loss"]'
 expect 2 runs "$run" --catalog c.db --curves train/los
@@ -312,6 +320,9 @@ same one full
   --set steps=50 save_every=1 validate_every=0) >out 2>err
 check 'every checkpoint' [ "$(grep -c 'training goes on, without a checkpoint so far' err)" = 49 ]
 check 'points once' [ "$(grep -c 'while writing points of a curve' err)" = 1 ]
+(ulimit -f 200 && "$VLAKIT" $train --out quiet --catalog small.db --set steps=3 save_every=1 validate_every=0) \
+  >out 2>err
+check '-q hides no lost checkpoint' [ "$(grep -c 'training goes on, without a checkpoint so far' err)" = 2 ]
 # And with the last one that could be written, and counted at the end.
 "$VLAKIT" train --config tiny.json --data demos --catalog c.db --out lossy \
   --set steps=60 save_every=1 validate_every=0 >out 2>lossy.err &

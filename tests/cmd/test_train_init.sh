@@ -27,10 +27,20 @@ PY
 }
 config init 'c["image"]["turn"] == "none" and p["protocol"] == "libero" and p["visuals"] == "stand-in"'
 
+expect 1 $train --out none --set init=bundld
+says 'bundld: there is no such checkpoint; did you mean bundled?'
+run=$(field c.db 'r["run"]')
+expect 1 $train --out none --set init="$run"
+says "$run is a run, and a trained policy is named by its folder: give $T/init"
+expect 2 $train --out none --set init=init model=nano-n2
+says "--set: model nano-n2 is not the network of init $T/init/checkpoints/000001/pretrained_model (d_model is 128, and not 16)"
 expect 0 $train --out on --set init=init
 check 'nothing is said' [ ! -s err ]
 config on 'c["image"]["turn"] == "none" and p["protocol"] == "libero" and p["visuals"] == "stand-in"'
 config on '(t["protocol"], t["visuals"], t["views"]) == ("libero", "stand-in", 1)'
+config on '"model" not in t and t["init"].endswith("/init/checkpoints/000001/pretrained_model")'
+expect 0 runs --catalog c.db
+prints "sft of $T/init/checkpoints/000001/pretrained_model, in $T/on"
 config on 'c["model"]["n_view"] == 1'
 
 # The same of demonstrations beside practice, and of a policy that was given away.

@@ -50,7 +50,7 @@ check 'nothing was written' [ ! -e x ]
 # What would run.
 expect 0 $ppo --out x --dry-run --json
 json 'd["dry_run"] and d["n_step"] == 3 and d["n_task"] == 1 and d["step_s"] > 0 and d["bytes"] > 1e6'
-json 'd["n_eval"] == 0 and d["n_validation"] == 0'
+json 'd["n_eval"] == 0 and d["n_validation"] == 0 and d["imitation_s"] == 0'
 expect 0 $ppo --out x --dry-run --json --set eval_every=2 eval_episodes=1
 json 'd["n_eval"] == 2 and d["wall_s"] > d["eval_s"] > 0'
 expect 0 $ppo --out x --dry-run
@@ -73,6 +73,25 @@ expect 0 runs "$run" --catalog c.db --json
 json '{"env/success_once", "env/episode_len", "rollout/groups_uniform", "rollout/saved", "time/rollout"} <= set(d["runs"][0]["curves"])'
 json 'd["runs"][0]["curves"]["env/num_trajectories"]["value"] == [4]'
 
+# A policy that never succeeds gives nothing to compare: that is said at the end.
+idle="train -q --config grpo-n2 --catalog c.db --set $some steps=2 groups=1 group=2"
+expect 0 $idle --out idle
+prints ', nothing learned'
+check 'the last line' [ "$(tail -1 out)" = "learned     nothing in 2 of 2 steps, whose groups ended alike or were left out (filter_lo, filter_hi): the policy is what it was" ]
+check 'its weights are those that it began with' python3 - <<'PY'
+import json, struct
+def tensors(path):
+    b = open(path, "rb").read()
+    n = struct.unpack("<Q", b[:8])[0]
+    head = json.loads(b[8:8 + n])
+    return {k: b[8 + n + v["data_offsets"][0]:8 + n + v["data_offsets"][1]]
+            for k, v in head.items() if k != "__metadata__"}
+a, b = (tensors(d + "/checkpoints/last/pretrained_model/model.safetensors") for d in ("idle", "init"))
+assert a and all(a[k] == b[k] for k in a if k in b)
+PY
+expect 0 $idle --out idle_json --json
+json 'd["n_idle"] == 2'
+
 # What a checkpoint holds trains again.
 expect 0 train --config group/checkpoints/last/pretrained_model/train_config.json --out x --dry-run --json
 says 'train_config.json: warmup is 3 of 1 steps, and is cut to 0'
@@ -80,7 +99,7 @@ json 'd["n_step"] == 1 and d["n_task"] == 1'
 
 # A policy with a value head, uninterrupted.
 expect 0 $ppo --out one --json
-json 'd["step"] == 3 and d["samples_per_s"] > 0 and d["n_replaced"] == 0'
+json 'd["step"] == 3 and d["samples_per_s"] > 0 and d["n_replaced"] == 0 and d["n_idle"] == 0'
 run=$(field c.db 'r["run"]')
 expect 0 runs "$run" --catalog c.db --json
 json 'd["runs"][0]["curves"]["train/actor/ratio_away_at_first"]["value"] == [0, 0, 0]'
@@ -125,6 +144,14 @@ expect 0 runs "$run" --catalog c.db --json
 json 'd["runs"][0]["curves"]["rollout/decisions"]["value"] == [6, 6, 6]'
 
 # Demonstrations beside practice: their loss falls out of the way.
+demos="--data demos --set bc_weight=0.5 bc_steps=2 bc_batch=4"
+expect 0 $ppo --out x --dry-run --json $demos
+json 'd["wall_s"] > d["imitation_s"] > 0 and d["n_demo"] == 2 and d["n_sample"] > 0'
+expect 0 $ppo --out x --dry-run --json $demos critic_warmup=2
+json 'd["imitation_s"] == 0'
+expect 0 $ppo --out x --dry-run $demos
+prints ' of 1 task, beside '
+prints ' of demonstrations beside practice'
 expect 0 $ppo --out both --data demos --json --set bc_weight=0.5 bc_steps=2 bc_batch=4 critic_warmup=0
 run=$(field c.db 'r["run"]')
 expect 0 runs "$run" --catalog c.db --json

@@ -94,4 +94,5 @@ refuses paths core/a.c '// see src/core/b.h' 'no src/core/b.h'
 refuses sizes core/a.c "$(yes '' | head -800 | sed 's/$/;/')" '800 lines'
 refuses sizes core/a.c "void long_one(int a)\n{\n$(yes '  x();' | head -81)\n}" 'long_one'
 refuses sizes core/a.c "/* $(yes w | head -60 | tr '\n' ' ') */" columns
+refuses sizes core/meson.build "# $(yes w | head -60 | tr '\n' ' ')" columns
 exit $n_bad

@@ -130,6 +130,14 @@ static void names_and_exit_codes(void **state)
   assert_int_equal(vk_status_exit_code(VK_E_DIVERGED), 1);
 }
 
+static void plurals(void **state)
+{
+  assert_string_equal(vk_plural(0), "s");
+  assert_string_equal(vk_plural(1), "");
+  assert_string_equal(vk_plural(2), "s");
+  assert_string_equal(vk_plural(1LL + (1LL << 32)), "s");
+}
+
 static void assert_sum(void *sum)
 {
   VK_ASSERT(1 + 1 == *(int *)sum);
@@ -153,6 +161,7 @@ int main(void)
       cmocka_unit_test(the_reason_survives_a_long_name),
       cmocka_unit_test(try_propagates),
       cmocka_unit_test(names_and_exit_codes),
+      cmocka_unit_test(plurals),
       cmocka_unit_test(assert_aborts_in_release_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

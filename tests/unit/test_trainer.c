@@ -63,7 +63,7 @@ static void open_learner(fixture *f, vk_learner_config c, int n_thread)
   vk_assert_ok(vk_model_parse(&f->model, small, strlen(small), "small", &err), &err);
   c.model = &f->model;
   c.device = *VK_CPU(f->team);
-  c.args.n_batch = N / c.n_micro;
+  c.args.n_batch = c.is_sum ? N : N / c.n_micro;
   c.args.with_loss = true;
   c.args.sigma = 1.5;
   c.args.last_weight = 2;
@@ -126,6 +126,33 @@ static void sums_micro_batches(void **state)
   close_learner(&start);
   close_learner(&whole);
   close_learner(&halves);
+}
+
+/* Gradients of as many micro-batches as there are, with what others have added: the same batch
+ * three times is one of thrice the gradient. */
+static void sums_shares(void **state)
+{
+  fixture one, three;
+  vk_err err = VK_ERR_INIT;
+  double loss, norm[2];
+  vk_batch b = batch(0, N);
+  open_learner(&one, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
+  open_learner(&three, (vk_learner_config){.is_sum = true, .seed = 1}, 1);
+  for (int n = 3; n >= 0; n -= 3) { /* the second time without micro-batches of its own */
+    vk_assert_ok(vk_learner_begin(&one.l, &err), &err);
+    vk_assert_ok(vk_learner_add(&one.l, &b, 0, &loss, &err), &err);
+    vk_assert_ok(vk_learner_begin(&three.l, &err), &err);
+    for (int i = 0; i < n; i++)
+      vk_assert_ok(vk_learner_add(&three.l, &b, 0, &loss, &err), &err);
+    for (int64_t k = 0; k < one.l.params.n_item && n == 0; k++)
+      three.l.grad[k] += 3 * one.l.grad[k];
+    vk_assert_ok(vk_learner_step(&one.l, 0, &norm[0], &err), &err);
+    vk_assert_ok(vk_learner_step(&three.l, 0, &norm[1], &err), &err);
+    assert_true(norm[0] > 0);
+    vk_assert_close(norm[1], 3 * norm[0], 0, 1e-5);
+  }
+  close_learner(&one);
+  close_learner(&three);
 }
 
 /* Masks follow from the seed and the micro-batch's number alone. */
@@ -257,6 +284,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sums_micro_batches),
+      cmocka_unit_test(sums_shares),
       cmocka_unit_test(draws_masks_by_number),
       cmocka_unit_test(leaves_what_has_no_loss),
       cmocka_unit_test(checks_the_average),
