@@ -23,19 +23,20 @@ vk_status vk_cuda_check(cudaError_t e, const vk_device *d, const char *doing, co
   const vk_cuda_device *c = vk_cuda_device_of(d);
   char name[32];
   snprintf(name, sizeof name, "cuda:%d", d->index);
-  (void)cudaGetLastError(); /* what can be forgotten is */
+  const char *shown = c && c->name[0] ? c->name : name; /* none yet while it is opened */
+  (void)cudaGetLastError();                             /* what can be forgotten is */
   if (e == cudaErrorMemoryAllocation)
-    return vk_fail(err, VK_E_NOMEM, "device %s, %s: %.*s found no memory", c ? c->name : name,
-                   doing, name_length(call), call);
+    return vk_fail(err, VK_E_NOMEM, "device %s, %s: %.*s found no memory", shown, doing,
+                   name_length(call), call);
   return vk_fail(err, VK_E_IO,
                  "device %s, %s: %.*s failed with %s (%s); if the device was lost, start again, "
                  "training with --resume from its last checkpoint",
-                 c ? c->name : name, doing, name_length(call), call, cudaGetErrorName(e),
-                 cudaGetErrorString(e));
+                 shown, doing, name_length(call), call, cudaGetErrorName(e), cudaGetErrorString(e));
 }
 
 vk_status vk_cuda_use(const vk_device *d, vk_err *err)
 {
+  (void)cudaGetLastError(); /* of what nobody asked about: launches would be blamed */
   return VK_CUDA_CHECK(cudaSetDevice(d->index), d, "choosing it", err);
 }
 
@@ -106,6 +107,24 @@ static void close(vk_device *d)
   d->state = NULL;
 }
 
+/* Memory of vk_device_alloc: one thread reads weights while another's network runs. */
+static vk_status check_managed(const vk_device *d, const char *name, vk_err *err)
+{
+  static const char doing[] = "opening it";
+  int has_managed = 0, is_concurrent = 0;
+  VK_TRY(VK_CUDA_CHECK(cudaDeviceGetAttribute(&has_managed, cudaDevAttrManagedMemory, d->index), d,
+                       doing, err));
+  VK_TRY(VK_CUDA_CHECK(
+      cudaDeviceGetAttribute(&is_concurrent, cudaDevAttrConcurrentManagedAccess, d->index), d,
+      doing, err));
+  if (has_managed && is_concurrent)
+    return VK_OK;
+  return vk_fail(err, VK_E_UNSUPPORTED,
+                 "device %s: its driver does not let the host read memory that it shares with the "
+                 "GPU while kernels run (as on Windows, WSL and some virtual GPUs); use the CPU",
+                 name);
+}
+
 static vk_status start(vk_device *d, vk_cuda_device *c, vk_err *err)
 {
   struct cudaDeviceProp prop;
@@ -117,6 +136,7 @@ static vk_status start(vk_device *d, vk_cuda_device *c, vk_err *err)
                    "device %s has compute capability %d.%d; this program's kernels need %d.0 or "
                    "more (A100, RTX 30 and later)",
                    c->name, prop.major, prop.minor, VK_CUDA_MAJOR_MIN);
+  VK_TRY(check_managed(d, c->name, err));
   return VK_CUDA_CHECK(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), d,
                        "opening it", err);
 }

@@ -29,6 +29,7 @@ typedef struct exec_state {
   int n_io;
   io *io;
   cudaGraphExec_t graph;
+  bool no_graph;      /* a run could not be captured: none is again */
   bool is_new;        /* sizes or places have changed since the last run */
   cudaEvent_t *event; /* [n_step + 1] when nodes are timed */
 } exec_state;
@@ -88,21 +89,24 @@ static void place_io(vk_exec *x, exec_state *s)
   }
 }
 
-static vk_status upload_consts(vk_exec *x, uint8_t *at, vk_err *err)
+static vk_status upload_consts(vk_exec *x, exec_state *s, uint8_t *at, vk_err *err)
 {
   const vk_plan *p = x->plan;
   for (int v = 0; v < p->graph.n_value; v++) {
     if (p->place[v].where != VK_WHERE_CONST || p->place[v].root != v)
       continue;
     size_t n = vk_value_bytes(&p->graph.value[v]);
-    VK_TRY(VK_CUDA_CHECK(cudaMemcpy(at, p->graph.value[v].data, n, cudaMemcpyHostToDevice),
-                         &x->device, "copying constants", err));
+    VK_TRY(VK_CUDA_CHECK(
+        cudaMemcpyAsync(at, p->graph.value[v].data, n, cudaMemcpyHostToDevice, s->stream),
+        &x->device, "copying constants", err));
     for (int w = 0; w < p->graph.n_value; w++)
-      if (p->place[w].root == v)
+      if (p->place[w].root == v) {
         x->data[w] = at;
+        x->host[w] = (void *)(uintptr_t)p->graph.value[v].data;
+      }
     at += round_up(n);
   }
-  return VK_OK;
+  return VK_CUDA_CHECK(cudaStreamSynchronize(s->stream), &x->device, "copying constants", err);
 }
 
 /* The plan's bytes are known before anything runs: what does not fit is said, with how much. */
@@ -111,7 +115,7 @@ static vk_status take_block(vk_exec *x, exec_state *s, size_t n, vk_err *err)
   const vk_device *d = &x->device;
   size_t n_free = 0, n_all = 0;
   VK_TRY(VK_CUDA_CHECK(cudaMemGetInfo(&n_free, &n_all), d, "opening a network", err));
-  cudaError_t e = n <= n_free ? cudaMalloc((void **)&s->block, n) : cudaErrorMemoryAllocation;
+  cudaError_t e = cudaMalloc((void **)&s->block, n);
   if (e != cudaErrorMemoryAllocation)
     return VK_CUDA_CHECK(e, d, "opening a network", err);
   (void)cudaGetLastError();
@@ -146,7 +150,7 @@ static vk_status open_state(vk_exec *x, exec_state *s, vk_err *err)
   x->once = x->arena + arena;
   x->held = x->once + once;
   place_io(x, s);
-  return upload_consts(x, x->held + held, err);
+  return upload_consts(x, s, x->held + held, err);
 }
 
 void vk_cuda_exec_close(vk_exec *x)
@@ -218,10 +222,11 @@ static vk_status tell_place(const vk_exec *x, const char *place, vk_status st, v
 /* Names the op whose kernels could not be started. */
 static vk_status start_steps(vk_exec *x, exec_state *s, bool is_once, vk_err *err)
 {
+  const bool is_timed = x->is_timed && !is_once;
   for (int i = 0; i < x->n_step; i++) {
     const vk_exec_step *step = &x->step[i];
     const vk_node *node = &x->plan->graph.node[step->i_node];
-    if (s->event && !is_once)
+    if (is_timed)
       VK_TRY(VK_CUDA_CHECK(cudaEventRecord(s->event[i], s->stream), &x->device, "timing", err));
     if (step->is_once != is_once)
       continue;
@@ -231,7 +236,7 @@ static vk_status start_steps(vk_exec *x, exec_state *s, bool is_once, vk_err *er
     if (st != VK_OK)
       return tell_place(x, node->place, st, err);
   }
-  if (s->event && !is_once)
+  if (is_timed)
     VK_TRY(
         VK_CUDA_CHECK(cudaEventRecord(s->event[x->n_step], s->stream), &x->device, "timing", err));
   return VK_OK;
@@ -272,13 +277,13 @@ static vk_status capture(vk_exec *x, exec_state *s, vk_err *err)
 /* Events before the first node and after each; made when first asked for. */
 static vk_status make_events(vk_exec *x, exec_state *s, vk_err *err)
 {
-  if (s->event)
-    return VK_OK;
-  s->event = calloc((size_t)x->n_step + 1, sizeof(cudaEvent_t));
+  if (!s->event)
+    s->event = calloc((size_t)x->n_step + 1, sizeof(cudaEvent_t));
   if (!s->event)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for the times of nodes", x->plan->graph.name);
   for (int i = 0; i <= x->n_step; i++)
-    VK_TRY(VK_CUDA_CHECK(cudaEventCreate(&s->event[i]), &x->device, "timing", err));
+    if (!s->event[i])
+      VK_TRY(VK_CUDA_CHECK(cudaEventCreate(&s->event[i]), &x->device, "timing", err));
   return VK_OK;
 }
 
@@ -318,10 +323,11 @@ vk_status vk_cuda_exec_run(vk_exec *x, bool is_once, vk_err *err)
   } else if (s->is_new) {
     st = start_all(x, s, err);
   } else {
-    if (!s->graph)
-      st = capture(x, s, err);
-    if (st == VK_OK)
-      st = VK_CUDA_CHECK(cudaGraphLaunch(s->graph, s->stream), &x->device, "running", err);
+    if (!s->graph && !s->no_graph)
+      s->no_graph = capture(x, s, NULL) != VK_OK; /* nothing has run yet */
+    (void)cudaGetLastError();
+    st = s->graph ? VK_CUDA_CHECK(cudaGraphLaunch(s->graph, s->stream), &x->device, "running", err)
+                  : start_all(x, s, err);
   }
   s->is_new = st != VK_OK;
   if (st == VK_OK)

@@ -72,8 +72,18 @@ struct vk_cuda_gemm {
 
 static vk_status open_library(functions *f, vk_err *err)
 {
-  static const char *const file[] = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so",
-                                     NULL};
+  /* That of the runtime first: another does not start with the driver that this one needs. */
+  static const char *const file[] = {
+#if CUDART_VERSION >= 13000
+    "libcublasLt.so.13",
+    "libcublasLt.so.12",
+#else
+    "libcublasLt.so.12",
+    "libcublasLt.so.13",
+#endif
+    "libcublasLt.so",
+    NULL
+  };
 #define X(name) #name,
   static const char *const symbol[] = {FUNCTIONS(X) NULL};
 #undef X
@@ -118,9 +128,11 @@ static vk_status start(vk_cuda_gemm *g, vk_err *err)
   if (st != CUBLAS_STATUS_SUCCESS)
     return vk_fail(err, st == CUBLAS_STATUS_ALLOC_FAILED ? VK_E_NOMEM : VK_E_IO,
                    "cuBLASLt does not start: %s", g->lib.cublasLtGetStatusString(st));
-  if (cudaMalloc(&g->workspace, WORKSPACE_BYTES) != cudaSuccess)
+  if (cudaMalloc(&g->workspace, WORKSPACE_BYTES) != cudaSuccess) {
+    (void)cudaGetLastError();
     return vk_fail(err, VK_E_NOMEM, "the GPU has no %d MiB left for products of matrices",
                    WORKSPACE_BYTES >> 20);
+  }
   return VK_OK;
 }
 
@@ -416,5 +428,5 @@ cudaError_t vk_cuda_gemm_run(vk_cuda_gemm *g, const vk_cuda_product *p, cudaStre
   }
   if (st == CUBLAS_STATUS_SUCCESS)
     return cudaSuccess;
-  return is_refused(st) ? cudaErrorNotSupported : cudaErrorUnknown;
+  return is_refused(st) ? vk_cuda_gemm_plain(p, stream) : cudaErrorUnknown;
 }

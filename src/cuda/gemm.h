@@ -49,9 +49,10 @@ typedef struct vk_cuda_product {
 /* Starts it on the stream. How, the library is asked once for a shape, where the number of rows (m,
  * or k with a_trans) counts to within a quarter. The first product of a shape may load kernels: it
  * is no part of a graph that is captured.
- * cudaErrorNotSupported: the library has no way to compute it; cudaErrorUnknown: another error of
- * its. */
+ * What it refuses, vk_cuda_gemm_plain computes. cudaErrorUnknown: another error of its. */
 cudaError_t vk_cuda_gemm_run(vk_cuda_gemm *g, const vk_cuda_product *p, cudaStream_t stream);
+/* By a kernel of our own, which takes every product, slowly. */
+cudaError_t vk_cuda_gemm_plain(const vk_cuda_product *p, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

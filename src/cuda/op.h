@@ -30,7 +30,7 @@ typedef struct vk_cuda_call {
 
 /* cudaSuccess, or what a launch returned. */
 typedef cudaError_t vk_cuda_run(const vk_cuda_call *c);
-/* Bytes at the call's shapes, which are those of the capacity. */
+/* Bytes at the call's shapes, which are those of the capacity; data is NULL. */
 typedef size_t vk_cuda_scratch(const vk_op_call *op);
 
 typedef struct vk_cuda_op {

@@ -106,8 +106,20 @@ static __global__ void copy_bytes(const uint8_t *x, uint8_t *y, int64_t n)
     y[i] = x[i];
 }
 
+/* Weights, for products by them (pass bf16). */
+static __global__ void copy_rounded(const float *x, uint16_t *y, int64_t n)
+{
+  VK_EACH(i, n)
+  y[i] = vk_bf16_of(x[i]);
+}
+
 cudaError_t vk_cuda_run_copy(const vk_cuda_call *c)
 {
+  const vk_tensor *from = &c->op->in[0], *to = &c->op->out[0];
+  const int64_t n_item = vk_shape_n_item(&to->shape);
+  if (n_item > 0 && to->dtype != from->dtype)
+    return vk_launch(copy_rounded, vk_grid_stride(n_item), VK_BLOCK, 0, c->stream,
+                     (const float *)from->data, (uint16_t *)to->data, n_item);
   const vk_tensor *y = &c->op->out[0];
   int64_t n = vk_shape_n_item(&y->shape) * (int64_t)vk_dtype_size(y->dtype);
   return n == 0 ? cudaSuccess

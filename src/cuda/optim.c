@@ -58,8 +58,11 @@ static vk_status open_state(const vk_device *d, const vk_optim_pass *p, optim_st
   s->factor = (vk_optim_factor *)(s->block + n_chunk + n_square + n_result);
   if (n == 0)
     return VK_OK;
-  return VK_CUDA_CHECK(cudaMemcpy(s->chunk, p->chunk, n * sizeof *s->chunk, cudaMemcpyHostToDevice),
-                       d, doing, err);
+  cudaStream_t stream = vk_cuda_device_of(d)->stream;
+  VK_TRY(VK_CUDA_CHECK(
+      cudaMemcpyAsync(s->chunk, p->chunk, n * sizeof *s->chunk, cudaMemcpyHostToDevice, stream), d,
+      doing, err));
+  return VK_CUDA_CHECK(cudaStreamSynchronize(stream), d, doing, err);
 }
 
 static vk_status step(const vk_device *d, const vk_optim_pass *p, optim_state *s, vk_err *err)

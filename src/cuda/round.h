@@ -27,6 +27,7 @@ static inline int64_t vk_round_up(int64_t n, int64_t to)
 static inline int64_t vk_chunk_rows(int64_t n_row, int64_t row_bytes)
 {
   int64_t n = row_bytes > 0 ? VK_PRODUCT_CHUNK / row_bytes : n_row;
+  n = n < 1 << 17 ? n : 1 << 17;   /* some products of more rows have failed in the library */
   n = n > 128 ? n / 128 * 128 : n; /* whole tiles of a product */
   n = n < n_row ? n : n_row;
   return n > 1 ? n : 1;

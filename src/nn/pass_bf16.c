@@ -23,7 +23,8 @@ static int weight_of(const vk_graph *in, const vk_node *n)
 static bool multiplies(const vk_node *n)
 {
   return n->op == &vk_op_matmul || n->op == &vk_op_conv || n->op == &vk_op_conv_dw ||
-         n->op == &vk_op_conv_dx || n->op == &vk_op_attention || n->op == &vk_op_attention_grad;
+         n->op == &vk_op_conv_dx ||
+         ((n->op == &vk_op_attention || n->op == &vk_op_attention_grad) && n->attr.len_q == 0);
 }
 
 static void copy_node(vk_graph *out, const vk_graph *in, int i, vk_id *map, vk_id *rounded)

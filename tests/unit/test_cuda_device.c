@@ -10,7 +10,7 @@
 #include "emulated/emulated.h"
 #include "rl/learner.h"
 
-enum { N = 2, N_STEP = 4 };
+enum { N = 4, N_STEP = 3 };
 
 static const char small[] =
     "{\"model\": \"nano\", \"d_model\": 16, \"n_head\": 2, \"n_encoder\": 1, "
@@ -237,7 +237,7 @@ static void refuses_what_is_not_there(void **state)
 static void refuses_what_does_not_fit(void **state)
 {
   int n_refused = 0, n_sentence = 0;
-  for (size_t bytes = 1 << 16; n_refused < 20; bytes *= 2) {
+  for (size_t bytes = 30 << 20; n_refused < 60; bytes += bytes / 20) {
     vk_err err = VK_ERR_INIT;
     fixture f;
     double loss, norm, check;
@@ -254,7 +254,7 @@ static void refuses_what_does_not_fit(void **state)
     n_refused++;
     n_sentence += strstr(err.text, "MB free") != NULL;
   }
-  assert_in_range(n_refused, 1, 19);
+  assert_in_range(n_refused, 1, 59);
   assert_true(n_sentence > 0);
   vk_emulated_reset();
 }
@@ -264,7 +264,7 @@ static void survives_a_lost_device(void **state)
 {
   int n_failed = 0;
   int64_t k = 1, n_call = 1;
-  for (; k <= n_call; k += k < 30 ? 1 : 101) {
+  for (; k <= n_call; k += k < 12 ? 1 : 61) {
     vk_err err = VK_ERR_INIT;
     fixture f;
     double loss, norm, check;
@@ -272,8 +272,8 @@ static void survives_a_lost_device(void **state)
     int64_t before = vk_emulated_n_call();
     vk_emulated_fail_after(k, cudaErrorLaunchFailure);
     vk_status st = open_learner(&f, "cuda", false, 1, &err);
-    for (int i = 0; i < 2 && st == VK_OK; i++)
-      st = step(&f, i, &loss, &norm, &check, &err);
+    if (st == VK_OK)
+      st = step(&f, 0, &loss, &norm, &check, &err);
     if (st != VK_OK) {
       n_failed++;
       assert_true(strlen(err.text) > 20);
@@ -285,7 +285,7 @@ static void survives_a_lost_device(void **state)
     vk_emulated_reset();
     expect_clean();
   }
-  assert_true(n_failed > 30);
+  assert_true(n_failed > 20);
   vk_emulated_reset();
 }
 

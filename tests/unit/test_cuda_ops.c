@@ -132,6 +132,12 @@ static void run_on_device(op_case *t, run_as as)
                      .in = as.in_most ? as.in_most : in,
                      .out = as.out_most ? as.out_most : out,
                      .n_part = 1};
+  vk_tensor planned[VK_NODE_IN_MAX]; /* plans ask before there is data */
+  for (int i = 0; i < t->n_in; i++) {
+    planned[i] = call.in[i];
+    planned[i].data = NULL;
+  }
+  call.in = planned;
   size_t n_scratch = op->scratch ? op->scratch(&call) : 0;
   call.in = in;
   call.out = out;
