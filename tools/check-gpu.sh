@@ -184,7 +184,8 @@ done
 part doctor 60 "$build/vlakit" doctor --pack data/libero.pack
 grep -E '^(ok|note) +(cuda|cpu|memory)' "$out/doctor.txt" | sed 's/^/    /'
 if grep -q '^ok *cuda *none' "$out/doctor.txt"; then
-  no_gpu 'the program finds none, as vlakit doctor says above'
+  failed doctor 0 'the system has a GPU that the program does not find'
+  exit 1
 fi
 
 for t in $tests; do

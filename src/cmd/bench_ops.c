@@ -135,7 +135,7 @@ static vk_status time_on_cpu(bench *b, op_bench *o, double *took_s, vk_err *err)
 {
   const int n_rep = (int)b->args->n_rep;
   vk_op_run *run = vk_op_kernel(o->op, b->call->isa);
-  double *s = malloc(sizeof *s * (size_t)n_rep);
+  double *s = calloc((size_t)n_rep, sizeof *s);
   if (!s)
     return fail_memory(o, err);
   int64_t n = 1;
@@ -212,7 +212,7 @@ static vk_status on_device_init(on_device *r, const op_bench *o, vk_isa isa, vk_
 static vk_status time_runs(bench *b, on_device *r, double *took_s, vk_err *err)
 {
   const int n_rep = (int)b->args->n_rep;
-  double *s = malloc(sizeof *s * (size_t)n_rep);
+  double *s = calloc((size_t)n_rep, sizeof *s);
   if (!s)
     return vk_fail(err, VK_E_NOMEM, "no memory for %d times", n_rep);
   vk_status st = VK_OK;
