@@ -152,7 +152,7 @@ if [ "$mode" != --built ]; then
     all_s=7200
   fi
   [ -f "$build/build.ninja" ] ||
-    part configure 60 meson setup "$build" --buildtype=release -Dcuda=enabled -Dfilm=auto
+    part configure 60 meson setup "$build" --buildtype=release -Dcuda=enabled
   [ $n_failed = 0 ] && part build 7200 ninja -C "$build" vlakit $programs
   [ $n_failed = 0 ] || exit 1
   if [ "$mode" = --build ]; then
