@@ -35,11 +35,12 @@ step() {
   return 1
 }
 
-# configure COMPILER FOLDER OPTIONS...
+# configure CC CXX FOLDER OPTIONS... The C++ compiler is for the stand-in of a GPU.
 configure() {
   compiler=$1
-  shift
-  [ -f "$1/build.ninja" ] || CC=$compiler meson setup "$@"
+  compiler_cxx=$2
+  shift 2
+  [ -f "$1/build.ninja" ] || CC=$compiler CXX=$compiler_cxx meson setup "$@"
 }
 
 # Prints how many tests of a testlog.json passed, failed and were skipped.
@@ -75,21 +76,22 @@ tests() {
 start=$(now)
 mkdir -p "$out"
 begin packages
-install_missing $build_packages clang clang-format libclang-rt-dev libcmocka-dev \
+install_missing $build_packages clang clang-format g++ libclang-rt-dev libcmocka-dev \
   fish mandoc zsh >"$out/log" 2>&1 || {
   cat "$out/log"
   exit 1
 }
 end ok
 
+# Where there is nvcc, the first build has the GPU's kernels; the second would compile the same again.
 # The program is also installed and tried from its prefix (tests/cmd/test_install.sh).
-if step 'gcc: configure' configure gcc "$out/gcc" --buildtype=release --prefix "$PWD/$out/prefix" &&
+if step 'gcc: configure' configure gcc g++ "$out/gcc" --buildtype=release --prefix "$PWD/$out/prefix" &&
   step 'gcc: build' ninja -C "$out/gcc"; then
   tests 'gcc: tests' "$out/gcc"
 fi
 
-if step 'clang: configure' configure clang "$out/sanitized" --buildtype=debugoptimized \
-  -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all &&
+if step 'clang: configure' configure clang clang++ "$out/sanitized" --buildtype=debugoptimized \
+  -Dcuda=disabled -Db_sanitize=address,undefined -Db_lundef=false -Dc_args=-fno-sanitize-recover=all &&
   step 'clang: build' ninja -C "$out/sanitized"; then
   tests 'ASan and UBSan: tests' "$out/sanitized"
 fi

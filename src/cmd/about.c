@@ -6,7 +6,14 @@
 #include "core/cpu.h"
 #include "core/json.h"
 #include "core/version.h"
+#include "nn/device.h"
 #include "sim/mujoco_compat.h"
+
+/* Whether this build can use a GPU; the stub of one that cannot gives no memory. */
+static bool has_cuda(void)
+{
+  return vk_device_cuda.alloc != NULL;
+}
 
 static vk_status print_json(const vk_cpu *cpu, const char *header, vk_err *err)
 {
@@ -23,7 +30,7 @@ static vk_status print_json(const vk_cpu *cpu, const char *header, vk_err *err)
   VK_CPU_FEATURES(X)
 #undef X
   cJSON_AddStringToObject(all, "isa", vk_isa_name(vk_isa_best(cpu)));
-  cJSON_AddBoolToObject(all, "cuda", false);
+  cJSON_AddBoolToObject(all, "cuda", has_cuda());
   vk_status st = vk_json_print(all, err);
   cJSON_Delete(all);
   return st;
@@ -42,6 +49,6 @@ vk_status vk_about_print(bool as_json, vk_err *err)
   printf("MuJoCo %s (built for %s)\n", mj_versionString(), header);
   printf("CPU    %s: %s; path %s\n", *cpu.name ? cpu.name : "unknown",
          *features ? features : "no extensions", vk_isa_name(vk_isa_best(&cpu)));
-  printf("CUDA   no\n");
+  printf("CUDA   %s\n", has_cuda() ? "yes" : "no");
   return VK_OK;
 }

@@ -27,7 +27,7 @@ const vk_opt vk_common_opts[] = {
     VK_OPT_STR(ARGS, "catalog", catalog, "FILE",
                "database of runs (default $XDG_DATA_HOME/vlakit/catalog.db)"),
     VK_OPT_STR(ARGS, "device", device, "cpu|cuda|cuda:K",
-               "where networks run (train, eval, bench)"),
+               "where networks run (train, eval, bench model, bench ops)"),
     VK_OPT_FLAG_SHORT(ARGS, "help", 'h', help, "show this help"),
     VK_OPT_CHOICE(ARGS, "isa", isa, "NAME", isas, "instruction set of the fast paths"),
     VK_OPT_FLAG(ARGS, "json", json, "print one JSON object instead of text"),

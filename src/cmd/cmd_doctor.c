@@ -15,13 +15,14 @@
 #include "core/json.h"
 #include "core/sys.h"
 #include "core/video.h"
+#include "nn/device.h"
 #include "rl/checkpoint.h"
 #include "rl/policy_bundled.h"
 #include "sim/mujoco_compat.h"
 #include "sim/pack.h"
 #include "sim/visuals_choose.h"
 
-enum { TEXT_MAX = 512, PATH_SIZE = VK_FS_PATH_MAX };
+enum { TEXT_MAX = 512, PATH_SIZE = VK_FS_PATH_MAX, KIND_MAX = 8, DEVICE_MAX = 16 };
 
 /* One finding. found says what is there, fix the command or step that helps when it is not ok. */
 typedef struct check {
@@ -30,6 +31,9 @@ typedef struct check {
   bool ok;
   char found[TEXT_MAX];
   char fix[TEXT_MAX];
+  const vk_device_def *kind; /* of devices; NULL: it is about something else */
+  int n_device;              /* of them described */
+  vk_device_info device[DEVICE_MAX];
 } check;
 
 typedef struct check_def {
@@ -257,10 +261,45 @@ static void look_at_hdf5(check *c, const vk_common_args *common)
   snprintf(c->fix, TEXT_MAX, "apt-get install libhdf5-dev, and build again");
 }
 
-static void look_at_cuda(check *c, const vk_common_args *common)
+static void device_text(const check *c, int i, char text[TEXT_MAX])
 {
-  c->ok = true;
-  snprintf(c->found, TEXT_MAX, "no; this build computes on the CPU");
+  const vk_device_info *d = &c->device[i];
+  snprintf(text, TEXT_MAX, "%s:%d %s, %s, %.1f of %.1f GB free", c->name, i, d->name, d->detail,
+           (double)d->free_bytes * 1e-9, (double)d->memory_bytes * 1e-9);
+}
+
+static vk_status look_at_device(check *c, int i, vk_err *err)
+{
+  char name[32];
+  vk_device device;
+  VK_TRY(c->kind->describe(i, &c->device[i], err));
+  c->n_device = i + 1;
+  snprintf(name, sizeof name, "%s:%d", c->name, i);
+  VK_TRY(vk_device_open(&device, name, NULL, err)); /* as a network would */
+  vk_device_close(&device);
+  return VK_OK;
+}
+
+/* Where networks run beside the CPU. A machine without such a device lacks nothing. */
+static void look_at_kind(check *c, const vk_device_def *kind)
+{
+  vk_err err = VK_ERR_INIT;
+  char text[TEXT_MAX];
+  int n = 0;
+  *c = (check){.name = kind->name, .kind = kind};
+  vk_status st = kind->count(&n, &err);
+  if (st == VK_E_UNSUPPORTED) {
+    c->ok = true;
+    snprintf(c->found, TEXT_MAX, "none; %s", err.text);
+    return;
+  }
+  for (int i = 0; i < n && i < DEVICE_MAX && st == VK_OK; i++)
+    st = look_at_device(c, i, &err);
+  c->ok = st == VK_OK;
+  if (c->ok)
+    device_text(c, 0, text);
+  snprintf(c->found, TEXT_MAX, "%s", c->ok ? text : err.text);
+  snprintf(c->fix, TEXT_MAX, "look at what its driver says (nvidia-smi); --device cpu needs none");
 }
 
 static const check_def defs[] = {
@@ -270,8 +309,24 @@ static const check_def defs[] = {
     {"policy", false, look_at_policy},  {"catalog", true, look_at_catalog},
     {"disk", true, look_at_disk},       {"curl", false, look_at_curl},
     {"film", false, look_at_film},      {"hdf5", false, look_at_hdf5},
-    {"cuda", false, look_at_cuda},
 };
+
+static void add_devices(cJSON *one, const check *c)
+{
+  cJSON *list = cJSON_AddArrayToObject(one, "devices");
+  for (int i = 0; i < c->n_device; i++) {
+    const vk_device_info *d = &c->device[i];
+    char name[32];
+    cJSON *o = cJSON_CreateObject();
+    snprintf(name, sizeof name, "%s:%d", c->name, i);
+    cJSON_AddStringToObject(o, "device", name);
+    cJSON_AddStringToObject(o, "name", d->name);
+    cJSON_AddStringToObject(o, "detail", d->detail);
+    cJSON_AddNumberToObject(o, "memory_bytes", (double)d->memory_bytes);
+    cJSON_AddNumberToObject(o, "free_bytes", (double)d->free_bytes);
+    cJSON_AddItemToArray(list, o);
+  }
+}
 
 static vk_status print_json(const check *checks, int n, vk_err *err)
 {
@@ -286,6 +341,8 @@ static vk_status print_json(const check *checks, int n, vk_err *err)
       cJSON_AddNullToObject(one, "fix");
     else
       cJSON_AddStringToObject(one, "fix", checks[i].fix);
+    if (checks[i].kind)
+      add_devices(one, &checks[i]);
     cJSON_AddItemToArray(list, one);
   }
   vk_status st = vk_json_print(all, err);
@@ -300,14 +357,19 @@ static void print_text(const check *checks, int n)
     printf("%-5s %-8s %s\n", c->ok ? "ok" : c->is_required ? "FAIL" : "note", c->name, c->found);
     if (!c->ok)
       printf("      %-8s fix: %s\n", "", c->fix);
+    for (int k = c->ok ? 1 : 0; k < c->n_device; k++) {
+      char text[TEXT_MAX];
+      device_text(c, k, text);
+      printf("      %-8s %s\n", "", text);
+    }
   }
 }
 
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
-  check checks[VK_COUNT(defs)];
+  check checks[VK_COUNT(defs) + KIND_MAX];
   char failed[TEXT_MAX] = "";
-  int n_failed = 0;
+  int n_failed = 0, n = VK_COUNT(defs);
   for (size_t i = 0; i < VK_COUNT(defs); i++) {
     checks[i] = (check){.name = defs[i].name, .is_required = defs[i].is_required};
     defs[i].look(&checks[i], call->common);
@@ -316,10 +378,13 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     size_t at = strlen(failed);
     snprintf(failed + at, sizeof failed - at, "%s%s", n_failed++ ? ", " : "", checks[i].name);
   }
+  for (int i = 0; i < vk_device_def_count(); i++)
+    if (vk_device_defs[i] != &vk_device_cpu && n < (int)VK_COUNT(checks))
+      look_at_kind(&checks[n++], vk_device_defs[i]);
   if (call->common->json)
-    VK_TRY(print_json(checks, VK_COUNT(defs), err));
+    VK_TRY(print_json(checks, n, err));
   else
-    print_text(checks, VK_COUNT(defs));
+    print_text(checks, n);
   if (n_failed)
     return vk_fail(err, VK_E_NOTFOUND, "what eval needs is missing: %s", failed);
   return VK_OK;
@@ -331,9 +396,9 @@ const vk_cmd vk_cmd_doctor = {
     .synopsis = "[options]",
     .description =
         "Looks at everything that the other commands need: MuJoCo, the processor, memory, the "
-        "scene pack and its hash, policies that come along, the catalog, disk space, and optional "
-        "libraries. What is "
-        "missing comes with the command that helps.\n"
+        "scene pack and its hash, policies that come along, the catalog, disk space, optional "
+        "libraries, and GPUs that --device may name. What is missing comes with the command that "
+        "helps.\n"
         "\n"
         "The exit code is 1 when something that eval needs is missing (FAIL); what is only "
         "useful is a note.",

@@ -490,6 +490,7 @@ template <int D, int N> struct attn_bf16 {
 
 /* ---- over the lanes that hold a row ---------------------------------------------------------- */
 
+/* Largest x of those lanes; all get it. */
 template <typename W> static __device__ __forceinline__ float attn_row_max(float x)
 {
 #pragma unroll
@@ -498,6 +499,7 @@ template <typename W> static __device__ __forceinline__ float attn_row_max(float
   return x;
 }
 
+/* Sum of x over them; all get it. */
 template <typename W> static __device__ __forceinline__ float attn_row_sum(float x)
 {
 #pragma unroll

@@ -78,6 +78,7 @@ static inline void vk_mma_bf16(float *c, const uint32_t *a, uint32_t b0, uint32_
   __syncwarp();
 }
 
+/* As above. */
 template <bool IS_TRANS> static inline void vk_load_matrices(uint32_t *x, const uint16_t *row)
 {
   __shared__ const uint16_t *held[VK_WARP][VK_WARP];

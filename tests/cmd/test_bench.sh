@@ -47,6 +47,26 @@ expect 2 bench ops --op list
 says 'vlakit graph ops lists all'
 expect 2 bench gemm --op add
 says 'bench gemm has no option --op: it is one of ops'
+# on a GPU, or the reason why not
+if "$VLAKIT" doctor --json | python3 -c "
+import json, sys
+sys.exit(not next(c for c in json.load(sys.stdin)['checks'] if c['name'] == 'cuda')['devices'])"; then
+  expect 0 bench ops --op matmul --device cuda --reps 1 --json
+  json "{'ops.large.f32.work', 'ops.large.bf16.work', 'ops.large.copy.moved', 'ops.matmul.0.time', 'ops.matmul.0.work'} <= {r['name'] for r in d['results'] if r['value'] > 0}"
+  expect 1 bench ops --op pack --device cuda --reps 1
+  says 'op pack has no kernel on device cuda'
+  for name in data env gemm render; do
+    expect 2 bench $name --device cuda
+    says "bench $name measures the CPU"
+  done
+else
+  for name in gemm model ops; do
+    expect 1 bench $name --device cuda
+    says 'device cuda: '
+    silent
+  done
+fi
+expect 0 bench ops --op add --device cpu --reps 1
 expect 0 bench gemm --shape 5x33x700 --reps 1 --json
 json "[r['name'] for r in d['results'] if r['name'].endswith('rate')] == ['gemm.peak.rate', 'gemm.f32.5x33x700.rate', 'gemm.bf16.5x33x700.rate', 'gemm.f32.5x33x700.dw.rate']"
 for shape in 5x33 5x33x0 5x33x7x 5x-3x7 x5x3 99999x1x1; do
@@ -92,6 +112,17 @@ text, wrong = p.communicate()
 d = json.loads(text)
 assert p.returncode == 130 and d["interrupted"] and all(r["value"] > 0 for r in d["results"]), (p.returncode, d)
 PY
+
+# the check of a GPU says when there is none, before it builds anything
+mkdir no_gpu
+printf '#!/bin/sh\nexit 9\n' >no_gpu/nvidia-smi
+chmod +x no_gpu/nvidia-smi
+PATH=$T/no_gpu:$PATH sh "$VK_SOURCE/tools/check-gpu.sh" >out 2>err
+check 'check-gpu.sh without a GPU: exit code 77' [ $? = 77 ]
+check 'check-gpu.sh without a GPU: a sentence' grep -qx 'no GPU: nvidia-smi lists none; nothing was checked' out
+sh "$VK_SOURCE/tools/check-gpu.sh" --bulid >out 2>err
+check 'check-gpu.sh --bulid: exit code 2' [ $? = 2 ]
+check 'check-gpu.sh --bulid: its usage' grep -q 'usage: ' err
 
 peer() { # peer CODE TEXT ARGUMENTS...: the peer script ends so, and says so
   want=$1

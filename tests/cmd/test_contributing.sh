@@ -49,9 +49,9 @@ quietly() { # quietly WHAT COMMAND...: shows the end of its output when it fails
   shift
   "$@" >log 2>&1 || fail "$what: $(tail -n 20 log)"
 }
-quietly 'configure' meson setup tree/build tree --buildtype=plain -Dwerror=true
+quietly 'configure' meson setup tree/build tree --buildtype=plain -Dwerror=true -Dcuda=disabled
 quietly 'build' ninja -C tree/build vlakit tests/unit/test_hello tests/unit/test_ops \
-  tests/unit/test_random_graphs tests/fuzz/fuzz_hello
+  tests/unit/test_cuda_ops tests/unit/test_random_graphs tests/fuzz/fuzz_hello
 check 'what it prints' env VK_SOURCE="$T/tree" VK_BUILD="$T/tree/build" \
   VLAKIT="$T/tree/build/vlakit" python3 tree/tests/cmd/blocks.py tree/CONTRIBUTING.md
 

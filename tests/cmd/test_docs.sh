@@ -49,7 +49,7 @@ for name in documents:
             if command not in commands:
                 bad(f"{where}: there is no command {command}")
                 continue
-            for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest):
+            for option in re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", rest):
                 if option not in commands[command]:
                     bad(f"{where}: vlakit {command} has no {option}")
 
@@ -75,6 +75,7 @@ compare("policy", set(re.findall(r"^VK_POLICY\((\w+)\)", read("src/rl/policy_lis
         {name for name in names("src/rl/policy_*.c", "policy_", ".c")
          if f"vk_policy_def vk_policy_{name} =" in read(f"src/rl/policy_{name}.c")})
 compare("unit test", quoted("tests/unit/meson.build", "unit_tests") |
+        quoted("tests/unit/meson.build", "cuda_tests") |
         set(re.findall(r"'test_(\w+)\.c'", read("tests/unit/meson.build"))),
         names("tests/unit/test_*.c", "test_", ".c"))
 compare("fuzz target", quoted("tests/fuzz/meson.build", "fuzz_tests"),

@@ -8,6 +8,18 @@ json "[c['name'] for c in d['checks']] == '$all'.split()"
 json "all(isinstance(c['ok'], bool) and c['found'] for c in d['checks'])"
 json "all((c['fix'] is None) == c['ok'] for c in d['checks'])"
 json "any(c['required'] and not c['ok'] for c in d['checks']) == ($code == 1)"
+# GPUs are optional: listed where there are some, else why there is none, and eval needs none
+json "[c['name'] for c in d['checks'] if 'devices' in c] == ['cuda']"
+json "not d['checks'][-1]['required']"
+json "d['checks'][-1]['devices'] or not d['checks'][-1]['ok'] or d['checks'][-1]['found'].startswith('none; device cuda: ')"
+json "all(g['device'] == 'cuda:%d' % i and g['name'] and 'compute capability' in g['detail'] and 0 <= g['free_bytes'] <= g['memory_bytes'] > 0 for i, g in enumerate(d['checks'][-1]['devices']))"
+json "d['checks'][-1]['found'].startswith('cuda:0 ') == (d['checks'][-1]['ok'] and len(d['checks'][-1]['devices']) > 0)"
+n_gpu=$(python3 -c "import json; print(len(json.load(open('$T/out'))['checks'][-1]['devices']))")
+if [ "$("$VLAKIT" --version | sed -n 's/^CUDA *//p')" = no ]; then
+  json "'this build has no CUDA' in d['checks'][-1]['found']"
+elif [ "$n_gpu" = 0 ]; then
+  json "any(word in d['checks'][-1]['found'] for word in ('driver', 'cudaGetDeviceCount'))"
+fi
 check "a look leaves no file behind" [ -z "$(ls "$T" | grep -v -e out -e err)" ]
 
 expect 1 doctor --pack missing.pack --json
@@ -17,6 +29,7 @@ says 'what eval needs is missing: pack'
 expect 1 doctor --pack missing.pack
 prints 'FAIL  pack'
 prints 'fix: sh tools/get-assets.sh'
+prints ' cuda     '
 
 XDG_CACHE_HOME=$T/none expect 1 doctor --pack missing.pack
 prints 'ok    visuals  stand-ins'

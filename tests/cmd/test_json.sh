@@ -2,7 +2,7 @@
 . "${0%/*}/lib.sh"
 
 expect 0 --version --json
-json 'd["version"] and d["commit"] and d["mujoco"] == d["mujoco_header"] and d["cuda"] is False'
+json 'd["version"] and d["commit"] and d["mujoco"] == d["mujoco_header"] and isinstance(d["cuda"], bool)'
 expect 0 help --json
 json '[c["command"] for c in d["commands"]] == sorted(c["command"] for c in d["commands"])'
 for c in $(commands); do

@@ -6,7 +6,7 @@ cd "$1/src" || exit 1
 allowed() {
   case $1 in
   core) echo core ;;
-  cuda) echo core cuda nn ;;
+  cuda) echo core cuda emulated nn ;; # tests/emulated: what launches kernels on a CPU
   nn) echo core nn ;;
   sim) echo core sim ;;
   plan) echo core nn plan ;;

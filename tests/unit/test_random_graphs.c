@@ -1,7 +1,7 @@
 /* test_random_graphs.c - random graphs of all ops: with and without each pass, on every path, for
  * every number of threads and sizes below capacity, results and gradients are those of the double
  * reference; on a GPU, where there is one, too. Also: test_random_graphs FIRST N runs the seeds
- * FIRST to FIRST + N - 1.
+ * FIRST to FIRST + N - 1; test_random_graphs FIRST N cuda is skipped where there is no GPU.
  *
  * How far results may be off is measured, not guessed: the reference runs again with every op's
  * results moved at random by what a sum in float may lose (NOISE of their size, and a little that
@@ -459,8 +459,13 @@ int main(int argc, char **argv)
   vk_cpu_detect(&cpu);
   best = vk_isa_best(&cpu);
   int n_device;
-  if (vk_device_cuda.count(&n_device, NULL) == VK_OK)
+  vk_err err = VK_ERR_INIT;
+  if (vk_device_cuda.count(&n_device, &err) == VK_OK)
     gpu = &vk_device_cuda;
+  if (argc > 3 && !gpu) {
+    fprintf(stderr, "%s\n", err.text);
+    return VK_TEST_SKIP;
+  }
   if (argc > 2) {
     first_seed = strtoull(argv[1], NULL, 10);
     n_graph = atoi(argv[2]);
