@@ -122,10 +122,12 @@ double vk_trainer_lr(const vk_trainer *t)
   return vk_optim_lr(&t->schedule, t->step);
 }
 
-/* Memory that is planned counts, whether it was touched yet or not. */
+/* Memory that is planned counts, whether it was touched yet or not. On another device than the CPU
+ * the network's was taken as it was opened. */
 static vk_status check_memory(const vk_trainer *t, vk_err *err)
 {
-  uint64_t net = vk_learner_bytes(&t->learner), data = t->data.bytes;
+  bool is_here = t->device.def == &vk_device_cpu;
+  uint64_t net = is_here ? vk_learner_bytes(&t->learner) : 0, data = t->data.bytes;
   uint64_t free_bytes = vk_sys_available_bytes(), have = free_bytes + vk_sys_resident_bytes();
   if (free_bytes == 0 || net + data <= have)
     return VK_OK;
