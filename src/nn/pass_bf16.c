@@ -20,23 +20,28 @@ static int weight_of(const vk_graph *in, const vk_node *n)
   return reads_weight && in->value[n->in[1]].kind == VK_PARAM ? 1 : -1;
 }
 
-static bool multiplies(const vk_node *n)
+/* Whether the node's factors are rounded. As on the CPU, not those of products of a few terms,
+ * which are cheap, and whose errors do not average out. */
+static bool is_rounded(const vk_graph *in, const vk_node *n)
 {
-  return n->op == &vk_op_matmul || n->op == &vk_op_conv || n->op == &vk_op_conv_dw ||
-         n->op == &vk_op_conv_dx ||
+  enum { TERMS_MIN = 16 };
+  if (n->op == &vk_op_matmul)
+    return vk_shape_last(&in->value[n->in[0]].shape) >= TERMS_MIN &&
+           (!n->attr.trans_a || vk_shape_last(&in->value[n->in[1]].shape) >= TERMS_MIN);
+  return n->op == &vk_op_conv || n->op == &vk_op_conv_dw || n->op == &vk_op_conv_dx ||
          ((n->op == &vk_op_attention || n->op == &vk_op_attention_grad) && n->attr.len_q == 0);
 }
 
 static void copy_node(vk_graph *out, const vk_graph *in, int i, vk_id *map, vk_id *rounded)
 {
   const vk_node *n = &in->node[i];
-  int w = weight_of(in, n);
+  int w = is_rounded(in, n) ? weight_of(in, n) : -1;
   vk_id *weight = w >= 0 ? &rounded[n->in[w]] : NULL;
   vk_graph_place(out, "%s", n->place);
   if (weight && *weight == VK_NONE)
     *weight = VK_APPLY(out, copy, VK_IN(map[n->in[w]]), .store = VK_BF16, .isa = VK_PATH_GPU);
   vk_graph_copy_node(out, in, i, map);
-  if (out->status != VK_OK || !multiplies(n))
+  if (out->status != VK_OK || !is_rounded(in, n))
     return;
   vk_node *made = &out->node[out->n_node - 1];
   made->attr.dtype = VK_BF16;
