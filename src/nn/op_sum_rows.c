@@ -30,10 +30,11 @@ VK_OP_RUN(sum_rows)
 static vk_status infer(const vk_infer *c, vk_err *err)
 {
   VK_TRY(vk_op_need(c, 0, VK_F32, 0, err));
-  if (c->in[0]->shape.n_dim < 1)
-    return vk_op_fail(c, err, "input 0 must have rows");
+  const vk_value *x = c->in[0];
+  if (x->shape.n_dim < 1 || (x->shape.n_dim == 1 && x->extent.sym >= 0))
+    return vk_op_fail(c, err, "input 0 must have rows, of one length in all runs");
   c->out[0].dtype = VK_F32;
-  c->out[0].shape = vk_shape_of(1, (int)vk_shape_last(&c->in[0]->shape));
+  c->out[0].shape = vk_shape_of(1, (int)vk_shape_last(&x->shape));
   return VK_OK;
 }
 

@@ -313,6 +313,12 @@ static void wrong_sizes_are_refused(void **state)
   w = vk_graph_param(&g, "w", vk_shape_of(4, 2, 3, 1, 1));
   refuse(&g, VK_APPLY(&g, conv, VK_IN(x, w), .kernel = 1, .stride = 1, .scale = 2), "of u8");
 
+  /* one row, whose length is another in every run */
+  vk_graph_init(&g, "wrong");
+  int rows = vk_graph_sym(&g, "batch", 4);
+  x = vk_graph_input(&g, "x", VK_F32, vk_shape_of(1, 20), vk_graph_extent(rows, 5, 0));
+  refuse(&g, VK_APPLY(&g, sum_rows, VK_IN(x)), "one length");
+
   /* at capacity there are 8 queries a segment, but not in a run */
   vk_graph_init(&g, "wrong");
   int sym = vk_graph_sym(&g, "batch", 4);

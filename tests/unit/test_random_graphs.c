@@ -446,7 +446,7 @@ static void seen_often(void **state)
   if (n_graph < 500)
     skip();
   for (int o = 0; o < vk_op_count(); o++)
-    if (n_op_seen[o] < n_graph / 50) {
+    if (n_op_seen[o] < n_graph / 100) {
       print_error("op %s was in %d of %d graphs\n", vk_ops[o]->name, n_op_seen[o], n_graph);
       fail();
     }
