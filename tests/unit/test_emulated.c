@@ -8,7 +8,12 @@
 #include "emulated/emulated.h"
 #include "emulated_kernels.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CLANG_HAS_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(CLANG_HAS_ASAN)
 enum { HAS_ASAN = 1 }; /* which ends the program where a wrong byte is touched */
 #else
 enum { HAS_ASAN = 0 };
