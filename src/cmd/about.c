@@ -9,7 +9,7 @@
 #include "nn/device.h"
 #include "sim/mujoco_compat.h"
 
-/* Whether this build can use a GPU; the stub of one that cannot gives no memory. */
+/* Whether this build can use a GPU: without CUDA the device has no memory to give. */
 static bool has_cuda(void)
 {
   return vk_device_cuda.alloc != NULL;

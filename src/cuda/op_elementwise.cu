@@ -170,25 +170,15 @@ size_t vk_cuda_scratch_fold(const vk_op_call *op)
 /* ---- dropout ---- */
 
 /* A block of random words for each thread: those of four items, 16 apart. The words are those of
- * vk_philox (core/rng.h), the order that of op_dropout.c: item 64 g + 16 w + b has word w of block
+ * vk_philox (kernel.h), the order that of op_dropout.c: item 64 g + 16 w + b has word w of block
  * 16 g + b. y may be x. */
 static __global__ void dropout(const float *x, const int32_t *step, float *y, int64_t n,
                                uint64_t key, uint32_t least, float scale)
 {
   VK_EACH(i, (n + 63) / 64 * 16)
   {
-    uint32_t c0 = (uint32_t)i, c1 = (uint32_t)((uint64_t)i >> 32), c2 = (uint32_t)*step, c3 = 0;
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int i_round = 0; i_round < 10; i_round++) {
-      uint64_t p0 = (uint64_t)0xd2511f53u * c0, p1 = (uint64_t)0xcd9e8d57u * c2;
-      c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-      c1 = (uint32_t)p1;
-      c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-      c3 = (uint32_t)p0;
-      k0 += 0x9e3779b9u;
-      k1 += 0xbb67ae85u;
-    }
-    uint32_t word[4] = {c0, c1, c2, c3};
+    uint32_t word[4];
+    vk_philox_words(key, (uint64_t)i, (uint32_t)*step, word);
     int64_t at = i / 16 * 64 + i % 16;
 #pragma unroll
     for (int w = 0; w < 4; w++)

@@ -220,18 +220,9 @@ template <int CHUNKS> static __global__ void median_kernel(logits a, int32_t *y)
 /* The first of vk_philox_double in this stream under this key. */
 static __device__ double philox_first(uint64_t key, uint64_t stream)
 {
-  uint32_t c0 = 0, c1 = 0, c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
-  uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-  for (int i_round = 0; i_round < 10; i_round++) {
-    uint64_t p0 = (uint64_t)0xd2511f53u * c0, p1 = (uint64_t)0xcd9e8d57u * c2;
-    c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-    c1 = (uint32_t)p1;
-    c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-    c3 = (uint32_t)p0;
-    k0 += 0x9e3779b9u;
-    k1 += 0xbb67ae85u;
-  }
-  return (double)((c0 | (uint64_t)c1 << 32) >> 11) * (1.0 / 9007199254740992.0);
+  uint32_t word[4];
+  vk_philox_words(key, 0, stream, word);
+  return (double)((word[0] | (uint64_t)word[1] << 32) >> 11) * (1.0 / 9007199254740992.0);
 }
 
 /* Groups of per_key rows have a key of two words, low first; keys NULL: one for all. */
