@@ -47,6 +47,16 @@ static bool permit_amx(void)
 #endif
 }
 
+static bool is_amd(void)
+{
+  regs r = cpuid(0, 0);
+  char vendor[12];
+  memcpy(vendor, &r.b, 4);
+  memcpy(vendor + 4, &r.d, 4);
+  memcpy(vendor + 8, &r.c, 4);
+  return memcmp(vendor, "AuthenticAMD", sizeof vendor) == 0;
+}
+
 static void detect_name(char name[64])
 {
   char text[49] = "";
@@ -90,6 +100,7 @@ void vk_cpu_detect(vk_cpu *cpu)
     cpu->amx_bf16 = bit(r7.d, 22);
   }
   detect_name(cpu->name);
+  cpu->is_amd = is_amd();
 }
 
 #else
@@ -186,6 +197,11 @@ vk_isa vk_isa_best(const vk_cpu *cpu)
     if (!lack(cpu, (vk_isa)i))
       best = (vk_isa)i;
   return best;
+}
+
+bool vk_isa_has_fast_bf16(const vk_cpu *cpu, vk_isa isa)
+{
+  return isa == VK_ISA_AMX || (isa == VK_ISA_AVX512 && cpu->avx512_bf16 && cpu->is_amd);
 }
 
 vk_status vk_isa_parse(const char *word, const vk_cpu *cpu, vk_isa *isa, vk_err *err)

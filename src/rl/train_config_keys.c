@@ -94,8 +94,8 @@ static const vk_opt keys_what[] = {
     VK_OPT_STR(C, "model", model, "MODEL",
                "name or configuration file of the network (default: of init, else nano-n2)"),
     VK_OPT_CHOICE(C, "precision", precision, "auto|f32|bf16", precisions,
-                  "of products of matrices; auto: bf16 where the processor computes it, but "
-                  "for practice"),
+                  "of products of matrices; auto: bf16 where the processor is faster at it, "
+                  "but for practice"),
     VK_OPT_I64(C, "seed", seed, 0, 4294967295.0, "N", NULL, "of everything that is drawn"),
     VK_OPT_FLAG(C, "train_on_eval_rows", train_on_eval_rows,
                 "learn from the init rows of evaluations too, as published results do"),

@@ -49,7 +49,7 @@ const char *vk_trainer_precision(const vk_train_config *train, const vk_device_d
   if (device->has_bf16)
     return "bf16";
   vk_cpu_detect(&cpu);
-  return isa >= VK_ISA_AVX512 && cpu.avx512_bf16 ? "bf16" : "f32";
+  return vk_isa_has_fast_bf16(&cpu, isa) ? "bf16" : "f32";
 }
 
 static vk_status open_learner(vk_trainer *t, vk_err *err)

@@ -110,6 +110,18 @@ static void needs_every_feature(void **state)
 #undef CHECK
 }
 
+static void knows_where_bf16_is_faster(void **state)
+{
+  vk_cpu intel = cpu_of(VK_ISA_AMX), amd = intel;
+  amd.is_amd = true;
+  for (int isa = VK_ISA_SCALAR; isa < VK_ISA_N; isa++) {
+    assert_int_equal(vk_isa_has_fast_bf16(&intel, (vk_isa)isa), isa == VK_ISA_AMX);
+    assert_int_equal(vk_isa_has_fast_bf16(&amd, (vk_isa)isa), isa >= VK_ISA_AVX512);
+  }
+  amd.avx512_bf16 = false;
+  assert_false(vk_isa_has_fast_bf16(&amd, VK_ISA_AVX512));
+}
+
 static void bad_words(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -151,9 +163,13 @@ static void cpu_count_follows_affinity(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(agrees_with_the_kernel), cmocka_unit_test(chooses_and_refuses),
-      cmocka_unit_test(needs_every_feature),    cmocka_unit_test(bad_words),
-      cmocka_unit_test(prints_features),        cmocka_unit_test(cpu_count_follows_affinity),
+      cmocka_unit_test(agrees_with_the_kernel),
+      cmocka_unit_test(chooses_and_refuses),
+      cmocka_unit_test(needs_every_feature),
+      cmocka_unit_test(knows_where_bf16_is_faster),
+      cmocka_unit_test(bad_words),
+      cmocka_unit_test(prints_features),
+      cmocka_unit_test(cpu_count_follows_affinity),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
