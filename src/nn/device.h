@@ -75,6 +75,16 @@ struct vk_device_def {
   vk_status (*optim_run)(const vk_device *d, const struct vk_optim_pass *p, void **state,
                          double *norm, vk_err *err);
   void (*optim_close)(const vk_device *d, void *state);
+
+  /* Sums between devices of the kind, each with a copy of a network that they learn together:
+   * nn/device_group.h. NULL: the kind has none.
+   *   sum_open  d [n]: open, each another one; they outlive it. state: the kind's own. Errors:
+   *             VK_E_UNSUPPORTED: what it needs is not installed; those of the devices
+   *   sum_run   p [n]: memory of vk_device_alloc of d[i], n_item numbers each. All become the sum of
+   *             all, with the same bits everywhere; done when it returns */
+  vk_status (*sum_open)(void **state, const vk_device *d, int n, vk_err *err);
+  vk_status (*sum_run)(void *state, float *const *p, int64_t n_item, vk_err *err);
+  void (*sum_close)(void *state);
 };
 
 /* In the order of device_list.h. */
