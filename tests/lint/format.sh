@@ -1,6 +1,6 @@
 #!/bin/sh
 # format.sh ROOT - sources are as clang-format 14 writes them (other versions differ in details).
-cd "$1" || exit 1
+. "${0%/*}/files.sh"
 case $(clang-format --version 2>/dev/null) in
   *' version 14.'*) ;;
   *)
@@ -8,4 +8,4 @@ case $(clang-format --version 2>/dev/null) in
     exit 77
     ;;
 esac
-find src tests -name '*.[ch]' | sort | xargs clang-format --dry-run -Werror
+files src tests | grep '\.[ch]$' | xargs clang-format --dry-run -Werror

@@ -3,8 +3,8 @@
 # names the tests, an include guard, and a comment at every public function. A comment counts for
 # the declarations that follow it without a blank line; one behind a declaration counts too. Inline
 # functions show what they do.
-cd "$1" || exit 1
-find src -name '*.h' ! -name '*_list.h' | sort | xargs awk '
+. "${0%/*}/files.sh"
+files src | grep '\.h$' | grep -v '_list\.h$' | xargs awk '
 function bad(text) {
   print text > "/dev/stderr"
   n_bad++

@@ -2,7 +2,7 @@
 # rooms.sh ROOT - dependencies point one way: cmd -> rl, nas -> plan, sim, nn -> core. A file in
 # src/ROOM may include only headers of the rooms that its line below allows, by their full name
 # ("core/err.h"), so that every dependency can be seen. The rooms are described in ARCHITECTURE.md.
-cd "$1/src" || exit 1
+. "${0%/*}/files.sh"
 allowed() {
   case $1 in
   core) echo core ;;
@@ -24,14 +24,18 @@ bad() {
   n_bad=$((n_bad + 1))
 }
 
-for room in *; do
-  case $room in *.c) ;; *) [ -d "$room" ] || continue ;; esac
+# in_room NAMES PATTERN: FILE:LINE:TEXT of every line of this room's files of such names that has it.
+in_room() {
+  files "src/$room" | grep -E "$1" | xargs grep -nE "$2" /dev/null
+}
+
+for room in $(files src | sed -nE 's,^src/([^/]*/|[^/]*\.c$).*,\1,p' | tr -d / | sort -u); do
   rooms=$(allowed "$room") || {
     bad "src/$room: a new room; say in tests/lint/rooms.sh what it may include"
     continue
   }
   # FILE:LINE:HEADER of each include in quotes
-  includes=$(grep -rnE --include='*.[ch]' --include='*.cu' --include='*.cuh' '^[ 	]*#[ 	]*include[ 	]*"' "$room" /dev/null |
+  includes=$(in_room '\.([ch]|cuh?)$' '^[ 	]*#[ 	]*include[ 	]*"' |
     sed 's/:[ 	]*#[ 	]*include[ 	]*"\([^"]*\)".*/:\1/')
   for include in $includes; do
     header=${include##*:}
@@ -39,18 +43,18 @@ for room in *; do
     config.h | commit.h) continue ;; # made by the build
     */*) ;;
     *)
-      bad "src/$include: write the room too, \"$room/$header\""
+      bad "$include: write the room too, \"$room/$header\""
       continue
       ;;
     esac
     case " $rooms " in
     *" ${header%%/*} "*) ;;
-    *) bad "src/${include%:*}: includes $header, but $room may only use: $rooms" ;;
+    *) bad "${include%:*}: includes $header, but $room may only use: $rooms" ;;
     esac
   done
   # only src/cuda knows whether there is CUDA
   [ "$room" = cuda ] && continue
-  cuda=$(grep -rnE --include='*.[ch]' '^[ 	]*#[ 	]*(el)?if.*CUDA' "$room" /dev/null)
-  [ -z "$cuda" ] || bad "src/$cuda: only src/cuda may ask for CUDA"
+  cuda=$(in_room '\.[ch]$' '^[ 	]*#[ 	]*(el)?if.*CUDA')
+  [ -z "$cuda" ] || bad "$cuda: only src/cuda may ask for CUDA"
 done
 [ "$n_bad" -eq 0 ] || exit 1

@@ -1,8 +1,9 @@
 #!/bin/sh
 # self_test.sh ROOT - each lint passes a small good tree and refuses each kind of bad line.
 lint=$1/tests/lint
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
+top=$(mktemp -d) || exit 1
+trap 'rm -rf "$top"' EXIT
+dir=$top
 n_bad=0
 
 # A good tree with the four rooms that matter here.
@@ -58,10 +59,24 @@ refuses() {
   fi
 }
 
+all_pass() {
+  for name in rooms headers calls paths sizes; do
+    passes $name
+  done
+}
+
+# Files that every lint would refuse in the tree's own folders.
+ignored() {
+  mkdir -p "$dir/runs/env" "$dir/build/src" "$dir/src/made"
+  printf "# $(yes w | head -60 | tr '\n' ' ')\n" | tee "$dir/runs/env/meson.build" >"$dir/build/meson.build"
+  for file in core/made.h made/made.c; do
+    printf '#include "sim/s.h"\nint f(void)\n{\n  exit(1); // src/core/b.h\n}\n' >"$dir/src/$file"
+    printf "/* $(yes w | head -60 | tr '\n' ' ') */\n" >>"$dir/src/$file"
+  done
+}
+
 good
-for name in rooms headers calls paths sizes; do
-  passes $name
-done
+all_pass
 
 refuses rooms core/a.c '#include "sim/s.h"' 'sim/s.h'
 refuses rooms sim/s.c '#include "nn/n.h"'
@@ -93,6 +108,31 @@ refuses paths core/a.c '// see src/core/b.h' 'no src/core/b.h'
 
 refuses sizes core/a.c "$(yes '' | head -800 | sed 's/$/;/')" '800 lines'
 refuses sizes core/a.c "void long_one(int a)\n{\n$(yes '  x();' | head -81)\n}" 'long_one'
+refuses sizes core/a.c "/* $(yes w | head -60 | tr '\n' ' ') */" columns
+refuses sizes core/meson.build "# $(yes w | head -60 | tr '\n' ' ')" columns
+
+if ! command -v git >/dev/null; then
+  exit $n_bad
+fi
+
+# What git ignores is not the tree's; what it does not know yet is, and what is gone is not.
+good
+printf '/build*/\n/runs\nmade*\n' >"$dir/.gitignore"
+git -C "$dir" init -q && git -C "$dir" add . || exit 1
+ignored
+all_pass
+refuses sizes core/new.c "/* $(yes w | head -60 | tr '\n' ' ') */" columns
+refuses calls core/a.c '  exit(1);'
+refuses headers core/new.h 'int vk_d(void);' vk_d
+good
+rm "$dir/src/core/a.c"
+all_pass
+
+# A copy inside a checkout that ignores it is a tree all the same.
+mkdir -p "$dir/runs/copy"
+dir=$top/runs/copy
+good
+all_pass
 refuses sizes core/a.c "/* $(yes w | head -60 | tr '\n' ' ') */" columns
 refuses sizes core/meson.build "# $(yes w | head -60 | tr '\n' ' ')" columns
 exit $n_bad

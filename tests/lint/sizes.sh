@@ -1,11 +1,8 @@
 #!/bin/sh
 # sizes.sh ROOT - a file has one subject and at most 800 lines, a function at most 80 and a line 100
 # columns, also of a meson.build.
-cd "$1" || exit 1
-{
-  find src tests -name '*.[ch]'
-  find . -name meson.build -not -path './build*'
-} | sort | xargs awk '
+. "${0%/*}/files.sh"
+files | grep -E '^(src|tests)/.*\.[ch]$|(^|/)meson\.build$' | xargs awk '
 function bad(text) {
   print text > "/dev/stderr"
   n_bad++
