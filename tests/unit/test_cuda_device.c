@@ -6,100 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/rng.h"
 #include "emulated/emulated.h"
-#include "rl/learner.h"
+#include "small_learner.h"
 
-enum { N = 4, N_STEP = 3 };
+enum { N_STEP = 3 };
 
-static const char small[] =
-    "{\"model\": \"nano\", \"d_model\": 16, \"n_head\": 2, \"n_encoder\": 1, "
-    "\"n_decoder\": 1, \"stem\": [8, 8, 8, 16]}";
-static const char *const text[] = {"put the bowl on the plate", "open the drawer"};
-static uint8_t image[N][2][VK_VIEW_BYTES];
-static float proprio[N][VK_NANO_PROPRIO];
-static vk_nano_obs obs[N];
-static int32_t target[N * VK_CHUNK_TARGETS];
-
-static int make_batch(void **state)
+static vk_status open_on(fixture *f, const char *device, bool is_bf16, int n_micro, vk_err *err)
 {
-  vk_philox rng;
-  vk_philox_init(&rng, 5, 0);
-  for (int i = 0; i < N; i++) {
-    for (int v = 0; v < 2; v++)
-      for (int k = 0; k < VK_VIEW_BYTES; k++)
-        image[i][v][k] = (uint8_t)vk_philox_u32(&rng);
-    for (int k = 0; k < VK_NANO_PROPRIO; k++)
-      proprio[i][k] = (float)vk_philox_normal(&rng);
-    obs[i] =
-        (vk_nano_obs){.image = {image[i][0], image[i][1]}, .proprio = proprio[i], .i_text = i % 2};
-  }
-  for (int i = 0; i < N * VK_CHUNK_TARGETS; i++)
-    target[i] = (int32_t)(vk_philox_u32(&rng) % VK_NANO_BINS);
-  return 0;
-}
-
-typedef struct fixture {
-  vk_team *team;
-  vk_device device;
-  vk_model model;
-  vk_learner l;
-} fixture;
-
-static vk_status open_learner(fixture *f, const char *device, bool is_bf16, int n_micro,
-                              vk_err *err)
-{
-  vk_cpu cpu;
-  vk_cpu_detect(&cpu);
-  *f = (fixture){0};
-  VK_TRY(vk_team_new(&f->team, 1, err));
-  VK_TRY(vk_device_open(&f->device, device, f->team, err));
-  VK_TRY(vk_model_parse(&f->model, small, strlen(small), "small", err));
-  const vk_learner_config c = {
-      .model = &f->model,
-      .seed = 1,
-      .args = {.n_batch = N / n_micro, .with_loss = true, .sigma = 1.5, .last_weight = 2},
-      .n_micro = n_micro,
-      .optim = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .max_norm = 1, .ema_decay = 0.9},
-      .weight_decay = 0.05,
-      .isa = VK_ISA_SCALAR,
-      .is_bf16 = is_bf16,
-      .has_check = true,
-      .device = f->device};
-  return vk_learner_new(&f->l, &c, err);
-}
-
-static void close_learner(fixture *f)
-{
-  vk_learner_free(&f->l);
-  vk_device_close(&f->device);
-  vk_team_free(f->team);
-}
-
-static vk_batch batch(int first, int n)
-{
-  return (vk_batch){.n = n,
-                    .n_text = 2,
-                    .obs = obs + first,
-                    .text = text,
-                    .target = target + first * VK_CHUNK_TARGETS};
+  const vk_learner_config c = {.seed = 1,
+                               .n_micro = n_micro,
+                               .optim = {.ema_decay = 0.9},
+                               .isa = VK_ISA_SCALAR,
+                               .is_bf16 = is_bf16,
+                               .has_check = true};
+  return open_learner(f, device, c, 1, err);
 }
 
 /* One step of training and the loss of the average's weights. */
 static vk_status step(fixture *f, int64_t number, double *loss, double *norm, double *check,
                       vk_err *err)
 {
-  int n_micro = f->l.config.n_micro;
-  *loss = 0;
-  VK_TRY(vk_learner_begin(&f->l, err));
-  for (int i = 0; i < n_micro; i++) {
-    double one;
-    vk_batch b = batch(i * N / n_micro, N / n_micro);
-    VK_TRY(vk_learner_add(&f->l, &b, number * n_micro + i, &one, err));
-    *loss += one / n_micro;
-  }
-  VK_TRY(vk_learner_step(&f->l, 1e-3, norm, err));
-  vk_batch b = batch(0, N / n_micro);
+  VK_TRY(step_learner(&f->l, 1e-3, number, loss, norm, err));
+  vk_batch b = batch(0, N / f->l.config.n_micro);
   VK_TRY(vk_learner_check_begin(&f->l, err));
   return vk_learner_check(&f->l, &b, check, err);
 }
@@ -116,8 +44,8 @@ static void learns_as_the_cpu(void **state)
     fixture cpu, gpu;
     vk_emulated_reset();
     vk_emulated_set_late(n_micro == 2);
-    vk_assert_ok(open_learner(&cpu, "cpu", false, n_micro, &err), &err);
-    vk_assert_ok(open_learner(&gpu, "cuda", false, n_micro, &err), &err);
+    vk_assert_ok(open_on(&cpu, "cpu", false, n_micro, &err), &err);
+    vk_assert_ok(open_on(&gpu, "cuda", false, n_micro, &err), &err);
     for (int i = 0; i < N_STEP; i++) {
       double loss[2], norm[2], check[2];
       vk_assert_ok(step(&cpu, i, &loss[0], &norm[0], &check[0], &err), &err);
@@ -140,8 +68,8 @@ static void learns_in_bf16(void **state)
   fixture cpu, gpu;
   double worst = 0;
   vk_emulated_reset();
-  vk_assert_ok(open_learner(&cpu, "cpu", false, 1, &err), &err);
-  vk_assert_ok(open_learner(&gpu, "cuda", true, 1, &err), &err);
+  vk_assert_ok(open_on(&cpu, "cpu", false, 1, &err), &err);
+  vk_assert_ok(open_on(&gpu, "cuda", true, 1, &err), &err);
   for (int i = 0; i < N_STEP; i++) {
     double loss[2], norm[2], check[2];
     vk_assert_ok(step(&cpu, i, &loss[0], &norm[0], &check[0], &err), &err);
@@ -162,8 +90,8 @@ static void bits_repeat(void **state)
   vk_err err = VK_ERR_INIT;
   fixture a, b;
   vk_emulated_reset();
-  vk_assert_ok(open_learner(&a, "cuda", false, 1, &err), &err);
-  vk_assert_ok(open_learner(&b, "cuda", false, 1, &err), &err);
+  vk_assert_ok(open_on(&a, "cuda", false, 1, &err), &err);
+  vk_assert_ok(open_on(&b, "cuda", false, 1, &err), &err);
   vk_batch all = batch(0, N);
   double first = 0, again;
   for (int i = 0; i < 3; i++) {
@@ -192,7 +120,7 @@ static void nodes_are_timed(void **state)
   vk_err err = VK_ERR_INIT;
   fixture f;
   vk_emulated_reset();
-  vk_assert_ok(open_learner(&f, "cuda", false, 1, &err), &err);
+  vk_assert_ok(open_on(&f, "cuda", false, 1, &err), &err);
   vk_batch all = batch(0, N);
   double loss[2];
   for (int i = 0; i < 2; i++) {
@@ -209,7 +137,7 @@ static void expect_refused(const char *device, vk_status want, const char *says)
 {
   vk_err err = VK_ERR_INIT;
   fixture f;
-  assert_int_equal(open_learner(&f, device, false, 1, &err), want);
+  assert_int_equal(open_on(&f, device, false, 1, &err), want);
   if (!strstr(err.text, says)) {
     print_error("\"%s\" does not say \"%s\"\n", err.text, says);
     fail();
@@ -243,7 +171,7 @@ static void refuses_what_does_not_fit(void **state)
     double loss, norm, check;
     vk_emulated_reset();
     vk_emulated_set_memory(bytes);
-    vk_status st = open_learner(&f, "cuda", false, 1, &err);
+    vk_status st = open_on(&f, "cuda", false, 1, &err);
     if (st == VK_OK)
       st = step(&f, 0, &loss, &norm, &check, &err);
     close_learner(&f);
@@ -271,7 +199,7 @@ static void survives_a_lost_device(void **state)
     vk_emulated_reset();
     int64_t before = vk_emulated_n_call();
     vk_emulated_fail_after(k, cudaErrorLaunchFailure);
-    vk_status st = open_learner(&f, "cuda", false, 1, &err);
+    vk_status st = open_on(&f, "cuda", false, 1, &err);
     if (st == VK_OK)
       st = step(&f, 0, &loss, &norm, &check, &err);
     if (st != VK_OK) {

@@ -5,108 +5,33 @@
 
 #include <stdlib.h>
 
-#include "core/rng.h"
-#include "rl/learner.h"
+#include "small_learner.h"
 
-enum { N = 4 };
-
-static const char small[] =
-    "{\"model\": \"nano\", \"d_model\": 16, \"n_head\": 2, \"n_encoder\": 1, "
-    "\"n_decoder\": 1, \"stem\": [8, 8, 8, 16]}";
-static const char *const text[] = {"put the bowl on the plate", "open the drawer"};
-static uint8_t image[N][2][VK_VIEW_BYTES];
-static float proprio[N][VK_NANO_PROPRIO];
-static vk_nano_obs obs[N];
-static int32_t target[N * VK_CHUNK_TARGETS];
-
-static int make_batch(void **state)
-{
-  vk_philox rng;
-  vk_philox_init(&rng, 5, 0);
-  for (int i = 0; i < N; i++) {
-    for (int v = 0; v < 2; v++)
-      for (int k = 0; k < VK_VIEW_BYTES; k++)
-        image[i][v][k] = (uint8_t)vk_philox_u32(&rng);
-    for (int k = 0; k < VK_NANO_PROPRIO; k++)
-      proprio[i][k] = (float)vk_philox_normal(&rng);
-    obs[i] =
-        (vk_nano_obs){.image = {image[i][0], image[i][1]}, .proprio = proprio[i], .i_text = i % 2};
-  }
-  for (int i = 0; i < N * VK_CHUNK_TARGETS; i++)
-    target[i] = (int32_t)(vk_philox_u32(&rng) % VK_NANO_BINS);
-  return 0;
-}
-
-/* Samples [first, first + n). */
-static vk_batch batch(int first, int n)
-{
-  return (vk_batch){.n = n,
-                    .n_text = 2,
-                    .obs = obs + first,
-                    .text = text,
-                    .target = target + first * VK_CHUNK_TARGETS};
-}
-
-typedef struct fixture {
-  vk_team *team;
-  vk_model model;
-  vk_learner l;
-} fixture;
-
-/* The defaults of what does not matter to a test are those of the recipe. */
-static void open_learner(fixture *f, vk_learner_config c, int n_thread)
+static void open_cpu(fixture *f, vk_learner_config c, int n_thread)
 {
   vk_err err = VK_ERR_INIT;
   vk_cpu cpu;
   vk_cpu_detect(&cpu);
-  vk_assert_ok(vk_team_new(&f->team, n_thread, &err), &err);
-  vk_assert_ok(vk_model_parse(&f->model, small, strlen(small), "small", &err), &err);
-  c.model = &f->model;
-  c.device = *VK_CPU(f->team);
-  c.args.n_batch = c.is_sum ? N : N / c.n_micro;
-  c.args.with_loss = true;
-  c.args.sigma = 1.5;
-  c.args.last_weight = 2;
-  c.weight_decay = 0.05;
-  c.optim.beta1 = 0.9;
-  c.optim.beta2 = 0.95;
-  c.optim.eps = 1e-8;
-  c.optim.max_norm = 1;
   vk_assert_ok(vk_isa_parse("auto", &cpu, &c.isa, &err), &err);
-  c.optim.isa = c.isa;
-  vk_assert_ok(vk_learner_new(&f->l, &c, &err), &err);
-}
-
-static void close_learner(fixture *f)
-{
-  vk_learner_free(&f->l);
-  vk_team_free(f->team);
+  vk_assert_ok(open_learner(f, "cpu", c, n_thread, &err), &err);
 }
 
 /* One step over all samples; the mean loss. */
 static double step(vk_learner *l, double lr, int64_t number)
 {
   vk_err err = VK_ERR_INIT;
-  double sum = 0, norm = 0;
-  int n_micro = l->config.n_micro;
-  vk_assert_ok(vk_learner_begin(l, NULL), NULL);
-  for (int i = 0; i < n_micro; i++) {
-    double loss;
-    vk_batch b = batch(i * N / n_micro, N / n_micro);
-    vk_assert_ok(vk_learner_add(l, &b, number * n_micro + i, &loss, &err), &err);
-    sum += loss / n_micro;
-  }
-  vk_assert_ok(vk_learner_step(l, lr, &norm, &err), &err);
+  double loss, norm;
+  vk_assert_ok(step_learner(l, lr, number, &loss, &norm, &err), &err);
   assert_true(norm > 0);
-  return sum;
+  return loss;
 }
 
 /* Two halves of a batch are the batch: losses and parameters after some steps. */
 static void sums_micro_batches(void **state)
 {
   fixture whole, halves;
-  open_learner(&whole, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
-  open_learner(&halves, (vk_learner_config){.n_micro = 2, .seed = 1}, 2);
+  open_cpu(&whole, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
+  open_cpu(&halves, (vk_learner_config){.n_micro = 2, .seed = 1}, 2);
   for (int i = 0; i < 3; i++)
     vk_assert_close(step(&halves.l, 1e-3, i), step(&whole.l, 1e-3, i), 0, 1e-5);
   /* Moments are as near as sums in another order are; a step of AdamW moves by lr whatever the
@@ -117,7 +42,7 @@ static void sums_micro_batches(void **state)
   assert_true(worst < 1e-3);
   double d = 0, moved = 0;
   fixture start;
-  open_learner(&start, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
+  open_cpu(&start, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
   for (int64_t k = 0; k < whole.l.params.n_item; k++) {
     d += pow(whole.l.params.data[k] - halves.l.params.data[k], 2);
     moved += pow(whole.l.params.data[k] - start.l.params.data[k], 2);
@@ -136,8 +61,8 @@ static void sums_shares(void **state)
   vk_err err = VK_ERR_INIT;
   double loss, norm[2];
   vk_batch b = batch(0, N);
-  open_learner(&one, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
-  open_learner(&three, (vk_learner_config){.is_sum = true, .seed = 1}, 1);
+  open_cpu(&one, (vk_learner_config){.n_micro = 1, .seed = 1}, 1);
+  open_cpu(&three, (vk_learner_config){.is_sum = true, .seed = 1}, 1);
   for (int n = 3; n >= 0; n -= 3) { /* the second time without micro-batches of its own */
     vk_assert_ok(vk_learner_begin(&one.l, &err), &err);
     vk_assert_ok(vk_learner_add(&one.l, &b, 0, &loss, &err), &err);
@@ -165,9 +90,9 @@ static void draws_masks_by_number(void **state)
   fixture f, again, other;
   double loss[5];
   vk_batch b = batch(0, N);
-  open_learner(&f, config, 1);
-  open_learner(&again, config, 2);
-  open_learner(&other, other_seed, 1);
+  open_cpu(&f, config, 1);
+  open_cpu(&again, config, 2);
+  open_cpu(&other, other_seed, 1);
   memcpy(other.l.params.data, f.l.params.data, sizeof(float) * (size_t)f.l.params.n_item);
   vk_learner *const l[] = {&f.l, &f.l, &f.l, &again.l, &other.l};
   const int64_t number[] = {7, 8, 7, 7, 7};
@@ -195,7 +120,7 @@ static float first_of(const vk_learner *l, const float *block, const char *name)
 static void leaves_what_has_no_loss(void **state)
 {
   fixture f;
-  open_learner(&f, (vk_learner_config){.n_micro = 1}, 1);
+  open_cpu(&f, (vk_learner_config){.n_micro = 1}, 1);
   float value = first_of(&f.l, f.l.params.data, "value.0.weight");
   float head = first_of(&f.l, f.l.params.data, "head.weight");
   for (int i = 0; i < 3; i++)
@@ -216,8 +141,8 @@ static void checks_the_average(void **state)
       .n_micro = 2, .has_check = true, .optim = {.ema_decay = 0.5}, .args = {.dropout = 0.3}};
   vk_learner_config without = config;
   without.optim.ema_decay = 0;
-  open_learner(&f, config, 1);
-  open_learner(&plain, without, 1);
+  open_cpu(&f, config, 1);
+  open_cpu(&plain, without, 1);
   b.n = N / 2; /* room of a micro-batch */
   vk_assert_ok(vk_learner_check_begin(&f.l, NULL), NULL);
   vk_assert_ok(vk_learner_check(&f.l, &b, &first, &err), &err);
@@ -246,7 +171,7 @@ static void refuses_what_is_not_finite(void **state)
   fixture f;
   double loss, norm;
   vk_batch b = batch(0, N);
-  open_learner(&f, (vk_learner_config){.n_micro = 1}, 1);
+  open_cpu(&f, (vk_learner_config){.n_micro = 1}, 1);
   vk_assert_ok(vk_learner_begin(&f.l, NULL), NULL);
   vk_assert_ok(vk_learner_add(&f.l, &b, 0, &loss, &err), &err);
   f.l.grad[vk_params_find(&f.l.params, "head.weight")->offset] = NAN;
@@ -269,7 +194,7 @@ static void counts_bytes_and_refuses_weights(void **state)
 {
   vk_err err = VK_ERR_INIT;
   fixture f;
-  open_learner(&f, (vk_learner_config){.n_micro = 1, .optim = {.ema_decay = 0.9}}, 1);
+  open_cpu(&f, (vk_learner_config){.n_micro = 1, .optim = {.ema_decay = 0.9}}, 1);
   uint64_t block = 4 * (uint64_t)f.l.params.n_item;
   assert_int_equal(vk_learner_bytes(&f.l), vk_plan_bytes(f.l.net.plan) + 5 * block);
   vk_learner other;
