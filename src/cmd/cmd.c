@@ -27,7 +27,8 @@ const vk_opt vk_common_opts[] = {
     VK_OPT_STR(ARGS, "catalog", catalog, "FILE",
                "database of runs (default $XDG_DATA_HOME/vlakit/catalog.db)"),
     VK_OPT_STR(ARGS, "device", device, "cpu|cuda|cuda:K",
-               "where networks run (train, eval, bench model, bench ops)"),
+               "where networks run (train, eval, bench model, bench ops); train takes several: "
+               "cuda:0,1 or cuda:all"),
     VK_OPT_FLAG_SHORT(ARGS, "help", 'h', help, "show this help"),
     VK_OPT_CHOICE(ARGS, "isa", isa, "NAME", isas, "instruction set of the fast paths"),
     VK_OPT_FLAG(ARGS, "json", json, "print one JSON object instead of text"),
@@ -76,22 +77,20 @@ vk_status vk_cmd_fail_unknown(const char *name, vk_err *err)
 static vk_status check_common(const vk_cmd *cmd, const vk_common_args *common, vk_isa *isa,
                               vk_err *err)
 {
-  const vk_device_def *device;
-  int index, n;
+  vk_device_choice choice;
   vk_cpu cpu;
   vk_cpu_detect(&cpu);
   VK_TRY(vk_isa_parse(common->isa, &cpu, isa, err));
-  VK_TRY(vk_device_find(&device, common->device, &index, err));
-  if (device == &vk_device_cpu)
+  VK_TRY(vk_device_choose(&choice, common->device, err));
+  if (choice.def == &vk_device_cpu && choice.n == 1)
     return VK_OK;
   if (!(cmd->flags & VK_CMD_DEVICE))
     return vk_fail(err, VK_E_USAGE, "--device %.40s: %s runs no network; leave it out",
                    common->device, cmd->name);
-  VK_TRY(device->count(&n, err));
-  if (index >= n)
-    return vk_fail(err, VK_E_UNSUPPORTED, "--device %.40s: there %s %d, numbered from 0",
-                   common->device, n == 1 ? "is" : "are", n);
-  return VK_OK;
+  if (choice.n > 1 && !(cmd->flags & VK_CMD_DEVICES))
+    return vk_fail(err, VK_E_USAGE, "--device %.40s: %s runs on one device; name one of them",
+                   common->device, cmd->name);
+  return vk_device_check(&choice, err);
 }
 
 static vk_status check_positional(const vk_cmd *cmd, int n, const char *const *positional,

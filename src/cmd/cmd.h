@@ -25,8 +25,9 @@ typedef struct vk_common_args {
 } vk_common_args;
 
 enum {
-  VK_CMD_LONG = 1,   /* runs long: has --dry-run and --trace */
-  VK_CMD_DEVICE = 2, /* runs networks, on the device of --device */
+  VK_CMD_LONG = 1,    /* runs long: has --dry-run and --trace */
+  VK_CMD_DEVICE = 2,  /* runs networks, on the device of --device */
+  VK_CMD_DEVICES = 4, /* or on several */
 };
 
 /* What run() gets. args points at a copy of the command's defaults, filled by its table. */

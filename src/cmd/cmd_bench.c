@@ -161,10 +161,9 @@ static vk_status check_options(const bench *b, const char *name, vk_err *err)
     if (!strstr(opt_of[i].benches, name) && is_given(b->call, opt_of[i].opt))
       return vk_fail(err, VK_E_USAGE, "bench %s has no option --%s: it is one of %s", name,
                      opt_of[i].opt, opt_of[i].benches);
-  const vk_device_def *device;
-  int index;
-  VK_TRY(vk_device_find(&device, b->call->common->device, &index, err));
-  if (device != &vk_device_cpu && strcmp(name, "model") != 0 && strcmp(name, "ops") != 0)
+  vk_device_choice device;
+  VK_TRY(vk_device_choose(&device, b->call->common->device, err));
+  if (device.def != &vk_device_cpu && strcmp(name, "model") != 0 && strcmp(name, "ops") != 0)
     return vk_fail(
         err, VK_E_USAGE,
         "bench %s measures the CPU; with --device %s there are bench model and bench ops", name,

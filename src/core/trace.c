@@ -17,6 +17,7 @@ typedef struct event {
   int64_t arg[VK_TRACE_ARGS_MAX];
   int64_t start_ns, length_ns;
   int64_t thread;
+  const char *row; /* NULL: that of the thread */
 } event;
 
 typedef struct kept {
@@ -118,6 +119,25 @@ static int64_t thread_id(void)
   return id;
 }
 
+/* NULL when there is no room: it is counted all the same. */
+static event *new_event(vk_trace *trace)
+{
+  size_t i = atomic_fetch_add_explicit(&trace->n, 1, memory_order_relaxed);
+  return i < trace->n_max ? &trace->event[i] : NULL;
+}
+
+void vk_trace_add(vk_trace *trace, const char *row, const char *category, const char *name,
+                  int64_t start_ns, int64_t length_ns)
+{
+  event *e = trace ? new_event(trace) : NULL;
+  if (e)
+    *e = (event){.category = category,
+                 .name = name,
+                 .start_ns = start_ns - trace->start_ns,
+                 .length_ns = length_ns,
+                 .row = row};
+}
+
 void vk_trace_end(vk_trace_span *span)
 {
   vk_trace *trace = span->trace;
@@ -125,10 +145,9 @@ void vk_trace_end(vk_trace_span *span)
     return;
   span->trace = NULL; /* ending twice counts once */
   int64_t now_ns = vk_sys_monotonic_ns();
-  size_t i = atomic_fetch_add_explicit(&trace->n, 1, memory_order_relaxed);
-  if (i >= trace->n_max)
+  event *e = new_event(trace);
+  if (!e)
     return;
-  event *e = &trace->event[i];
   e->category = span->category;
   e->name = span->name;
   for (int k = 0; k < VK_TRACE_ARGS_MAX; k++) {
@@ -160,13 +179,45 @@ static void print_us(FILE *f, int64_t ns)
   fprintf(f, "%" PRId64 ".%03d", ns / 1000, (int)(ns % 1000));
 }
 
-static void print_event(FILE *f, const event *e, int pid)
+/* Rows of devices: numbers that no thread has, and a line that says each one's title. */
+enum { ROW_MAX = 64, ROW_FIRST = 1 << 30 };
+
+typedef struct row_list {
+  int n;
+  const char *row[ROW_MAX];
+} row_list;
+
+/* Where the row is in the list, which it joins; the last one takes what is too many. */
+static int find_row(row_list *l, const char *row)
 {
+  for (int i = 0; i < l->n; i++)
+    if (strcmp(l->row[i], row) == 0)
+      return i;
+  if (l->n == ROW_MAX)
+    return ROW_MAX - 1;
+  l->row[l->n] = row;
+  return l->n++;
+}
+
+static void print_rows(FILE *f, const row_list *l, int pid)
+{
+  for (int i = 0; i < l->n; i++) {
+    fprintf(f,
+            ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":",
+            pid, ROW_FIRST + i);
+    print_text(f, l->row[i]);
+    fputs("}}", f);
+  }
+}
+
+static void print_event(FILE *f, const event *e, int pid, row_list *rows)
+{
+  int64_t thread = e->row ? ROW_FIRST + find_row(rows, e->row) : e->thread;
   fputs("{\"ph\":\"X\",\"cat\":", f);
   print_text(f, e->category);
   fputs(",\"name\":", f);
   print_text(f, e->name);
-  fprintf(f, ",\"pid\":%d,\"tid\":%" PRId64 ",\"ts\":", pid, e->thread);
+  fprintf(f, ",\"pid\":%d,\"tid\":%" PRId64 ",\"ts\":", pid, thread);
   print_us(f, e->start_ns);
   fputs(",\"dur\":", f);
   print_us(f, e->length_ns);
@@ -187,14 +238,16 @@ vk_status vk_trace_write(const vk_trace *trace, vk_err *err)
   VK_TRY(vk_fs_writer_open(&w, trace->path, err));
   size_t n_ended = atomic_load(&trace->n), n = n_ended < trace->n_max ? n_ended : trace->n_max;
   int pid = (int)getpid();
+  row_list rows = {0};
   fprintf(w.file,
           "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"n_dropped\":%zu},\"traceEvents\":[\n"
           "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%d,\"args\":{\"name\":\"vlakit\"}}",
           n_ended - n, pid);
   for (size_t i = 0; i < n; i++) {
     fputs(",\n", w.file);
-    print_event(w.file, &trace->event[i], pid);
+    print_event(w.file, &trace->event[i], pid, &rows);
   }
+  print_rows(w.file, &rows, pid);
   fputs("\n]}\n", w.file);
   return vk_fs_writer_commit(&w, err);
 }

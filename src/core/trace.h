@@ -47,6 +47,12 @@ void vk_trace_end(vk_trace_span *span);
 /* A number shown with the span; the third and later are dropped. */
 void vk_trace_arg(vk_trace_span *span, const char *name, int64_t value);
 
+/* A stretch that was timed elsewhere, on a device: on a row of its own beside the threads.
+ *   row       its title: "cuda:0 (NVIDIA H200)", borrowed as names are
+ *   start_ns  as vk_sys_monotonic_ns tells time; length_ns  at least 0 */
+void vk_trace_add(vk_trace *trace, const char *row, const char *category, const char *name,
+                  int64_t start_ns, int64_t length_ns);
+
 /* The spans ended so far as one JSON object, swapped in at once: the file is whole or absent,
  * after an interruption too. No span may end meanwhile. Errors: VK_E_NOTFOUND, VK_E_IO. */
 VK_NODISCARD vk_status vk_trace_write(const vk_trace *trace, vk_err *err);

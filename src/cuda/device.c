@@ -213,7 +213,10 @@ const vk_device_def vk_device_cuda = {
     .exec_open = vk_cuda_exec_open,
     .exec_close = vk_cuda_exec_close,
     .exec_changed = vk_cuda_exec_changed,
-    .exec_run = vk_cuda_exec_run,
+    .exec_start = vk_cuda_exec_start,
+    .exec_send = vk_cuda_exec_send,
+    .exec_wait = vk_cuda_exec_wait,
+    .exec_is_busy = vk_cuda_exec_is_busy,
     .optim_run = vk_cuda_optim_run,
     .optim_close = vk_cuda_optim_close,
 };

@@ -46,7 +46,10 @@ static inline void vk_cuda_try_use(const vk_device *d)
 vk_status vk_cuda_exec_open(struct vk_exec *x, vk_err *err);
 void vk_cuda_exec_close(struct vk_exec *x);
 void vk_cuda_exec_changed(struct vk_exec *x);
-vk_status vk_cuda_exec_run(struct vk_exec *x, bool is_once, vk_err *err);
+vk_status vk_cuda_exec_start(struct vk_exec *x, bool is_once, vk_err *err);
+vk_status vk_cuda_exec_send(struct vk_exec *x, vk_err *err);
+vk_status vk_cuda_exec_wait(struct vk_exec *x, vk_err *err);
+bool vk_cuda_exec_is_busy(struct vk_exec *x);
 vk_status vk_cuda_optim_run(const vk_device *d, const vk_optim_pass *p, void **state, double *norm,
                             vk_err *err);
 void vk_cuda_optim_close(const vk_device *d, void *state);

@@ -2,6 +2,10 @@
  * outputs have pinned memory of the host beside it, and move with a run: up, the kernels, down, in
  * one stream, without a stop between.
  *
+ * Inputs that are sent ahead go up in a stream of their own while the run before is computed, to a
+ * place beside those in use, from where they are copied on the device as their run begins. The host
+ * writes those after them to the other of two slots of pinned memory.
+ *
  * A run whose sizes are those of the run before is captured as a graph and launched as one from
  * then on: a decision of one observation is bound by the cost of its launches. A run of other sizes
  * starts its kernels one by one, ahead of the device. */
@@ -25,13 +29,25 @@ typedef struct exec_state {
   cudaStream_t stream;
   vk_cuda_gemm *gemm;
   uint8_t *block;  /* of the device */
-  uint8_t *pinned; /* of the host */
+  uint8_t *pinned; /* of the host: a slot or two of inputs, outputs */
   int n_io;
   io *io;
+
+  uint8_t *next;       /* of the device: inputs sent ahead; NULL: none are */
+  cudaStream_t ahead;  /* they come in it */
+  cudaEvent_t arrived; /* they are in next */
+  cudaEvent_t taken;   /* next may be written */
+  int i_slot;          /* where the host writes */
+
   cudaGraphExec_t graph;
-  bool no_graph;      /* a run could not be captured: none is again */
-  bool is_new;        /* sizes or places have changed since the last run */
+  bool is_graph_of_sent; /* it begins with its inputs in their place */
+  bool no_graph;         /* a run could not be captured: none is again */
+  bool is_new;           /* sizes or places have changed since the last run */
+
   cudaEvent_t *event; /* [n_step + 1] when nodes are timed */
+  int64_t start_ns;   /* of the host, when the first was enqueued; the device was idle */
+  bool is_timing;     /* the run that was started is timed */
+  const char *row;    /* of a trace; NULL: none */
 } exec_state;
 
 static size_t round_up(size_t n)
@@ -58,20 +74,25 @@ static bool has_mirror(const vk_plan *p, const vk_output *o)
   return !o->is_external && (where == VK_WHERE_ARENA || where == VK_WHERE_ONCE);
 }
 
+static size_t slot_bytes(const vk_plan *p)
+{
+  return round_up(p->held_bytes) * (vk_plan_sends(p) ? 2 : 1);
+}
+
 static size_t pinned_bytes(const vk_plan *p)
 {
-  size_t n = round_up(p->held_bytes);
+  size_t n = slot_bytes(p);
   for (int i = 0; i < p->graph.n_output; i++)
     if (has_mirror(p, &p->graph.output[i]))
       n += round_up(vk_value_bytes(&p->graph.value[p->graph.output[i].value]));
   return n;
 }
 
-/* Inputs lie in pinned memory as they lie in the block; outputs behind them. */
+/* Inputs lie in a slot of pinned memory as they lie in the block; outputs behind them. */
 static void place_io(vk_exec *x, exec_state *s)
 {
   const vk_plan *p = x->plan;
-  size_t at = round_up(p->held_bytes);
+  size_t at = slot_bytes(p);
   for (int v = 0; v < p->graph.n_value; v++) {
     if (p->place[v].where != VK_WHERE_HELD)
       continue;
@@ -87,6 +108,19 @@ static void place_io(vk_exec *x, exec_state *s)
     at += round_up(vk_value_bytes(&p->graph.value[v]));
     s->io[s->n_io++] = (io){v, x->host[v], false};
   }
+}
+
+/* The host writes inputs to the other slot from now on. */
+static void turn_slot(vk_exec *x, exec_state *s)
+{
+  const vk_plan *p = x->plan;
+  s->i_slot = 1 - s->i_slot;
+  uint8_t *slot = s->pinned + (s->i_slot ? round_up(p->held_bytes) : 0);
+  for (int v = 0; v < p->graph.n_value; v++)
+    if (p->place[v].where == VK_WHERE_HELD)
+      x->host[v] = slot + p->place[v].offset;
+  for (int i = 0; i < s->n_io; i++)
+    s->io[i].host = x->host[s->io[i].value];
 }
 
 static vk_status upload_consts(vk_exec *x, exec_state *s, uint8_t *at, vk_err *err)
@@ -127,13 +161,26 @@ static vk_status take_block(vk_exec *x, exec_state *s, size_t n, vk_err *err)
       (double)n_all * 1e-6);
 }
 
+static vk_status open_ahead(vk_exec *x, exec_state *s, vk_err *err)
+{
+  static const char doing[] = "opening a network";
+  const vk_device *d = &x->device;
+  VK_TRY(VK_CUDA_CHECK(cudaStreamCreateWithFlags(&s->ahead, cudaStreamNonBlocking), d, doing, err));
+  VK_TRY(
+      VK_CUDA_CHECK(cudaEventCreateWithFlags(&s->arrived, cudaEventDisableTiming), d, doing, err));
+  return VK_CUDA_CHECK(cudaEventCreateWithFlags(&s->taken, cudaEventDisableTiming), d, doing, err);
+}
+
 static vk_status open_state(vk_exec *x, exec_state *s, vk_err *err)
 {
   const vk_plan *p = x->plan;
   const vk_device *d = &x->device;
   size_t arena = round_up(p->arena_bytes), once = round_up(p->once_bytes);
-  size_t held = round_up(p->held_bytes), pinned = pinned_bytes(p);
+  size_t held = round_up(p->held_bytes), pinned = pinned_bytes(p),
+         next = vk_plan_sends(p) ? held : 0;
   s->is_new = true;
+  if (x->trace)
+    s->row = vk_trace_keep(x->trace, vk_cuda_device_of(d)->name);
   s->io = calloc((size_t)(p->graph.n_value + p->graph.n_output) + 1, sizeof *s->io);
   if (!s->io)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for an executor", p->graph.name);
@@ -141,7 +188,9 @@ static vk_status open_state(vk_exec *x, exec_state *s, vk_err *err)
   VK_TRY(VK_CUDA_CHECK(cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking), d,
                        "opening a network", err));
   VK_TRY(vk_cuda_gemm_new(&s->gemm, err));
-  VK_TRY(take_block(x, s, arena + once + held + const_bytes(p) + 256, err));
+  if (next)
+    VK_TRY(open_ahead(x, s, err));
+  VK_TRY(take_block(x, s, arena + once + held + next + const_bytes(p) + 256, err));
   if (pinned)
     VK_TRY(VK_CUDA_CHECK(cudaMallocHost((void **)&s->pinned, pinned), d, "opening a network", err));
   if (pinned)
@@ -149,8 +198,10 @@ static vk_status open_state(vk_exec *x, exec_state *s, vk_err *err)
   x->arena = s->block;
   x->once = x->arena + arena;
   x->held = x->once + once;
+  if (next)
+    s->next = x->held + held;
   place_io(x, s);
-  return upload_consts(x, s, x->held + held, err);
+  return upload_consts(x, s, x->held + held + next, err);
 }
 
 void vk_cuda_exec_close(vk_exec *x)
@@ -161,14 +212,22 @@ void vk_cuda_exec_close(vk_exec *x)
   vk_cuda_try_use(&x->device); /* of a lost device all is given back, too */
   if (s->stream)
     (void)cudaStreamSynchronize(s->stream);
+  if (s->ahead)
+    (void)cudaStreamSynchronize(s->ahead);
   if (s->graph)
     (void)cudaGraphExecDestroy(s->graph);
   for (int i = 0; s->event && i <= x->n_step; i++)
     if (s->event[i])
       (void)cudaEventDestroy(s->event[i]);
+  if (s->arrived)
+    (void)cudaEventDestroy(s->arrived);
+  if (s->taken)
+    (void)cudaEventDestroy(s->taken);
   vk_cuda_gemm_free(s->gemm);
   (void)cudaFree(s->block);
   (void)cudaFreeHost(s->pinned);
+  if (s->ahead)
+    (void)cudaStreamDestroy(s->ahead);
   if (s->stream)
     (void)cudaStreamDestroy(s->stream);
   free(s->event);
@@ -194,19 +253,28 @@ void vk_cuda_exec_changed(vk_exec *x)
 
 /* ---- a run --------------------------------------------------------------------------------- */
 
-static cudaError_t move(vk_exec *x, exec_state *s, bool is_input)
+typedef enum road { TO_PLACE, TO_NEXT, FROM_NEXT, TO_HOST } road;
+
+/* All inputs, or all outputs that are read, at the sizes of the run. */
+static cudaError_t move(vk_exec *x, exec_state *s, road way)
 {
+  static const enum cudaMemcpyKind kind[] = {[TO_PLACE] = cudaMemcpyHostToDevice,
+                                             [TO_NEXT] = cudaMemcpyHostToDevice,
+                                             [FROM_NEXT] = cudaMemcpyDeviceToDevice,
+                                             [TO_HOST] = cudaMemcpyDeviceToHost};
   for (int i = 0; i < s->n_io; i++) {
     const io *m = &s->io[i];
     vk_shape shape = vk_exec_shape(x, m->value);
     size_t n =
         (size_t)vk_shape_n_item(&shape) * vk_dtype_size(x->plan->graph.value[m->value].dtype);
-    if (m->is_input != is_input || n == 0)
+    if (m->is_input != (way != TO_HOST) || n == 0 || x->is_ignored[m->value])
       continue;
-    void *device = x->data[m->value];
-    cudaError_t e = is_input
-                        ? cudaMemcpyAsync(device, m->host, n, cudaMemcpyHostToDevice, s->stream)
-                        : cudaMemcpyAsync(m->host, device, n, cudaMemcpyDeviceToHost, s->stream);
+    void *place = x->data[m->value], *next = NULL;
+    if (s->next && m->is_input)
+      next = s->next + x->plan->place[m->value].offset;
+    void *to = way == TO_HOST ? m->host : way == TO_NEXT ? next : place;
+    const void *from = way == TO_HOST ? place : way == FROM_NEXT ? next : m->host;
+    cudaError_t e = cudaMemcpyAsync(to, from, n, kind[way], way == TO_NEXT ? s->ahead : s->stream);
     if (e != cudaSuccess)
       return e;
   }
@@ -222,7 +290,7 @@ static vk_status tell_place(const vk_exec *x, const char *place, vk_status st, v
 /* Names the op whose kernels could not be started. */
 static vk_status start_steps(vk_exec *x, exec_state *s, bool is_once, vk_err *err)
 {
-  const bool is_timed = x->is_timed && !is_once;
+  const bool is_timed = s->is_timing;
   for (int i = 0; i < x->n_step; i++) {
     const vk_exec_step *step = &x->step[i];
     const vk_node *node = &x->plan->graph.node[step->i_node];
@@ -242,12 +310,42 @@ static vk_status start_steps(vk_exec *x, exec_state *s, bool is_once, vk_err *er
   return VK_OK;
 }
 
+static const char moving[] = "cudaMemcpyAsync";
+
+/* Inputs that were not sent ahead, kernels, outputs. */
 static vk_status start_all(vk_exec *x, exec_state *s, vk_err *err)
 {
-  static const char call[] = "cudaMemcpyAsync";
-  VK_TRY(vk_cuda_check(move(x, s, true), &x->device, "copying inputs", call, err));
+  if (!x->is_sent)
+    VK_TRY(vk_cuda_check(move(x, s, TO_PLACE), &x->device, "copying inputs", moving, err));
   VK_TRY(start_steps(x, s, false, err));
-  return vk_cuda_check(move(x, s, false), &x->device, "copying outputs", call, err);
+  return vk_cuda_check(move(x, s, TO_HOST), &x->device, "copying outputs", moving, err);
+}
+
+vk_status vk_cuda_exec_send(vk_exec *x, vk_err *err)
+{
+  static const char doing[] = "copying inputs ahead";
+  exec_state *s = x->state;
+  const vk_device *d = &x->device;
+  if (!s->next)
+    return VK_OK; /* a network without inputs */
+  VK_TRY(vk_cuda_use(d, err));
+  if (x->is_sent) /* in vain: the slot that the host gets next may still be read */
+    VK_TRY(VK_CUDA_CHECK(cudaStreamSynchronize(s->ahead), d, doing, err));
+  VK_TRY(VK_CUDA_CHECK(cudaStreamWaitEvent(s->ahead, s->taken, 0), d, doing, err));
+  VK_TRY(vk_cuda_check(move(x, s, TO_NEXT), d, doing, moving, err));
+  VK_TRY(VK_CUDA_CHECK(cudaEventRecord(s->arrived, s->ahead), d, doing, err));
+  turn_slot(x, s);
+  return VK_OK;
+}
+
+/* What was sent comes to its place, before the kernels that follow in the stream. */
+static vk_status take_sent(vk_exec *x, exec_state *s, vk_err *err)
+{
+  static const char doing[] = "taking inputs";
+  const vk_device *d = &x->device;
+  VK_TRY(VK_CUDA_CHECK(cudaStreamWaitEvent(s->stream, s->arrived, 0), d, doing, err));
+  VK_TRY(vk_cuda_check(move(x, s, FROM_NEXT), d, doing, moving, err));
+  return VK_CUDA_CHECK(cudaEventRecord(s->taken, s->stream), d, doing, err);
 }
 
 static void drop_graph(exec_state *s)
@@ -287,53 +385,79 @@ static vk_status make_events(vk_exec *x, exec_state *s, vk_err *err)
   return VK_OK;
 }
 
+/* Times of nodes, and a row of the trace with a slice for each: what is empty there is time in
+ * which the device had nothing to do. */
 static vk_status read_events(vk_exec *x, const exec_state *s, vk_err *err)
 {
   for (int i = 0; i < x->n_step; i++) {
-    float ms = 0;
+    float ms = 0, since_ms = 0;
     VK_TRY(VK_CUDA_CHECK(cudaEventElapsedTime(&ms, s->event[i], s->event[i + 1]), &x->device,
                          "timing", err));
+    VK_TRY(VK_CUDA_CHECK(cudaEventElapsedTime(&since_ms, s->event[0], s->event[i]), &x->device,
+                         "timing", err));
     x->node_s[x->step[i].i_node] = ms * 1e-3;
+    if (s->row && !x->step[i].is_once)
+      vk_trace_add(x->trace, s->row, "cuda", x->step[i].name,
+                   s->start_ns + (int64_t)((double)since_ms * 1e6), (int64_t)((double)ms * 1e6));
   }
   return VK_OK;
 }
 
-static vk_status finish(vk_exec *x, exec_state *s, vk_err *err)
-{
-  vk_status st = VK_CUDA_CHECK(cudaStreamSynchronize(s->stream), &x->device, "running", err);
-  return st == VK_OK ? st : vk_err_prefix(err, "%s", x->plan->graph.name);
-}
-
-vk_status vk_cuda_exec_run(vk_exec *x, bool is_once, vk_err *err)
+vk_status vk_cuda_exec_wait(vk_exec *x, vk_err *err)
 {
   exec_state *s = x->state;
   VK_TRY(vk_cuda_use(&x->device, err));
-  if (is_once) {
-    VK_TRY(start_steps(x, s, true, err));
-    return finish(x, s, err);
-  }
-  vk_trace_span span = vk_trace_begin(x->trace, "nn", x->plan->graph.name);
-  vk_status st = VK_OK;
-  if (s->is_new)
-    drop_graph(s);
-  if (x->is_timed) {
-    st = make_events(x, s, err);
-    if (st == VK_OK)
-      st = start_all(x, s, err);
-  } else if (s->is_new) {
-    st = start_all(x, s, err);
-  } else {
-    if (!s->graph && !s->no_graph)
-      s->no_graph = capture(x, s, NULL) != VK_OK; /* nothing has run yet */
-    (void)cudaGetLastError();
-    st = s->graph ? VK_CUDA_CHECK(cudaGraphLaunch(s->graph, s->stream), &x->device, "running", err)
-                  : start_all(x, s, err);
-  }
-  s->is_new = st != VK_OK;
-  if (st == VK_OK)
-    st = finish(x, s, err);
+  vk_trace_span span = vk_trace_begin(x->trace, "nn", "wait for the device");
+  vk_status st = VK_CUDA_CHECK(cudaStreamSynchronize(s->stream), &x->device, "running", err);
   vk_trace_end(&span);
-  if (st == VK_OK && x->is_timed)
-    st = read_events(x, s, err);
+  if (st != VK_OK)
+    return vk_err_prefix(err, "%s", x->plan->graph.name);
+  return s->is_timing ? read_events(x, s, err) : VK_OK;
+}
+
+bool vk_cuda_exec_is_busy(vk_exec *x)
+{
+  exec_state *s = x->state;
+  vk_cuda_try_use(&x->device);
+  return cudaStreamQuery(s->stream) == cudaErrorNotReady;
+}
+
+/* A node at a time, with events between. */
+static vk_status start_timed(vk_exec *x, exec_state *s, vk_err *err)
+{
+  VK_TRY(make_events(x, s, err));
+  s->start_ns = vk_sys_monotonic_ns();
+  return start_all(x, s, err);
+}
+
+static vk_status start_run(vk_exec *x, exec_state *s, vk_err *err)
+{
+  if (s->is_new || x->is_sent != s->is_graph_of_sent)
+    drop_graph(s);
+  s->is_graph_of_sent = x->is_sent;
+  if (x->is_sent)
+    VK_TRY(take_sent(x, s, err));
+  if (s->is_timing)
+    return start_timed(x, s, err);
+  if (s->is_new)
+    return start_all(x, s, err);
+  if (!s->graph && !s->no_graph)
+    s->no_graph = capture(x, s, NULL) != VK_OK; /* nothing has run yet */
+  (void)cudaGetLastError();
+  return s->graph ? VK_CUDA_CHECK(cudaGraphLaunch(s->graph, s->stream), &x->device, "running", err)
+                  : start_all(x, s, err);
+}
+
+vk_status vk_cuda_exec_start(vk_exec *x, bool is_once, vk_err *err)
+{
+  exec_state *s = x->state;
+  VK_TRY(vk_cuda_use(&x->device, err));
+  s->is_timing = !is_once && (x->is_timed || s->row);
+  if (is_once)
+    return start_steps(x, s, true, err);
+  vk_trace_span span = vk_trace_begin(x->trace, "nn", x->plan->graph.name);
+  vk_status st = start_run(x, s, err);
+  s->is_new = st != VK_OK;
+  vk_trace_end(&span);
   return st;
 }

@@ -16,38 +16,100 @@ int vk_device_def_count(void)
   return (int)VK_COUNT(vk_device_defs);
 }
 
-vk_status vk_device_find(const vk_device_def **def, const char *text, int *index, vk_err *err)
+static vk_status fail_list(const vk_device_choice *c, const char *text, vk_err *err)
+{
+  return vk_fail(
+      err, VK_E_USAGE,
+      "device \"%.60s\": expected a number after the colon, several with commas between, "
+      "or all, as in %s:0, %s:0,1 and %s:all",
+      text, c->def->name, c->def->name, c->def->name);
+}
+
+static vk_status add(vk_device_choice *c, long index, const char *text, vk_err *err)
+{
+  for (int i = 0; i < c->n; i++)
+    if (c->index[i] == index)
+      return vk_fail(err, VK_E_USAGE, "device \"%.60s\": %ld is there twice", text, index);
+  if (c->n == VK_DEVICES_MAX)
+    return vk_fail(err, VK_E_USAGE, "device \"%.60s\": at most %d learn together", text,
+                   VK_DEVICES_MAX);
+  c->index[c->n++] = (int)index;
+  return VK_OK;
+}
+
+/* "0,2" */
+static vk_status read_list(vk_device_choice *c, const char *list, const char *text, vk_err *err)
+{
+  for (const char *at = list;; at++) {
+    char *end;
+    long index = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : -1;
+    if (index < 0 || index > 1023 || (*end != ',' && *end != '\0'))
+      return fail_list(c, text, err);
+    VK_TRY(add(c, index, text, err));
+    at = end;
+    if (*end == '\0')
+      return VK_OK;
+  }
+}
+
+static vk_status find_kind(const vk_device_def **def, const char *text, vk_err *err)
 {
   const char *names[VK_COUNT(vk_device_defs) + 1] = {0};
   size_t n = strcspn(text, ":");
   *def = NULL;
-  *index = 0;
   for (size_t i = 0; i < VK_COUNT(vk_device_defs); i++) {
     names[i] = vk_device_defs[i]->name;
     if (strlen(names[i]) == n && strncmp(names[i], text, n) == 0)
       *def = vk_device_defs[i];
   }
-  if (!*def)
-    return vk_opt_fail_name(err, "device", text, names);
-  if (text[n] == '\0')
-    return VK_OK;
-  char *end;
-  long k = strtol(text + n + 1, &end, 10);
-  if (end == text + n + 1 || *end || k < 0 || k > 1023)
-    return vk_fail(err, VK_E_USAGE, "device \"%s\": expected a number after the colon, as in %s:0",
-                   text, (*def)->name);
-  *index = (int)k;
+  return *def ? VK_OK : vk_opt_fail_name(err, "device", text, names);
+}
+
+vk_status vk_device_choose(vk_device_choice *c, const char *text, vk_err *err)
+{
+  int n_there = 0;
+  const char *colon = strchr(text, ':');
+  *c = (vk_device_choice){0};
+  VK_TRY(find_kind(&c->def, text, err));
+  if (!colon)
+    return add(c, 0, text, err);
+  if (strcmp(colon + 1, "all") != 0)
+    return read_list(c, colon + 1, text, err);
+  VK_TRY(c->def->count(&n_there, err));
+  for (int i = 0; i < n_there && i < VK_DEVICES_MAX; i++)
+    VK_TRY(add(c, i, text, err));
+  return VK_OK;
+}
+
+vk_status vk_device_check(const vk_device_choice *c, vk_err *err)
+{
+  int n_there;
+  VK_TRY(c->def->count(&n_there, err));
+  for (int i = 0; i < c->n; i++)
+    if (c->index[i] >= n_there)
+      return vk_fail(err, VK_E_UNSUPPORTED, "device %s:%d: there %s %d, numbered from 0",
+                     c->def->name, c->index[i], n_there == 1 ? "is" : "are", n_there);
+  return VK_OK;
+}
+
+vk_status vk_device_open_at(vk_device *d, const vk_device_def *def, int index, vk_team *team,
+                            vk_err *err)
+{
+  *d = (vk_device){.team = team, .index = index};
+  VK_TRY(def->open(d, err));
+  d->def = def;
   return VK_OK;
 }
 
 vk_status vk_device_open(vk_device *d, const char *text, vk_team *team, vk_err *err)
 {
-  *d = (vk_device){.team = team};
-  const vk_device_def *def;
-  VK_TRY(vk_device_find(&def, text, &d->index, err));
-  VK_TRY(def->open(d, err));
-  d->def = def;
-  return VK_OK;
+  vk_device_choice c;
+  *d = (vk_device){0};
+  VK_TRY(vk_device_choose(&c, text, err));
+  if (c.n > 1)
+    return vk_fail(err, VK_E_USAGE,
+                   "device \"%.60s\": only training takes several; name one of them", text);
+  return vk_device_open_at(d, c.def, c.index[0], team, err);
 }
 
 void vk_device_close(vk_device *d)

@@ -10,7 +10,7 @@
  *
  * Memory that vk_device_alloc gives is read and written by the device and by the host, one at a
  * time: parameters, gradients and the optimiser's state lie there. The device works on it from
- * vk_exec_run and vk_optim_step until they return.
+ * vk_exec_start until vk_exec_wait, and in vk_optim_step.
  *
  * Test: tests/unit/test_device.c */
 #ifndef VK_NN_DEVICE_H
@@ -66,8 +66,13 @@ struct vk_device_def {
   /* The part of an executor that is the device's own: nn/exec_internal.h. */
   vk_status (*exec_open)(struct vk_exec *x, vk_err *err);
   void (*exec_close)(struct vk_exec *x);
-  void (*exec_changed)(struct vk_exec *x); /* shapes or places of values */
-  vk_status (*exec_run)(struct vk_exec *x, bool is_once, vk_err *err);
+  void (*exec_changed)(struct vk_exec *x); /* shapes or places of values, or what is read */
+  vk_status (*exec_start)(struct vk_exec *x, bool is_once, vk_err *err);
+  /* Those of a device that works while the host goes on; NULL: it has finished when exec_start
+   * returns, and inputs are where it reads them. */
+  vk_status (*exec_send)(struct vk_exec *x, vk_err *err);
+  vk_status (*exec_wait)(struct vk_exec *x, vk_err *err);
+  bool (*exec_is_busy)(struct vk_exec *x);
 
   /* One step of an optimiser over memory of vk_device_alloc: both passes of
    * nn/optim_internal.h; norm gets that of the gradients. state: NULL at first, the device's own
@@ -80,8 +85,8 @@ struct vk_device_def {
    * nn/device_group.h. NULL: the kind has none.
    *   sum_open  d [n]: open, each another one; they outlive it. state: the kind's own. Errors:
    *             VK_E_UNSUPPORTED: what it needs is not installed; those of the devices
-   *   sum_run   p [n]: memory of vk_device_alloc of d[i], n_item numbers each. All become the sum of
-   *             all, with the same bits everywhere; done when it returns */
+   *   sum_run   p [n]: memory of vk_device_alloc of d[i], n_item numbers each. All become the sum
+   * of all, with the same bits everywhere; done when it returns */
   vk_status (*sum_open)(void **state, const vk_device *d, int n, vk_err *err);
   vk_status (*sum_run)(void *state, float *const *p, int64_t n_item, vk_err *err);
   void (*sum_close)(void *state);
@@ -91,12 +96,27 @@ struct vk_device_def {
 extern const vk_device_def *const vk_device_defs[];
 int vk_device_def_count(void);
 
-/* text: a kind, or kind:index ("cpu", "cuda", "cuda:1"). Errors: VK_E_USAGE (no such kind, with the
- * nearest; an index that is no number), those of the kind's open. */
+enum { VK_DEVICES_MAX = 16 };
+
+/* Devices of a kind that a text names; none is opened. */
+typedef struct vk_device_choice {
+  const vk_device_def *def;
+  int n;
+  int index[VK_DEVICES_MAX];
+} vk_device_choice;
+
+/* text: a kind ("cpu", "cuda": its first), some of it ("cuda:1", "cuda:0,2"), or all ("cuda:all").
+ * Errors: VK_E_USAGE: no such kind, with the nearest; what is no number; a device twice; more than
+ * VK_DEVICES_MAX; for all, those of the kind's count. */
+VK_NODISCARD vk_status vk_device_choose(vk_device_choice *c, const char *text, vk_err *err);
+/* That they are there. Errors: VK_E_UNSUPPORTED, those of the kind's count. */
+VK_NODISCARD vk_status vk_device_check(const vk_device_choice *c, vk_err *err);
+
+/* The one device that text names. Errors: those of vk_device_choose, VK_E_USAGE: it names several;
+ * those of the kind's open. */
 VK_NODISCARD vk_status vk_device_open(vk_device *d, const char *text, vk_team *team, vk_err *err);
-/* The kind alone, without opening one. Errors: VK_E_USAGE. */
-VK_NODISCARD vk_status vk_device_find(const vk_device_def **def, const char *text, int *index,
-                                      vk_err *err);
+VK_NODISCARD vk_status vk_device_open_at(vk_device *d, const vk_device_def *def, int index,
+                                         vk_team *team, vk_err *err);
 /* A zeroed one is allowed. */
 void vk_device_close(vk_device *d);
 

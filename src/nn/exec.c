@@ -89,10 +89,11 @@ vk_status vk_exec_new(vk_exec **out, const vk_plan *plan, const vk_device *devic
   memcpy(x->size, g->sym_cap, sizeof x->size);
   x->data = calloc((size_t)g->n_value + 1, sizeof *x->data);
   x->host = calloc((size_t)g->n_value + 1, sizeof *x->host);
+  x->is_ignored = calloc((size_t)g->n_value + 1, sizeof *x->is_ignored);
   x->node_s = calloc((size_t)g->n_node + 1, sizeof *x->node_s);
   x->step = calloc((size_t)g->n_node + 1, sizeof *x->step);
   vk_status st = VK_OK;
-  if (!x->data || !x->host || !x->step || !x->node_s)
+  if (!x->data || !x->host || !x->is_ignored || !x->step || !x->node_s)
     st = vk_fail(err, VK_E_NOMEM, "%s: no memory for an executor", g->name);
   if (st == VK_OK)
     st = device->def->exec_open(x, err);
@@ -114,6 +115,7 @@ void vk_exec_free(vk_exec *x)
   x->device.def->exec_close(x);
   free(x->data);
   free(x->host);
+  free(x->is_ignored);
   free(x->node_s);
   free(x->step);
   free(x);
@@ -167,21 +169,64 @@ VK_NORETURN static void fail_unbound(const vk_exec *x, vk_id v)
   vk_assert_failed(text, __FILE__, __LINE__);
 }
 
+static vk_status wait_for(vk_exec *x, vk_err *err)
+{
+  x->is_started = false;
+  return x->device.def->exec_wait ? x->device.def->exec_wait(x, err) : VK_OK;
+}
+
 vk_status vk_exec_prepare(vk_exec *x, vk_err *err)
 {
   const vk_graph *g = &x->plan->graph;
+  VK_ASSERT(!x->is_started);
   for (int v = 0; v < g->n_value; v++)
     if (x->plan->place[v].where == VK_WHERE_BOUND && !x->data[v])
       fail_unbound(x, v);
-  VK_TRY(x->device.def->exec_run(x, true, err));
+  VK_TRY(x->device.def->exec_start(x, true, err));
+  VK_TRY(wait_for(x, err));
   x->is_prepared = true;
   return VK_OK;
 }
 
+vk_status vk_exec_send(vk_exec *x, vk_err *err)
+{
+  VK_ASSERT(x->plan->target.is_train);
+  if (x->device.def->exec_send)
+    VK_TRY(x->device.def->exec_send(x, err));
+  x->is_sent = true;
+  return VK_OK;
+}
+
+vk_status vk_exec_start(vk_exec *x, vk_err *err)
+{
+  VK_ASSERT(x->is_prepared && !x->is_started);
+  VK_TRY(x->device.def->exec_start(x, false, err));
+  x->is_sent = false;
+  x->is_started = true;
+  return VK_OK;
+}
+
+vk_status vk_exec_wait(vk_exec *x, vk_err *err)
+{
+  return x->is_started ? wait_for(x, err) : VK_OK;
+}
+
 vk_status vk_exec_run(vk_exec *x, vk_err *err)
 {
-  VK_ASSERT(x->is_prepared);
-  return x->device.def->exec_run(x, false, err);
+  VK_TRY(vk_exec_start(x, err));
+  return vk_exec_wait(x, err);
+}
+
+bool vk_exec_is_busy(const vk_exec *x)
+{
+  return x->is_started && x->device.def->exec_is_busy && x->device.def->exec_is_busy((vk_exec *)x);
+}
+
+void vk_exec_ignore(vk_exec *x, vk_id value)
+{
+  VK_ASSERT(value >= 0 && value < x->plan->graph.n_value);
+  x->is_ignored[value] = true;
+  x->device.def->exec_changed(x);
 }
 
 void vk_exec_time_nodes(vk_exec *x, bool on)

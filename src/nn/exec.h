@@ -47,6 +47,30 @@ void vk_exec_set_size(vk_exec *x, int sym, int64_t n);
 VK_NODISCARD vk_status vk_exec_prepare(vk_exec *x, vk_err *err);
 VK_NODISCARD vk_status vk_exec_run(vk_exec *x, vk_err *err);
 
+/* A run in its parts, for a host that has other things to do meanwhile:
+ *
+ *   fill, vk_exec_send                inputs of run 0
+ *   vk_exec_start                     run 0
+ *   fill, vk_exec_send                inputs of run 1, while run 0 is computed
+ *   vk_exec_wait                      outputs of run 0, until the next start
+ *   vk_exec_start                     run 1 ...
+ *
+ * vk_exec_run is start and wait. On the CPU start does all of it.
+ *
+ * send: the inputs as they are, at the sizes set, are on their way to the device; all are to be
+ * written anew for the run after, at where vk_exec_data says then. One run's are ahead: sent again,
+ * they take the place of those. Only a plan for training has room for them. start without it sends
+ * them itself, and they stay.
+ * is_busy: whether what was started still runs. */
+VK_NODISCARD vk_status vk_exec_send(vk_exec *x, vk_err *err);
+VK_NODISCARD vk_status vk_exec_start(vk_exec *x, vk_err *err);
+VK_NODISCARD vk_status vk_exec_wait(vk_exec *x, vk_err *err);
+bool vk_exec_is_busy(const vk_exec *x);
+
+/* The caller does not read this output: where it is large, a device need not copy it to the host.
+ */
+void vk_exec_ignore(vk_exec *x, vk_id value);
+
 /* Seconds of node i in the last run; measured when on (two clock reads a node). */
 void vk_exec_time_nodes(vk_exec *x, bool on);
 double vk_exec_node_s(const vk_exec *x, int i_node);

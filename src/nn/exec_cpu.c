@@ -121,7 +121,7 @@ static void run_steps(void *arg, int i_thread)
   }
 }
 
-static vk_status exec_run(vk_exec *x, bool is_once, vk_err *err)
+static vk_status exec_start(vk_exec *x, bool is_once, vk_err *err)
 {
   x->is_once = is_once;
   vk_team_run(x->device.team, run_steps, x);
@@ -143,5 +143,5 @@ const vk_device_def vk_device_cpu = {
     .exec_open = exec_open,
     .exec_close = exec_close,
     .exec_changed = exec_changed,
-    .exec_run = exec_run,
+    .exec_start = exec_start,
 };

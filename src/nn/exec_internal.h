@@ -3,7 +3,7 @@
  * A device's exec_open allocates the three blocks of the plan in its memory (arena, once, held);
  * exec.c then fills data and the steps from them, but for constants that exec_open has put there. A
  * device whose memory the host cannot read fills host[v] too, for inputs that are held and for
- * outputs, in exec_open, and moves them in exec_run at the shapes of the run. */
+ * outputs, in exec_open, and moves them with a run, at its shapes. */
 #ifndef VK_NN_EXEC_INTERNAL_H
 #define VK_NN_EXEC_INTERNAL_H
 
@@ -32,9 +32,11 @@ struct vk_exec {
   int n_step;
   vk_exec_step *step; /* those that run, in order */
   int64_t size[VK_SYM_MAX];
-  bool is_once, is_timed; /* what the team does now */
-  bool is_prepared;       /* what depends on parameters alone is there */
-  double *node_s;         /* [n_node] */
+  bool is_once, is_timed;   /* what the team does now */
+  bool is_prepared;         /* what depends on parameters alone is there */
+  bool is_sent, is_started; /* inputs of the next run; that run */
+  bool *is_ignored;         /* [n_value] outputs that nobody reads */
+  double *node_s;           /* [n_node] */
 };
 
 #endif

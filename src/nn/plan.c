@@ -221,7 +221,12 @@ static vk_status plan_arena(planner *a, vk_err *err)
 
 size_t vk_plan_bytes(const vk_plan *plan)
 {
-  return plan->arena_bytes + plan->once_bytes + plan->held_bytes;
+  return plan->arena_bytes + plan->once_bytes + plan->held_bytes * (vk_plan_sends(plan) ? 2 : 1);
+}
+
+bool vk_plan_sends(const vk_plan *plan)
+{
+  return plan->target.is_train && vk_target_device(&plan->target)->exec_send != NULL;
 }
 
 size_t vk_plan_bound_bytes(const vk_plan *plan)

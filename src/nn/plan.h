@@ -57,6 +57,9 @@ void vk_plan_free(vk_plan *plan);
 
 /* Arena, once and held together: what an executor allocates. */
 size_t vk_plan_bytes(const vk_plan *plan);
+/* Whether inputs are sent ahead: in training, on a device that works while the host goes on, which
+ * holds those of two runs. */
+bool vk_plan_sends(const vk_plan *plan);
 /* What the caller binds: parameters and, in training, gradients. */
 size_t vk_plan_bound_bytes(const vk_plan *plan);
 

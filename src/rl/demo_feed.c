@@ -121,8 +121,9 @@ void vk_demo_feed_describe(const vk_demo_feed *f, vk_trainer *t)
   d->bytes = vk_demo_feed_bytes(f, t, 0);
 }
 
-void vk_demo_feed_stop(vk_demo_feed *f)
+void vk_demo_feed_stop(vk_demo_feed *f, vk_learner *l)
 {
+  vk_learner_unput(l);
   vk_loader_free(f->loader);
   f->loader = NULL;
   f->batch = NULL;
@@ -139,23 +140,60 @@ vk_status vk_demo_feed_next(vk_demo_feed *f, const vk_trainer *t, int64_t first_
 
 /* ---- a step -------------------------------------------------------------------------------- */
 
-vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out, vk_err *err)
+static int64_t sample_of(const vk_trainer *t, int64_t number)
+{
+  return number * t->config.train->micro_batch;
+}
+
+/* Micro-batch `number` goes to the device, which may be busy with the one before: then nobody waits
+ * for the pictures. */
+static vk_status put(vk_demo_feed *f, vk_trainer *t, int64_t number, double *wait_s, vk_err *err)
+{
+  vk_learner *l = &t->learner;
+  double before_s = f->loader ? vk_loader_wait_s(f->loader) : 0;
+  VK_TRY(vk_demo_feed_next(f, t, sample_of(t, number), err));
+  if (!vk_learner_is_busy(l))
+    *wait_s += vk_loader_wait_s(f->loader) - before_s;
+  return vk_learner_put(l, f->batch, number, err);
+}
+
+/* All micro-batches of a step, each put while the one before is computed. */
+static vk_status run_micro(vk_demo_feed *f, vk_trainer *t, vk_train_step *out, vk_err *err)
 {
   vk_learner *l = &t->learner;
   int n_micro = l->config.n_micro;
-  double waited_s = f->loader ? vk_loader_wait_s(f->loader) : 0;
-  out->lr = vk_trainer_lr(t);
+  int64_t first = t->step * n_micro;
+  bool goes_on = t->step + 1 < t->n_step && !t->is_probe;
   VK_TRY(vk_learner_begin(l, err));
   for (int i = 0; i < n_micro; i++) {
-    double loss;
     VK_TRY(vk_signal_check(err)); /* a step may take minutes */
-    VK_TRY(vk_demo_feed_next(f, t, t->step * t->config.train->batch, err));
-    VK_TRY(vk_learner_add(l, f->batch, t->step * n_micro + i, &loss, err));
-    out->loss += loss / n_micro;
-    out->n_sample += f->batch->n;
+    if (!vk_learner_is_put(l))
+      VK_TRY(put(f, t, first + i, &out->wait_s, err));
+    VK_TRY(vk_learner_start(l, err));
+    out->n_sample += t->config.train->micro_batch;
+    if (i + 1 < n_micro || goes_on)
+      VK_TRY(put(f, t, first + i + 1, &out->wait_s, err));
   }
-  out->wait_s = vk_loader_wait_s(f->loader) - waited_s;
-  return vk_learner_step(l, out->lr, &out->grad_norm, err);
+  return vk_learner_wait(l, &out->loss, err);
+}
+
+/* The micro-batch that the learner waited for last, made anew: the feed is ahead of it. */
+static void look_back(vk_demo_feed *f, vk_trainer *t)
+{
+  vk_demo_feed_stop(f, &t->learner);
+  if (vk_demo_feed_next(f, t, sample_of(t, t->learner.number), NULL) != VK_OK)
+    f->batch = NULL;
+}
+
+vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out, vk_err *err)
+{
+  out->lr = vk_trainer_lr(t);
+  vk_status st = run_micro(f, t, out, err);
+  if (st == VK_OK)
+    st = vk_learner_step(&t->learner, out->lr, &out->grad_norm, err);
+  if (st == VK_E_DIVERGED)
+    look_back(f, t);
+  return st;
 }
 
 /* ---- held-out demonstrations --------------------------------------------------------------- */

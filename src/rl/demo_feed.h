@@ -37,10 +37,12 @@ vk_loader_config vk_demo_feed_config(const vk_demo_feed *f, const vk_trainer *t,
  * to begin. Errors: those of vk_loader_new and vk_loader_next. */
 VK_NODISCARD vk_status vk_demo_feed_next(vk_demo_feed *f, const vk_trainer *t, int64_t first_sample,
                                          vk_err *err);
-/* Stops its threads, so that samples may be added; the next call begins anew. */
-void vk_demo_feed_stop(vk_demo_feed *f);
+/* Stops its threads, so that samples may be added, and forgets what was put to the learner; the
+ * next call begins anew. */
+void vk_demo_feed_stop(vk_demo_feed *f, vk_learner *l);
 
-/* What vk_train_def says, with demonstrations alone. */
+/* What vk_train_def says, with demonstrations alone. After VK_E_DIVERGED save_batch writes the
+ * micro-batch that it came from, or the last one of the step where only their sum tells. */
 VK_NODISCARD vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out,
                                           vk_err *err);
 VK_NODISCARD vk_status vk_demo_feed_validate(vk_demo_feed *f, vk_trainer *t, double *loss,

@@ -19,16 +19,12 @@ static double lr_scale(const vk_learner *l, int i_group)
   return share[i_group / 2] > 0 ? share[i_group / 2] : 1;
 }
 
-/* An optimiser over all parameters: those of a part learn alike, and those without gradients
- * stay. */
-static vk_status open_optim(vk_learner *l, vk_err *err)
+/* Which group of the optimiser each parameter is in: those of a part learn alike, and those without
+ * gradients stay. */
+static vk_status make_spans(vk_learner *l, vk_err *err)
 {
-  const vk_learner_config *c = &l->config;
-  vk_optim_group group[FROZEN + 1] = {[FROZEN] = {.is_frozen = true}};
-  for (int i = 0; i < FROZEN; i++)
-    group[i] =
-        (vk_optim_group){.lr_scale = lr_scale(l, i), .weight_decay = i % 2 ? c->weight_decay : 0};
-  const vk_params *p = &l->params;
+  const vk_replica *r = &l->replica[0];
+  const vk_params *p = &r->params;
   l->spans = calloc((size_t)p->n_param + 1, sizeof *l->spans);
   if (!l->spans)
     return vk_fail(err, VK_E_NOMEM, "no memory for %d parameters", p->n_param);
@@ -39,76 +35,109 @@ static vk_status open_optim(vk_learner *l, vk_err *err)
     int part = TRUNK;
     for (int k = STEM; k < PARTS; k++)
       part = strncmp(a->name, prefix[k], strlen(prefix[k])) == 0 ? k : part;
-    bool is_frozen = vk_graph_find_output(&l->net.plan->graph, name) == VK_NONE;
+    bool is_frozen = vk_graph_find_output(&r->net.plan->graph, name) == VK_NONE;
     l->spans[i] = (vk_optim_span){
         .name = a->name,
         .offset = a->offset,
         .n = a->n,
         .i_group = is_frozen ? FROZEN : 2 * part + (l->model.def->has_decay(a) ? 1 : 0)};
   }
+  return VK_OK;
+}
+
+static vk_status open_optim(vk_learner *l, int i, vk_err *err)
+{
+  const vk_learner_config *c = &l->config;
+  vk_replica *r = &l->replica[i];
+  vk_optim_group group[FROZEN + 1] = {[FROZEN] = {.is_frozen = true}};
+  for (int k = 0; k < FROZEN; k++)
+    group[k] =
+        (vk_optim_group){.lr_scale = lr_scale(l, k), .weight_decay = k % 2 ? c->weight_decay : 0};
   vk_optim_config optim = c->optim;
-  optim.device = &c->device;
-  return vk_optim_new(&l->optim, &optim, group, VK_COUNT(group), l->spans, p->n_param, p->data,
-                      l->grad, err);
+  optim.device = &c->devices->device[i];
+  return vk_optim_new(&r->optim, &optim, group, VK_COUNT(group), l->spans, r->params.n_param,
+                      r->params.data, r->grad, err);
 }
 
 /* Whether gradients of micro-batches add up. */
-static bool adds(const vk_learner_config *c)
+static bool adds(const vk_learner *l)
 {
-  return c->is_sum || c->n_micro > 1;
+  return l->config.is_sum || l->config.n_micro > 1 || l->n_replica > 1;
+}
+
+static vk_target target_of(const vk_learner *l)
+{
+  const vk_device *d = &l->config.devices->device[0];
+  return (vk_target){.device = d->def,
+                     .isa = l->config.isa,
+                     .n_thread = vk_team_n_thread(d->team),
+                     .is_bf16 = l->config.is_bf16};
 }
 
 vk_status vk_learner_plan(vk_learner *l, vk_err *err)
 {
   const vk_learner_config *c = &l->config;
-  const vk_target target = {.device = c->device.def,
-                            .isa = c->isa,
-                            .n_thread = vk_team_n_thread(c->device.team),
-                            .is_train = true,
-                            .loss = "loss",
-                            .accumulate = adds(c),
-                            .is_bf16 = c->is_bf16};
-  vk_net_free(&l->net);
-  return vk_net_new(&l->net, &l->model, &c->args, &target, &l->params, l->grad, &c->device,
+  vk_target target = target_of(l);
+  target.is_train = true;
+  target.loss = "loss";
+  target.accumulate = adds(l);
+  for (int i = 0; i < l->n_replica; i++) {
+    vk_replica *r = &l->replica[i];
+    vk_net_free(&r->net);
+    VK_TRY(vk_net_new(&r->net, &l->model, &c->args, &target, &r->params, r->grad,
+                      &c->devices->device[i], c->trace, err));
+    vk_id logits = vk_graph_find_output(&r->net.plan->graph, "logits");
+    if (logits != VK_NONE)
+      vk_exec_ignore(r->net.exec, logits); /* tens of megabytes of a large batch */
+  }
+  return VK_OK;
+}
+
+static vk_status open_check(vk_learner *l, vk_err *err)
+{
+  const vk_learner_config *c = &l->config;
+  vk_model_args args = c->args;
+  args.dropout = 0;
+  const vk_target target = target_of(l);
+  vk_params used = l->replica[0].params;
+  used.data = (float *)vk_learner_weights(l);
+  return vk_net_new(&l->check, &l->model, &args, &target, &used, NULL, &c->devices->device[0],
                     c->trace, err);
 }
 
-static vk_status open_nets(vk_learner *l, vk_err *err)
+/* All begin with the same parameters. */
+static vk_status open_params(vk_learner *l, int i, vk_err *err)
 {
   const vk_learner_config *c = &l->config;
-  VK_TRY(vk_learner_plan(l, err));
-  VK_TRY(open_optim(l, err));
-  if (!c->has_check)
-    return VK_OK;
-  vk_model_args args = c->args;
-  args.dropout = 0;
-  const vk_target target = {.device = c->device.def,
-                            .isa = c->isa,
-                            .n_thread = vk_team_n_thread(c->device.team),
-                            .is_bf16 = c->is_bf16};
-  vk_params used = l->params;
-  used.data = (float *)vk_learner_weights(l);
-  return vk_net_new(&l->check, &l->model, &args, &target, &used, NULL, &c->device, c->trace, err);
+  vk_replica *r = &l->replica[i];
+  VK_TRY(vk_net_params_new(&r->params, &l->model, c->seed, err));
+  if (c->weights)
+    VK_TRY(vk_params_load(&r->params, c->weights, err));
+  if (c->devices->device[i].def != &vk_device_cpu)
+    VK_TRY(vk_params_move(&r->params, &c->devices->device[i], err));
+  r->grad = vk_params_block(&r->params);
+  return r->grad ? VK_OK
+                 : vk_fail(err, VK_E_NOMEM, "no memory for gradients of %lld numbers",
+                           (long long)r->params.n_item);
 }
 
 vk_status vk_learner_new(vk_learner *l, const vk_learner_config *config, vk_err *err)
 {
-  *l = (vk_learner){.config = *config, .model = *config->model};
+  *l = (vk_learner){.config = *config, .model = *config->model, .n_replica = config->devices->n};
   vk_status st = VK_OK;
-  VK_TRY_DONE(vk_net_params_new(&l->params, &l->model, config->seed, err));
-  if (config->weights)
-    VK_TRY_DONE(vk_params_load(&l->params, config->weights, err));
-  if (config->device.def != &vk_device_cpu)
-    VK_TRY_DONE(vk_params_move(&l->params, &config->device, err));
-  l->grad = vk_params_block(&l->params);
   l->n_word = calloc((size_t)config->args.n_batch, sizeof *l->n_word);
-  if (!l->grad || !l->n_word) {
-    st = vk_fail(err, VK_E_NOMEM, "no memory for gradients of %lld numbers",
-                 (long long)l->params.n_item);
-    goto done;
-  }
-  st = open_nets(l, err);
-done:
+  if (!l->n_word)
+    st = vk_fail(err, VK_E_NOMEM, "no memory for a learner");
+  for (int i = 0; i < l->n_replica && st == VK_OK; i++)
+    st = open_params(l, i, err);
+  if (st == VK_OK)
+    st = vk_learner_plan(l, err);
+  if (st == VK_OK)
+    st = make_spans(l, err);
+  for (int i = 0; i < l->n_replica && st == VK_OK; i++)
+    st = open_optim(l, i, err);
+  if (st == VK_OK && config->has_check)
+    st = open_check(l, err);
   if (st != VK_OK)
     vk_learner_free(l);
   return st;
@@ -117,19 +146,23 @@ done:
 void vk_learner_free(vk_learner *l)
 {
   vk_net_free(&l->check);
-  vk_optim_free(l->optim);
+  for (int i = 0; i < l->n_replica; i++) {
+    vk_replica *r = &l->replica[i];
+    vk_optim_free(r->optim);
+    vk_net_free(&r->net);
+    vk_params_block_free(&r->params, r->grad);
+    vk_params_free(&r->params);
+  }
   free(l->spans);
-  vk_net_free(&l->net);
-  vk_params_block_free(&l->params, l->grad);
   free(l->n_word);
-  vk_params_free(&l->params);
   *l = (vk_learner){0};
 }
 
 uint64_t vk_learner_bytes(const vk_learner *l)
 {
-  uint64_t n_block = 4 + (vk_optim_ema(l->optim) != NULL); /* parameters, gradients, moments */
-  uint64_t bytes = vk_plan_bytes(l->net.plan) + n_block * 4 * (uint64_t)l->params.n_item;
+  const vk_replica *r = &l->replica[0];
+  uint64_t n_block = 4 + (vk_optim_ema(r->optim) != NULL); /* parameters, gradients, moments */
+  uint64_t bytes = vk_plan_bytes(r->net.plan) + n_block * 4 * (uint64_t)r->params.n_item;
   return l->check.plan ? bytes + vk_plan_bytes(l->check.plan) : bytes;
 }
 
@@ -147,14 +180,6 @@ static vk_status set_inputs(vk_learner *l, vk_net *net, const vk_batch *b, vk_er
   return VK_OK;
 }
 
-vk_status vk_learner_begin(vk_learner *l, vk_err *err)
-{
-  l->n_added = 0;
-  if (!adds(&l->config))
-    return VK_OK;
-  return vk_device_zero(&l->config.device, l->grad, sizeof(float) * (size_t)l->params.n_item, err);
-}
-
 /* The stream of dropout's masks: 32 bits, as the op takes them. */
 static int32_t dropout_stream(uint64_t seed, int64_t number)
 {
@@ -163,39 +188,144 @@ static int32_t dropout_stream(uint64_t seed, int64_t number)
   return (int32_t)vk_philox_u32(&rng);
 }
 
-vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number, double *loss,
-                         vk_err *err)
+vk_status vk_learner_begin(vk_learner *l, vk_err *err)
 {
-  VK_ASSERT(l->config.is_sum || l->n_added < l->config.n_micro);
-  VK_TRY(set_inputs(l, &l->net, batch, err));
-  int32_t *stream = vk_net_data(&l->net, "step");
-  if (stream)
-    *stream = dropout_stream(l->config.seed, number);
-  VK_TRY(vk_exec_run(l->net.exec, err));
-  l->n_added++;
-  *loss = *(const float *)vk_net_data(&l->net, "loss");
-  return isfinite(*loss) ? VK_OK : vk_fail(err, VK_E_DIVERGED, "the loss is %g", *loss);
+  bool is_put = vk_learner_is_put(l);
+  VK_ASSERT(!is_put || l->n_put % l->n_replica == 1 % l->n_replica);
+  for (int i = 0; i < l->n_replica; i++) { /* of a step that was given up */
+    VK_TRY(vk_exec_wait(l->replica[i].net.exec, err));
+    l->replica[i].is_running = false;
+  }
+  l->n_put = is_put;
+  l->n_started = l->n_taken = 0;
+  l->loss = 0;
+  for (int i = 0; i < l->n_replica && adds(l); i++)
+    VK_TRY(vk_device_zero(&l->config.devices->device[i], l->replica[i].grad,
+                          sizeof(float) * (size_t)l->replica[i].params.n_item, err));
+  return VK_OK;
 }
 
-vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_err *err)
+bool vk_learner_is_put(const vk_learner *l)
 {
-  for (int i = 0; i < FROZEN; i++)
-    vk_optim_set_lr_scale(l->optim, i, is_value_alone && i / 2 != VALUE ? 0 : lr_scale(l, i));
-  for (int i = 0; i < l->params.n_param && is_value_alone; i++) {
-    const vk_param *p = &l->params.param[i];
+  return l->n_put > l->n_started;
+}
+
+vk_status vk_learner_put(vk_learner *l, const vk_batch *batch, int64_t number, vk_err *err)
+{
+  VK_ASSERT(!vk_learner_is_put(l));
+  vk_replica *r = &l->replica[l->n_put % l->n_replica];
+  VK_TRY(set_inputs(l, &r->net, batch, err));
+  int32_t *stream = vk_net_data(&r->net, "step");
+  if (stream)
+    *stream = dropout_stream(l->config.seed, number);
+  VK_TRY(vk_exec_send(r->net.exec, err));
+  r->next_number = number;
+  l->n_put++;
+  return VK_OK;
+}
+
+void vk_learner_unput(vk_learner *l)
+{
+  if (vk_learner_is_put(l))
+    l->n_put--;
+}
+
+int vk_learner_turn(const vk_learner *l)
+{
+  return l->n_started % l->n_replica;
+}
+
+vk_status vk_learner_start(vk_learner *l, vk_err *err)
+{
+  int i = vk_learner_turn(l);
+  vk_replica *r = &l->replica[i];
+  VK_TRY(vk_learner_take(l, i, err));
+  VK_TRY(vk_exec_start(r->net.exec, err));
+  r->is_running = true;
+  r->number = r->next_number;
+  l->n_started++;
+  l->n_put = l->n_put > l->n_started ? l->n_put : l->n_started; /* inputs that others have set */
+  return VK_OK;
+}
+
+vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number, vk_err *err)
+{
+  VK_TRY(vk_learner_put(l, batch, number, err));
+  return vk_learner_start(l, err);
+}
+
+vk_status vk_learner_take(vk_learner *l, int i, vk_err *err)
+{
+  vk_replica *r = &l->replica[i];
+  if (!r->is_running)
+    return VK_OK;
+  r->is_running = false;
+  l->n_taken++;
+  l->number = r->number;
+  VK_TRY(vk_exec_wait(r->net.exec, err));
+  double loss = *(const float *)vk_net_data(&r->net, "loss");
+  l->loss += loss;
+  return isfinite(loss) ? VK_OK : vk_fail(err, VK_E_DIVERGED, "the loss is %g", loss);
+}
+
+vk_status vk_learner_wait(vk_learner *l, double *loss, vk_err *err)
+{
+  for (int i = 0; i < l->n_replica; i++) /* in the order of their start */
+    VK_TRY(vk_learner_take(l, (l->n_started + i) % l->n_replica, err));
+  *loss = l->n_taken > 0 ? l->loss / l->n_taken : 0;
+  return VK_OK;
+}
+
+bool vk_learner_is_busy(const vk_learner *l)
+{
+  for (int i = 0; i < l->n_replica; i++)
+    if (l->replica[i].is_running && vk_exec_is_busy(l->replica[i].net.exec))
+      return true;
+  return false;
+}
+
+/* Gradients of all but the value head become 0. */
+static vk_status forget_others(vk_learner *l, int i_replica, vk_err *err)
+{
+  vk_replica *r = &l->replica[i_replica];
+  for (int i = 0; i < r->params.n_param; i++) {
+    const vk_param *p = &r->params.param[i];
     if (strncmp(p->name, prefix[VALUE], strlen(prefix[VALUE])) != 0)
-      VK_TRY(vk_device_zero(&l->config.device, l->grad + p->offset, sizeof *l->grad * (size_t)p->n,
-                            err));
+      VK_TRY(vk_device_zero(&l->config.devices->device[i_replica], r->grad + p->offset,
+                            sizeof *r->grad * (size_t)p->n, err));
   }
   return VK_OK;
 }
 
+vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_err *err)
+{
+  for (int k = 0; k < l->n_replica; k++) {
+    for (int i = 0; i < FROZEN; i++)
+      vk_optim_set_lr_scale(l->replica[k].optim, i,
+                            is_value_alone && i / 2 != VALUE ? 0 : lr_scale(l, i));
+    if (is_value_alone)
+      VK_TRY(forget_others(l, k, err));
+  }
+  return VK_OK;
+}
+
+static vk_status sum_gradients(vk_learner *l, vk_err *err)
+{
+  float *grad[VK_DEVICES_MAX];
+  for (int i = 0; i < l->n_replica; i++)
+    grad[i] = l->replica[i].grad;
+  return vk_device_group_sum(l->config.devices, grad, l->replica[0].params.n_item, err);
+}
+
 vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err)
 {
-  VK_ASSERT(l->config.is_sum || l->n_added > 0);
-  double scale = l->config.is_sum ? 1 : 1.0 / l->n_added;
+  VK_ASSERT(l->n_taken == l->n_started && (l->config.is_sum || l->n_taken > 0));
+  double scale = l->config.is_sum ? 1 : 1.0 / l->n_taken;
   vk_trace_span span = vk_trace_begin(l->config.trace, "train", "optimiser");
-  vk_status st = vk_optim_step(l->optim, l->config.device.team, lr, scale, grad_norm, err);
+  vk_status st = sum_gradients(l, err);
+  for (int i = 0; i < l->n_replica && st == VK_OK; i++)
+    st = vk_optim_step(l->replica[i].optim, l->config.devices->device[i].team, lr, scale, grad_norm,
+                       err);
   vk_trace_end(&span);
   return st;
 }
@@ -204,8 +334,8 @@ vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *e
 
 const float *vk_learner_weights(const vk_learner *l)
 {
-  const float *average = vk_optim_ema(l->optim);
-  return average ? average : l->params.data;
+  const float *average = vk_optim_ema(l->replica[0].optim);
+  return average ? average : l->replica[0].params.data;
 }
 
 vk_status vk_learner_check_begin(vk_learner *l, vk_err *err)

@@ -2,14 +2,20 @@
  * used. What all methods of training do with a batch.
  *
  *   VK_TRY(vk_learner_begin(l, err));
- *   for every micro-batch: VK_TRY(vk_learner_add(l, batch, number, &loss, err));
+ *   for every micro-batch: VK_TRY(vk_learner_add(l, batch, number, err));
+ *   VK_TRY(vk_learner_wait(l, &loss, err));
  *   VK_TRY(vk_learner_step(l, lr, &grad_norm, err));
  *
+ * On several devices each has a replica: parameters, gradients and optimiser of its own. They take
+ * turns at the micro-batches, gradients are added up over them, and all take the same step.
+ *
  * Bits depend on the parameters, the batches with their numbers, the seed, the number of threads
- * and the path of isa. Test: tests/unit/test_trainer.c */
+ * and of devices, and the path of isa. Test: tests/unit/test_trainer.c,
+ * tests/unit/test_cuda_device.c */
 #ifndef VK_RL_LEARNER_H
 #define VK_RL_LEARNER_H
 
+#include "nn/device_group.h"
 #include "nn/net.h"
 #include "rl/loader.h"
 
@@ -26,22 +32,32 @@ typedef struct vk_learner_config {
   double stem_lr, value_lr; /* of the stem and the value head: shares of lr; 0 means 1 */
   vk_isa isa;
   bool is_bf16;
-  bool has_check;   /* vk_learner_check will be called */
-  vk_device device; /* what it has must outlive it, as trace must */
+  bool has_check;                 /* vk_learner_check will be called */
+  const vk_device_group *devices; /* it must outlive the learner, as trace must */
   vk_trace *trace;
 } vk_learner_config;
 
-typedef struct vk_learner {
-  vk_learner_config config;
-  vk_model model;
+/* What one device has. */
+typedef struct vk_replica {
   vk_params params;
   float *grad; /* as params.data */
   vk_net net;  /* forward, loss, backward */
   vk_optim *optim;
-  vk_optim_span *spans; /* [params.n_param] */
-  vk_net check;         /* the loss alone, by the weights that are used */
-  int n_added;          /* micro-batches since vk_learner_begin */
-  int *n_word;          /* [args.n_batch] scratch */
+  bool is_running;
+  int64_t number, next_number; /* of the micro-batch that ran last, and of what was put */
+} vk_replica;
+
+typedef struct vk_learner {
+  vk_learner_config config;
+  vk_model model;
+  int n_replica;
+  vk_replica replica[VK_DEVICES_MAX]; /* alike after every step; the first stands for all */
+  vk_optim_span *spans;               /* [params.n_param] */
+  vk_net check;                  /* of the first: the loss alone, by the weights that are used */
+  int n_put, n_started, n_taken; /* micro-batches since vk_learner_begin */
+  double loss;                   /* sum over those taken */
+  int64_t number;                /* of the last one taken: after VK_E_DIVERGED, of the culprit */
+  int *n_word;                   /* [args.n_batch] scratch */
 } vk_learner;
 
 /* Parameters that the losses do not reach (the value head's, without its loss) stay as they are.
@@ -57,17 +73,40 @@ VK_NODISCARD vk_status vk_learner_plan(vk_learner *l, vk_err *err);
 /* A step begins: gradients are forgotten. Errors: those of the device, as of all that follows; the
  * CPU has none. */
 VK_NODISCARD vk_status vk_learner_begin(vk_learner *l, vk_err *err);
-/* Forward and backward pass of a micro-batch; its gradients are added.
- *   number  of the micro-batch in the run: dropout's masks follow from it and the seed
- *   loss    out: mean over its samples
- * Errors: VK_E_DIVERGED: the loss is not finite; VK_E_RANGE: the batch does not fit. */
+/* Forward and backward pass of a micro-batch; its gradients are added. It may still run when this
+ * returns, and batch may change. It is put and start:
+ *   put    copies the next micro-batch to where it will be computed, while what was started runs;
+ *          also that of the next step, at most one ahead
+ *   start  computes what was put
+ *   number of the micro-batch in the run: dropout's masks follow from it and the seed
+ * Errors: VK_E_RANGE: the batch does not fit; VK_E_DIVERGED of one before it. */
 VK_NODISCARD vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int64_t number,
-                                      double *loss, vk_err *err);
+                                      vk_err *err);
+VK_NODISCARD vk_status vk_learner_put(vk_learner *l, const vk_batch *batch, int64_t number,
+                                      vk_err *err);
+VK_NODISCARD vk_status vk_learner_start(vk_learner *l, vk_err *err);
+/* Whether a micro-batch was put and not started. */
+bool vk_learner_is_put(const vk_learner *l);
+/* Forgets it. */
+void vk_learner_unput(vk_learner *l);
+/* Waits for the micro-batches of the step.
+ *   loss  out: mean over them of the mean over a micro-batch's samples
+ * Errors: VK_E_DIVERGED: a loss is not finite; l->number says which one's. */
+VK_NODISCARD vk_status vk_learner_wait(vk_learner *l, double *loss, vk_err *err);
+
+/* For what fills the network's inputs itself: the replica that vk_learner_start runs next. Before
+ * its inputs are filled it is to be taken. */
+int vk_learner_turn(const vk_learner *l);
+/* Waits for replica i and takes its loss; its outputs are there. Errors: as vk_learner_wait. */
+VK_NODISCARD vk_status vk_learner_take(vk_learner *l, int i, vk_err *err);
+/* Whether a device still works at something that was started. */
+bool vk_learner_is_busy(const vk_learner *l);
+
 /* For the next step, before it: the value head learns alone, and all else stays as it is, weight
  * decay included (its gradients are forgotten); or all learn. */
 VK_NODISCARD vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_err *err);
 /* One step of the optimiser with the mean gradient of what was added, or with its sum (is_sum),
- * also of what others have added to grad.
+ * also of what others have added to a replica's grad. All micro-batches have been waited for.
  *   grad_norm  out, before clipping
  * Errors: VK_E_DIVERGED: the gradient is not finite; parameters are as they were. */
 VK_NODISCARD vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err);
@@ -80,7 +119,7 @@ VK_NODISCARD vk_status vk_learner_check(vk_learner *l, const vk_batch *batch, do
 /* Before the first vk_learner_check after a step. */
 VK_NODISCARD vk_status vk_learner_check_begin(vk_learner *l, vk_err *err);
 
-/* Bytes of all that is allocated: plans, parameters, gradients, moments, average. */
+/* Bytes of all that is allocated on a device: plans, parameters, gradients, moments, average. */
 uint64_t vk_learner_bytes(const vk_learner *l);
 
 #endif

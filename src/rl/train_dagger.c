@@ -108,7 +108,7 @@ static vk_status ask_expert(dagger *s, const vk_trainer *t, vk_relabel *out, vk_
   const vk_trainer_config *c = &t->config;
   vk_checkpoint_info info;
   vk_policy policy = {0};
-  vk_params params = t->learner.params;
+  vk_params params = t->learner.replica[0].params;
   params.data = (float *)vk_learner_weights(&t->learner); /* read only */
   VK_TRY(vk_trainer_info(t, &info, err));
   const vk_policy_args args = {.n_env = vk_eval_n_slot(s->pool),
@@ -136,9 +136,9 @@ static vk_status ask_expert(dagger *s, const vk_trainer *t, vk_relabel *out, vk_
 }
 
 /* The loader must not run while samples are added. */
-static vk_status take(dagger *s, const vk_relabel *r, vk_err *err)
+static vk_status take(dagger *s, vk_trainer *t, const vk_relabel *r, vk_err *err)
 {
-  vk_demo_feed_stop(&s->feed);
+  vk_demo_feed_stop(&s->feed, &t->learner);
   VK_TRY(vk_relabel_add(r, s->feed.dataset, err));
   s->n_label += r->n;
   s->n_round++;
@@ -155,7 +155,7 @@ static vk_status run_round(dagger *s, vk_trainer *t, vk_train_step *out, vk_err 
   if (st == VK_OK)
     st = vk_relabel_write(&r, path, err);
   if (st == VK_OK)
-    st = take(s, &r, err);
+    st = take(s, t, &r, err);
   const vk_train_point point[] = {
       {"env/success_once", r.n_episode > 0 ? (double)r.n_success / r.n_episode : 0},
       {"env/num_trajectories", r.n_episode},
@@ -203,7 +203,7 @@ static vk_status load_dagger(void *state, vk_trainer *t, const cJSON *json, vk_e
     vk_relabel r;
     VK_TRY(round_path(t, s->n_round, path, err));
     VK_TRY(vk_relabel_read(&r, path, s->feed.dataset, err));
-    vk_status st = take(s, &r, err);
+    vk_status st = take(s, t, &r, err);
     vk_relabel_free(&r);
     VK_TRY(st);
   }

@@ -20,6 +20,12 @@
 
 enum { EPOCHS_MAX = 64 /* of an iteration; orders of rows are numbered by iteration and epoch */ };
 
+/* A micro-batch: rows of the rollout. */
+typedef struct rows {
+  const int32_t *row;
+  int n; /* 0: none */
+} rows;
+
 typedef struct rl {
   const vk_trainer *t;
   vk_rl_graph graph;
@@ -35,11 +41,11 @@ typedef struct rl {
   int32_t *order; /* [rows] */
   int *n_word;    /* [micro_batch] */
   vk_demo_feed feed;
-  vk_net imitation;      /* the loss of demonstrations; zeroed: none */
-  int64_t n_demo_sample; /* demonstrations seen */
-  double uniform;        /* share of groups of equal scores in the last step */
-  const int32_t *row;    /* the micro-batch in use */
-  int n_row;
+  vk_net imitation;             /* the loss of demonstrations; zeroed: none */
+  int64_t n_demo_sample;        /* demonstrations seen */
+  double uniform;               /* share of groups of equal scores in the last step */
+  rows rows;                    /* the micro-batch that was computed last */
+  rows running[VK_DEVICES_MAX]; /* those that are, by replica */
 } rl;
 
 /* Sums over an iteration's updates. */
@@ -284,14 +290,14 @@ static vk_status open_imitation(rl *s, vk_trainer *t, vk_err *err)
                               .sigma = c->label_sigma,
                               .last_weight = c->gripper_weight,
                               .extend = vk_scaled_loss_extend};
-  const vk_target target = {.device = t->device.def,
+  const vk_target target = {.device = t->devices.device[0].def,
                             .isa = t->config.isa,
                             .n_thread = t->config.n_thread,
                             .is_train = true,
                             .loss = "loss_scaled",
                             .accumulate = true};
-  return vk_net_new(&s->imitation, &t->model, &args, &target, &t->learner.params, t->learner.grad,
-                    &t->device, t->config.trace, err);
+  return vk_net_new(&s->imitation, &t->model, &args, &target, &t->learner.replica[0].params,
+                    t->learner.replica[0].grad, &t->devices.device[0], t->config.trace, err);
 }
 
 static vk_status open_rl(void **state, vk_trainer *t, vk_err *err)
@@ -379,7 +385,7 @@ static vk_rollout_config rollout_config(rl *s, const vk_trainer *t)
                .progress = c->progress,
                .trace = c->trace},
       .info = &s->info,
-      .params = &t->learner.params,
+      .params = &t->learner.replica[0].params,
       .seed = vk_philox_u32(&rng),
       .temperature = s->graph.temperature,
       .row_stride = c->train->train_on_eval_rows ? 0 : VK_START_STRIDE,
@@ -407,20 +413,43 @@ static vk_status check_interrupted(const vk_trainer *t, update *u, vk_err *err)
   return VK_OK;
 }
 
-/* Forward and backward pass of a micro-batch; its gradients are added. */
-static vk_status add_rows(rl *s, vk_trainer *t, const vk_rl_share *share, double n_part, update *u,
-                          vk_err *err)
+/* What micro-batch replica i has computed, where it has. */
+static vk_status take_rows(rl *s, vk_trainer *t, int i, update *u, vk_err *err)
 {
-  vk_net *net = &t->learner.net;
-  VK_TRY(vk_rl_batch_set(&s->batch, s->row, s->n_row, share, n_part, net, s->n_word, err));
-  VK_TRY(vk_exec_run(net->exec, err));
-  double loss = (double)*(const float *)vk_net_data(net, "loss");
-  if (!isfinite(loss))
-    return vk_fail(err, VK_E_DIVERGED, "the loss is %g", loss);
+  const vk_net *net = &t->learner.replica[i].net;
+  if (s->running[i].n == 0)
+    return VK_OK;
+  s->rows = s->running[i];
+  s->running[i].n = 0;
+  VK_TRY(vk_learner_take(&t->learner, i, err));
   const float *critic = vk_net_data(net, "loss_critic");
-  u->loss += loss;
+  u->loss += (double)*(const float *)vk_net_data(net, "loss");
   u->critic += critic ? (double)*critic : 0;
-  vk_rl_batch_sum(&s->batch, s->row, s->n_row, net, &u->sums);
+  vk_rl_batch_sum(&s->batch, s->rows.row, s->rows.n, net, &u->sums);
+  return VK_OK;
+}
+
+/* Forward and backward pass of a micro-batch, on the device whose turn it is; its gradients are
+ * added. */
+static vk_status add_rows(rl *s, vk_trainer *t, const rows *r, const vk_rl_share *share,
+                          double n_part, update *u, vk_err *err)
+{
+  vk_learner *l = &t->learner;
+  int i = vk_learner_turn(l);
+  VK_TRY(take_rows(s, t, i, u, err));
+  VK_TRY(
+      vk_rl_batch_set(&s->batch, r->row, r->n, share, n_part, &l->replica[i].net, s->n_word, err));
+  VK_TRY(vk_learner_start(l, err));
+  s->running[i] = *r;
+  return VK_OK;
+}
+
+/* Waits for those that still run, in the order of their start. */
+static vk_status take_all(rl *s, vk_trainer *t, update *u, vk_err *err)
+{
+  int n = t->learner.n_replica, turn = vk_learner_turn(&t->learner);
+  for (int i = 0; i < n; i++)
+    VK_TRY(take_rows(s, t, (turn + i) % n, u, err));
   return VK_OK;
 }
 
@@ -463,15 +492,16 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   vk_learner *l = &t->learner;
   double grad_norm;
   int64_t begin = s->batch.n_used * i_part / n_part, end = s->batch.n_used * (i_part + 1) / n_part;
+  memset(s->running, 0, sizeof s->running);
   VK_TRY(vk_learner_begin(l, err));
   for (int64_t i = begin; i < end; i += c->micro_batch) {
     VK_TRY(check_interrupted(t, u, err));
-    s->row = s->order + i;
-    s->n_row = (int)(end - i < c->micro_batch ? end - i : c->micro_batch);
-    VK_TRY(add_rows(s, t, &share, n_part, u, err));
+    const rows r = {s->order + i, (int)(end - i < c->micro_batch ? end - i : c->micro_batch)};
+    VK_TRY(add_rows(s, t, &r, &share, n_part, u, err));
     if (t->config.progress)
       vk_progress_add(t->config.progress, 0);
   }
+  VK_TRY(take_all(s, t, u, err));
   double n_item = sums->n - before.n;
   u->kl = n_item > 0 ? (sums->kl - before.kl) / n_item : 0;
   if (u->n_step == 0)
@@ -689,10 +719,12 @@ static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out,
   if (st == VK_OK)
     st = vk_rl_batch_new(&s->batch, &few, &every, err);
   for (int64_t i = 0; st == VK_OK && i < s->batch.n_used; i += c->micro_batch) {
-    s->row = s->batch.used + i;
-    s->n_row = (int)(s->batch.n_used - i < c->micro_batch ? s->batch.n_used - i : c->micro_batch);
-    st = add_rows(s, t, &(vk_rl_share){.actor = 1}, 1, &u, err);
+    int64_t left = s->batch.n_used - i;
+    const rows r = {s->batch.used + i, (int)(left < c->micro_batch ? left : c->micro_batch)};
+    st = add_rows(s, t, &r, &(vk_rl_share){.actor = 1}, 1, &u, err);
   }
+  if (st == VK_OK)
+    st = take_all(s, t, &u, err);
   double learn_s = vk_sys_monotonic_s() - start_s, share = (double)all.n_traj / n;
   double n_part = ceil(share * (double)s->batch.n_used / (double)c->batch);
   vk_rl_batch_free(&s->batch);
@@ -726,9 +758,9 @@ static void describe_rl(const void *state, const vk_trainer *t, char *text, size
 static vk_status save_batch_rl(void *state, const char *path, vk_err *err)
 {
   const rl *s = state;
-  if (!s->row)
+  if (!s->rows.row)
     return vk_fail(err, VK_E_NOTFOUND, "there is no batch yet");
-  return vk_rl_batch_write(&s->batch, s->row, s->n_row, path, err);
+  return vk_rl_batch_write(&s->batch, s->rows.row, s->rows.n, path, err);
 }
 
 #define DEF(method, what)                                                                          \

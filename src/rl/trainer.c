@@ -55,7 +55,8 @@ const char *vk_trainer_precision(const vk_train_config *train, const vk_device_d
 static vk_status open_learner(vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
-  bool is_bf16 = strcmp(vk_trainer_precision(c, t->device.def, t->config.isa), "bf16") == 0;
+  bool is_bf16 =
+      strcmp(vk_trainer_precision(c, t->devices.device[0].def, t->config.isa), "bf16") == 0;
   vk_learner_config config = {.model = &t->model,
                               .weights = t->model.weights[0] ? t->model.weights : NULL,
                               .seed = (uint64_t)c->seed,
@@ -76,7 +77,7 @@ static vk_status open_learner(vk_trainer *t, vk_err *err)
                               .isa = t->config.isa,
                               .is_bf16 = is_bf16,
                               .has_check = c->validate_every > 0,
-                              .device = t->device,
+                              .devices = &t->devices,
                               .trace = t->config.trace};
   if (t->def->configure)
     VK_TRY(t->def->configure(&t->state, t, &config, err));
@@ -122,11 +123,26 @@ double vk_trainer_lr(const vk_trainer *t)
   return vk_optim_lr(&t->schedule, t->step);
 }
 
+/* All devices learn from as many micro-batches of a step. Practice has what its episodes gave. */
+static vk_status check_shares(const vk_trainer *t, vk_err *err)
+{
+  const vk_train_config *c = t->config.train;
+  int n = t->devices.n;
+  int64_t n_micro = c->batch / c->micro_batch;
+  if ((vk_train_method(c->method) & VK_TRAIN_PRACTICE) || n_micro % n == 0)
+    return VK_OK;
+  return vk_fail(err, VK_E_USAGE,
+                 "batch %lld in micro-batches of %lld makes %lld, which %d devices cannot share "
+                 "evenly; set micro_batch to %lld or less",
+                 (long long)c->batch, (long long)c->micro_batch, (long long)n_micro, n,
+                 (long long)(c->batch / n));
+}
+
 /* Memory that is planned counts, whether it was touched yet or not. On another device than the CPU
  * the network's was taken as it was opened. */
 static vk_status check_memory(const vk_trainer *t, vk_err *err)
 {
-  bool is_here = t->device.def == &vk_device_cpu;
+  bool is_here = t->devices.device[0].def == &vk_device_cpu;
   uint64_t net = is_here ? vk_learner_bytes(&t->learner) : 0, data = t->data.bytes;
   uint64_t free_bytes = vk_sys_available_bytes(), have = free_bytes + vk_sys_resident_bytes();
   if (free_bytes == 0 || net + data <= have)
@@ -213,7 +229,9 @@ static vk_status open_all(vk_trainer *t, vk_err *err)
   VK_TRY(open_model(t, err));
   VK_TRY(choose_view(t, err));
   VK_TRY(vk_team_new(&t->team, t->config.n_thread, err));
-  VK_TRY(vk_device_open(&t->device, t->config.device ? t->config.device : "cpu", t->team, err));
+  VK_TRY(
+      vk_device_group_open(&t->devices, t->config.device ? t->config.device : "cpu", t->team, err));
+  VK_TRY(check_shares(t, err));
   VK_TRY(open_learner(t, err));
   VK_TRY(check_memory(t, err));
   t->n_step = c->steps;
@@ -245,7 +263,7 @@ void vk_trainer_free(vk_trainer *t)
   free(t->eval_task);
   vk_learner_free(&t->learner);
   vk_checkpoint_close(&t->init);
-  vk_device_close(&t->device);
+  vk_device_group_close(&t->devices);
   vk_team_free(t->team);
   *t = (vk_trainer){0};
 }

@@ -122,7 +122,7 @@ typedef struct vk_trainer_config {
   const vk_visuals *visuals;
   const char *cache_dir; /* compiled models; NULL: none */
   const char *out;       /* the run's folder */
-  const char *device;    /* where networks run, as vk_device_open; NULL: the CPU */
+  const char *device;    /* where networks run, as vk_device_choose; NULL: the CPU */
   vk_isa isa;
   int n_thread;
   vk_log *log;           /* what a user should know; NULL: nothing is said */
@@ -144,7 +144,7 @@ struct vk_trainer {
   vk_checkpoint_info init; /* what is begun with; zeroed: random weights */
   vk_model model;
   vk_team *team;
-  vk_device device;
+  vk_device_group devices;
   vk_learner learner;
   vk_lr_schedule schedule;
   vk_train_data data;

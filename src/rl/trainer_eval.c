@@ -186,7 +186,7 @@ static vk_status with_policy(vk_trainer *t,
   vk_pool *pool = NULL;
   vk_policy policy = {0};
   vk_eval_episode *episode = NULL;
-  vk_params params = t->learner.params;
+  vk_params params = t->learner.replica[0].params;
   params.data = (float *)vk_learner_weights(&t->learner); /* read only */
   VK_TRY(vk_trainer_info(t, &info, err));
   VK_TRY(vk_protocol_find(&protocol, t->config.train->protocol, err));

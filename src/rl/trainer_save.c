@@ -48,8 +48,9 @@ static cJSON *trainer_json(const vk_trainer *t)
   cJSON *o = cJSON_CreateObject();
   cJSON_AddStringToObject(o, "method", t->def->name);
   cJSON_AddStringToObject(o, "data_hash", t->data.hash);
-  cJSON_AddStringToObject(o, "precision",
-                          vk_trainer_precision(t->config.train, t->device.def, t->config.isa));
+  cJSON_AddStringToObject(
+      o, "precision",
+      vk_trainer_precision(t->config.train, t->devices.device[0].def, t->config.isa));
   cJSON_AddNumberToObject(o, "next_sample", (double)(t->step * t->config.train->batch));
   cJSON_AddBoolToObject(o, "is_judged", t->is_judged);
   if (!isnan(t->best))
@@ -88,18 +89,19 @@ vk_status vk_trainer_save(vk_trainer *t, vk_err *err)
   cJSON *config = vk_train_config_json(t->config.train);
   cJSON *trainer = trainer_json(t), *scheduler = scheduler_json(t);
   vk_trace_span span = vk_trace_begin(t->config.trace, "train", "checkpoint");
-  vk_status st = vk_checkpoint_save(t->config.out, t->step,
-                                    &(vk_checkpoint_write){.info = &info,
-                                                           .params = &t->learner.params,
-                                                           .ema = vk_optim_ema(t->learner.optim),
-                                                           .dtype = VK_SAFETENSORS_F32,
-                                                           .train_config = config,
-                                                           .optim = t->learner.optim,
-                                                           .scheduler = scheduler,
-                                                           .trainer = trainer,
-                                                           .is_best = is_best,
-                                                           .n_keep = (int)t->config.train->keep},
-                                    err);
+  vk_status st =
+      vk_checkpoint_save(t->config.out, t->step,
+                         &(vk_checkpoint_write){.info = &info,
+                                                .params = &t->learner.replica[0].params,
+                                                .ema = vk_optim_ema(t->learner.replica[0].optim),
+                                                .dtype = VK_SAFETENSORS_F32,
+                                                .train_config = config,
+                                                .optim = t->learner.replica[0].optim,
+                                                .scheduler = scheduler,
+                                                .trainer = trainer,
+                                                .is_best = is_best,
+                                                .n_keep = (int)t->config.train->keep},
+                         err);
   vk_trace_end(&span);
   cJSON_Delete(config);
   cJSON_Delete(trainer);
@@ -133,7 +135,7 @@ static vk_status check_saved(const vk_trainer *t, const vk_checkpoint_info *info
                    "%s was trained on other data (%.12s, now %.12s): files were changed or added; "
                    "start a new run with \"init\"",
                    info->path, hash, t->data.hash);
-  const char *now = vk_trainer_precision(t->config.train, t->device.def, t->config.isa);
+  const char *now = vk_trainer_precision(t->config.train, t->devices.device[0].def, t->config.isa);
   const char *then = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(trainer, "precision"));
   if (then && strcmp(then, now) != 0) /* "auto", on another processor */
     return vk_fail(err, VK_E_MISMATCH,
@@ -149,8 +151,15 @@ static vk_status check_saved(const vk_trainer *t, const vk_checkpoint_info *info
 static vk_status load(vk_trainer *t, const vk_checkpoint_info *info, vk_err *err)
 {
   cJSON *trainer = NULL;
-  VK_TRY(vk_checkpoint_resume(info, &t->learner.params, t->learner.optim, &trainer, err));
-  vk_status st = check_saved(t, info, trainer, err);
+  vk_status st = VK_OK;
+  for (int i = 0; i < t->learner.n_replica && st == VK_OK; i++) {
+    vk_replica *r = &t->learner.replica[i];
+    cJSON_Delete(trainer);
+    trainer = NULL;
+    st = vk_checkpoint_resume(info, &r->params, r->optim, &trainer, err);
+  }
+  if (st == VK_OK)
+    st = check_saved(t, info, trainer, err);
   const cJSON *best = cJSON_GetObjectItemCaseSensitive(trainer, "best");
   if (cJSON_IsNumber(best))
     t->best = best->valuedouble;

@@ -442,10 +442,9 @@ int main(int argc, char **argv)
     printf("this processor has no %s\n", vk_isa_name(p.target.isa));
     return SKIP;
   }
-  const vk_device_def *device;
-  int n, index;
-  if (vk_device_find(&device, p.device_name, &index, &err) != VK_OK ||
-      device->count(&n, &err) != VK_OK) {
+  vk_device_choice device;
+  if (vk_device_choose(&device, p.device_name, &err) != VK_OK ||
+      vk_device_check(&device, &err) != VK_OK) {
     printf("%s\n", err.text);
     return SKIP;
   }

@@ -47,7 +47,7 @@ static inline vk_batch batch(int first, int n)
 
 typedef struct fixture {
   vk_team *team;
-  vk_device device;
+  vk_device_group devices;
   vk_model model;
   vk_learner l;
 } fixture;
@@ -61,10 +61,10 @@ static inline vk_status open_learner(fixture *f, const char *device, vk_learner_
                               "\"n_encoder\": 1, \"n_decoder\": 1, \"stem\": [8, 8, 8, 16]}";
   *f = (fixture){0};
   VK_TRY(vk_team_new(&f->team, n_thread, err));
-  VK_TRY(vk_device_open(&f->device, device, f->team, err));
+  VK_TRY(vk_device_group_open(&f->devices, device, f->team, err));
   VK_TRY(vk_model_parse(&f->model, small, strlen(small), "small", err));
   c.model = &f->model;
-  c.device = f->device;
+  c.devices = &f->devices;
   c.args.n_batch = c.is_sum ? N : N / c.n_micro;
   c.args.with_loss = true;
   c.args.sigma = 1.5;
@@ -81,8 +81,17 @@ static inline vk_status open_learner(fixture *f, const char *device, vk_learner_
 static inline void close_learner(fixture *f)
 {
   vk_learner_free(&f->l);
-  vk_device_close(&f->device);
+  vk_device_group_close(&f->devices);
   vk_team_free(f->team);
+}
+
+/* Gradients of one micro-batch. */
+static inline vk_status learn_batch(vk_learner *l, const vk_batch *b, int64_t number, double *loss,
+                                    vk_err *err)
+{
+  VK_TRY(vk_learner_begin(l, err));
+  VK_TRY(vk_learner_add(l, b, number, err));
+  return vk_learner_wait(l, loss, err);
 }
 
 /* One step over all samples.
@@ -93,14 +102,12 @@ static inline vk_status step_learner(vk_learner *l, double lr, int64_t number, d
                                      double *norm, vk_err *err)
 {
   int n_micro = l->config.n_micro;
-  *loss = 0;
   VK_TRY(vk_learner_begin(l, err));
   for (int i = 0; i < n_micro; i++) {
-    double one;
     vk_batch b = batch(i * N / n_micro, N / n_micro);
-    VK_TRY(vk_learner_add(l, &b, number * n_micro + i, &one, err));
-    *loss += one / n_micro;
+    VK_TRY(vk_learner_add(l, &b, number * n_micro + i, err));
   }
+  VK_TRY(vk_learner_wait(l, loss, err));
   return vk_learner_step(l, lr, norm, err);
 }
 

@@ -95,8 +95,7 @@ static void bits_repeat(void **state)
   vk_batch all = batch(0, N);
   double first = 0, again;
   for (int i = 0; i < 3; i++) {
-    vk_assert_ok(vk_learner_begin(&a.l, &err), &err);
-    vk_assert_ok(vk_learner_add(&a.l, &all, 0, &again, &err), &err);
+    vk_assert_ok(learn_batch(&a.l, &all, 0, &again, &err), &err);
     first = i == 0 ? again : first;
     assert_true(first == again);
   }
@@ -107,11 +106,48 @@ static void bits_repeat(void **state)
     vk_assert_ok(step(&b, i, &loss[1], &norm[1], &check[1], &err), &err);
     assert_true(loss[0] == loss[1] && norm[0] == norm[1] && check[0] == check[1]);
   }
-  size_t bytes = sizeof(float) * (size_t)a.l.params.n_item;
-  assert_memory_equal(a.l.params.data, b.l.params.data, bytes);
+  size_t bytes = sizeof(float) * (size_t)a.l.replica[0].params.n_item;
+  assert_memory_equal(a.l.replica[0].params.data, b.l.replica[0].params.data, bytes);
   close_learner(&a);
   close_learner(&b);
   expect_clean();
+}
+
+/* Inputs of the next micro-batch go up while one is computed, whatever the order in which the
+ * device gets to it, and what is not read does not come down. */
+static void puts_ahead(void **state)
+{
+  for (int is_late = 0; is_late < 2; is_late++) {
+    vk_err err = VK_ERR_INIT;
+    fixture ahead, plain;
+    const vk_batch half[] = {batch(0, N / 2), batch(N / 2, N / 2)};
+    vk_emulated_reset();
+    vk_emulated_set_late(is_late);
+    vk_assert_ok(open_on(&ahead, "cuda", false, 2, &err), &err);
+    vk_assert_ok(open_on(&plain, "cuda", false, 2, &err), &err);
+    vk_assert_ok(vk_learner_put(&ahead.l, &half[1], 7, &err), &err); /* in vain */
+    vk_learner_unput(&ahead.l);
+    for (int i = 0; i < N_STEP; i++) {
+      double loss[2], norm[2];
+      vk_assert_ok(vk_learner_begin(&ahead.l, &err), &err);
+      if (i == 0)
+        vk_assert_ok(vk_learner_put(&ahead.l, &half[0], 0, &err), &err);
+      for (int k = 0; k < 2; k++) {
+        vk_assert_ok(vk_learner_start(&ahead.l, &err), &err);
+        assert_true(is_late == 0 || vk_learner_is_busy(&ahead.l));
+        vk_assert_ok(vk_learner_put(&ahead.l, &half[1 - k], i * 2 + k + 1, &err), &err);
+      }
+      vk_assert_ok(vk_learner_wait(&ahead.l, &loss[0], &err), &err);
+      assert_false(vk_learner_is_busy(&ahead.l));
+      vk_assert_ok(vk_learner_step(&ahead.l, 1e-3, &norm[0], &err), &err);
+      vk_assert_ok(step_learner(&plain.l, 1e-3, i, &loss[1], &norm[1], &err), &err);
+      vk_assert_same_bits(loss[0], loss[1]);
+      vk_assert_same_bits(norm[0], norm[1]);
+    }
+    close_learner(&ahead);
+    close_learner(&plain);
+    expect_clean();
+  }
 }
 
 /* Nodes can be timed, and a run that was timed is as others. */
@@ -124,9 +160,8 @@ static void nodes_are_timed(void **state)
   vk_batch all = batch(0, N);
   double loss[2];
   for (int i = 0; i < 2; i++) {
-    vk_exec_time_nodes(f.l.net.exec, i == 1);
-    vk_assert_ok(vk_learner_begin(&f.l, &err), &err);
-    vk_assert_ok(vk_learner_add(&f.l, &all, 0, &loss[i], &err), &err);
+    vk_exec_time_nodes(f.l.replica[0].net.exec, i == 1);
+    vk_assert_ok(learn_batch(&f.l, &all, 0, &loss[i], &err), &err);
   }
   assert_true(loss[0] == loss[1]);
   close_learner(&f);
@@ -223,6 +258,7 @@ int main(void)
       cmocka_unit_test_setup(learns_as_the_cpu, make_batch),
       cmocka_unit_test(learns_in_bf16),
       cmocka_unit_test(bits_repeat),
+      cmocka_unit_test(puts_ahead),
       cmocka_unit_test(nodes_are_timed),
       cmocka_unit_test(refuses_what_is_not_there),
       cmocka_unit_test(refuses_what_does_not_fit),

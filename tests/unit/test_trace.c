@@ -157,6 +157,41 @@ static void many_threads_and_no_room(void **state)
   vk_pool_free(pool);
 }
 
+/* What a device did lies on rows of its own, each with its title, in the time of the threads. */
+static void rows_of_devices(void **state)
+{
+  const char a[] = "gpu 0", again[] = "gpu 0", b[] = "gpu 1";
+  vk_trace *trace = new_trace(10);
+  vk_trace_span span = vk_trace_begin(trace, "nn", "host");
+  int64_t start_ns = span.start_ns;
+  vk_trace_add(trace, a, "cuda", "first", start_ns + 1000, 2500);
+  vk_trace_add(trace, b, "cuda", "second", start_ns, 0);
+  vk_trace_add(trace, again, "cuda", "third", start_ns + 4000, 1);
+  vk_trace_add(NULL, a, "cuda", "off", 0, 0);
+  vk_trace_end(&span);
+  write_trace(trace);
+  cJSON *json = read_back();
+  const cJSON *events = cJSON_GetObjectItem(json, "traceEvents");
+  assert_int_equal(cJSON_GetArraySize(events), 1 + 4 + 2);
+  const cJSON *e[7];
+  for (int i = 0; i < 7; i++)
+    e[i] = cJSON_GetArrayItem(events, i);
+  assert_string_equal(text(e[1], "name"), "first");
+  vk_assert_close(number(e[1], "dur"), 2.5, 0, 0);
+  vk_assert_close(number(e[1], "ts") - number(e[4], "ts"), 1, 1e-9, 0);
+  assert_true(number(e[1], "tid") == number(e[3], "tid"));
+  assert_true(number(e[1], "tid") != number(e[2], "tid"));
+  assert_true(number(e[1], "tid") != number(e[4], "tid"));
+  const char *const title[] = {a, b};
+  for (int i = 0; i < 2; i++) {
+    assert_string_equal(text(e[5 + i], "name"), "thread_name");
+    assert_true(number(e[5 + i], "tid") == number(e[1 + i], "tid"));
+    assert_string_equal(text(cJSON_GetObjectItem(e[5 + i], "args"), "name"), title[i]);
+  }
+  cJSON_Delete(json);
+  vk_trace_free(trace);
+}
+
 static void refusals(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -174,9 +209,9 @@ static void refusals(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(off_is_null),  cmocka_unit_test(empty_trace_is_valid),
-      cmocka_unit_test(nested_spans), cmocka_unit_test(many_threads_and_no_room),
-      cmocka_unit_test(refusals),
+      cmocka_unit_test(off_is_null),     cmocka_unit_test(empty_trace_is_valid),
+      cmocka_unit_test(nested_spans),    cmocka_unit_test(many_threads_and_no_room),
+      cmocka_unit_test(rows_of_devices), cmocka_unit_test(refusals),
   };
   return cmocka_run_group_tests(tests, make_path, remove_path);
 }

@@ -120,7 +120,8 @@ static void run_training(training *all, vk_params *trained)
   vk_err err = VK_ERR_INIT;
   vk_assert_ok(vk_trainer_run(&all->trainer, "test", &err), &err);
   vk_assert_ok(vk_net_params_new(trained, &model, 1, &err), &err);
-  memcpy(trained->data, all->trainer.learner.params.data, sizeof(float) * (size_t)trained->n_item);
+  memcpy(trained->data, all->trainer.learner.replica[0].params.data,
+         sizeof(float) * (size_t)trained->n_item);
   close_training(all);
 }
 
@@ -242,7 +243,8 @@ static void test_estimate_learns(void **state)
   training all;
   const char *const set[] = {"steps=2", "filter_lo=0.1", "filter_hi=0.9"};
   open_training(&all, "grpo-n2", VK_COUNT(set), set, "estimate", &c);
-  float *norm = vk_net_data(&all.trainer.learner.net, "norm"); /* given with a micro-batch */
+  float *norm =
+      vk_net_data(&all.trainer.learner.replica[0].net, "norm"); /* given with a micro-batch */
   *norm = 0;
   vk_assert_ok(vk_trainer_estimate(&all.trainer, &e, &err), &err);
   assert_true(*norm > 0);
@@ -331,7 +333,7 @@ static int run_interrupted(const char *const *set, const char *word, const char 
     return 2;
   if (all.trainer.step != n_step || all.trainer.saved_step != n_step)
     return 3;
-  if (n_step == 0 && !is_unchanged(&all.trainer.learner.params, "", true))
+  if (n_step == 0 && !is_unchanged(&all.trainer.learner.replica[0].params, "", true))
     return 4;
   return !strstr(w.said, "it is finished, then saved") == (n_step == 0) ? 0 : 5;
 }
