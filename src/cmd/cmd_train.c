@@ -359,8 +359,9 @@ static cJSON *config_json(const job *j)
   }
   cJSON_AddNumberToObject(o, "threads", j->n_thread);
   cJSON_AddStringToObject(o, "isa", vk_isa_name(j->call->isa));
-  cJSON_AddStringToObject(o, "precision",
-                          vk_trainer_precision(&j->config, j->trainer.devices.device[0].def, j->call->isa));
+  cJSON_AddStringToObject(
+      o, "precision",
+      vk_trainer_precision(&j->config, j->trainer.devices.device[0].def, j->call->isa));
   cJSON_AddStringToObject(o, "device", j->call->common->device);
   cJSON_AddStringToObject(o, "pack", j->pack.path);
   return o;
@@ -431,7 +432,8 @@ static vk_status print_dry_run(job *j, vk_err *err)
   char time[32], data[VK_TRAIN_TEXT];
   vk_progress_format_time(e.wall_s, time, sizeof time);
   printf("model     %s, %.1f million parameters, %s\n", model_word(c),
-         (double)t->learner.replica[0].params.n_used / 1e6, t->learner.config.is_bf16 ? "bf16" : "f32");
+         (double)t->learner.replica[0].params.n_used / 1e6,
+         t->learner.config.is_bf16 ? "bf16" : "f32");
   printf("data      %s\n", vk_trainer_describe(t, data, sizeof data));
   if (t->def->is_slow)
     printf("steps     %lld\n", (long long)(t->n_step - t->step));
@@ -564,7 +566,8 @@ static void announce(job *j)
   vk_log_line(&j->log,
               "train %s: %s, %.1f million parameters, %s, %lld step%s of %lld, %d thread%s, about "
               "%.0f MB",
-              j->record.run.id, model_word(&j->config), (double)t->learner.replica[0].params.n_used / 1e6,
+              j->record.run.id, model_word(&j->config),
+              (double)t->learner.replica[0].params.n_used / 1e6,
               vk_trainer_describe(t, data, sizeof data), (long long)t->n_step, vk_plural(t->n_step),
               (long long)j->config.batch, j->n_thread, vk_plural(j->n_thread),
               (double)(vk_learner_bytes(&t->learner) + t->data.bytes) / 1e6);
