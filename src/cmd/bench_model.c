@@ -32,6 +32,7 @@ typedef struct subject {
   float *proprio;
   vk_nano_obs *obs;
   int n_batch;
+  uint64_t free_bytes; /* of the device, before it held any of this; 0: not known */
 } subject;
 
 static vk_status add_result(subject *s, const char *what, double value, const char *unit,
@@ -85,32 +86,40 @@ static vk_target target_of(const subject *s)
                      .is_bf16 = s->b->args->bf16};
 }
 
+/* The batch goes to the device, which may be busy with the one before. */
+static vk_status put_batch(const subject *s, vk_net *net, vk_err *err)
+{
+  const vk_graph *g = &net->plan->graph;
+  int n_text = s->n_batch < N_TEXT ? s->n_batch : N_TEXT, n_word[N_TEXT];
+  VK_TRY(vk_nano_set_text(net->exec, g, texts, n_text, n_word, err));
+  VK_TRY(vk_nano_set_obs(net->exec, g, s->obs, s->n_batch, n_word, n_text, err));
+  int32_t *target = vk_net_data(net, "target");
+  for (int i = 0; i < s->n_batch * VK_NANO_STEPS * VK_NANO_DIMS; i++)
+    target[i] = i % VK_NANO_BINS;
+  return vk_exec_send(net->exec, err);
+}
+
+static vk_status run_step(const subject *s, vk_net *net, vk_optim *optim, vk_err *err)
+{
+  VK_TRY(vk_signal_check(err));
+  VK_TRY(vk_exec_start(net->exec, err));
+  VK_TRY(put_batch(s, net, err)); /* as training does: the next one */
+  VK_TRY(vk_exec_wait(net->exec, err));
+  return vk_optim_step(optim, s->device.team, 3e-4, 1, NULL, err);
+}
+
 /* Training steps: inputs, forward, backward, clipping, AdamW.
  *   step_s  out: median seconds of one, by the clock and of processors */
 static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double step_s[2], vk_err *err)
 {
-  const vk_graph *g = &net->plan->graph;
-  int n_text = s->n_batch < N_TEXT ? s->n_batch : N_TEXT, n_word[N_TEXT];
-  int32_t *target = vk_net_data(net, "target");
-  for (int i = 0; i < s->n_batch * VK_NANO_STEPS * VK_NANO_DIMS; i++)
-    target[i] = i % VK_NANO_BINS;
   int n_rep = (int)s->b->args->n_rep;
   double *t = calloc(2 * (size_t)n_rep, sizeof *t), *cpu = t + n_rep;
   if (!t)
     return vk_fail(err, VK_E_NOMEM, "no memory for %d times", n_rep);
-  vk_status st = VK_OK;
+  vk_status st = put_batch(s, net, err);
   for (int k = -1; k < n_rep && st == VK_OK; k++) {
     double start_s = vk_sys_monotonic_s(), start_cpu_s = vk_sys_cpu_s();
-    st = vk_signal_check(err);
-    if (st == VK_OK)
-      st = vk_nano_set_text(net->exec, g, texts, n_text, n_word, err);
-    if (st == VK_OK)
-      st = vk_nano_set_obs(net->exec, g, s->obs, s->n_batch, n_word, n_text, err);
-    if (st != VK_OK)
-      break;
-    st = vk_exec_run(net->exec, err);
-    if (st == VK_OK)
-      st = vk_optim_step(optim, s->device.team, 3e-4, 1, NULL, err);
+    st = run_step(s, net, optim, err);
     if (k >= 0) {
       t[k] = vk_sys_monotonic_s() - start_s;
       cpu[k] = vk_sys_cpu_s() - start_cpu_s;
@@ -122,6 +131,36 @@ static vk_status time_steps(subject *s, vk_net *net, vk_optim *optim, double ste
   return st;
 }
 
+/* Free memory of the device; 0 on the CPU, whose memory others share. */
+static vk_status read_free(const subject *s, uint64_t *n, vk_err *err)
+{
+  vk_device_info info;
+  *n = 0;
+  if (s->device.def == &vk_device_cpu)
+    return VK_OK;
+  VK_TRY(s->device.def->describe(s->device.index, &info, err));
+  *n = info.free_bytes;
+  return VK_OK;
+}
+
+/* What a network that learns takes: the plan, and parameters, gradients and two moments. Beside it
+ * what the device says is gone since before, which libraries of the device take from, too. */
+static vk_status add_memory(subject *s, const char *what, const vk_plan *plan, vk_err *err)
+{
+  char name[64];
+  uint64_t free_now;
+  VK_TRY(read_free(s, &free_now, err));
+  snprintf(name, sizeof name, "%s.plan_bytes", what);
+  VK_TRY(add_result(s, name, (double)vk_plan_bytes(plan), "bytes", err));
+  if (s->device.def == &vk_device_cpu)
+    return VK_OK;
+  double planned = (double)vk_plan_bytes(plan) + 4.0 * 4 * (double)s->params.n_item;
+  snprintf(name, sizeof name, "%s.learner_bytes", what);
+  VK_TRY(add_result(s, name, planned, "bytes", err));
+  snprintf(name, sizeof name, "%s.taken_bytes", what);
+  return add_result(s, name, (double)s->free_bytes - (double)free_now, "bytes", err);
+}
+
 static vk_status bench_train(subject *s, int n_batch, vk_err *err)
 {
   char what[64];
@@ -130,9 +169,9 @@ static vk_status bench_train(subject *s, int n_batch, vk_err *err)
   vk_optim *optim = NULL;
   vk_optim_span *spans = NULL;
   vk_target target = target_of(s);
-  float *grad = vk_params_block(&s->params);
   target.is_train = true;
   target.loss = "loss";
+  float *grad = vk_params_block(&s->params);
   vk_status st = grad ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for gradients");
   if (st == VK_OK)
     st = make_batch(s, n_batch, err);
@@ -156,9 +195,9 @@ static vk_status bench_train(subject *s, int n_batch, vk_err *err)
   snprintf(what, sizeof what, "train.b%d_cpu", n_batch);
   if (st == VK_OK)
     st = add_result(s, what, n_batch / step_s[1], "samples/s", err);
-  snprintf(what, sizeof what, "train.b%d.plan_bytes", n_batch);
+  snprintf(what, sizeof what, "train.b%d", n_batch);
   if (st == VK_OK)
-    st = add_result(s, what, (double)vk_plan_bytes(net.plan), "bytes", err);
+    st = add_memory(s, what, net.plan, err);
   vk_optim_free(optim);
   free(spans);
   vk_net_free(&net);
@@ -238,6 +277,11 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
   }
   if (st == VK_OK)
     st = add_times(s, n_batch, "", t, n, err);
+  if (st == VK_OK && n_batch > 1) {
+    char what[64];
+    snprintf(what, sizeof what, "infer.b%d.rate", n_batch);
+    st = add_result(s, what, n_batch / (vk_bench_median(t, n) * 1e-3), "observations/s", err);
+  }
   if (st == VK_OK)
     st = add_times(s, n_batch, "_cpu", cpu, n, err);
   vk_net_free(&net);
@@ -252,9 +296,11 @@ static vk_status bench_one(bench *b, const vk_device *device, vk_trace *trace, c
   VK_TRY(vk_model_open(&s.model, name, err));
   VK_TRY(vk_net_params_new(&s.params, &s.model, 0, err));
   const bench_args *a = b->args;
-  vk_status st = vk_params_move(&s.params, device, err);
-  if (st == VK_OK && (a->n_batch == 0 || a->n_batch == 1))
-    st = bench_act(&s, 1, err);
+  vk_status st = read_free(&s, &s.free_bytes, err);
+  if (st == VK_OK)
+    st = vk_params_move(&s.params, device, err);
+  if (st == VK_OK)
+    st = bench_act(&s, a->n_batch ? (int)a->n_batch : 1, err);
   if (st == VK_OK && a->n_batch != 1)
     st = bench_train(&s, a->n_batch ? (int)a->n_batch : 32, err);
   if (st == VK_OK && a->n_batch == 0)

@@ -13,7 +13,8 @@ static const bench_args defaults = {
     .suite = "libero130", .n_step = 100, .n_rep = 3, .n_sample = 4, .model = "nano-n2,nano-n8"};
 static const vk_opt opts[] = {
     VK_OPT_I64(bench_args, "batch", n_batch, 1, 4096, "N", NULL,
-               "model: only this batch (default: decisions of 1, training steps of 32 and 128)"),
+               "model: decisions and training steps of this batch; of 1, decisions alone (default: "
+               "decisions of 1, training steps of 32 and 128)"),
     VK_OPT_FLAG(bench_args, "bf16", bf16, "model: products in bf16"),
     VK_OPT_STR(bench_args, "model", model, "MODEL", "model: which ones, a comma list"),
     VK_OPT_STR(bench_args, "op", op, "NAME", "ops: this one alone"),
@@ -308,7 +309,7 @@ const vk_cmd vk_cmd_bench = {
         "vlakit bench gemm --shape 32x1024x256  # 32 rows through a layer of 1,024 outputs\n"
         "vlakit bench model --model nano-n8 --batch 1 --threads 1  # how long a decision takes\n"
         "vlakit bench ops --op matmul --isa avx2  # one kernel, on a path\n"
-        "vlakit bench model --device cuda --bf16 --batch 256  # training steps on a GPU\n"
+        "vlakit bench model --device cuda --bf16 --batch 256  # on a GPU\n"
         "vlakit bench render --visuals stand-in",
     .flags = VK_CMD_DEVICE,
     .opts = opts,
