@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guard.h"
 #include "nn/op.h"
-
-enum { GUARD = 256, GUARD_BYTE = 0xA5 };
 
 typedef struct op_case {
   const vk_op_def *op;
@@ -33,16 +32,6 @@ static void *guarded(op_case *t, size_t n)
   assert_true(t->n_block < (int)VK_COUNT(t->block));
   t->block[t->n_block++] = p;
   return p + GUARD;
-}
-
-static void check_guard(const void *data, size_t n, const char *what)
-{
-  const uint8_t *p = data;
-  for (size_t i = 0; i < GUARD; i++)
-    if (p[-1 - (ptrdiff_t)i] != GUARD_BYTE || p[n + i] != GUARD_BYTE) {
-      print_error("%s: wrote outside, %zu bytes away\n", what, i + 1);
-      fail();
-    }
 }
 
 static size_t bytes_of(const vk_tensor *t)

@@ -1,39 +1,12 @@
 /* test_cuda_gemm.c - cuda/gemm.h: every kind of product against a double loop, and nothing written
  * beside it, on a GPU or on tests/emulated; and there, where something stands in for cuBLASLt,
  * which algorithms are asked for and when, and errors. */
-#include "cuda/gemm.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "test.h"
+#include "core/half.h"
+#include "cuda_memory.h"
 #if defined(VK_EMULATED)
 #include "emulated/cublaslt.h"
 #include "emulated/emulated.h"
 #endif
-
-static uint64_t seed = 1;
-
-static int64_t draw(int64_t lo, int64_t hi)
-{
-  seed = seed * 6364136223846793005u + 1442695040888963407u;
-  return lo + (int64_t)((seed >> 33) % (uint64_t)(hi - lo + 1));
-}
-
-static uint16_t bf16_of(float x)
-{
-  uint32_t u;
-  memcpy(&u, &x, sizeof u);
-  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
-static float of_bf16(uint16_t x)
-{
-  uint32_t u = (uint32_t)x << 16;
-  float f;
-  memcpy(&f, &u, sizeof f);
-  return f;
-}
 
 /* ---- matrices ------------------------------------------------------------------------------- */
 
@@ -53,21 +26,19 @@ static void *at(const matrix *m)
 static void put(matrix *m, int64_t i, float x)
 {
   if (m->dtype == VK_BF16)
-    ((uint16_t *)m->bytes)[i] = bf16_of(x);
+    ((uint16_t *)m->bytes)[i] = vk_bf16_from_f32(x);
   else
     ((float *)m->bytes)[i] = x;
 }
 
 static double get(const matrix *m, int64_t i)
 {
-  return m->dtype == VK_BF16 ? of_bf16(((uint16_t *)m->bytes)[i]) : ((float *)m->bytes)[i];
+  return m->dtype == VK_BF16 ? vk_f32_from_bf16(((uint16_t *)m->bytes)[i]) : ((float *)m->bytes)[i];
 }
 
 static void read_back(matrix *m)
 {
-  assert_int_equal(cudaMemcpy(m->bytes, m->device, (size_t)m->n * vk_dtype_size(m->dtype),
-                              cudaMemcpyDeviceToHost),
-                   cudaSuccess);
+  device_get(m->device, (size_t)m->n * vk_dtype_size(m->dtype), m->bytes, "a matrix");
   for (int64_t i = 0; i < m->n; i++)
     m->is[i] = get(m, i);
 }
@@ -82,8 +53,7 @@ static matrix new_matrix(vk_dtype dtype, int64_t n_row, int64_t n_col, int64_t l
   assert_true(m.is && m.bytes);
   for (int64_t i = 0; i < m.n; i++)
     put(&m, i, (float)draw(-1000, 1000) * 1e-3f);
-  assert_int_equal(cudaMalloc(&m.device, size), cudaSuccess);
-  assert_int_equal(cudaMemcpy(m.device, m.bytes, size, cudaMemcpyHostToDevice), cudaSuccess);
+  m.device = device_copy(m.bytes, size);
   read_back(&m);
   return m;
 }
@@ -92,7 +62,7 @@ static void free_matrix(matrix *m)
 {
   free(m->is);
   free(m->bytes);
-  cudaFree(m->device);
+  device_free(m->device);
   *m = (matrix){0};
 }
 
@@ -259,7 +229,7 @@ static int setup(void **state)
   vk_err err = VK_ERR_INIT;
   vk_emulated_reset();
   vk_cublaslt = (vk_emulated_cublaslt){0};
-  seed = 1;
+  draw_seed = 1;
   return vk_cuda_gemm_new(&g, &err) == VK_OK ? 0 : -1;
 }
 
@@ -503,16 +473,8 @@ static int test_stand_in(void)
 
 int main(void)
 {
-  int n_device = 0;
-  vk_err err = VK_ERR_INIT;
-  if (cudaGetDeviceCount(&n_device) != cudaSuccess || n_device < 1) {
-    fprintf(stderr, "no GPU\n");
+  if (gpu_open(NULL, &g) != 0)
     return VK_TEST_SKIP;
-  }
-  if (vk_cuda_gemm_new(&g, &err) != VK_OK) {
-    fprintf(stderr, "%s\n", err.text);
-    return VK_TEST_SKIP;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_all_kinds),
       cmocka_unit_test(test_same_bits),

@@ -1,43 +1,17 @@
 /* test_cuda_matmul.c - matmul's kernels on a GPU, or on tests/emulated, in combinations that
  * nn/op_matmul.c makes no example of: any bias, residual, activation and type of factors with any
  * transpose, sums over few and many rows, against the op's double reference. */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "cuda/gemm.h"
+#include "core/half.h"
 #include "cuda/op.h"
-#include "test.h"
+#include "cuda_memory.h"
 
-enum { N_IN = 5, N_OUT = 2, N_TRIAL = 400, GUARD = 64 };
+enum { N_IN = 5, N_OUT = 2, N_TRIAL = 400 };
 
 static vk_cuda_gemm *gemm;
-
-static uint64_t seed = 1;
-
-static int64_t draw(int64_t lo, int64_t hi)
-{
-  seed = seed * 6364136223846793005u + 1442695040888963407u;
-  return lo + (int64_t)((seed >> 33) % (uint64_t)(hi - lo + 1));
-}
 
 static float draw_short(void) /* that bf16 holds */
 {
   return (float)draw(-128, 128) / 64;
-}
-
-static uint16_t bits_of(float x)
-{
-  uint32_t u;
-  memcpy(&u, &x, sizeof u);
-  return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
-static float of_bits(uint16_t x)
-{
-  uint32_t u = (uint32_t)x << 16;
-  float f;
-  memcpy(&f, &u, sizeof f);
-  return f;
 }
 
 /* A value as the kernels have it and as the reference does. */
@@ -50,49 +24,41 @@ static void new_value(value *v, vk_dtype dtype, vk_shape shape, bool is_result)
 {
   v->n = (size_t)vk_shape_n_item(&shape);
   v->bytes = v->n * vk_dtype_size(dtype);
-  char *bytes = malloc(v->bytes + 2 * GUARD), *at;
+  char *bytes = malloc(v->bytes + 1);
   double *wide = malloc((v->n + 1) * sizeof *wide);
   assert_true(bytes && wide);
-  memset(bytes, 0xff, v->bytes + 2 * GUARD);
+  memset(bytes, 0xff, v->bytes);
   for (size_t i = 0; i < v->n && !is_result; i++) {
     float x = draw_short();
-    uint16_t short_x = bits_of(x);
+    uint16_t short_x = vk_bf16_from_f32(x);
     size_t size = vk_dtype_size(dtype);
-    memcpy(bytes + GUARD + i * size, dtype == VK_BF16 ? (void *)&short_x : (void *)&x, size);
+    memcpy(bytes + i * size, dtype == VK_BF16 ? (void *)&short_x : (void *)&x, size);
     wide[i] = x;
   }
-  assert_int_equal(cudaMalloc((void **)&at, v->bytes + 2 * GUARD), cudaSuccess);
-  assert_int_equal(cudaMemcpy(at, bytes, v->bytes + 2 * GUARD, cudaMemcpyHostToDevice),
-                   cudaSuccess);
+  v->device = (vk_tensor){device_copy(bytes, v->bytes), dtype, shape};
   free(bytes);
-  v->device = (vk_tensor){at + GUARD, dtype, shape};
   v->wide = (vk_tensor){wide, VK_F64, shape};
 }
 
 static void free_value(value *v)
 {
-  if (v->device.data)
-    cudaFree((char *)v->device.data - GUARD);
+  device_free(v->device.data);
   free(v->wide.data);
 }
 
 /* What a kernel wrote, and that it wrote nothing beside it. */
 static void check_value(const value *v, const char *what)
 {
-  unsigned char *bytes = malloc(v->bytes + 2 * GUARD);
+  unsigned char *bytes = malloc(v->bytes + 1);
   assert_non_null(bytes);
-  assert_int_equal(cudaMemcpy(bytes, (char *)v->device.data - GUARD, v->bytes + 2 * GUARD,
-                              cudaMemcpyDeviceToHost),
-                   cudaSuccess);
-  for (size_t i = 0; i < GUARD; i++)
-    assert_true(bytes[i] == 0xff && bytes[GUARD + v->bytes + i] == 0xff);
+  device_get(v->device.data, v->bytes, bytes, what);
   for (size_t i = 0; i < v->n; i++) {
     bool is_short = v->device.dtype == VK_BF16;
     double want = ((double *)v->wide.data)[i], got;
     if (is_short)
-      got = (double)of_bits(((uint16_t *)(void *)(bytes + GUARD))[i]);
+      got = (double)vk_f32_from_bf16(((uint16_t *)(void *)bytes)[i]);
     else
-      got = (double)((float *)(void *)(bytes + GUARD))[i];
+      got = (double)((float *)(void *)bytes)[i];
     vk_assert_close_at(got, want, 2e-4, is_short ? 1.0 / 256 : 1e-5, what, __FILE__, __LINE__);
   }
   free(bytes);
@@ -203,16 +169,8 @@ static void test_any_combination(void **state)
 
 int main(void)
 {
-  int n_device = 0;
-  vk_err err = VK_ERR_INIT;
-  if (cudaGetDeviceCount(&n_device) != cudaSuccess || n_device < 1) {
-    fprintf(stderr, "no GPU\n");
+  if (gpu_open(NULL, &gemm) != 0)
     return VK_TEST_SKIP;
-  }
-  if (vk_cuda_gemm_new(&gemm, &err) != VK_OK) {
-    fprintf(stderr, "%s\n", err.text);
-    return VK_TEST_SKIP;
-  }
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_any_combination)};
   int rc = cmocka_run_group_tests_name("cuda matmul", tests, NULL, NULL);
   vk_cuda_gemm_free(gemm);

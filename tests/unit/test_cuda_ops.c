@@ -3,20 +3,11 @@
  * every run and in place; no rows; factors in bfloat16. On a GPU, or on tests/emulated.
  *
  *   test_cuda_ops [OP ...]    those alone */
-#include "test.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "cuda/gemm.h"
-#include "cuda/op.h"
+#include "cuda_case.h"
 #include "nn/pick.h"
-#include "op_case.h"
 
 enum { N_SEED = 6 };
 
-static vk_cuda_gemm *gemm;
-static cudaStream_t stream;
 static char **names; /* of the ops that are tested; none: all */
 static int n_name;
 
@@ -33,188 +24,8 @@ static int n_case_of(const vk_op_def *op)
   return op->n_case ? op->n_case : 1;
 }
 
-#define cuda_ok(call) cuda_ok_at((call), #call, __FILE__, __LINE__)
-static void cuda_ok_at(cudaError_t status, const char *what, const char *file, int line)
-{
-  if (status == cudaSuccess)
-    return;
-  print_error("%s: %s\n", what, cudaGetErrorString(status));
-  _fail(file, line);
-}
-
-/* ---- memory of the device ------------------------------------------------------------------ */
-
-/* Bytes before and after an allocation. tests/emulated has its own. */
-#if defined(VK_EMULATED)
-enum { DEVICE_GUARD = 0 };
-#else
-enum { DEVICE_GUARD = GUARD };
-#endif
-
-/* n bytes between guard bytes. */
-static void *device_new(size_t n)
-{
-  char *p = NULL;
-  size_t all = n + 2 * DEVICE_GUARD + (n == 0); /* a value without items is there, too */
-  cuda_ok(cudaMalloc((void **)&p, all));
-  cuda_ok(cudaMemset(p, GUARD_BYTE, all));
-  return p + DEVICE_GUARD;
-}
-
-static void device_free(void *p)
-{
-  if (p)
-    cuda_ok(cudaFree((char *)p - DEVICE_GUARD));
-}
-
-static void device_put(void *to, const void *from, size_t n)
-{
-  if (n)
-    cuda_ok(cudaMemcpy(to, from, n, cudaMemcpyHostToDevice));
-}
-
-static void device_get(void *to, const void *from, size_t n)
-{
-  if (n)
-    cuda_ok(cudaMemcpy(to, from, n, cudaMemcpyDeviceToHost));
-}
-
-/* The guard bytes around n bytes, and the bytes themselves if copy [n] is not NULL. */
-static void device_check(const void *p, size_t n, void *copy, const char *what)
-{
-  uint8_t *all = malloc(n + 2 * GUARD);
-  assert_non_null(all);
-  memset(all, GUARD_BYTE, n + 2 * GUARD);
-  device_get(all + GUARD - DEVICE_GUARD, (const char *)p - DEVICE_GUARD, n + 2 * DEVICE_GUARD);
-  check_guard(all + GUARD, n, what);
-  if (copy && n)
-    memcpy(copy, all + GUARD, n);
-  free(all);
-}
-
-/* ---- calls --------------------------------------------------------------------------------- */
-
-/* Bytes that no kernel may count on: in outputs and scratch before a run. */
+/* Bytes that no kernel may count on. */
 static const int dirt[] = {0x00, 0xff, 0x3f};
-
-typedef struct run_as {
-  bool in_place;
-  int dirt; /* byte */
-  /* shapes of the capacity, by which scratch is measured; NULL: those of the case */
-  const vk_tensor *in_most, *out_most;
-} run_as;
-
-/* Runs t's call on the device; its outputs come back. */
-static void run_on_device(op_case *t, run_as as)
-{
-  const vk_cuda_op *op = vk_cuda_op_find(t->op);
-  assert_non_null(op);
-  vk_tensor in[VK_NODE_IN_MAX], out[VK_NODE_OUT_MAX];
-  for (int i = 0; i < t->n_in; i++) {
-    in[i] = t->in[i];
-    if (!in[i].data)
-      continue;
-    in[i].data = device_new(bytes_of(&in[i]));
-    device_put(in[i].data, t->in[i].data, bytes_of(&in[i]));
-  }
-  for (int i = 0; i < t->n_out; i++) {
-    out[i] = t->out[i];
-    if (i == 0 && as.in_place) {
-      out[i].data = in[t->op->in_place - 1].data;
-      continue;
-    }
-    out[i].data = device_new(bytes_of(&out[i]));
-    cuda_ok(cudaMemset(out[i].data, as.dirt, bytes_of(&out[i])));
-  }
-  vk_op_call call = {.attr = &t->example.attr,
-                     .n_in = t->n_in,
-                     .n_out = t->n_out,
-                     .in = as.in_most ? as.in_most : in,
-                     .out = as.out_most ? as.out_most : out,
-                     .n_part = 1};
-  vk_tensor planned[VK_NODE_IN_MAX]; /* plans ask before there is data */
-  for (int i = 0; i < t->n_in; i++) {
-    planned[i] = call.in[i];
-    planned[i].data = NULL;
-  }
-  call.in = planned;
-  size_t n_scratch = op->scratch ? op->scratch(&call) : 0;
-  call.in = in;
-  call.out = out;
-  call.scratch = device_new(n_scratch);
-  cuda_ok(cudaMemset(call.scratch, as.dirt, n_scratch));
-  cuda_ok(cudaDeviceSynchronize());
-  cudaError_t status = op->run(&(vk_cuda_call){.op = &call, .stream = stream, .gemm = gemm});
-  if (status != cudaSuccess) {
-    print_error("%s, case %d: %s\n", t->op->name, t->example.i_case,
-                status == cudaErrorNotSupported ? "no kernel" : cudaGetErrorString(status));
-    fail();
-  }
-  cuda_ok(cudaStreamSynchronize(stream));
-  char what[96];
-  for (int i = 0; i < t->n_out; i++) {
-    snprintf(what, sizeof what, "%s, case %d, output %d", t->op->name, t->example.i_case, i);
-    device_check(out[i].data, bytes_of(&out[i]), t->out[i].data, what);
-  }
-  snprintf(what, sizeof what, "%s, case %d, scratch", t->op->name, t->example.i_case);
-  device_check(call.scratch, n_scratch, NULL, what);
-  device_free(call.scratch);
-  for (int i = 0; i < t->n_in; i++) {
-    if (!in[i].data)
-      continue;
-    size_t n = bytes_of(&in[i]);
-    uint8_t *after = malloc(n + 1);
-    assert_non_null(after);
-    snprintf(what, sizeof what, "%s, case %d, input %d", t->op->name, t->example.i_case, i);
-    device_check(in[i].data, n, after, what);
-    bool is_over = as.in_place && i == t->op->in_place - 1;
-    if (!is_over && memcmp(after, t->in[i].data, n) != 0) {
-      print_error("%s: written\n", what);
-      fail();
-    }
-    free(after);
-    device_free(in[i].data);
-  }
-  for (int i = as.in_place ? 1 : 0; i < t->n_out; i++)
-    device_free(out[i].data);
-}
-
-static float from_bf16(uint16_t x)
-{
-  uint32_t bits = (uint32_t)x << 16;
-  float y;
-  memcpy(&y, &bits, sizeof y);
-  return y;
-}
-
-/* Nearest, ties to even, of a finite number. */
-static uint16_t to_bf16(float x)
-{
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
-}
-
-static void compare(const op_case *t, double atol, double rtol)
-{
-  char what[96];
-  for (int i = 0; i < t->n_out; i++) {
-    int64_t n = vk_shape_n_item(&t->out[i].shape);
-    snprintf(what, sizeof what, "%s, case %d, output %d", t->op->name, t->example.i_case, i);
-    if (t->out[i].dtype != VK_F32 && t->out[i].dtype != VK_BF16) {
-      assert_memory_equal(t->out[i].data, t->out64[i].data, bytes_of(&t->out[i]));
-      continue;
-    }
-    for (int64_t k = 0; k < n; k++) {
-      double want = ((const double *)t->out64[i].data)[k];
-      bool is_short = t->out[i].dtype == VK_BF16;
-      double got = is_short ? (double)from_bf16(((const uint16_t *)t->out[i].data)[k])
-                            : (double)((const float *)t->out[i].data)[k];
-      vk_assert_close_at(got, want, atol, rtol + (is_short ? 1.0 / 256 : 0), what, __FILE__,
-                         __LINE__);
-    }
-  }
-}
 
 static void require_same_bits(const op_case *a, const op_case *b, const char *why)
 {
@@ -257,7 +68,7 @@ static void kernels_match_reference(void **state)
       name_few_rows(&t);
     op_case_ref(&t);
     run_on_device(&t, (run_as){.dirt = dirt[k % (int)VK_COUNT(dirt)]});
-    compare(&t, op->atol, op->rtol);
+    compare(&t, NULL, op->atol, op->rtol);
     op_case_fini(&t);
   }
 }
@@ -446,24 +257,6 @@ static const factors bf16_ops[] = {
     {&vk_op_conv_dx, 3, 0, false},  {&vk_op_matmul, 3, 3, false},
 };
 
-/* Input i holds what bf16 can; stored: it lies so. */
-static void round_input(op_case *t, int i, bool is_stored)
-{
-  if (i >= t->n_in || !t->in[i].data || t->in[i].dtype != VK_F32)
-    return;
-  float *x = t->in[i].data;
-  int64_t n = vk_shape_n_item(&t->in[i].shape);
-  for (int64_t k = 0; k < n; k++)
-    ((double *)t->in64[i].data)[k] = (double)(x[k] = from_bf16(to_bf16(x[k])));
-  if (!is_stored)
-    return;
-  for (int64_t k = 0; k < n; k++) { /* each item lies before the one that it was */
-    uint16_t bits = to_bf16(x[k]);
-    memcpy((char *)t->in[i].data + 2 * k, &bits, sizeof bits);
-  }
-  t->in[i].dtype = VK_BF16;
-}
-
 /* Farthest from 0 of an output. */
 static double most_of(const op_case *t, int i)
 {
@@ -491,10 +284,10 @@ static void check_factors(const factors *f, int i_case, uint64_t seed)
     double most = 0;
     for (int i = 0; i < t.n_out; i++)
       most = fmax(most, most_of(&t, i));
-    compare(&t, 0.02 * most, 0.02);
+    compare(&t, NULL, 0.02 * most, 0.02);
   } else {
     bool is_u8 = t.example.attr.scale == 1;
-    compare(&t, is_u8 ? 2e-2 : t.op->atol, t.op->rtol);
+    compare(&t, NULL, is_u8 ? 2e-2 : t.op->atol, t.op->rtol);
   }
   op_case_fini(&t);
 }
@@ -523,7 +316,7 @@ static void results_are_stored_in_bf16(void **state)
       }
       op_case_ref(&t);
       run_on_device(&t, (run_as){.dirt = 0xff});
-      compare(&t, ops[i]->atol, ops[i]->rtol);
+      compare(&t, NULL, ops[i]->atol, ops[i]->rtol);
       op_case_fini(&t);
     }
 }
@@ -560,19 +353,10 @@ int main(int argc, char **argv)
 {
   names = argv + 1;
   n_name = argc - 1;
-  int n_device = 0;
-  vk_err err = VK_ERR_INIT;
   if (!names_are_ops())
     return 1;
-  if (cudaGetDeviceCount(&n_device) != cudaSuccess || n_device < 1 ||
-      cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) {
-    fprintf(stderr, "no GPU\n");
+  if (gpu_open(&stream, &gemm) != 0)
     return VK_TEST_SKIP;
-  }
-  if (vk_cuda_gemm_new(&gemm, &err) != VK_OK) {
-    fprintf(stderr, "%s\n", err.text);
-    return VK_TEST_SKIP;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_op_has_a_kernel),
       cmocka_unit_test(kernels_match_reference),

@@ -1,82 +1,7 @@
 /* test_cuda_sizes.c - kernels of attention and of rows of logits on a GPU, or on tests/emulated, at
  * sizes that the ops' examples do not have: blocks enough for kernels made for many, wide heads,
  * rows of more classes than registers hold, equal logits. Against the ops' double references. */
-#include <stdio.h>
-
-#include "cuda/op.h"
-#include "test.h"
-
-#include "op_case.h"
-
-static cudaStream_t stream;
-
-static void cuda_ok(cudaError_t status)
-{
-  if (status != cudaSuccess) {
-    print_error("%s\n", cudaGetErrorString(status));
-    fail();
-  }
-}
-
-static void *device_new(const void *from, size_t n)
-{
-  void *p = NULL;
-  cuda_ok(cudaMalloc(&p, n + 1));
-  cuda_ok(cudaMemset(p, 0xff, n + 1));
-  if (from && n)
-    cuda_ok(cudaMemcpy(p, from, n, cudaMemcpyHostToDevice));
-  return p;
-}
-
-/* Runs t's call by the kernels of op, whose definition t->op is but for its example. */
-static void run_on_device(op_case *t, const vk_op_def *op)
-{
-  const vk_cuda_op *found = vk_cuda_op_find(op);
-  assert_non_null(found);
-  vk_tensor in[VK_NODE_IN_MAX], out[VK_NODE_OUT_MAX];
-  for (int i = 0; i < t->n_in; i++) {
-    in[i] = t->in[i];
-    if (in[i].data)
-      in[i].data = device_new(t->in[i].data, bytes_of(&in[i]));
-  }
-  for (int i = 0; i < t->n_out; i++) {
-    out[i] = t->out[i];
-    out[i].data = device_new(NULL, bytes_of(&out[i]));
-  }
-  vk_op_call call = {.attr = &t->example.attr,
-                     .n_in = t->n_in,
-                     .n_out = t->n_out,
-                     .in = in,
-                     .out = out,
-                     .n_part = 1};
-  call.scratch = device_new(NULL, found->scratch ? found->scratch(&call) : 0);
-  cuda_ok(found->run(&(vk_cuda_call){.op = &call, .stream = stream}));
-  cuda_ok(cudaStreamSynchronize(stream));
-  cuda_ok(cudaFree(call.scratch));
-  for (int i = 0; i < t->n_in; i++)
-    if (in[i].data)
-      cuda_ok(cudaFree(in[i].data));
-  for (int i = 0; i < t->n_out; i++) {
-    if (bytes_of(&out[i]))
-      cuda_ok(cudaMemcpy(t->out[i].data, out[i].data, bytes_of(&out[i]), cudaMemcpyDeviceToHost));
-    cuda_ok(cudaFree(out[i].data));
-  }
-}
-
-static void compare(const op_case *t, const char *what, double atol, double rtol)
-{
-  char name[128];
-  for (int i = 0; i < t->n_out; i++) {
-    snprintf(name, sizeof name, "%s, %s, output %d", t->op->name, what, i);
-    if (t->out[i].dtype != VK_F32) {
-      assert_memory_equal(t->out[i].data, t->out64[i].data, bytes_of(&t->out[i]));
-      continue;
-    }
-    for (int64_t k = 0; k < vk_shape_n_item(&t->out[i].shape); k++)
-      vk_assert_close_at(((const float *)t->out[i].data)[k], ((const double *)t->out64[i].data)[k],
-                         atol, rtol, name, __FILE__, __LINE__);
-  }
-}
+#include "cuda_case.h"
 
 /* ---- attention ----------------------------------------------------------------------------- */
 
@@ -139,25 +64,6 @@ static void heads_grad_example(vk_example *e)
   e->is_large = forward.is_large;
 }
 
-/* Input i as bf16 holds it; is_short: it lies so. */
-static void round_input(op_case *t, int i, bool is_short)
-{
-  float *x = t->in[i].data;
-  int64_t n = x ? vk_shape_n_item(&t->in[i].shape) : 0;
-  for (int64_t k = 0; k < n; k++) {
-    uint32_t bits;
-    memcpy(&bits, x + k, sizeof bits);
-    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
-    memcpy(x + k, &bits, sizeof bits);
-    ((double *)t->in64[i].data)[k] = (double)x[k];
-    uint16_t half = (uint16_t)(bits >> 16);
-    if (is_short)
-      memcpy((char *)t->in[i].data + 2 * k, &half, sizeof half);
-  }
-  if (n && is_short)
-    t->in[i].dtype = VK_BF16;
-}
-
 /* Of rounded factors nothing but probabilities, and their gradients, is rounded again: half a unit
  * of 1/128 at most, and in a root mean square far less. */
 static void compare_rounded(const op_case *t)
@@ -195,7 +101,7 @@ static void check_heads(const vk_op_def *op, void (*example)(vk_example *), int 
         round_input(&t, 0, false);
     }
     op_case_ref(&t);
-    run_on_device(&t, op);
+    run_on_device(&t, (run_as){.dirt = 0xff});
     char what[64];
     snprintf(what, sizeof what, "size %d", (int)(size - sizes));
     if (way == 0)
@@ -280,7 +186,7 @@ static void rows_of_many_classes(void **state)
       if (k % 2)
         blunt(&t);
       op_case_ref(&t);
-      run_on_device(&t, row_op);
+      run_on_device(&t, (run_as){.dirt = 0xff});
       snprintf(what, sizeof what, "%d classes, case %d", n_class, k);
       compare(&t, what, row_op->atol, row_op->rtol);
       op_case_fini(&t);
@@ -290,12 +196,8 @@ static void rows_of_many_classes(void **state)
 
 int main(void)
 {
-  int n_device = 0;
-  if (cudaGetDeviceCount(&n_device) != cudaSuccess || n_device < 1 ||
-      cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) {
-    fprintf(stderr, "no GPU\n");
+  if (gpu_open(&stream, NULL) != 0)
     return VK_TEST_SKIP;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(attention_of_any_size),
       cmocka_unit_test(wider_heads_are_refused),
