@@ -50,11 +50,12 @@ typedef struct attn_grid {
   int n_warp;
 } attn_grid;
 
-/* What a block has. */
+/* What a block has: the segment's rows, of this head. */
 typedef struct attn_work {
   int64_t q, k; /* first rows of the segment's queries and keys */
   int n_q, n_k;
   int head, tile;
+  attn_rows query, key, value;
 } attn_work;
 
 /* ---- which rows ------------------------------------------------------------------------------ */
@@ -121,8 +122,15 @@ static inline attn_grid attn_grid_of(const attn *a, int64_t most, int rows, int 
   return g;
 }
 
-/* This block's segment, head and tile. What only wrong code can cause ends the program: segments
- * beyond the rows, or longer than the graph allows. */
+static __device__ __forceinline__ attn_rows attn_rows_of(const void *x, vk_dtype dtype, int64_t at,
+                                                         int64_t ld, int n)
+{
+  attn_rows r = {x, dtype, at, ld, n};
+  return r;
+}
+
+/* This block's. What only wrong code can cause ends the program: segments beyond the rows, or (in
+ * attn_has_rows) longer than the graph allows. */
 static __device__ __forceinline__ attn_work attn_work_of(const attn *a, const attn_grid *g)
 {
   attn_work w;
@@ -136,21 +144,27 @@ static __device__ __forceinline__ attn_work attn_work_of(const attn *a, const at
   w.n_q = a->len_q ? (int)a->len_q : w.n_k;
   if (w.k < 0 || n_k < 0 || w.k + n_k > a->n_key)
     __trap();
+  int64_t q_at = w.q * a->ld_q + w.head * a->hd, k_at = w.k * a->ld_kv + w.head * a->hd;
+  w.query = attn_rows_of(a->q, a->q_dtype, q_at, a->ld_q, w.n_q);
+  w.key = attn_rows_of(a->kv, a->kv_dtype, k_at + a->off_k, a->ld_kv, w.n_k);
+  w.value = attn_rows_of(a->kv, a->kv_dtype, k_at + a->off_v, a->ld_kv, w.n_k);
   return w;
 }
 
-static __device__ __forceinline__ attn_rows attn_queries(const attn *a, const attn_work *w)
+/* Whether the block has any of n_row rows of the segment; *first: the first of this thread's warp,
+ * which may be behind them. */
+template <typename W>
+static __device__ __forceinline__ bool attn_has_rows(const attn_grid *g, int tile, int n_row,
+                                                     int *first)
 {
-  attn_rows r = {a->q, a->q_dtype, w->q * a->ld_q + w->head * a->hd, a->ld_q, w->n_q};
-  return r;
-}
-
-/* Of keys with offset off_k, of values with off_v. */
-static __device__ __forceinline__ attn_rows attn_keys(const attn *a, const attn_work *w,
-                                                      int64_t offset)
-{
-  attn_rows r = {a->kv, a->kv_dtype, w->k * a->ld_kv + offset + w->head * a->hd, a->ld_kv, w->n_k};
-  return r;
+  int per_block = W::ROWS * g->n_warp;
+  *first = tile * per_block;
+  if (n_row > per_block * (int)g->n_tile)
+    __trap();
+  if (*first >= n_row)
+    return false;
+  *first += threadIdx.x / VK_WARP * W::ROWS;
+  return true;
 }
 
 /* Zeros in those of the n_row rows of y, of width items, that are in no segment; by ATTN_REST
@@ -526,22 +540,58 @@ template <typename W> static __device__ __forceinline__ bool attn_is_first()
   return threadIdx.x % W::SPAN == 0;
 }
 
-/* ---- launches -------------------------------------------------------------------------------- */
+/* ---- a block's shared memory -----------------------------------------------------------------
+ * Two tiles; for every warp its own rows, n_own times, and room; `more` bytes of the kernel's. */
 
-/* Bytes of shared memory of a block: n_tile tiles, and own rows n_own times for every warp. */
-template <typename W> static constexpr size_t attn_shared(int n_tile, int n_own, int n_warp)
+/* Bytes without `more`. */
+template <typename W> static __host__ __device__ constexpr size_t attn_shared(int n_own, int n_warp)
 {
-  return sizeof(typename W::item) *
-         (size_t)(n_tile * W::TILE + n_warp * (n_own * W::OWN + W::ROOM));
+  return sizeof(typename W::item) * (size_t)(2 * W::TILE + n_warp * (n_own * W::OWN + W::ROOM));
 }
 
-/* Warps for which that is there, beside `more` bytes. */
-template <typename W> static constexpr int attn_warps(int n_tile, int n_own, size_t more)
+/* Warps for which that is there. */
+template <typename W> static constexpr int attn_warps(int n_own, size_t more)
 {
   int n = ATTN_WARPS;
-  while (n > 1 && attn_shared<W>(n_tile, n_own, n) + more > ATTN_SHARED)
+  while (n > 1 && attn_shared<W>(n_own, n) + more > ATTN_SHARED)
     n--;
   return n;
+}
+
+/* Own rows of this thread's warp. */
+template <typename W>
+static __device__ __forceinline__ typename W::item *attn_own(typename W::item *shared, int n_own)
+{
+  return shared + 2 * W::TILE + threadIdx.x / VK_WARP * (n_own * W::OWN + W::ROOM);
+}
+
+/* Rows [t, t + COLS) of x and y into the tiles, once all are through with what was there; how many
+ * there are. A barrier before they are read is the caller's. */
+template <typename W>
+static __device__ __forceinline__ int attn_tiles(typename W::item *shared, const attn *a,
+                                                 const attn_rows *x, const attn_rows *y, int t)
+{
+  int n = x->n - t < W::COLS ? x->n - t : W::COLS;
+  __syncthreads();
+  W::tile(shared, a, x, t);
+  W::tile(shared + W::TILE, a, y, t);
+  return n;
+}
+
+/* ---- launches -------------------------------------------------------------------------------- */
+
+/* Starts kernel(args...) with g's blocks and, with has_rest, those that clear. */
+template <typename... P, typename... A>
+static cudaError_t attn_launch(const vk_cuda_call *c, void (*kernel)(P...), const attn_grid *g,
+                               bool has_rest, size_t shared, A... args)
+{
+  int64_t n_block = g->n_block + (has_rest ? ATTN_REST : 0);
+  if (n_block == 0)
+    return cudaSuccess;
+  if (n_block > INT32_MAX)
+    return cudaErrorInvalidConfiguration;
+  return vk_launch(kernel, dim3((unsigned)n_block), dim3((unsigned)g->n_warp * VK_WARP), shared,
+                   c->stream, args...);
 }
 
 #endif

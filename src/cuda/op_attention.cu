@@ -12,23 +12,17 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
     attend(attn a, attn_grid g, float *y, float *lse)
 {
   VK_SHARED(typename W::item, shared);
-  typename W::item *kt = shared, *vt = kt + W::TILE;
-  typename W::item *own = vt + W::TILE + threadIdx.x / VK_WARP * (W::OWN + W::ROOM);
+  typename W::item *kt = shared, *vt = kt + W::TILE, *own = attn_own<W>(shared, 1);
   if (blockIdx.x >= g.n_block) {
     attn_clear_rest(&a, &g, a.n_query, y, a.d);
     attn_clear_rest(&a, &g, a.n_query, lse, a.n_head);
     return;
   }
   attn_work w = attn_work_of(&a, &g);
-  int per_block = W::ROWS * g.n_warp, first = w.tile * per_block;
-  if (w.n_q > per_block * (int)g.n_tile)
-    __trap();
-  if (first >= w.n_q)
+  int first;
+  if (!attn_has_rows<W>(&g, w.tile, w.n_q, &first))
     return;
-  first += threadIdx.x / VK_WARP * W::ROWS;
-  attn_rows query = attn_queries(&a, &w), key = attn_keys(&a, &w, a.off_k),
-            value = attn_keys(&a, &w, a.off_v);
-  typename W::own q = W::own_rows(own, &a, &query, first);
+  typename W::own q = W::own_rows(own, &a, &w.query, first);
   float most[W::I], sum[W::I], o[W::I][W::C], f2 = a.scale * ATTN_LOG2E;
 #pragma unroll
   for (int i = 0; i < W::I; i++) {
@@ -39,10 +33,7 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
       o[i][c] = 0;
   }
   for (int t = 0; t < w.n_k; t += W::COLS) {
-    int n = w.n_k - t < W::COLS ? w.n_k - t : W::COLS;
-    __syncthreads();
-    W::tile(kt, &a, &key, t);
-    W::tile(vt, &a, &value, t);
+    int n = attn_tiles<W>(shared, &a, &w.key, &w.value, t);
     __syncthreads();
     if (first >= w.n_q)
       continue;
@@ -84,22 +75,16 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
 
 template <typename W> static cudaError_t start(const vk_cuda_call *c, const attn *a, int64_t most)
 {
-  attn_grid g = attn_grid_of(a, most, W::ROWS, attn_warps<W>(2, 1, 0));
-  int64_t n_block = g.n_block + (a->seg && !a->len_q ? ATTN_REST : 0);
-  if (n_block == 0)
-    return cudaSuccess;
-  if (n_block > INT32_MAX)
-    return cudaErrorInvalidConfiguration;
-  return vk_launch(attend<W>, dim3((unsigned)n_block), dim3((unsigned)g.n_warp * VK_WARP),
-                   attn_shared<W>(2, 1, g.n_warp), c->stream, *a, g, (float *)c->op->out[0].data,
-                   (float *)c->op->out[1].data);
+  attn_grid g = attn_grid_of(a, most, W::ROWS, attn_warps<W>(1, 0));
+  return attn_launch(c, attend<W>, &g, a->seg && !a->len_q, attn_shared<W>(1, g.n_warp), *a, g,
+                     (float *)c->op->out[0].data, (float *)c->op->out[1].data);
 }
 
 /* Warps of many rows reuse more of what they read, where there are enough rows for all. */
 template <typename FEW, typename MANY>
 static cudaError_t start_one(const vk_cuda_call *c, const attn *a, int64_t most)
 {
-  attn_grid g = attn_grid_of(a, most, MANY::ROWS, attn_warps<MANY>(2, 1, 0));
+  attn_grid g = attn_grid_of(a, most, MANY::ROWS, attn_warps<MANY>(1, 0));
   return most < MANY::ROWS || g.n_block < ATTN_FEW ? start<FEW>(c, a, most)
                                                    : start<MANY>(c, a, most);
 }

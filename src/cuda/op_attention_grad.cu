@@ -18,8 +18,7 @@ typedef struct attn_grads {
 static __device__ __forceinline__ attn_rows dy_rows(const attn *a, const attn_work *w,
                                                     const attn_grads *x)
 {
-  attn_rows r = {x->dy, VK_F32, w->q * a->d + w->head * a->hd, a->d, w->n_q};
-  return r;
+  return attn_rows_of(x->dy, VK_F32, w->q * a->d + w->head * a->hd, a->d, w->n_q);
 }
 
 template <typename W>
@@ -27,22 +26,17 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
     grad_queries(attn a, attn_grid g, attn_grads x)
 {
   VK_SHARED(typename W::item, shared);
-  typename W::item *kt = shared, *vt = kt + W::TILE;
-  typename W::item *own = vt + W::TILE + threadIdx.x / VK_WARP * (2 * W::OWN + W::ROOM);
+  typename W::item *kt = shared, *vt = kt + W::TILE, *own = attn_own<W>(shared, 2);
   if (blockIdx.x >= g.n_block) {
     attn_clear_rest(&a, &g, a.n_query, x.dq, a.ld_q);
     return;
   }
   attn_work w = attn_work_of(&a, &g);
-  int per_block = W::ROWS * g.n_warp, first = w.tile * per_block;
-  if (w.n_q > per_block * (int)g.n_tile)
-    __trap();
-  if (first >= w.n_q)
+  int first;
+  if (!attn_has_rows<W>(&g, w.tile, w.n_q, &first))
     return;
-  first += threadIdx.x / VK_WARP * W::ROWS;
-  attn_rows query = attn_queries(&a, &w), dys = dy_rows(&a, &w, &x);
-  attn_rows key = attn_keys(&a, &w, a.off_k), value = attn_keys(&a, &w, a.off_v);
-  typename W::own q = W::own_rows(own, &a, &query, first);
+  attn_rows dys = dy_rows(&a, &w, &x);
+  typename W::own q = W::own_rows(own, &a, &w.query, first);
   typename W::own dy = W::own_rows(own + W::OWN, &a, &dys, first);
   float minus[W::I], dot[W::I], dq[W::I][W::C], f2 = a.scale * ATTN_LOG2E;
 #pragma unroll
@@ -63,10 +57,7 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
       x.dot[at] = dot[i];
   }
   for (int t = 0; t < w.n_k; t += W::COLS) {
-    int n = w.n_k - t < W::COLS ? w.n_k - t : W::COLS;
-    __syncthreads();
-    W::tile(kt, &a, &key, t);
-    W::tile(vt, &a, &value, t);
+    int n = attn_tiles<W>(shared, &a, &w.key, &w.value, t);
     __syncthreads();
     if (first >= w.n_q)
       continue;
@@ -92,24 +83,19 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
     grad_keys(attn a, attn_grid g, attn_grads x)
 {
   VK_SHARED(typename W::item, shared);
-  typename W::item *qt = shared, *dyt = qt + W::TILE, *rooms = dyt + W::TILE;
-  typename W::item *own = rooms + threadIdx.x / VK_WARP * (2 * W::OWN + W::ROOM);
-  float *minus = (float *)(rooms + g.n_warp * (2 * W::OWN + W::ROOM)), *dot = minus + W::COLS;
+  typename W::item *qt = shared, *dyt = qt + W::TILE, *own = attn_own<W>(shared, 2);
+  float *minus = (float *)((char *)shared + attn_shared<W>(2, g.n_warp)), *dot = minus + W::COLS;
   if (blockIdx.x >= g.n_block) {
     attn_clear_rest(&a, &g, a.n_key, x.dkv, a.ld_kv);
     return;
   }
   attn_work w = attn_work_of(&a, &g);
-  int per_block = W::ROWS * g.n_warp, first = w.tile * per_block;
-  if (w.n_k > per_block * (int)g.n_tile)
-    __trap();
-  if (first >= w.n_k)
+  int first;
+  if (!attn_has_rows<W>(&g, w.tile, w.n_k, &first))
     return;
-  first += threadIdx.x / VK_WARP * W::ROWS;
-  attn_rows query = attn_queries(&a, &w), dys = dy_rows(&a, &w, &x);
-  attn_rows key = attn_keys(&a, &w, a.off_k), value = attn_keys(&a, &w, a.off_v);
-  typename W::own k = W::own_rows(own, &a, &key, first);
-  typename W::own v = W::own_rows(own + W::OWN, &a, &value, first);
+  attn_rows dys = dy_rows(&a, &w, &x);
+  typename W::own k = W::own_rows(own, &a, &w.key, first);
+  typename W::own v = W::own_rows(own + W::OWN, &a, &w.value, first);
   float dk[W::I][W::C], dv[W::I][W::C], f2 = a.scale * ATTN_LOG2E;
 #pragma unroll
   for (int i = 0; i < W::I; i++)
@@ -117,10 +103,7 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
     for (int c = 0; c < W::C; c++)
       dk[i][c] = dv[i][c] = 0;
   for (int t = 0; t < w.n_q; t += W::COLS) {
-    int n = w.n_q - t < W::COLS ? w.n_q - t : W::COLS;
-    __syncthreads();
-    W::tile(qt, &a, &query, t);
-    W::tile(dyt, &a, &dys, t);
+    int n = attn_tiles<W>(shared, &a, &w.query, &dys, t);
     for (int i = threadIdx.x; i < W::COLS; i += blockDim.x) {
       int64_t at = (w.q + t + i) * a.n_head + w.head;
       minus[i] = i < n ? x.lse[at] * -ATTN_LOG2E : -INFINITY; /* probability 0 */
@@ -154,15 +137,10 @@ static __global__ void __launch_bounds__(ATTN_WARPS *VK_WARP)
     }
 }
 
-/* Both kernels own rows twice, and meet two tiles. */
-template <typename W> static size_t shared_bytes(int n_warp)
-{
-  return attn_shared<W>(2, 2, n_warp) + 2 * W::COLS * sizeof(float);
-}
-
+/* Both kernels own rows twice. */
 template <typename W> static attn_grid grid_of(const attn *a, int64_t most)
 {
-  return attn_grid_of(a, most, W::ROWS, attn_warps<W>(2, 2, 2 * W::COLS * sizeof(float)));
+  return attn_grid_of(a, most, W::ROWS, attn_warps<W>(2, 2 * W::COLS * sizeof(float)));
 }
 
 template <typename W>
@@ -170,13 +148,8 @@ static cudaError_t start(const vk_cuda_call *c, const attn *a, const attn_grads 
                          void (*kernel)(attn, attn_grid, attn_grads), int64_t most, bool has_rest)
 {
   attn_grid g = grid_of<W>(a, most);
-  int64_t n_block = g.n_block + (has_rest ? ATTN_REST : 0);
-  if (n_block == 0)
-    return cudaSuccess;
-  if (n_block > INT32_MAX)
-    return cudaErrorInvalidConfiguration;
-  return vk_launch(kernel, dim3((unsigned)n_block), dim3((unsigned)g.n_warp * VK_WARP),
-                   shared_bytes<W>(g.n_warp), c->stream, *a, g, *x);
+  size_t shared = attn_shared<W>(2, g.n_warp) + 2 * W::COLS * sizeof(float);
+  return attn_launch(c, kernel, &g, has_rest, shared, *a, g, *x);
 }
 
 /* QUERIES and KEYS: the warps of either kernel. */
