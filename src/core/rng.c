@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "core/philox.h"
+
 enum { MT_N = 624, MT_M = 397 };
 
 void vk_mt19937_seed(vk_mt19937 *r, uint32_t seed)
@@ -81,26 +83,6 @@ double vk_mt19937_normal(vk_mt19937 *r)
   return f * x2;
 }
 
-static void philox_block(const vk_philox *r, uint32_t out[4])
-{
-  uint32_t c0 = (uint32_t)r->block, c1 = (uint32_t)(r->block >> 32);
-  uint32_t c2 = (uint32_t)r->stream, c3 = (uint32_t)(r->stream >> 32);
-  uint32_t k0 = (uint32_t)r->key, k1 = (uint32_t)(r->key >> 32);
-  for (int i_round = 0; i_round < 10; i_round++) {
-    uint64_t p0 = (uint64_t)0xd2511f53u * c0, p1 = (uint64_t)0xcd9e8d57u * c2;
-    c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-    c1 = (uint32_t)p1;
-    c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-    c3 = (uint32_t)p0;
-    k0 += 0x9e3779b9u;
-    k1 += 0xbb67ae85u;
-  }
-  out[0] = c0;
-  out[1] = c1;
-  out[2] = c2;
-  out[3] = c3;
-}
-
 void vk_philox_init(vk_philox *r, uint64_t key, uint64_t stream)
 {
   *r = (vk_philox){.key = key, .stream = stream, .at = 4};
@@ -109,7 +91,7 @@ void vk_philox_init(vk_philox *r, uint64_t key, uint64_t stream)
 uint32_t vk_philox_u32(vk_philox *r)
 {
   if (r->at >= 4) {
-    philox_block(r, r->out);
+    vk_philox_words(r->key, r->block, r->stream, r->out);
     r->block++;
     r->at = 0;
   }

@@ -507,19 +507,13 @@ template <int D, int N> struct attn_bf16 {
 /* Largest x of those lanes; all get it. */
 template <typename W> static __device__ __forceinline__ float attn_row_max(float x)
 {
-#pragma unroll
-  for (int k = W::SPAN / 2; k > 0; k /= 2)
-    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, k));
-  return x;
+  return vk_lanes_all<vk_most, W::SPAN>(x);
 }
 
 /* Sum of x over them; all get it. */
 template <typename W> static __device__ __forceinline__ float attn_row_sum(float x)
 {
-#pragma unroll
-  for (int k = W::SPAN / 2; k > 0; k /= 2)
-    x += __shfl_xor_sync(0xffffffffu, x, k);
-  return x;
+  return vk_lanes_all<vk_plus, W::SPAN>(x);
 }
 
 /* Scores of columns from n on, which are in no row, become those of probability 0. */

@@ -14,6 +14,9 @@
 
 #include "cuda/op.h"
 
+#define VK_PHILOX_FN static __device__ __forceinline__
+#include "core/philox.h"
+
 #if defined(__CUDACC__)
 /* The memory whose size in bytes the launch says, as an array of type: one a kernel. */
 #define VK_SHARED(type, name)                                                                      \
@@ -63,51 +66,66 @@ static inline unsigned vk_grid_stride(int64_t n)
   for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n);                        \
        i += (int64_t)gridDim.x * blockDim.x)
 
-/* ---- sums: the same bits in every run ---- */
+/* ---- sums and the like: the same bits in every run ---- */
+
+/* What becomes of two. */
+struct vk_plus {
+  template <typename T> static __device__ __forceinline__ T of(T x, T y)
+  {
+    return x + y;
+  }
+};
+struct vk_most {
+  static __device__ __forceinline__ float of(float x, float y)
+  {
+    return fmaxf(x, y);
+  }
+};
+
+/* Of N neighbours of a warp, a power of two; all get it. */
+template <typename F, int N, typename T> static __device__ __forceinline__ T vk_lanes_all(T x)
+{
+#pragma unroll
+  for (int k = N / 2; k > 0; k /= 2)
+    x = F::of(x, __shfl_xor_sync(0xffffffffu, x, k));
+  return x;
+}
 
 /* Over the 32 threads of a warp; all get it. */
 static __device__ __forceinline__ float vk_warp_sum(float x)
 {
-  for (int k = VK_WARP / 2; k > 0; k /= 2)
-    x += __shfl_xor_sync(0xffffffffu, x, k);
-  return x;
+  return vk_lanes_all<vk_plus, VK_WARP>(x);
 }
 
 static __device__ __forceinline__ float vk_warp_max(float x)
 {
-  for (int k = VK_WARP / 2; k > 0; k /= 2)
-    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, k));
-  return x;
+  return vk_lanes_all<vk_most, VK_WARP>(x);
 }
 
 /* Over a block of a multiple of 32 threads, 1024 at most; all get it. A barrier before and after:
  * one may follow another. Blocks are one-dimensional. */
-static __device__ __forceinline__ float vk_block_sum(float x)
+template <typename F> static __device__ __forceinline__ float vk_block_all(float x)
 {
   __shared__ float part[VK_WARP];
-  x = vk_warp_sum(x);
+  x = vk_lanes_all<F, VK_WARP>(x);
   __syncthreads();
   if (threadIdx.x % VK_WARP == 0)
     part[threadIdx.x / VK_WARP] = x;
   __syncthreads();
-  float sum = 0;
-  for (unsigned i = 0; i < blockDim.x / VK_WARP; i++)
-    sum += part[i];
-  return sum;
+  float all = part[0];
+  for (unsigned i = 1; i < blockDim.x / VK_WARP; i++)
+    all = F::of(all, part[i]);
+  return all;
+}
+
+static __device__ __forceinline__ float vk_block_sum(float x)
+{
+  return vk_block_all<vk_plus>(x);
 }
 
 static __device__ __forceinline__ float vk_block_max(float x)
 {
-  __shared__ float part[VK_WARP];
-  x = vk_warp_max(x);
-  __syncthreads();
-  if (threadIdx.x % VK_WARP == 0)
-    part[threadIdx.x / VK_WARP] = x;
-  __syncthreads();
-  float most = part[0];
-  for (unsigned i = 1; i < blockDim.x / VK_WARP; i++)
-    most = fmaxf(most, part[i]);
-  return most;
+  return vk_block_all<vk_most>(x);
 }
 
 /* ---- bfloat16 as bits: rounded to nearest, ties to even ---- */
@@ -144,30 +162,6 @@ static __device__ __forceinline__ void vk_store(void *data, vk_dtype dtype, int6
 static __device__ __forceinline__ float vk_load(const void *data, vk_dtype dtype, int64_t i)
 {
   return dtype == VK_BF16 ? vk_bf16_to(((const uint16_t *)data)[i]) : ((const float *)data)[i];
-}
-
-/* ---- random numbers: those of core/rng.h ---- */
-
-/* The four words of a block of a stream under a key, as vk_philox has them. */
-static __device__ __forceinline__ void vk_philox_words(uint64_t key, uint64_t block,
-                                                       uint64_t stream, uint32_t word[4])
-{
-  uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32);
-  uint32_t c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
-  uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-  for (int i_round = 0; i_round < 10; i_round++) {
-    uint64_t p0 = (uint64_t)0xd2511f53u * c0, p1 = (uint64_t)0xcd9e8d57u * c2;
-    c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-    c1 = (uint32_t)p1;
-    c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-    c3 = (uint32_t)p0;
-    k0 += 0x9e3779b9u;
-    k1 += 0xbb67ae85u;
-  }
-  word[0] = c0;
-  word[1] = c1;
-  word[2] = c2;
-  word[3] = c3;
 }
 
 /* ---- gelu, with erf ---- */

@@ -77,6 +77,24 @@ static inline vk_thread_rows vk_thread_rows_of(int64_t n, int n_thread)
   return {n_col, n_thread / n_col};
 }
 
+/* y [d], this thread's columns of it: the mean of the rows first to last of x, or with NAMED of
+ * those that id names there; 0 of none. */
+template <int V, bool NAMED, typename I>
+static __device__ __forceinline__ void vk_lanes_mean(float *y, const float *x, const int32_t *id,
+                                                     I first, I last, int64_t d,
+                                                     vk_thread_rows threads)
+{
+  float scale = last > first ? 1.0f / (float)(last - first) : 0;
+  for (int64_t j = threadIdx.x % threads.n_col * V; j < d; j += threads.n_col * V) {
+    vk_lanes<V> sum = vk_lanes_zero<V>(), mean = vk_lanes_zero<V>();
+#pragma unroll 4
+    for (I i = first; i < last; i++)
+      vk_lanes_add<V>(&sum, 1, vk_lanes_load<V>(x + (NAMED ? id[i] : i) * d + j));
+    vk_lanes_add<V>(&mean, scale, sum);
+    vk_lanes_store<V>(y + j, mean);
+  }
+}
+
 /* Adds up what the rows of a block's threads (N at most) hold. Item k of what is returned, shared
  * memory until the next call, is the sum of column k, k < n_col * V. Threads beyond n_row rows
  * come with anything. */

@@ -18,16 +18,7 @@ static __global__ void bag(const int32_t *id, const int32_t *offset, const float
   int64_t w = (int64_t)blockIdx.x * threads.n_row + row;
   if (row >= threads.n_row || w >= n)
     return;
-  int32_t first = offset[w], last = offset[w + 1];
-  float scale = last > first ? 1.0f / (float)(last - first) : 0;
-  for (int64_t j = threadIdx.x % threads.n_col * V; j < d; j += threads.n_col * V) {
-    vk_lanes<V> sum = vk_lanes_zero<V>(), mean = vk_lanes_zero<V>();
-#pragma unroll 4
-    for (int32_t k = first; k < last; k++)
-      vk_lanes_add<V>(&sum, 1, vk_lanes_load<V>(table + id[k] * d + j));
-    vk_lanes_add<V>(&mean, scale, sum);
-    vk_lanes_store<V>(y + w * d + j, mean);
-  }
+  vk_lanes_mean<V, true>(y + w * d, table, id, offset[w], offset[w + 1], d, threads);
 }
 
 cudaError_t vk_cuda_run_bag(const vk_cuda_call *c)

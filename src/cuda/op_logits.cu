@@ -57,21 +57,12 @@ static __device__ __forceinline__ float row_at(const row_of<CHUNKS> *r, int k, i
   return CHUNKS ? r->v[k] : j < r->n ? r->x[j] : -INFINITY;
 }
 
-static __device__ __forceinline__ int warp_sum_int(int x)
-{
-  for (int k = VK_WARP / 2; k > 0; k /= 2)
-    x += __shfl_xor_sync(LANES, x, k);
-  return x;
-}
-
-static __device__ __forceinline__ int warp_min_int(int x)
-{
-  for (int k = VK_WARP / 2; k > 0; k /= 2) {
-    int y = __shfl_xor_sync(LANES, x, k);
-    x = y < x ? y : x;
+struct lesser {
+  static __device__ __forceinline__ int of(int x, int y)
+  {
+    return y < x ? y : x;
   }
-  return x;
-}
+};
 
 /* The greatest; NaN does not count. -infinity when there is none. */
 template <int CHUNKS> static __device__ __forceinline__ float row_max(const row_of<CHUNKS> *r)
@@ -94,7 +85,7 @@ static __device__ __forceinline__ int row_first(const row_of<CHUNKS> *r, float m
     if (row_at(r, k, j) == m && j < first)
       first = j;
   }
-  first = warp_min_int(first);
+  first = vk_lanes_all<lesser, VK_WARP>(first);
   return first < r->n ? first : 0;
 }
 
@@ -119,7 +110,7 @@ static __device__ __forceinline__ float row_least(const row_of<CHUNKS> *r, int64
     {
       n_above += j < r->n && place_of(row_at(r, k, j)) >= mid;
     }
-    if (warp_sum_int(n_above) >= count)
+    if (vk_lanes_all<vk_plus, VK_WARP>(n_above) >= count)
       lo = mid;
     else
       hi = mid;

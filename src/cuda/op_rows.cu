@@ -152,15 +152,7 @@ static __global__ void mean_rows(const float *x, const int32_t *seg, int64_t gro
   if (row >= threads.n_row || s >= n_seg)
     return;
   segment(seg, group, s, &first, &last);
-  float scale = last > first ? 1.0f / (float)(last - first) : 0;
-  for (int64_t j = threadIdx.x % threads.n_col * V; j < d; j += threads.n_col * V) {
-    vk_lanes<V> sum = vk_lanes_zero<V>(), mean = vk_lanes_zero<V>();
-#pragma unroll 4
-    for (int64_t i = first; i < last; i++)
-      vk_lanes_add<V>(&sum, 1, vk_lanes_load<V>(x + i * d + j));
-    vk_lanes_add<V>(&mean, scale, sum);
-    vk_lanes_store<V>(y + s * d + j, mean);
-  }
+  vk_lanes_mean<V, false>(y + s * d, x, NULL, first, last, d, threads);
 }
 
 cudaError_t vk_cuda_run_mean_rows(const vk_cuda_call *c)

@@ -22,6 +22,11 @@ typedef struct op_case {
   void *block[64]; /* all memory, to be freed */
 } op_case;
 
+static inline int n_case_of(const vk_op_def *op)
+{
+  return op->n_case ? op->n_case : 1;
+}
+
 /* Memory with guard bytes before and after. */
 static void *guarded(op_case *t, size_t n)
 {
@@ -134,6 +139,16 @@ static void op_case_run_in(op_case *t, vk_isa isa, int n_part, size_t n_scratch)
 static inline void op_case_run(op_case *t, vk_isa isa, int n_part)
 {
   op_case_run_in(t, isa, n_part, op_case_scratch(t, n_part));
+}
+
+/* The outputs of two runs of a call. */
+static inline void require_same_bits(const op_case *a, const op_case *b, const char *why)
+{
+  for (int i = 0; i < a->n_out; i++)
+    if (memcmp(a->out[i].data, b->out[i].data, bytes_of(&a->out[i])) != 0) {
+      print_error("%s, case %d, output %d: %s\n", a->op->name, a->example.i_case, i, why);
+      fail();
+    }
 }
 
 static void op_case_ref(op_case *t)

@@ -19,22 +19,8 @@ static bool is_chosen(const vk_op_def *op)
   return n_name == 0;
 }
 
-static int n_case_of(const vk_op_def *op)
-{
-  return op->n_case ? op->n_case : 1;
-}
-
 /* Bytes that no kernel may count on. */
 static const int dirt[] = {0x00, 0xff, 0x3f};
-
-static void require_same_bits(const op_case *a, const op_case *b, const char *why)
-{
-  for (int i = 0; i < a->n_out; i++)
-    if (memcmp(a->out[i].data, b->out[i].data, bytes_of(&a->out[i])) != 0) {
-      print_error("%s, case %d, output %d: %s\n", a->op->name, a->example.i_case, i, why);
-      fail();
-    }
-}
 
 /* ---- every op ------------------------------------------------------------------------------ */
 

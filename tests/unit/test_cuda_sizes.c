@@ -179,7 +179,7 @@ static void rows_of_many_classes(void **state)
     row_op = row_ops[i % VK_COUNT(row_ops)];
     vk_op_def as = *row_op;
     as.example = row_example;
-    for (int k = 0; k < 2 * (as.n_case ? as.n_case : 1); k++) {
+    for (int k = 0; k < 2 * n_case_of(&as); k++) {
       op_case t;
       char what[64];
       op_case_init(&t, &as, k / 2, 40 + (uint64_t)k);
