@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emulated.h"
-
-int vk_emulated_is_host(const void *p);
+#include "fiber.h"
+#include "internal.h"
 
 vk_emulated_cublaslt vk_cublaslt;
 
@@ -16,7 +15,7 @@ _Static_assert(sizeof(cublasLtMatmulHeuristicResult_t) == VK_CUBLASLT_RESULT_BYT
                "as the library's");
 
 struct cublasLtContext {
-  int device;
+  int device; /* that was current */
 };
 
 struct vk_cublaslt_desc {
@@ -56,6 +55,8 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
   if (cudaGetDeviceCount(&n) != cudaSuccess || n == 0)
     return CUBLAS_STATUS_NOT_INITIALIZED;
   *handle = calloc(1, sizeof **handle);
+  if (*handle)
+    (*handle)->device = vk_emulated_device;
   return *handle ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_ALLOC_FAILED;
 }
 
@@ -370,9 +371,9 @@ static cublasStatus_t check_pointers(const product *p, bool is_fast)
     return CUBLAS_STATUS_INVALID_VALUE;
   if (p->beta != 0 && p->c == p->d && p->c_layout.ld != p->d_layout.ld)
     return CUBLAS_STATUS_INVALID_VALUE;
-  if (vk_emulated_is_host(p->a) || vk_emulated_is_host(p->b) || vk_emulated_is_host(p->d) ||
-      (p->beta != 0 && vk_emulated_is_host(p->c)) ||
-      (has_bias && vk_emulated_is_host(p->desc.bias)))
+  if (vk_emulated_is_out_of_reach(p->a) || vk_emulated_is_out_of_reach(p->b) ||
+      vk_emulated_is_out_of_reach(p->d) || (p->beta != 0 && vk_emulated_is_out_of_reach(p->c)) ||
+      (has_bias && vk_emulated_is_out_of_reach(p->desc.bias)))
     return CUBLAS_STATUS_EXECUTION_FAILED;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -382,7 +383,8 @@ static cublasStatus_t check_algo(const problem *p, const algo *use, const void *
 {
   if (use->magic != MAGIC || use->types != types_of(p) || use->trans != trans_of(p) ||
       use->workspace > workspace_bytes ||
-      (use->workspace > 0 && (!is_pointer(workspace, 256) || vk_emulated_is_host(workspace))))
+      (use->workspace > 0 &&
+       (!is_pointer(workspace, 256) || vk_emulated_is_out_of_reach(workspace))))
     return CUBLAS_STATUS_INVALID_VALUE;
   bool is_same = use->m == p->m && use->n == p->n && use->k == p->k;
   if ((use->is_fast && !is_fast_shape(p)) || (vk_cublaslt.is_strict && !is_same))
@@ -400,6 +402,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
 {
   if (!handle)
     return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (handle->device != vk_emulated_device) {
+    vk_emulated_say("a product by a handle of device %d while device %d is current", handle->device,
+                    vk_emulated_device);
+    return CUBLAS_STATUS_EXECUTION_FAILED;
+  }
   problem p;
   algo use = {0};
   cublasStatus_t st = problem_of(&p, desc, a_layout, b_layout, c_layout, d_layout);

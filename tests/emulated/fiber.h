@@ -36,9 +36,9 @@ extern unsigned char vk_emulated_shared[];
 cudaError_t vk_emulated_launch(const void *kernel, void (*call)(const void *closure),
                                const void *closure, size_t n, dim3 grid, dim3 block, size_t shared,
                                cudaStream_t stream);
-/* Whether p is neither NULL nor memory that the device can reach; the error for that. */
-int vk_emulated_is_host(const void *p);
-cudaError_t vk_emulated_refuse_host(void);
+/* Whether p is neither NULL nor memory that the current device reaches; the error for that. */
+int vk_emulated_is_out_of_reach(const void *p);
+cudaError_t vk_emulated_refuse_pointer(void);
 
 #ifdef __cplusplus
 }

@@ -49,7 +49,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
   cudaStream_t s = vk_emulated_find_stream(stream);
   if (!s)
     return vk_emulated_leave(cudaErrorInvalidResourceHandle);
-  if (s == &vk_emulated_legacy)
+  if (vk_emulated_is_legacy(s))
     return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
   if (s->capture)
     return vk_emulated_leave(cudaErrorIllegalState);
@@ -70,7 +70,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 {
-  cudaError_t error = vk_emulated_enter();
+  int device = vk_emulated_stream_device(stream);
+  cudaError_t error = vk_emulated_enter(device < 0 ? vk_emulated_device : device);
   cudaStream_t s = vk_emulated_find_stream(stream);
   if (graph)
     *graph = NULL;
@@ -186,7 +187,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
   ENTER();
   cudaStream_t s = vk_emulated_find_stream(stream);
-  if (!exec || !s)
+  if (!exec || !s || s->device != vk_emulated_device)
     return vk_emulated_leave(exec ? cudaErrorInvalidResourceHandle : cudaErrorInvalidValue);
   cudaError_t error = cudaSuccess;
   if (s->capture) {
@@ -202,7 +203,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 {
-  cudaError_t error = vk_emulated_enter();
+  cudaError_t error = vk_emulated_enter(vk_emulated_device);
   if (!graph)
     return vk_emulated_leave(error ? error : cudaErrorInvalidValue);
   vk_emulated_drop_list(graph->list);
@@ -213,7 +214,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
-  cudaError_t error = vk_emulated_enter();
+  cudaError_t error = vk_emulated_enter(vk_emulated_device);
   if (!exec)
     return vk_emulated_leave(error ? error : cudaErrorInvalidValue);
   vk_emulated_drop_list(exec->list);

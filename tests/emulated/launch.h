@@ -6,21 +6,21 @@
 
 #define VK_SHARED(type, name) type *name = (type *)vk_emulated_shared
 
-template <typename T> static inline bool vk_emulated_is_host_arg(const T &)
+template <typename T> static inline bool vk_emulated_is_bad_arg(const T &)
 {
   return false;
 }
-template <typename T> static inline bool vk_emulated_is_host_arg(T *const &p)
+template <typename T> static inline bool vk_emulated_is_bad_arg(T *const &p)
 {
-  return vk_emulated_is_host((const void *)p);
+  return vk_emulated_is_out_of_reach((const void *)p);
 }
 
 template <typename... P, typename... A>
 static inline cudaError_t vk_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
                                     cudaStream_t stream, A... args)
 {
-  if ((vk_emulated_is_host_arg((P)args) || ...))
-    return vk_emulated_refuse_host();
+  if ((vk_emulated_is_bad_arg((P)args) || ...))
+    return vk_emulated_refuse_pointer();
   auto closure = [=] { kernel((P)args...); };
   typedef decltype(closure) closure_type;
   return vk_emulated_launch((const void *)kernel,

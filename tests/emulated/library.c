@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cublaslt.h"
+#include "nccl.h"
 
 typedef void function(void);
 
@@ -31,6 +32,15 @@ static const struct {
     F(cublasLtMatrixLayoutCreate),
     F(cublasLtMatrixLayoutDestroy),
     F(cublasLtMatrixLayoutSetAttribute),
+    F(ncclAllReduce),
+    F(ncclCommAbort),
+    F(ncclCommDestroy),
+    F(ncclCommGetAsyncError),
+    F(ncclCommInitAll),
+    F(ncclGetErrorString),
+    F(ncclGetLastError),
+    F(ncclGroupEnd),
+    F(ncclGroupStart),
 #undef F
 };
 
@@ -44,7 +54,7 @@ static function *find(const char *name)
 
 vk_status vk_cuda_library_open(const vk_cuda_library *l, void (**out)(void), vk_err *err)
 {
-  if (vk_cublaslt.is_missing)
+  if (strcmp(l->name, "NCCL") == 0 ? vk_nccl.is_missing : vk_cublaslt.is_missing)
     return vk_fail(err, VK_E_UNSUPPORTED, "%s cannot be opened; install %s (%s)", l->name,
                    l->package, l->file[0]);
   for (int i = 0; l->symbol[i]; i++)

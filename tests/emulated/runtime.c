@@ -14,7 +14,20 @@ enum { GUARD = 256, GUARD_BYTE = 0xa5, FRESH_BYTE = 0xff };
 struct vk_emulated_state vk_emulated = {
     .memory = (size_t)1 << 34, .n_device = 1, .major = 9, .minor = 0, .driver = CUDART_VERSION};
 
+_Thread_local int vk_emulated_device;
+static _Thread_local cudaError_t last; /* of this thread */
+
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+void vk_emulated_lock(void)
+{
+  pthread_mutex_lock(&mutex);
+}
+
+void vk_emulated_unlock(void)
+{
+  pthread_mutex_unlock(&mutex);
+}
 
 /* ---- sentences ------------------------------------------------------------------------------- */
 
@@ -76,28 +89,28 @@ static bool is_final(cudaError_t error)
          error == cudaErrorDevicesUnavailable;
 }
 
-cudaError_t vk_emulated_lose(cudaError_t error)
+cudaError_t vk_emulated_lose(int device, cudaError_t error)
 {
-  vk_emulated.lost = error;
+  vk_emulated.lost[device] = error;
   return error;
 }
 
-cudaError_t vk_emulated_enter(void)
+cudaError_t vk_emulated_enter(int device)
 {
   pthread_mutex_lock(&mutex);
   vk_emulated.n_call++;
   if (vk_emulated.fail_in > 0 && --vk_emulated.fail_in == 0) {
     if (is_final(vk_emulated.fail_with))
-      vk_emulated_lose(vk_emulated.fail_with);
+      vk_emulated_lose(device, vk_emulated.fail_with);
     return vk_emulated.fail_with;
   }
-  return vk_emulated.lost;
+  return vk_emulated.lost[device];
 }
 
 cudaError_t vk_emulated_leave(cudaError_t error)
 {
   if (error != cudaSuccess && error != cudaErrorNotReady)
-    vk_emulated.last = error;
+    last = error;
   pthread_mutex_unlock(&mutex);
   return error;
 }
@@ -105,17 +118,15 @@ cudaError_t vk_emulated_leave(cudaError_t error)
 cudaError_t cudaPeekAtLastError(void)
 {
   pthread_mutex_lock(&mutex);
-  cudaError_t error = vk_emulated.lost ? vk_emulated.lost : vk_emulated.last;
+  cudaError_t lost = vk_emulated.lost[vk_emulated_device];
   pthread_mutex_unlock(&mutex);
-  return error;
+  return lost ? lost : last;
 }
 
 cudaError_t cudaGetLastError(void)
 {
-  pthread_mutex_lock(&mutex);
-  cudaError_t error = vk_emulated.lost ? vk_emulated.lost : vk_emulated.last;
-  vk_emulated.last = cudaSuccess;
-  pthread_mutex_unlock(&mutex);
+  cudaError_t error = cudaPeekAtLastError();
+  last = cudaSuccess;
   return error;
 }
 
@@ -124,9 +135,12 @@ cudaError_t cudaGetLastError(void)
 void vk_emulated_reset(void)
 {
   pthread_mutex_lock(&mutex);
-  vk_emulated_drain_all();
+  vk_emulated_nccl_reset();
+  vk_emulated_drain(-1);
   vk_emulated.fail_in = 0;
-  vk_emulated.last = vk_emulated.lost = cudaSuccess;
+  last = cudaSuccess;
+  vk_emulated_device = 0;
+  memset(vk_emulated.lost, 0, sizeof vk_emulated.lost);
   vk_emulated.memory = (size_t)1 << 34;
   vk_emulated.n_device = 1;
   vk_emulated.major = 9;
@@ -155,6 +169,8 @@ void vk_emulated_set_memory(size_t bytes)
 
 void vk_emulated_set_device_count(int n)
 {
+  if (n > VK_EMULATED_DEVICE_MAX)
+    vk_emulated_fatal("%d devices: there are at most %d", n, VK_EMULATED_DEVICE_MAX);
   vk_emulated.n_device = n;
 }
 
@@ -173,7 +189,7 @@ void vk_emulated_set_late(bool is_late)
 {
   pthread_mutex_lock(&mutex);
   if (!is_late)
-    vk_emulated_drain_all();
+    vk_emulated_drain(-1);
   vk_emulated.is_late = is_late;
   pthread_mutex_unlock(&mutex);
 }
@@ -195,7 +211,7 @@ bool vk_emulated_is_clean(void)
 {
   const vk_emulated_live l = vk_emulated_count();
   return !l.n_device && !l.n_managed && !l.n_host && !l.n_stream && !l.n_event && !l.n_graph &&
-         !l.n_exec;
+         !l.n_exec && !l.n_comm;
 }
 
 int64_t vk_emulated_n_launch(void)
@@ -319,28 +335,55 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attr, int dev
   return vk_emulated_leave(error);
 }
 
+/* One that was lost is not chosen; the one that is current may be. */
 cudaError_t cudaSetDevice(int device)
 {
-  ENTER();
-  return vk_emulated_leave(find_device(device));
+  bool is_device = device >= 0 && device < VK_EMULATED_DEVICE_MAX;
+  ENTER_ON(is_device ? device : vk_emulated_device);
+  cudaError_t error = find_device(device);
+  if (error == cudaSuccess)
+    vk_emulated_device = device;
+  return vk_emulated_leave(error);
 }
 
 cudaError_t cudaGetDevice(int *device)
 {
   ENTER();
-  *device = 0;
-  return vk_emulated_leave(find_device(0));
+  *device = vk_emulated_device;
+  return vk_emulated_leave(find_device(vk_emulated_device));
 }
 
 cudaError_t cudaMemGetInfo(size_t *n_free, size_t *n_total)
 {
   ENTER();
-  cudaError_t error = find_device(0);
+  cudaError_t error = find_device(vk_emulated_device);
   if (error == cudaSuccess) {
-    *n_total = vk_emulated.memory;
-    *n_free = vk_emulated.memory > vk_emulated.used ? vk_emulated.memory - vk_emulated.used : 0;
+    size_t n = vk_emulated.memory, used = vk_emulated.used[vk_emulated_device];
+    *n_total = n;
+    *n_free = n > used ? n - used : 0;
   }
   return vk_emulated_leave(error);
+}
+
+cudaError_t cudaDeviceSynchronize(void)
+{
+  ENTER();
+  if (vk_emulated_end_captures())
+    return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
+  vk_emulated_drain(vk_emulated_device);
+  return vk_emulated_leave(vk_emulated_check_guards(vk_emulated_device));
+}
+
+/* Ends what the device was lost by. */
+cudaError_t cudaDeviceReset(void)
+{
+  cudaError_t *lost = &vk_emulated.lost[vk_emulated_device];
+  cudaError_t error = vk_emulated_enter(vk_emulated_device);
+  if (error != *lost)
+    return vk_emulated_leave(error);
+  vk_emulated_drain(vk_emulated_device);
+  *lost = last = cudaSuccess;
+  return vk_emulated_leave(cudaSuccess);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -348,7 +391,8 @@ cudaError_t cudaMemGetInfo(size_t *n_free, size_t *n_total)
 typedef struct allocation {
   struct allocation *next;
   vk_emulated_place place;
-  char *p; /* after the guard */
+  int device; /* that was current */
+  char *p;    /* after the guard */
   size_t n;
 } allocation;
 
@@ -388,50 +432,65 @@ static cudaError_t check_guard(const allocation *a)
   for (size_t i = 0; i < GUARD; i++)
     if ((unsigned char)a->p[-1 - (ptrdiff_t)i] != GUARD_BYTE) {
       vk_emulated_say("byte -%zu of an allocation of %zu was written", i + 1, a->n);
-      return vk_emulated_lose(cudaErrorIllegalAddress);
+      return vk_emulated_lose(a->device, cudaErrorIllegalAddress);
     }
   for (size_t i = 0; i < n_after; i++)
     if ((unsigned char)a->p[a->n + i] != GUARD_BYTE) {
       vk_emulated_say("byte %zu of an allocation of %zu was written", a->n + i, a->n);
-      return vk_emulated_lose(cudaErrorIllegalAddress);
+      return vk_emulated_lose(a->device, cudaErrorIllegalAddress);
     }
 #endif
   return cudaSuccess;
 }
 
-cudaError_t vk_emulated_check_guards(void)
+cudaError_t vk_emulated_check_guards(int device)
 {
   cudaError_t error = cudaSuccess;
   for (const allocation *a = allocations; a && error == cudaSuccess; a = a->next)
-    error = check_guard(a);
+    error = a->device == device ? check_guard(a) : cudaSuccess;
   return error;
+}
+
+/* That p points into, its end included; NULL: none. */
+static const allocation *allocation_of(const void *p)
+{
+  const allocation *a = allocations;
+  while (a && ((uintptr_t)p < (uintptr_t)a->p || (uintptr_t)p > (uintptr_t)a->p + a->n))
+    a = a->next;
+  return a;
+}
+
+static size_t left_of(const allocation *a, const void *p)
+{
+  return (size_t)(a->p + a->n - (const char *)p);
 }
 
 vk_emulated_place vk_emulated_find(const void *p, size_t *n)
 {
-  for (const allocation *a = allocations; a; a = a->next)
-    if ((uintptr_t)p >= (uintptr_t)a->p && (uintptr_t)p <= (uintptr_t)a->p + a->n) {
-      *n = (size_t)(a->p + a->n - (const char *)p);
-      return a->place;
-    }
-  *n = SIZE_MAX;
-  return VK_PLACE_PAGEABLE;
+  const allocation *a = allocation_of(p);
+  *n = a ? left_of(a, p) : SIZE_MAX;
+  return a ? a->place : VK_PLACE_PAGEABLE;
 }
 
-int vk_emulated_is_host(const void *p)
+bool vk_emulated_reaches(int device, const void *p, size_t n)
 {
-  size_t n;
-  pthread_mutex_lock(&mutex);
-  int is_host = p && vk_emulated_find(p, &n) == VK_PLACE_PAGEABLE;
-  pthread_mutex_unlock(&mutex);
-  return is_host;
+  const allocation *a = allocation_of(p);
+  return a && n <= left_of(a, p) && (a->place != VK_PLACE_DEVICE || a->device == device);
 }
 
-cudaError_t vk_emulated_refuse_host(void)
+int vk_emulated_is_out_of_reach(const void *p)
+{
+  pthread_mutex_lock(&mutex);
+  int is_out = p && !vk_emulated_reaches(vk_emulated_device, p, 0);
+  pthread_mutex_unlock(&mutex);
+  return is_out;
+}
+
+cudaError_t vk_emulated_refuse_pointer(void)
 {
   ENTER();
-  vk_emulated_say("a kernel was given a pointer to memory of the host");
-  return vk_emulated_leave(vk_emulated_lose(cudaErrorIllegalAddress));
+  vk_emulated_say("a kernel was given a pointer to memory of the host or of another device");
+  return vk_emulated_leave(vk_emulated_lose(vk_emulated_device, cudaErrorIllegalAddress));
 }
 
 static int64_t *count_of(vk_emulated_place place)
@@ -446,11 +505,12 @@ static cudaError_t allocate(void **p, size_t n, vk_emulated_place place)
   *p = NULL;
   if (vk_emulated_capture_forbids())
     return cudaErrorStreamCaptureUnsupported;
-  cudaError_t error = find_device(0);
+  cudaError_t error = find_device(vk_emulated_device);
   if (error != cudaSuccess || n == 0)
     return error;
   bool is_device = place != VK_PLACE_HOST;
-  if (is_device && (n > vk_emulated.memory || vk_emulated.used > vk_emulated.memory - n))
+  size_t *used = &vk_emulated.used[vk_emulated_device];
+  if (is_device && (n > vk_emulated.memory || *used > vk_emulated.memory - n))
     return cudaErrorMemoryAllocation;
   allocation *a = malloc(sizeof *a);
   char *base = a ? aligned_alloc(GUARD, padded(n)) : NULL;
@@ -458,28 +518,46 @@ static cudaError_t allocate(void **p, size_t n, vk_emulated_place place)
     free(a);
     return cudaErrorMemoryAllocation;
   }
-  *a = (allocation){.next = allocations, .place = place, .p = base + GUARD, .n = n};
+  *a = (allocation){
+      .next = allocations, .place = place, .device = vk_emulated_device, .p = base + GUARD, .n = n};
   allocations = a;
   memset(a->p, FRESH_BYTE, n);
   guard(a, true);
   ++*count_of(place);
   if (is_device) {
-    vk_emulated.used += n;
+    *used += n;
     vk_emulated.live.n_byte += (int64_t)n;
   }
   *p = a->p;
   return cudaSuccess;
 }
 
-/* Even when the device is lost: its memory is. */
+static vk_emulated_place place_of(const void *p)
+{
+  size_t n;
+  return vk_emulated_find(p, &n);
+}
+
+/* That was current when p was allocated. */
+static int device_of(const void *p)
+{
+  pthread_mutex_lock(&mutex);
+  const allocation *a = p ? allocation_of(p) : NULL;
+  int device = a ? a->device : vk_emulated_device;
+  pthread_mutex_unlock(&mutex);
+  return device;
+}
+
+/* Even when the device is lost: its memory is. What may use it is waited for. */
 static cudaError_t give_back(void *p, bool is_host)
 {
-  cudaError_t error = vk_emulated_enter();
+  int device = device_of(p);
+  cudaError_t error = vk_emulated_enter(device);
   if (!p)
     return vk_emulated_leave(error);
   if (error == cudaSuccess && vk_emulated_capture_forbids())
     return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
-  vk_emulated_drain_all();
+  vk_emulated_drain(place_of(p) == VK_PLACE_DEVICE ? device : -1);
   for (allocation **at = &allocations; *at; at = &(*at)->next) {
     allocation *a = *at;
     if (a->p != p || (a->place == VK_PLACE_HOST) != is_host)
@@ -487,7 +565,7 @@ static cudaError_t give_back(void *p, bool is_host)
     cudaError_t guards = check_guard(a);
     --*count_of(a->place);
     if (!is_host) {
-      vk_emulated.used -= a->n;
+      vk_emulated.used[a->device] -= a->n;
       vk_emulated.live.n_byte -= (int64_t)a->n;
     }
     *at = a->next;

@@ -8,8 +8,11 @@
 #include "fiber.h"
 #include "stream.h"
 
+enum { N_ASKED_MAX = 100000 };
+
 cudaStream_t vk_emulated_streams;
-struct vk_emulated_stream vk_emulated_legacy;
+int vk_emulated_running;
+static struct vk_emulated_stream legacy[VK_EMULATED_DEVICE_MAX];
 
 /* ---- work ------------------------------------------------------------------------------------ */
 
@@ -20,6 +23,7 @@ item *vk_emulated_new_item(void (*run)(void *data), const void *data, size_t n)
     vk_emulated_fatal("no memory for work");
   it->next = NULL;
   it->run = run;
+  it->is_ready = NULL;
   it->n = n;
   if (n)
     memcpy(it->data, data, n);
@@ -46,66 +50,136 @@ void vk_emulated_drop_list(item_list *list)
   free(list);
 }
 
-static void run_next(cudaStream_t s)
+/* false: nothing of s can run now. What a lost device holds back runs, and does nothing. */
+static bool run_next(cudaStream_t s)
 {
   item *it = s->first;
+  int old = vk_emulated_running;
+  if (it->is_ready && !vk_emulated.lost[s->device] && !it->is_ready(it->data))
+    return false;
   s->first = it->next;
   if (!s->first)
     s->last = NULL;
+  vk_emulated_running = s->device;
   it->run(it->data);
+  vk_emulated_running = old;
   s->n_out++;
+  s->n_asked = 0;
   free(it);
+  return true;
 }
 
-/* Runs what s holds back up to its item number at. */
-static void run_until(cudaStream_t s, int64_t at)
+/* Runs what s holds back up to its item number at; false: not all of it can run. */
+static bool run_until(cudaStream_t s, int64_t at)
 {
   while (s->first && s->n_out < at)
-    run_next(s);
+    if (!run_next(s))
+      return false;
+  return true;
+}
+
+static void wait_until(cudaStream_t s, int64_t at)
+{
+  if (!run_until(s, at))
+    vk_emulated_fatal("a stream of device %d is waited for, and waits for ever", s->device);
 }
 
 static void drain(cudaStream_t s)
 {
-  run_until(s, s->n_in);
+  wait_until(s, s->n_in);
 }
 
-void vk_emulated_drain_all(void)
+void vk_emulated_drain(int device)
 {
   for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
-    drain(s);
-}
-
-static void drain_blocking(void)
-{
-  for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
-    if (!(s->flags & cudaStreamNonBlocking))
+    if (device < 0 || s->device == device)
       drain(s);
+}
+
+void vk_emulated_advance(void)
+{
+  for (cudaStream_t s = vk_emulated_streams; s && !vk_emulated.is_late; s = s->next)
+    (void)run_until(s, s->n_in);
+}
+
+static void drain_blocking(int device)
+{
+  for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
+    if (s->device == device && !(s->flags & cudaStreamNonBlocking))
+      drain(s);
+}
+
+bool vk_emulated_is_legacy(cudaStream_t s)
+{
+  return s >= legacy && s < legacy + VK_EMULATED_DEVICE_MAX;
 }
 
 /* The stream that a handle names, NULL: none. */
 cudaStream_t vk_emulated_find_stream(cudaStream_t stream)
 {
-  if (!stream || stream == cudaStreamLegacy)
-    return &vk_emulated_legacy;
+  if (!stream || stream == cudaStreamLegacy) {
+    legacy[vk_emulated_device].device = vk_emulated_device;
+    return &legacy[vk_emulated_device];
+  }
   for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
     if (s == stream)
       return s;
   return NULL;
 }
 
+int vk_emulated_stream_device(cudaStream_t stream)
+{
+  vk_emulated_lock();
+  cudaStream_t s = vk_emulated_find_stream(stream);
+  int device = s ? s->device : -1;
+  vk_emulated_unlock();
+  return device;
+}
+
+bool vk_emulated_is_capturing(cudaStream_t stream)
+{
+  cudaStream_t s = vk_emulated_find_stream(stream);
+  return s && s->capture;
+}
+
+bool vk_emulated_run_until(cudaStream_t stream, int64_t at)
+{
+  cudaStream_t s = vk_emulated_find_stream(stream);
+  return !s || run_until(s, at);
+}
+
+/* A call about a stream is one about its device, whichever is current. */
+static int device_of(cudaStream_t stream)
+{
+  int device = vk_emulated_stream_device(stream);
+  return device < 0 ? vk_emulated_device : device;
+}
+
+/* Kernels and fills want the stream's device to be current; copies and waiting do not. */
+static cudaError_t check_current(cudaStream_t stream)
+{
+  cudaStream_t s = vk_emulated_find_stream(stream);
+  if (s && s->device == vk_emulated_device)
+    return cudaSuccess;
+  if (s)
+    vk_emulated_say("work for a stream of device %d while device %d is current", s->device,
+                    vk_emulated_device);
+  return cudaErrorInvalidResourceHandle;
+}
+
 /* Work of the legacy stream waits for streams that are not NonBlocking: none may capture. */
-static bool legacy_is_captured(void)
+static bool legacy_is_captured(int device)
 {
   bool is_captured = false;
   for (cudaStream_t s = vk_emulated_streams; s; s = s->next)
-    if (s->capture && !(s->flags & cudaStreamNonBlocking))
+    if (s->device == device && s->capture && !(s->flags & cudaStreamNonBlocking))
       is_captured = s->capture->is_invalid = true;
   return is_captured;
 }
 
 /* Takes data by copy. */
-cudaError_t vk_emulated_add(cudaStream_t stream, void (*run)(void *data), const void *data,
-                            size_t n)
+static cudaError_t add(cudaStream_t stream, bool (*is_ready)(void *data), void (*run)(void *data),
+                       const void *data, size_t n)
 {
   cudaStream_t s = vk_emulated_find_stream(stream);
   if (!s)
@@ -119,23 +193,48 @@ cudaError_t vk_emulated_add(cudaStream_t stream, void (*run)(void *data), const 
     s->has_unjoined = s != s->capture->origin;
     return cudaSuccess;
   }
-  if (s == &vk_emulated_legacy) {
-    if (legacy_is_captured())
+  bool is_legacy = vk_emulated_is_legacy(s);
+  if (is_legacy) {
+    if (legacy_is_captured(s->device))
       return cudaErrorStreamCaptureImplicit;
-    drain_blocking();
+    drain_blocking(s->device);
   }
-  append(&s->first, &s->last, vk_emulated_new_item(run, data, n));
+  item *it = vk_emulated_new_item(run, data, n);
+  it->is_ready = is_ready;
+  append(&s->first, &s->last, it);
   s->n_in++;
-  if (!vk_emulated.is_late || s == &vk_emulated_legacy)
-    drain(s);
-  return vk_emulated.lost;
+  if (!vk_emulated.is_late || is_legacy)
+    (void)run_until(s, s->n_in);
+  return vk_emulated.lost[s->device];
+}
+
+cudaError_t vk_emulated_add(cudaStream_t stream, void (*run)(void *data), const void *data,
+                            size_t n)
+{
+  return add(stream, NULL, run, data, n);
 }
 
 cudaError_t vk_emulated_enqueue(cudaStream_t stream, void (*run)(void *data), const void *data,
                                 size_t n)
 {
-  ENTER();
-  return vk_emulated_leave(vk_emulated_add(stream, run, data, n));
+  ENTER_ON(device_of(stream));
+  cudaError_t error = check_current(stream);
+  return vk_emulated_leave(error ? error : vk_emulated_add(stream, run, data, n));
+}
+
+cudaError_t vk_emulated_enqueue_when(cudaStream_t stream, bool (*is_ready)(void *data),
+                                     void (*run)(void *data), const void *data, size_t n,
+                                     int64_t *at)
+{
+  ENTER_ON(device_of(stream));
+  cudaError_t error = check_current(stream);
+  if (!error && vk_emulated_is_capturing(stream))
+    error = cudaErrorStreamCaptureUnsupported;
+  if (!error) {
+    *at = vk_emulated_find_stream(stream)->n_in + 1;
+    error = add(stream, is_ready, run, data, n);
+  }
+  return vk_emulated_leave(error);
 }
 
 /* ---- kernels --------------------------------------------------------------------------------- */
@@ -157,14 +256,15 @@ static void run_kernel(void *data)
 {
   launch *l = data;
   l->work.closure = l->closure;
-  if (vk_emulated.lost == cudaSuccess &&
+  if (vk_emulated.lost[vk_emulated_running] == cudaSuccess &&
       !vk_emulated_run(&l->work, mix(vk_emulated.seed + (uint64_t)vk_emulated.n_launch++)))
-    vk_emulated_lose(cudaErrorIllegalAddress);
+    vk_emulated_lose(vk_emulated_running, cudaErrorIllegalAddress);
 }
 
-/* Kernels that asked for more shared memory. */
+/* Kernels that asked for more shared memory, on a device. */
 static struct {
   const void *kernel;
+  int device;
   size_t shared;
 } more_shared[256];
 static int n_more_shared;
@@ -179,12 +279,14 @@ cudaError_t cudaFuncSetAttribute(const void *function, enum cudaFuncAttribute at
   if (value < 0 || value > VK_EMULATED_SHARED_MAX)
     return vk_emulated_leave(cudaErrorInvalidValue);
   int i = 0;
-  while (i < n_more_shared && more_shared[i].kernel != function)
+  while (i < n_more_shared &&
+         (more_shared[i].kernel != function || more_shared[i].device != vk_emulated_device))
     i++;
   if (i == (int)(sizeof more_shared / sizeof more_shared[0]))
     vk_emulated_fatal("more kernels than expected ask for shared memory");
   n_more_shared = i == n_more_shared ? i + 1 : n_more_shared;
   more_shared[i].kernel = function;
+  more_shared[i].device = vk_emulated_device;
   more_shared[i].shared = (size_t)value;
   return vk_emulated_leave(cudaSuccess);
 }
@@ -193,7 +295,8 @@ static cudaError_t check_launch(const void *kernel, dim3 grid, dim3 block, size_
 {
   size_t most = VK_EMULATED_STATIC_SHARED;
   for (int i = 0; i < n_more_shared; i++)
-    if (more_shared[i].kernel == kernel && more_shared[i].shared > most)
+    if (more_shared[i].kernel == kernel && more_shared[i].device == vk_emulated_device &&
+        more_shared[i].shared > most)
       most = more_shared[i].shared;
   if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     return cudaErrorInvalidConfiguration;
@@ -207,8 +310,10 @@ cudaError_t vk_emulated_launch(const void *kernel, void (*call)(const void *clos
                                const void *closure, size_t n, dim3 grid, dim3 block, size_t shared,
                                cudaStream_t stream)
 {
-  ENTER();
+  ENTER_ON(device_of(stream));
   cudaError_t error = check_launch(kernel, grid, block, shared, n);
+  if (error == cudaSuccess)
+    error = check_current(stream);
   if (error != cudaSuccess)
     return vk_emulated_leave(error);
   launch *l = malloc(sizeof *l + n);
@@ -234,7 +339,7 @@ static void run_host_function(void *data)
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *arg)
 {
-  ENTER();
+  ENTER_ON(device_of(stream));
   const host_function f = {function, arg};
   return vk_emulated_leave(vk_emulated_add(stream, run_host_function, &f, sizeof f));
 }
@@ -252,14 +357,14 @@ typedef struct copy {
 static void run_copy(void *data)
 {
   const copy *c = data;
-  if (vk_emulated.lost == cudaSuccess)
+  if (vk_emulated.lost[vk_emulated_running] == cudaSuccess)
     memmove(c->to, c->from ? c->from : c->bytes, c->n);
 }
 
 static void run_fill(void *data)
 {
   const copy *c = data;
-  if (vk_emulated.lost == cudaSuccess)
+  if (vk_emulated.lost[vk_emulated_running] == cudaSuccess)
     memset(c->to, c->value, c->n);
 }
 
@@ -310,18 +415,18 @@ static cudaError_t start_copy(void *to, const void *from, size_t n, cudaStream_t
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
                             cudaStream_t stream)
 {
-  ENTER();
+  ENTER_ON(device_of(stream));
   cudaError_t error = n ? check_copy(to, from, n, kind) : cudaSuccess;
   return vk_emulated_leave(error || !n ? error : start_copy(to, from, n, stream));
 }
 
-/* A call that waits for all streams but those NonBlocking. */
+/* A call that waits for all streams of the device but those NonBlocking. */
 static cudaError_t wait_for_legacy(void)
 {
   if (vk_emulated_capture_forbids())
     return cudaErrorStreamCaptureImplicit;
-  drain_blocking();
-  return vk_emulated_check_guards();
+  drain_blocking(vk_emulated_device);
+  return vk_emulated_check_guards(vk_emulated_device);
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind)
@@ -335,10 +440,10 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind
 
 static cudaError_t start_fill(void *to, int value, size_t n, cudaStream_t stream)
 {
-  size_t n_to;
-  if (n == 0)
-    return cudaSuccess;
-  if (vk_emulated_find(to, &n_to) == VK_PLACE_PAGEABLE || n > n_to)
+  cudaError_t error = check_current(stream);
+  if (n == 0 || error != cudaSuccess)
+    return error;
+  if (!vk_emulated_reaches(vk_emulated_device, to, n))
     return cudaErrorInvalidValue;
   const copy c = {.to = to, .n = n, .value = value};
   return vk_emulated_add(stream, run_fill, &c, sizeof c);
@@ -346,7 +451,7 @@ static cudaError_t start_fill(void *to, int value, size_t n, cudaStream_t stream
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream)
 {
-  ENTER();
+  ENTER_ON(device_of(stream));
   return vk_emulated_leave(start_fill(to, value, n, stream));
 }
 
@@ -369,6 +474,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
   cudaStream_t s = calloc(1, sizeof *s);
   if (!s)
     return vk_emulated_leave(cudaErrorMemoryAllocation);
+  s->device = vk_emulated_device;
   s->flags = flags;
   s->next = vk_emulated_streams;
   vk_emulated_streams = s;
@@ -401,7 +507,7 @@ void vk_emulated_leave_capture(cudaStream_t s)
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
-  cudaError_t error = vk_emulated_enter();
+  cudaError_t error = vk_emulated_enter(device_of(stream));
   for (cudaStream_t *at = &vk_emulated_streams; *at; at = &(*at)->next) {
     cudaStream_t s = *at;
     if (s != stream)
@@ -420,7 +526,7 @@ static cudaError_t refuse_captured(cudaStream_t s)
 {
   if (!s)
     return cudaErrorInvalidResourceHandle;
-  if (s == &vk_emulated_legacy && legacy_is_captured())
+  if (vk_emulated_is_legacy(s) && legacy_is_captured(s->device))
     return cudaErrorStreamCaptureImplicit;
   if (!s->capture)
     return cudaSuccess;
@@ -430,49 +536,35 @@ static cudaError_t refuse_captured(cudaStream_t s)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
-  ENTER();
+  ENTER_ON(device_of(stream));
   cudaStream_t s = vk_emulated_find_stream(stream);
   cudaError_t error = refuse_captured(s);
   if (error != cudaSuccess)
     return vk_emulated_leave(error);
   drain(s);
-  return vk_emulated_leave(vk_emulated_check_guards());
+  return vk_emulated_leave(vk_emulated_check_guards(s->device));
 }
 
 /* A little of the work gets done between two questions. */
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
-  ENTER();
+  ENTER_ON(device_of(stream));
   cudaStream_t s = vk_emulated_find_stream(stream);
   cudaError_t error = refuse_captured(s);
-  if (error == cudaSuccess && s->first) {
-    run_next(s);
-    error = cudaErrorNotReady;
-  }
-  return vk_emulated_leave(error);
+  if (error != cudaSuccess)
+    return vk_emulated_leave(error);
+  if (!s->first)
+    return vk_emulated_leave(vk_emulated_check_guards(s->device));
+  if (!run_next(s) && ++s->n_asked > N_ASKED_MAX)
+    vk_emulated_fatal("a stream of device %d was asked %d times, and waits for ever", s->device,
+                      N_ASKED_MAX);
+  return vk_emulated_leave(cudaErrorNotReady);
 }
-
-cudaError_t cudaDeviceSynchronize(void)
+bool vk_emulated_end_captures(void)
 {
-  ENTER();
-  bool is_captured = vk_emulated_captures != NULL;
   for (capture *c = vk_emulated_captures; c; c = c->next)
     c->is_invalid = true;
-  if (is_captured)
-    return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
-  vk_emulated_drain_all();
-  return vk_emulated_leave(vk_emulated_check_guards());
-}
-
-/* Ends what the device was lost by. */
-cudaError_t cudaDeviceReset(void)
-{
-  cudaError_t error = vk_emulated_enter();
-  if (error != vk_emulated.lost)
-    return vk_emulated_leave(error);
-  vk_emulated_drain_all();
-  vk_emulated.lost = vk_emulated.last = cudaSuccess;
-  return vk_emulated_leave(cudaSuccess);
+  return vk_emulated_captures != NULL;
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -483,6 +575,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
   cudaEvent_t e = calloc(1, sizeof *e);
   if (!e)
     return vk_emulated_leave(cudaErrorMemoryAllocation);
+  e->device = vk_emulated_device;
   e->flags = flags;
   vk_emulated.live.n_event++;
   *event = e;
@@ -495,18 +588,18 @@ cudaError_t cudaEventCreate(cudaEvent_t *event)
 }
 
 /* What an event names must have run, or be gone. */
-static void run_until_event(const struct vk_emulated_event *e)
+static void wait_for_event(const struct vk_emulated_event *e)
 {
   if (e->stream && vk_emulated_find_stream(e->stream))
-    run_until(e->stream, e->at);
+    wait_until(e->stream, e->at);
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
-  cudaError_t error = vk_emulated_enter();
+  cudaError_t error = vk_emulated_enter(event ? event->device : vk_emulated_device);
   if (!event)
     return vk_emulated_leave(cudaErrorInvalidResourceHandle);
-  run_until_event(event);
+  wait_for_event(event);
   free(event);
   vk_emulated.live.n_event--;
   return vk_emulated_leave(error);
@@ -522,9 +615,9 @@ static void run_record(void *data)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
-  ENTER();
+  ENTER_ON(device_of(stream));
   cudaStream_t s = vk_emulated_find_stream(stream);
-  if (!event || !s)
+  if (!event || !s || event->device != s->device)
     return vk_emulated_leave(cudaErrorInvalidResourceHandle);
   if (s->capture) {
     if (s->capture->is_invalid)
@@ -551,12 +644,12 @@ static cudaError_t refuse_captured_event(cudaEvent_t e)
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
-  ENTER();
+  ENTER_ON(event ? event->device : vk_emulated_device);
   cudaError_t error = refuse_captured_event(event);
   if (error != cudaSuccess)
     return vk_emulated_leave(error);
-  run_until_event(event);
-  return vk_emulated_leave(vk_emulated_check_guards());
+  wait_for_event(event);
+  return vk_emulated_leave(vk_emulated_check_guards(event->device));
 }
 
 static bool is_done(const struct vk_emulated_event *e)
@@ -567,10 +660,10 @@ static bool is_done(const struct vk_emulated_event *e)
 
 cudaError_t cudaEventQuery(cudaEvent_t event)
 {
-  ENTER();
+  ENTER_ON(event ? event->device : vk_emulated_device);
   cudaError_t error = refuse_captured_event(event);
   if (error == cudaSuccess && !is_done(event)) {
-    run_next(event->stream);
+    (void)run_next(event->stream);
     error = cudaErrorNotReady;
   }
   return vk_emulated_leave(error);
@@ -579,7 +672,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end)
 {
   ENTER();
-  if (!start || !end || !start->is_recorded || !end->is_recorded ||
+  if (!start || !end || !start->is_recorded || !end->is_recorded || start->device != end->device ||
       (start->flags | end->flags) & cudaEventDisableTiming)
     return vk_emulated_leave(cudaErrorInvalidResourceHandle);
   if (!is_done(start) || !is_done(end))
@@ -593,22 +686,25 @@ typedef struct event_wait {
   int64_t at;
 } event_wait;
 
-static void run_wait(void *data)
+static bool is_over(void *data)
 {
   const event_wait *w = data;
-  if (vk_emulated_find_stream(w->stream))
-    run_until(w->stream, w->at);
+  return vk_emulated_run_until(w->stream, w->at);
+}
+
+static void run_wait(void *data)
+{
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {
-  ENTER();
+  ENTER_ON(device_of(stream));
   cudaStream_t s = vk_emulated_find_stream(stream);
   if (!event || !s)
     return vk_emulated_leave(cudaErrorInvalidResourceHandle);
   if (event->capture) { /* s joins it, or the event's stream is joined again */
     capture *c = s->capture;
-    if (s == &vk_emulated_legacy || (c && c->id != event->capture))
+    if (vk_emulated_is_legacy(s) || (c && c->id != event->capture))
       return vk_emulated_leave(cudaErrorStreamCaptureMerge);
     if (!c) {
       c = vk_emulated_captures;
@@ -630,5 +726,5 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (!event->is_recorded)
     return vk_emulated_leave(cudaSuccess);
   const event_wait w = {event->stream, event->at};
-  return vk_emulated_leave(vk_emulated_add(stream, run_wait, &w, sizeof w));
+  return vk_emulated_leave(add(stream, is_over, run_wait, &w, sizeof w));
 }

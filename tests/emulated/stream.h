@@ -12,6 +12,7 @@
 typedef struct item {
   struct item *next;
   void (*run)(void *data);
+  bool (*is_ready)(void *data); /* NULL: it always is */
   size_t n;
   alignas(16) char data[];
 } item;
@@ -36,14 +37,17 @@ typedef struct capture {
 
 struct vk_emulated_stream {
   struct vk_emulated_stream *next;
+  int device;
   unsigned flags;
   capture *capture;
   bool has_unjoined;   /* captured work that no event told the origin of */
   int64_t n_in, n_out; /* items that came, and that ran */
   item *first, *last;  /* held back */
+  int n_asked;         /* cudaStreamQuery: how often in a row nothing could run */
 };
 
 struct vk_emulated_event {
+  int device;
   unsigned flags;
   bool is_recorded;
   cudaStream_t stream; /* NULL: nothing to wait for */
@@ -60,8 +64,8 @@ struct vk_emulated_exec {
   item_list *list;
 };
 
-extern cudaStream_t vk_emulated_streams; /* all but the legacy one */
-extern struct vk_emulated_stream vk_emulated_legacy;
+extern cudaStream_t vk_emulated_streams; /* all but the legacy ones, of which a device has one */
+bool vk_emulated_is_legacy(cudaStream_t s);
 extern capture *vk_emulated_captures;
 
 item *vk_emulated_new_item(void (*run)(void *data), const void *data, size_t n);

@@ -402,6 +402,21 @@ static void test_lost_device(void **state)
   free_operands(&o);
 }
 
+/* A handle is of the device that was current when it was made. */
+static void test_other_device(void **state)
+{
+  trial t = {.m = 5, .n = 6, .k = 7, .dtype = VK_F32, .c_dtype = VK_F32};
+  operands o = new_operands(&t);
+  vk_cuda_product p = product_of(&t, &o);
+  vk_emulated_set_device_count(2);
+  assert_int_equal(cudaSetDevice(1), cudaSuccess);
+  assert_int_equal(vk_cuda_gemm_run(g, &p, NULL), cudaErrorUnknown);
+  assert_int_equal(cudaSetDevice(0), cudaSuccess);
+  assert_int_equal(vk_cuda_gemm_run(g, &p, NULL), cudaSuccess);
+  check_result(&t, &o);
+  free_operands(&o);
+}
+
 /* ---- handles that are not made -------------------------------------------------------------- */
 
 static int setup_bare(void **state)
@@ -453,10 +468,19 @@ static int test_stand_in(void)
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define BARE(test) cmocka_unit_test_setup_teardown(test, setup_bare, teardown)
   const struct CMUnitTest tests[] = {
-      WITH(test_algorithms),  WITH(test_asks_once),         WITH(test_asks_once_for_sums),
-      WITH(test_many_shapes), WITH(test_refused_algorithm), WITH(test_alignment),
-      WITH(test_stream),      WITH(test_not_supported),     WITH(test_lost_device),
-      BARE(test_no_library),  BARE(test_no_device),         BARE(test_no_memory),
+      WITH(test_algorithms),
+      WITH(test_asks_once),
+      WITH(test_asks_once_for_sums),
+      WITH(test_many_shapes),
+      WITH(test_refused_algorithm),
+      WITH(test_alignment),
+      WITH(test_stream),
+      WITH(test_not_supported),
+      WITH(test_lost_device),
+      WITH(test_other_device),
+      BARE(test_no_library),
+      BARE(test_no_device),
+      BARE(test_no_memory),
       BARE(test_bytes),
   };
   return cmocka_run_group_tests_name("cuda gemm, stand-in", tests, NULL, NULL);

@@ -2,6 +2,7 @@
  * in calls of the runtime is found. */
 #include "test.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "aborts.h"
@@ -562,6 +563,151 @@ static void captures_fork_and_join(void **state)
   ok(cudaFree(x));
 }
 
+/* ---- several devices ------------------------------------------------------------------------ */
+
+static void expect_current(int want)
+{
+  int device = -1;
+  ok(cudaGetDevice(&device));
+  assert_int_equal(device, want);
+}
+
+static void *other_thread(void *state)
+{
+  expect_current(0);
+  ok(cudaSetDevice(2));
+  return NULL;
+}
+
+static void threads_have_a_device(void **state)
+{
+  pthread_t thread;
+  vk_emulated_set_device_count(3);
+  expect_current(0);
+  ok(cudaSetDevice(1));
+  assert_int_equal(pthread_create(&thread, NULL, other_thread, NULL), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  expect_current(1);
+  fails(cudaSetDevice(3), cudaErrorInvalidDevice);
+  expect_current(1);
+  vk_emulated_reset();
+  expect_current(0);
+}
+
+static void devices_have_memory(void **state)
+{
+  void *p[2], *more = NULL;
+  size_t n_free = 0, n_total = 0;
+  vk_emulated_set_device_count(2);
+  vk_emulated_set_memory(1000);
+  for (int i = 0; i < 2; i++) {
+    ok(cudaSetDevice(i));
+    ok(cudaMalloc(&p[i], 600));
+    fails(cudaMalloc(&more, 401), cudaErrorMemoryAllocation);
+  }
+  ok(cudaFree(p[0])); /* with the other device current */
+  ok(cudaMemGetInfo(&n_free, &n_total));
+  assert_true(n_free == 400 && n_total == 1000);
+  ok(cudaSetDevice(0));
+  ok(cudaMemGetInfo(&n_free, &n_total));
+  assert_true(n_free == 1000 && n_total == 1000);
+  ok(cudaFree(p[1]));
+}
+
+/* What needs the stream's device to be current, and what does not. */
+static void streams_have_a_device(void **state)
+{
+  cudaStream_t other = NULL;
+  cudaEvent_t event = NULL, of_other = NULL;
+  cudaGraph_t graph = NULL;
+  cudaGraphExec_t exec = NULL;
+  float ms, host[4] = {1, 2, 3, 4}, *x = new_managed(8 * sizeof *x);
+  memset(x, 0, 8 * sizeof *x);
+  vk_emulated_set_device_count(2);
+  ok(cudaEventCreate(&event));
+  ok(cudaSetDevice(1));
+  ok(cudaEventCreate(&of_other));
+  ok(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking));
+  ok(start_add(x, 4, 1, other));
+  ok(cudaMemsetAsync(x + 4, 0, 16, other));
+  fails(start_add(x, 4, 1, stream), cudaErrorInvalidResourceHandle);
+  ok(cudaSetDevice(0));
+  fails(start_add(x, 4, 1, other), cudaErrorInvalidResourceHandle);
+  fails(cudaMemsetAsync(x, 0, 4, other), cudaErrorInvalidResourceHandle);
+  fails(cudaEventRecord(event, other), cudaErrorInvalidResourceHandle);
+  graph = capture_adds(x, 1, 1);
+  ok(cudaGraphInstantiate(&exec, graph, 0));
+  fails(cudaGraphLaunch(exec, other), cudaErrorInvalidResourceHandle);
+  ok(cudaEventRecord(of_other, other));
+  ok(cudaEventRecord(event, stream));
+  fails(cudaEventElapsedTime(&ms, event, of_other), cudaErrorInvalidResourceHandle);
+  ok(cudaStreamWaitEvent(stream, of_other, 0));
+  ok(cudaEventQuery(of_other));
+  ok(cudaMemcpyAsync(x, host, sizeof host, cudaMemcpyHostToDevice, other));
+  ok(cudaStreamQuery(other));
+  ok(cudaStreamSynchronize(other));
+  assert_true(x[3] == 4);
+  ok(cudaStreamDestroy(other));
+  ok(cudaEventDestroy(of_other));
+  ok(cudaEventDestroy(event));
+  ok(cudaGraphExecDestroy(exec));
+  ok(cudaGraphDestroy(graph));
+  ok(cudaFree(x));
+}
+
+static void devices_are_waited_for_alone(void **state)
+{
+  cudaStream_t other = NULL;
+  cudaEvent_t event = NULL;
+  float *x = new_managed(8 * sizeof *x);
+  memset(x, 0, 8 * sizeof *x);
+  vk_emulated_set_device_count(2);
+  vk_emulated_set_late(true);
+  ok(start_add(x, 4, 1, stream));
+  ok(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  ok(cudaEventRecord(event, stream));
+  ok(cudaSetDevice(1));
+  ok(cudaStreamCreate(&other));
+  ok(start_add(x + 4, 4, 2, other));
+  ok(cudaDeviceSynchronize());
+  assert_true(x[0] == 0 && x[4] == 2);
+  ok(start_add(x + 4, 4, 2, other));
+  ok(cudaSetDevice(0));
+  ok(cudaMemset(x, 0, 4)); /* waits for streams of its own device */
+  assert_true(x[4] == 2);
+  ok(cudaStreamWaitEvent(other, event, 0));
+  ok(cudaStreamSynchronize(other)); /* for what stood before the event on the other device */
+  assert_true(x[1] == 1 && x[4] == 4);
+  ok(cudaStreamDestroy(other));
+  ok(cudaEventDestroy(event));
+  ok(cudaFree(x));
+}
+
+static void devices_are_lost_alone(void **state)
+{
+  char *p[2];
+  cudaStream_t other = NULL;
+  vk_emulated_set_device_count(2);
+  ok(cudaMalloc((void **)&p[0], 8));
+  ok(cudaSetDevice(1));
+  ok(cudaMalloc((void **)&p[1], 8));
+  ok(cudaStreamCreate(&other));
+  fails(start_write(p[0], 0, other), cudaErrorIllegalAddress); /* memory of the other device */
+  fails(cudaMemsetAsync(p[1], 0, 8, other), cudaErrorIllegalAddress);
+  fails(cudaGetLastError(), cudaErrorIllegalAddress);
+  ok(cudaSetDevice(0));
+  ok(cudaGetLastError());
+  ok(start_write(p[0], 0, stream));
+  fails(cudaStreamSynchronize(other), cudaErrorIllegalAddress);
+  fails(cudaSetDevice(1), cudaErrorIllegalAddress);
+  expect_current(0);
+  fails(cudaFree(p[1]), cudaErrorIllegalAddress);
+  fails(cudaStreamDestroy(other), cudaErrorIllegalAddress);
+  ok(cudaMemsetAsync(p[0], 0, 8, stream));
+  fails(cudaMemsetAsync(p[0], 0, 9, stream), cudaErrorInvalidValue);
+  ok(cudaFree(p[0]));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -586,6 +732,11 @@ int main(void)
       TEST(graphs_run_what_was_captured),
       TEST(captures_forbid_waiting),
       TEST(captures_fork_and_join),
+      TEST(threads_have_a_device),
+      TEST(devices_have_memory),
+      TEST(streams_have_a_device),
+      TEST(devices_are_waited_for_alone),
+      TEST(devices_are_lost_alone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
