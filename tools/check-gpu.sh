@@ -15,7 +15,7 @@ exec </dev/null
 build=build-gpu
 out=$build/check
 all_s=570
-tests='ops gemm matmul sizes'
+tests='ops gemm matmul sizes sum'
 n_failed=0
 
 case $#:${1:-} in

@@ -219,4 +219,7 @@ const vk_device_def vk_device_cuda = {
     .exec_is_busy = vk_cuda_exec_is_busy,
     .optim_run = vk_cuda_optim_run,
     .optim_close = vk_cuda_optim_close,
+    .sum_open = vk_cuda_sum_open,
+    .sum_run = vk_cuda_sum_run,
+    .sum_close = vk_cuda_sum_close,
 };

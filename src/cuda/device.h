@@ -1,7 +1,7 @@
 /* device.h - between the files of src/cuda that are about a device as a whole: its state, memory,
- * executors, optimisers, and errors of CUDA as sentences.
+ * executors, optimisers, sums between devices, and errors of CUDA as sentences.
  *
- * Test: tests/unit/test_cuda_device.c */
+ * Test: tests/unit/test_cuda_device.c, tests/unit/test_cuda_sum.c */
 #ifndef VK_CUDA_DEVICE_H
 #define VK_CUDA_DEVICE_H
 
@@ -15,6 +15,10 @@ extern "C" {
 #include "nn/optim_internal.h"
 
 enum { VK_CUDA_MAJOR_MIN = 8 }; /* least compute capability: bf16 needs 8.0 */
+
+#ifndef VK_CUDA_SUM_BYTES
+#define VK_CUDA_SUM_BYTES (32 << 20) /* that a sum between devices moves at once */
+#endif
 
 /* State of an open device. */
 typedef struct vk_cuda_device {
@@ -53,6 +57,16 @@ bool vk_cuda_exec_is_busy(struct vk_exec *x);
 vk_status vk_cuda_optim_run(const vk_device *d, const vk_optim_pass *p, void **state, double *norm,
                             vk_err *err);
 void vk_cuda_optim_close(const vk_device *d, void *state);
+/* By NCCL, which is opened with the first group; one device alone is a group like others. open
+ * takes VK_CUDA_SUM_BYTES of each device's memory, run works on the devices' own streams. A run
+ * that fails ends the work of all devices, as a sum that one has left never ends for the others,
+ * and later runs fail too. While one is under way no other thread may take or give back memory of
+ * the devices: CUDA may keep that waiting for a sum whose other half it then does not start. Errors
+ * beside those of vk_device_def: VK_E_IO (what NCCL returned, with device and call), VK_E_NOMEM.
+ * Source: NCCL 2 user guide, "Group Calls", "Error handling and communicator abort". */
+vk_status vk_cuda_sum_open(void **state, const vk_device *d, int n, vk_err *err);
+vk_status vk_cuda_sum_run(void *state, float *const *p, int64_t n_item, vk_err *err);
+void vk_cuda_sum_close(void *state);
 
 /* The kernels of an optimiser's step, on the stream; pointers are of the device.
  *   square  [n_chunk] out: sums of squares

@@ -1,6 +1,8 @@
 /* nccl.h - the part of NVIDIA's NCCL 2 that sum.c calls. CUDA's toolkit comes without NCCL and its
  * header, so names, values and types are declared here; tests/emulated/check_nccl.c compares them
- * with the header where that is installed. No function is linked: sum.c looks them up. */
+ * with the header where that is installed. No function is linked: sum.c looks them up.
+ *
+ * Test: tests/emulated/check_nccl.c, tests/unit/test_cuda_sum.c */
 #ifndef VK_CUDA_NCCL_H
 #define VK_CUDA_NCCL_H
 
