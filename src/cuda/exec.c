@@ -436,7 +436,9 @@ bool vk_cuda_exec_is_busy(vk_exec *x)
 {
   exec_state *s = x->state;
   vk_cuda_try_use(&x->device);
-  return cudaStreamQuery(s->stream) == cudaErrorNotReady;
+  bool is_busy = cudaStreamQuery(s->stream) == cudaErrorNotReady;
+  (void)cudaGetLastError(); /* not ready counts as one */
+  return is_busy;
 }
 
 /* A node at a time, with events between. */

@@ -150,6 +150,41 @@ static void puts_ahead(void **state)
   }
 }
 
+/* Devices that share the micro-batches of a step learn what one learns from all of them, and stay
+ * alike to the bit. */
+static void learns_on_several(void **state)
+{
+  static const char *const devices[] = {"cuda:2,0", "cuda:all"};
+  for (size_t k = 0; k < VK_COUNT(devices); k++) {
+    vk_err err = VK_ERR_INIT;
+    fixture one, all;
+    vk_emulated_reset();
+    vk_emulated_set_device_count(k == 0 ? 3 : 2);
+    vk_emulated_set_late(k == 1);
+    vk_assert_ok(open_on(&one, "cuda:1", false, 2, &err), &err);
+    vk_assert_ok(open_on(&all, devices[k], false, 2, &err), &err);
+    assert_int_equal(all.l.n_replica, 2);
+    for (int i = 0; i < 2; i++) {
+      double loss[2], norm[2], check[2];
+      vk_assert_ok(step(&one, i, &loss[0], &norm[0], &check[0], &err), &err);
+      vk_assert_ok(step(&all, i, &loss[1], &norm[1], &check[1], &err), &err);
+      vk_assert_close(loss[1], loss[0], 0, 1e-6);
+      vk_assert_close(norm[1], norm[0], 0, 1e-5);
+      vk_assert_close(check[1], check[0], 0, 1e-6);
+    }
+    const vk_replica *first = &all.l.replica[0];
+    size_t bytes = sizeof(float) * (size_t)first->params.n_item;
+    for (int i = 1; i < all.l.n_replica; i++) {
+      assert_memory_equal(all.l.replica[i].params.data, first->params.data, bytes);
+      assert_memory_equal(all.l.replica[i].grad, first->grad, bytes);
+    }
+    close_learner(&one);
+    close_learner(&all);
+    expect_clean();
+  }
+  vk_emulated_reset();
+}
+
 /* Nodes can be timed, and a run that was timed is as others. */
 static void nodes_are_timed(void **state)
 {
@@ -259,6 +294,7 @@ int main(void)
       cmocka_unit_test(learns_in_bf16),
       cmocka_unit_test(bits_repeat),
       cmocka_unit_test(puts_ahead),
+      cmocka_unit_test(learns_on_several),
       cmocka_unit_test(nodes_are_timed),
       cmocka_unit_test(refuses_what_is_not_there),
       cmocka_unit_test(refuses_what_does_not_fit),
