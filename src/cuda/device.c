@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/sys.h"
 #include "cuda/op.h"
 
 /* ---- errors -------------------------------------------------------------------------------- */
@@ -103,6 +104,7 @@ static void close(vk_device *d)
   vk_cuda_try_use(d);
   if (c->stream)
     (void)cudaStreamDestroy(c->stream);
+  pthread_mutex_destroy(&c->lock);
   free(c);
   d->state = NULL;
 }
@@ -147,11 +149,41 @@ static vk_status open(vk_device *d, vk_err *err)
   vk_cuda_device *c = calloc(1, sizeof *c);
   if (!c)
     return vk_fail(err, VK_E_NOMEM, "no memory for a device");
+  pthread_mutex_init(&c->lock, NULL);
   d->state = c;
   vk_status st = start(d, c, err);
   if (st != VK_OK)
     close(d);
   return st;
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+void vk_cuda_begin_run(const vk_device *d)
+{
+  vk_cuda_device *c = vk_cuda_device_of(d);
+  pthread_mutex_lock(&c->lock);
+  if (c->n_run++ == 0)
+    c->since_ns = vk_sys_monotonic_ns();
+  pthread_mutex_unlock(&c->lock);
+}
+
+void vk_cuda_end_run(const vk_device *d)
+{
+  vk_cuda_device *c = vk_cuda_device_of(d);
+  pthread_mutex_lock(&c->lock);
+  if (--c->n_run == 0)
+    c->busy_ns += vk_sys_monotonic_ns() - c->since_ns;
+  pthread_mutex_unlock(&c->lock);
+}
+
+static double busy_s(const vk_device *d)
+{
+  vk_cuda_device *c = vk_cuda_device_of(d);
+  pthread_mutex_lock(&c->lock);
+  int64_t ns = c->busy_ns + (c->n_run > 0 ? vk_sys_monotonic_ns() - c->since_ns : 0);
+  pthread_mutex_unlock(&c->lock);
+  return (double)ns * 1e-9;
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */
@@ -208,6 +240,7 @@ const vk_device_def vk_device_cuda = {
     .alloc = alloc,
     .free = free_memory,
     .zero = zero,
+    .busy_s = busy_s,
     .has_op = has_op,
     .scratch = scratch,
     .exec_open = vk_cuda_exec_open,

@@ -6,6 +6,7 @@
 #define VK_CUDA_DEVICE_H
 
 #include <cuda_runtime.h>
+#include <pthread.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -22,8 +23,12 @@ enum { VK_CUDA_MAJOR_MIN = 8 }; /* least compute capability: bf16 needs 8.0 */
 
 /* State of an open device. */
 typedef struct vk_cuda_device {
-  char name[64];       /* as --device says it, and what it is: "cuda:0 (NVIDIA H200)" */
-  cudaStream_t stream; /* of optimisers */
+  char name[64];        /* as --device says it, and what it is: "cuda:0 (NVIDIA H200)" */
+  cudaStream_t stream;  /* of optimisers */
+  pthread_mutex_t lock; /* of what follows */
+  int n_run;            /* networks that run */
+  int64_t since_ns;     /* for so long some have */
+  int64_t busy_ns;      /* before that */
 } vk_cuda_device;
 
 static inline vk_cuda_device *vk_cuda_device_of(const vk_device *d)
@@ -45,6 +50,10 @@ static inline void vk_cuda_try_use(const vk_device *d)
 {
   (void)cudaSetDevice(d->index);
 }
+
+/* A network begins to run, or has been waited for. */
+void vk_cuda_begin_run(const vk_device *d);
+void vk_cuda_end_run(const vk_device *d);
 
 /* As vk_device_def says. */
 vk_status vk_cuda_exec_open(struct vk_exec *x, vk_err *err);

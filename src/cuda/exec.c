@@ -46,6 +46,7 @@ typedef struct exec_state {
 
   cudaEvent_t *event; /* [n_step + 1] when nodes are timed */
   int64_t start_ns;   /* of the host, when the first was enqueued; the device was idle */
+  bool is_running;    /* for the device's count */
   bool is_timing;     /* the run that was started is timed */
   const char *row;    /* of a trace; NULL: none */
 } exec_state;
@@ -204,11 +205,26 @@ static vk_status open_state(vk_exec *x, exec_state *s, vk_err *err)
   return upload_consts(x, s, x->held + held + next, err);
 }
 
+static void begin_run(vk_exec *x, exec_state *s)
+{
+  if (!s->is_running)
+    vk_cuda_begin_run(&x->device);
+  s->is_running = true;
+}
+
+static void end_run(vk_exec *x, exec_state *s)
+{
+  if (s->is_running)
+    vk_cuda_end_run(&x->device);
+  s->is_running = false;
+}
+
 void vk_cuda_exec_close(vk_exec *x)
 {
   exec_state *s = x->state;
   if (!s)
     return;
+  end_run(x, s);
   vk_cuda_try_use(&x->device); /* of a lost device all is given back, too */
   if (s->stream)
     (void)cudaStreamSynchronize(s->stream);
@@ -423,10 +439,12 @@ static vk_status read_events(vk_exec *x, const exec_state *s, vk_err *err)
 vk_status vk_cuda_exec_wait(vk_exec *x, vk_err *err)
 {
   exec_state *s = x->state;
-  VK_TRY(vk_cuda_use(&x->device, err));
   vk_trace_span span = vk_trace_begin(x->trace, "nn", "wait for the device");
-  vk_status st = VK_CUDA_CHECK(cudaStreamSynchronize(s->stream), &x->device, "running", err);
+  vk_status st = vk_cuda_use(&x->device, err);
+  if (st == VK_OK)
+    st = VK_CUDA_CHECK(cudaStreamSynchronize(s->stream), &x->device, "running", err);
   vk_trace_end(&span);
+  end_run(x, s);
   if (st != VK_OK)
     return vk_err_prefix(err, "%s", x->plan->graph.name);
   return s->is_timing ? read_events(x, s, err) : VK_OK;
@@ -472,6 +490,7 @@ vk_status vk_cuda_exec_start(vk_exec *x, bool is_once, vk_err *err)
   exec_state *s = x->state;
   VK_TRY(vk_cuda_use(&x->device, err));
   s->is_timing = !is_once && (x->is_timed || s->row);
+  begin_run(x, s);
   if (is_once)
     return start_steps(x, s, true, err);
   vk_trace_span span = vk_trace_begin(x->trace, "nn", x->plan->graph.name);

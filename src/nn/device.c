@@ -1,5 +1,6 @@
 #include "nn/device.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,4 +144,9 @@ vk_status vk_device_zero(const vk_device *d, void *p, size_t bytes, vk_err *err)
 {
   d = or_cpu(d);
   return d->def->zero(d, p, bytes, err);
+}
+
+double vk_device_busy_s(const vk_device *d)
+{
+  return d->def->busy_s ? d->def->busy_s(d) : NAN;
 }

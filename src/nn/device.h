@@ -59,6 +59,10 @@ struct vk_device_def {
   void (*free)(const vk_device *d, void *p);
   vk_status (*zero)(const vk_device *d, void *p, size_t bytes, vk_err *err);
 
+  /* For how many seconds networks have run there since it was opened, from their start until they
+   * were waited for. NULL: not known. */
+  double (*busy_s)(const vk_device *d);
+
   /* Whether it has a kernel for the op, and the kernel's scratch in bytes at the call's shapes. */
   bool (*has_op)(const vk_op_def *op);
   size_t (*scratch)(const vk_op_def *op, const vk_op_call *call);
@@ -124,6 +128,9 @@ void vk_device_close(vk_device *d);
 VK_NODISCARD vk_status vk_device_alloc(const vk_device *d, void **out, size_t bytes, vk_err *err);
 void vk_device_free(const vk_device *d, void *p);
 VK_NODISCARD vk_status vk_device_zero(const vk_device *d, void *p, size_t bytes, vk_err *err);
+
+/* As vk_device_def has it; NAN where it is not known. */
+double vk_device_busy_s(const vk_device *d);
 
 #define VK_DEVICE(name) extern const vk_device_def vk_device_##name;
 #include "nn/device_list.h"

@@ -609,6 +609,10 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
     snprintf(out->note + n, sizeof out->note - (size_t)n, ", %d of %d group%s differ%s",
              r->n_group - s->batch.n_uniform, r->n_group, vk_plural(r->n_group),
              r->n_group == 1 ? "s" : "");
+  n = (int)strlen(out->note);
+  if (out->wait_s > 0)
+    snprintf(out->note + n, sizeof out->note - (size_t)n, ", device waits %.0f %%",
+             100 * out->wait_s / (r->wall_s + update_s));
   if (out->is_idle)
     strncat(out->note, ", nothing learned", sizeof out->note - strlen(out->note) - 1);
 }
@@ -633,7 +637,11 @@ static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err 
   const vk_rollout_config config = rollout_config(s, t);
   out->lr = vk_trainer_lr(t);
   choose_starts(s);
+  double busy_s = vk_device_busy_s(&t->devices.device[0]);
   VK_TRY(vk_rollout_run(&s->rollout, &config, s->start, err));
+  busy_s = vk_device_busy_s(&t->devices.device[0]) - busy_s;
+  if (!isnan(busy_s)) /* environments, pictures and the host's share of a decision */
+    out->wait_s = s->rollout.wall_s - busy_s;
   double start_s = vk_sys_monotonic_s();
   vk_rl_batch_free(&s->batch);
   VK_TRY(vk_rl_batch_new(&s->batch, &s->rollout, &s->config, err));

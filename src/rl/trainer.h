@@ -39,7 +39,7 @@ typedef struct vk_train_step {
   bool is_idle;   /* there was nothing to learn from: weights are as they were */
   int n_point;    /* points of its own */
   vk_train_point point[VK_TRAIN_POINTS_MAX];
-  char note[96]; /* for the progress line; "": the loss stands there */
+  char note[128]; /* for the progress line; "": the loss stands there */
 } vk_train_step;
 
 /* What a run takes. */
@@ -166,7 +166,7 @@ struct vk_trainer {
   int64_t n_sample;      /* learned from by this process */
   int64_t n_replaced;    /* episodes of it that the simulator could not finish, run again */
   int64_t n_idle;        /* steps of it that learned nothing */
-  char note[96];         /* of the last step */
+  char note[128];        /* of the last step */
   int64_t first_step;    /* of it */
   double loss, val_loss; /* the last ones; NAN: none yet */
   vk_train_eval eval;    /* the last one */

@@ -77,6 +77,10 @@ expect 2 help --device cuda
 says 'runs no network'
 expect 2 bench gemm --device cuda:x
 says 'expected a number after the colon'
+expect 2 bench gemm --device cuda:0,0
+says '0 is there twice'
+expect 2 eval --device cuda:0,1
+says 'eval runs on one device; name one of them'
 expect 1 bench gemm --device cuda:99
 says 'device cuda'
 expect 2 completion
