@@ -68,12 +68,19 @@ static inline unsigned vk_grid_stride(int64_t n)
 
 /* ---- sums and the like: the same bits in every run ---- */
 
-/* What becomes of two. */
+/* What becomes of two. Lanes that add x and y get the bits of those that add y and x, as what
+ * branches on a sum needs: a compiler may make one of a product and a sum, but not of __fadd_rn. */
 struct vk_plus {
   template <typename T> static __device__ __forceinline__ T of(T x, T y)
   {
     return x + y;
   }
+#if defined(__CUDACC__)
+  static __device__ __forceinline__ float of(float x, float y)
+  {
+    return __fadd_rn(x, y);
+  }
+#endif
 };
 struct vk_most {
   static __device__ __forceinline__ float of(float x, float y)
