@@ -244,9 +244,11 @@ enum {
   SLICE_MAX = 64, /* slices of a picture */
 };
 
+/* What threads divide by has 32 bits: a division of 64 is dozens of instructions. */
 typedef struct picture {
   int64_t n, n_pixel, c; /* pictures; pixels and channels of one */
-  int64_t n_slice, group;
+  int64_t per_slice;     /* pixels of a slice; the last may have fewer */
+  unsigned n_slice, group;
   int n_group, n_c; /* channel groups; channels of one */
   bool is_gelu;
 } picture;
@@ -259,13 +261,16 @@ static picture picture_of(const vk_shape *x, const vk_attrs *a)
   s.n_pixel = 1;
   for (int i = 1; i < x->n_dim - 1; i++)
     s.n_pixel *= x->dim[i];
-  s.group = a->group > 0 ? a->group : 1;
+  s.group = a->group > 0 ? (unsigned)a->group : 1;
   s.n_group = (int)a->n_group;
   s.n_c = (int)(s.c / a->n_group);
   s.is_gelu = a->act == VK_ACT_GELU;
-  s.n_slice = (s.n_pixel * s.c + SLICE - 1) / SLICE;
-  s.n_slice = s.n_slice < SLICE_MAX ? s.n_slice : (int64_t)SLICE_MAX;
-  s.n_slice = s.n_slice < s.n_pixel ? s.n_slice : s.n_pixel;
+  int64_t n_slice = (s.n_pixel * s.c + SLICE - 1) / SLICE;
+  n_slice = n_slice < SLICE_MAX ? n_slice : (int64_t)SLICE_MAX;
+  if (n_slice > 0) {
+    s.per_slice = (s.n_pixel + n_slice - 1) / n_slice;
+    s.n_slice = (unsigned)((s.n_pixel + s.per_slice - 1) / s.per_slice); /* none is empty */
+  }
   return s;
 }
 
@@ -279,10 +284,29 @@ static vk_thread_rows picture_threads(const picture *s)
   return vk_thread_rows_of(s->c % 4 == 0 ? s->c / 4 : s->c, VK_BLOCK);
 }
 
-/* First pixel of slice i. */
-static __device__ __forceinline__ int64_t slice_begin(const picture &s, int64_t i)
+/* Pixels [begin, end) of slice `slice` of picture i. */
+typedef struct slice_pixels {
+  int64_t i, begin, end;
+  unsigned slice;
+} slice_pixels;
+
+static __device__ __forceinline__ slice_pixels slice_at(const picture &s, int64_t i, unsigned slice)
 {
-  return s.n_pixel * i / s.n_slice;
+  int64_t begin = slice * s.per_slice, end = begin + s.per_slice;
+  return {i, begin, end < s.n_pixel ? end : s.n_pixel, slice};
+}
+
+/* That of block `at`. */
+static __device__ __forceinline__ slice_pixels slice_of(const picture &s, unsigned at)
+{
+  unsigned i = at / s.n_slice;
+  return slice_at(s, i, at - i * s.n_slice);
+}
+
+/* Row of gb that belongs to picture i. */
+static __device__ __forceinline__ const float *gb_row(const float *gb, const picture &s, int64_t i)
+{
+  return gb ? gb + (unsigned)i / s.group * 2 * s.c : NULL;
 }
 
 /* stats [n, n_slice, n_group, 2]: mean, and sum of squares about it, of the groups of slice
@@ -292,11 +316,10 @@ template <int V>
 static __global__ void slice_stats(const float *x, picture s, float *stats, vk_thread_rows threads)
 {
   VK_SHARED(float, sum); /* [2, n_row, c] */
-  int64_t slice = blockIdx.x % s.n_slice, begin = slice_begin(s, slice);
-  int64_t end = slice_begin(s, slice + 1);
+  const slice_pixels at = slice_of(s, blockIdx.x);
   int row = (int)threadIdx.x / threads.n_col, n_c = s.n_c, n_sum = threads.n_row * (int)s.c;
-  x += blockIdx.x / s.n_slice * s.n_pixel * s.c;
-  const float *first = x + begin * s.c;
+  x += at.i * s.n_pixel * s.c;
+  const float *first = x + at.begin * s.c;
   for (int j = (int)threadIdx.x % threads.n_col * V; row < threads.n_row && j < s.c;
        j += threads.n_col * V) {
     vk_lanes<V> center, s1 = vk_lanes_zero<V>(), s2 = s1;
@@ -304,7 +327,7 @@ static __global__ void slice_stats(const float *x, picture s, float *stats, vk_t
     for (int v = 0; v < V; v++)
       center.x[v] = first[(j + v) / n_c * n_c];
 #pragma unroll 4
-    for (int64_t p = begin + row; p < end; p += threads.n_row) {
+    for (int64_t p = at.begin + row; p < at.end; p += threads.n_row) {
       vk_lanes<V> a = vk_lanes_load<V>(x + p * s.c + j);
 #pragma unroll
       for (int v = 0; v < V; v++) {
@@ -317,13 +340,13 @@ static __global__ void slice_stats(const float *x, picture s, float *stats, vk_t
     vk_lanes_store<V>(sum + n_sum + row * s.c + j, s2);
   }
   __syncthreads();
-  float n = (float)((end - begin) * n_c);
+  float n = (float)((at.end - at.begin) * n_c);
   for (int g = (int)threadIdx.x / VK_WARP; g < s.n_group; g += VK_BLOCK / VK_WARP) {
     float s1 = 0, s2 = 0;
     for (int k = (int)threadIdx.x % VK_WARP; k < threads.n_row * n_c; k += VK_WARP) {
-      int at = k / n_c * (int)s.c + g * n_c + k % n_c;
-      s1 += sum[at];
-      s2 += sum[n_sum + at];
+      int item = k / n_c * (int)s.c + g * n_c + k % n_c;
+      s1 += sum[item];
+      s2 += sum[n_sum + item];
     }
     s1 = vk_warp_sum(s1);
     s2 = vk_warp_sum(s2);
@@ -342,13 +365,15 @@ static __device__ __forceinline__ void join_slices(const float *stats, const pic
 {
   for (int g = (int)threadIdx.x / VK_WARP; g < s.n_group; g += VK_BLOCK / VK_WARP) {
     float origin = stats[g * 2], sum = 0, n = (float)(s.n_pixel * s.n_c);
-    for (int i = (int)threadIdx.x % VK_WARP; i < s.n_slice; i += VK_WARP) {
-      float n_i = (float)((slice_begin(s, i + 1) - slice_begin(s, i)) * s.n_c);
+    for (unsigned i = threadIdx.x % VK_WARP; i < s.n_slice; i += VK_WARP) {
+      const slice_pixels at = slice_at(s, 0, i);
+      float n_i = (float)((at.end - at.begin) * s.n_c);
       sum += n_i * (stats[(i * s.n_group + g) * 2] - origin);
     }
     float mean = origin + vk_warp_sum(sum) / n, square = 0;
-    for (int i = (int)threadIdx.x % VK_WARP; i < s.n_slice; i += VK_WARP) {
-      float n_i = (float)((slice_begin(s, i + 1) - slice_begin(s, i)) * s.n_c);
+    for (unsigned i = threadIdx.x % VK_WARP; i < s.n_slice; i += VK_WARP) {
+      const slice_pixels at = slice_at(s, 0, i);
+      float n_i = (float)((at.end - at.begin) * s.n_c);
       float d = stats[(i * s.n_group + g) * 2] - mean;
       square += stats[(i * s.n_group + g) * 2 + 1] + n_i * d * d;
     }
@@ -360,6 +385,10 @@ static __device__ __forceinline__ void join_slices(const float *stats, const pic
   }
 }
 
+/* Pixels that a thread loads before it stores any: y may lie over x, so that no later load can
+ * move before a store. */
+enum { AT_ONCE = 2 };
+
 /* gb may be NULL; y may be x, if it is f32. out [n, n_group, 2]. */
 template <int V>
 static __global__ void __launch_bounds__(VK_BLOCK, 4)
@@ -368,20 +397,21 @@ static __global__ void __launch_bounds__(VK_BLOCK, 4)
                vk_thread_rows threads)
 {
   VK_SHARED(float, own); /* [n_group, 2] */
-  int64_t at = gridDim.x - 1 - blockIdx.x, i = at / s.n_slice, slice = at % s.n_slice;
-  int64_t begin = slice_begin(s, slice), end = slice_begin(s, slice + 1);
+  const slice_pixels at = slice_of(s, gridDim.x - 1 - blockIdx.x);
+  const int64_t i = at.i;
   int row = (int)threadIdx.x / threads.n_col;
+  gb = gb_row(gb, s, i);
   join_slices(stats + i * s.n_slice * s.n_group * 2, s, eps, own);
   __syncthreads();
-  for (int k = (int)threadIdx.x; slice == 0 && k < s.n_group * 2; k += VK_BLOCK)
+  for (int k = (int)threadIdx.x; at.slice == 0 && k < s.n_group * 2; k += VK_BLOCK)
     out[i * s.n_group * 2 + k] = own[k];
   for (int j = (int)threadIdx.x % threads.n_col * V; row < threads.n_row && j < s.c;
        j += threads.n_col * V) {
     vk_lanes<V> mean, factor = vk_lanes_load<V>(w + j), shift = vk_lanes_load<V>(b + j);
     vk_lanes<V> gain = vk_lanes_zero<V>(), offset = gain;
     if (gb) {
-      gain = vk_lanes_load<V>(gb + i / s.group * 2 * s.c + j);
-      offset = vk_lanes_load<V>(gb + i / s.group * 2 * s.c + s.c + j);
+      gain = vk_lanes_load<V>(gb + j);
+      offset = vk_lanes_load<V>(gb + s.c + j);
     }
 #pragma unroll
     for (int v = 0; v < V; v++) {
@@ -390,17 +420,27 @@ static __global__ void __launch_bounds__(VK_BLOCK, 4)
       factor.x[v] *= own[g * 2 + 1];
       gain.x[v] += 1;
     }
-#pragma unroll 2
-    for (int64_t p = begin + row; p < end; p += threads.n_row) {
-      int64_t from = (i * s.n_pixel + p) * s.c + j;
-      vk_lanes<V> a = vk_lanes_load<V>(x + from);
+    int64_t from = (i * s.n_pixel + at.begin + row) * s.c + j, step = threads.n_row * s.c;
+#pragma unroll 1
+    for (int64_t p = at.begin + row; p < at.end; p += AT_ONCE * threads.n_row) {
+      vk_lanes<V> a[AT_ONCE];
 #pragma unroll
-      for (int v = 0; v < V; v++) {
-        float u = fmaf(a.x[v] - mean.x[v], factor.x[v], shift.x[v]);
-        u = s.is_gelu ? vk_gelu(u) : u;
-        a.x[v] = fmaf(u, gain.x[v], offset.x[v]);
+      for (int k = 0; k < AT_ONCE; k++)
+        if (p + k * threads.n_row < at.end)
+          a[k] = vk_lanes_load<V>(x + from + k * step);
+#pragma unroll
+      for (int k = 0; k < AT_ONCE; k++) {
+        if (p + k * threads.n_row >= at.end)
+          break;
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+          float u = fmaf(a[k].x[v] - mean.x[v], factor.x[v], shift.x[v]);
+          u = s.is_gelu ? vk_gelu(u) : u;
+          a[k].x[v] = fmaf(u, gain.x[v], offset.x[v]);
+        }
+        vk_lanes_store_as<V>(y, dtype, from + k * step, a[k]);
       }
-      vk_lanes_store_as<V>(y, dtype, from, a);
+      from += AT_ONCE * step;
     }
   }
 }
@@ -440,12 +480,13 @@ typedef struct norm_channel {
   float mean, factor, b, gain; /* factor: rstd w; gain: 1 + g */
 } norm_channel;
 
+/* Channel j of a picture whose stats and row of gb are given. */
 static __device__ __forceinline__ norm_channel channel_of(const picture &s, const float *stats,
                                                           const float *w, const float *b,
-                                                          const float *gb, int64_t i, int64_t j)
+                                                          const float *gb, int j)
 {
-  stats += (i * s.n_group + j / s.n_c) * 2;
-  return {stats[0], stats[1] * w[j], b[j], gb ? 1 + gb[i / s.group * 2 * s.c + j] : 1};
+  stats += j / s.n_c * 2;
+  return {stats[0], stats[1] * w[j], b[j], gb ? 1 + gb[j] : 1};
 }
 
 /* du; act(u) to where the pointer points. d: x - mean */
@@ -467,11 +508,12 @@ static __global__ void __launch_bounds__(VK_BLOCK, 3)
     slice_sums(const float *dy, const float *x, const float *stats, const float *w, const float *b,
                const float *gb, picture s, float *part, vk_thread_rows threads)
 {
-  int64_t i = blockIdx.x / s.n_slice, slice = blockIdx.x % s.n_slice;
-  int64_t begin = slice_begin(s, slice), end = slice_begin(s, slice + 1);
+  const slice_pixels own = slice_of(s, blockIdx.x);
   int row = (int)threadIdx.x / threads.n_col, n_step = threads.n_col * V;
-  for (int64_t j0 = 0; j0 < s.c; j0 += n_step) {
-    int64_t j = j0 + threadIdx.x % threads.n_col * V;
+  stats += own.i * s.n_group * 2;
+  gb = gb_row(gb, s, own.i);
+  for (int j0 = 0; j0 < s.c; j0 += n_step) {
+    int j = j0 + (int)threadIdx.x % threads.n_col * V;
     vk_lanes<V> sum[K];
 #pragma unroll
     for (int k = 0; k < K; k++)
@@ -480,10 +522,10 @@ static __global__ void __launch_bounds__(VK_BLOCK, 3)
       norm_channel channel[V];
 #pragma unroll
       for (int v = 0; v < V; v++)
-        channel[v] = channel_of(s, stats, w, b, gb, i, j + v);
+        channel[v] = channel_of(s, stats, w, b, gb, j + v);
 #pragma unroll 1
-      for (int64_t p = begin + row; p < end; p += threads.n_row) {
-        int64_t at = (i * s.n_pixel + p) * s.c + j;
+      for (int64_t p = own.begin + row; p < own.end; p += threads.n_row) {
+        int64_t at = (own.i * s.n_pixel + p) * s.c + j;
         vk_lanes<V> d = vk_lanes_load<V>(dy + at), a = vk_lanes_load<V>(x + at);
 #pragma unroll
         for (int v = 0; v < V; v++) {
@@ -501,7 +543,7 @@ static __global__ void __launch_bounds__(VK_BLOCK, 3)
     for (int k = 0; k < K; k++) {
       const float *all = vk_lanes_sum_rows<V, VK_BLOCK>(sum[k], threads.n_col, threads.n_row);
       for (int q = (int)threadIdx.x; q < n_step && j0 + q < s.c; q += VK_BLOCK) {
-        float rstd = stats[(i * s.n_group + (j0 + q) / s.n_c) * 2 + 1];
+        float rstd = stats[(j0 + q) / s.n_c * 2 + 1];
         part[((int64_t)blockIdx.x * K + k) * s.c + j0 + q] = k == SUM_DU_N ? all[q] * rstd : all[q];
       }
     }
@@ -519,7 +561,7 @@ static __global__ void join_sums(const float *part, const float *stats, const fl
   for (int64_t k = threadIdx.x; k < n_item; k += VK_BLOCK) {
     float sum = 0;
 #pragma unroll 4
-    for (int64_t slice = 0; slice < s.n_slice; slice++)
+    for (unsigned slice = 0; slice < s.n_slice; slice++)
       sum += part[slice * n_item + k];
     sums[k] = sum;
   }
@@ -548,24 +590,26 @@ static __global__ void __launch_bounds__(VK_BLOCK, 3)
                   const float *b, const float *gb, picture s, const float *terms, float *dx,
                   vk_thread_rows threads)
 {
-  int64_t at = gridDim.x - 1 - blockIdx.x, i = at / s.n_slice, slice = at % s.n_slice;
-  int64_t begin = slice_begin(s, slice), end = slice_begin(s, slice + 1);
+  const slice_pixels own = slice_of(s, gridDim.x - 1 - blockIdx.x);
   int row = (int)threadIdx.x / threads.n_col;
   if (row >= threads.n_row)
     return;
-  for (int64_t j = threadIdx.x % threads.n_col * V; j < s.c; j += threads.n_col * V) {
+  stats += own.i * s.n_group * 2;
+  terms += own.i * s.n_group * 2;
+  gb = gb_row(gb, s, own.i);
+  for (int j = (int)threadIdx.x % threads.n_col * V; j < s.c; j += threads.n_col * V) {
     norm_channel channel[V];
     float slope[V], level[V];
 #pragma unroll
     for (int v = 0; v < V; v++) {
-      const float *term = terms + (i * s.n_group + (j + v) / s.n_c) * 2;
-      channel[v] = channel_of(s, stats, w, b, gb, i, j + v);
+      const float *term = terms + (j + v) / s.n_c * 2;
+      channel[v] = channel_of(s, stats, w, b, gb, j + v);
       slope[v] = term[0];
       level[v] = term[1];
     }
 #pragma unroll 1
-    for (int64_t p = begin + row; p < end; p += threads.n_row) {
-      int64_t from = (i * s.n_pixel + p) * s.c + j;
+    for (int64_t p = own.begin + row; p < own.end; p += threads.n_row) {
+      int64_t from = (own.i * s.n_pixel + p) * s.c + j;
       vk_lanes<V> d = vk_lanes_load<V>(dy + from), a = vk_lanes_load<V>(x + from);
 #pragma unroll
       for (int v = 0; v < V; v++) {
