@@ -139,6 +139,11 @@ static __device__ __forceinline__ float vk_block_max(float x)
 
 static __host__ __device__ __forceinline__ uint16_t vk_bf16_of(float x)
 {
+#if defined(__CUDA_ARCH__)
+  uint16_t y;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y) : "f"(x));
+  return y;
+#else
   union {
     float f;
     uint32_t u;
@@ -146,6 +151,7 @@ static __host__ __device__ __forceinline__ uint16_t vk_bf16_of(float x)
   if ((v.u & 0x7fffffffu) > 0x7f800000u)
     return (uint16_t)(v.u >> 16 | 0x40);
   return (uint16_t)((v.u + 0x7fffu + (v.u >> 16 & 1)) >> 16);
+#endif
 }
 
 static __host__ __device__ __forceinline__ float vk_bf16_to(uint16_t x)
