@@ -42,6 +42,30 @@ static conv_shape shape_of(const vk_op_call *op, const vk_shape *x, const vk_sha
   return s;
 }
 
+/* ---- division ------------------------------------------------------------------------------- */
+
+/* What a kernel divides numbers below 2^31 by, as a factor and a shift: two instructions, where a
+ * division takes twenty. The factor is 2^shift / d rounded up, and has 32 bits: that is exact
+ * enough for numbers of 31. Source: Granlund and Montgomery 1994, "Division by invariant integers
+ * using multiplication". */
+typedef struct divisor {
+  uint32_t d, factor, shift;
+} divisor;
+
+static divisor divisor_of(int64_t d)
+{
+  divisor v = {(uint32_t)d, 0, 31};
+  while ((int64_t)1 << (v.shift - 31) < d)
+    v.shift++;
+  v.factor = (uint32_t)((((int64_t)1 << v.shift) + d - 1) / d);
+  return v;
+}
+
+static __device__ __forceinline__ uint32_t divide(uint32_t n, divisor v)
+{
+  return (uint32_t)((uint64_t)n * v.factor >> v.shift);
+}
+
 /* ---- windows -------------------------------------------------------------------------------- */
 
 /* N neighbours of x, aligned if N is more than 1. */
@@ -55,21 +79,6 @@ template <typename T> struct alignas(16) conv_group {
   T x[N];
 };
 
-static __device__ __forceinline__ float item_of(uint8_t x, float scale, float shift)
-{
-  return (float)x * scale + shift;
-}
-
-static __device__ __forceinline__ float item_of(float x, float, float)
-{
-  return x;
-}
-
-static __device__ __forceinline__ float item_of(uint16_t x, float, float)
-{
-  return vk_bf16_to(x);
-}
-
 static __device__ __forceinline__ void put_item(float *to, float x)
 {
   *to = x;
@@ -80,12 +89,30 @@ static __device__ __forceinline__ void put_item(uint16_t *to, float x)
   *to = vk_bf16_of(x);
 }
 
+/* What x holds, as a factor. */
+template <typename W>
+static __device__ __forceinline__ void put_of(W *to, uint8_t x, float scale, float shift)
+{
+  put_item(to, (float)x * scale + shift);
+}
+
+template <typename W> static __device__ __forceinline__ void put_of(W *to, float x, float, float)
+{
+  put_item(to, x);
+}
+
+static __device__ __forceinline__ void put_of(uint16_t *to, uint16_t x, float, float)
+{
+  *to = x;
+}
+
 /* Rows [first, first + n_row) of the matrix, first being pixel `pixel` of picture `picture`. */
 typedef struct conv_fill {
   conv_shape s;
   int64_t picture;
   unsigned pixel;
-  float scale, shift; /* of u8 */
+  float scale, shift;                                 /* of u8 */
+  divisor by_group, by_area, by_c, by_kernel, by_y_w; /* by_group: of a row, 16 bytes each */
 } conv_fill;
 
 /* A thread makes 16 bytes. With whole_taps they belong to one pixel of x: c is a multiple of their
@@ -95,35 +122,37 @@ static __global__ void windows_kernel(conv_fill f, unsigned n_row, const X *x, W
 {
   enum { N = conv_group<W>::N };
   const conv_shape s = f.s;
-  unsigned n_group = (unsigned)s.ld / N, n = n_row * n_group;
+  unsigned n_group = f.by_group.d, n = n_row * n_group;
+  const int64_t per_picture = (int64_t)s.h * s.w * s.c;
   for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
-    unsigned row = i / n_group, q = (i - row * n_group) * N, area = (unsigned)s.y_area;
-    unsigned pixel = f.pixel + row, picture = pixel / area;
-    pixel -= picture * area;
-    unsigned tap = q / (unsigned)s.c, channel = q - tap * (unsigned)s.c;
-    int ky = (int)(tap / (unsigned)s.kernel), kx = (int)tap - ky * s.kernel;
-    int top = (int)(pixel / (unsigned)s.y_w) * s.stride - s.pad;
-    int left = (int)(pixel % (unsigned)s.y_w) * s.stride - s.pad;
-    const X *from = x + (f.picture + picture) * s.h * s.w * s.c;
+    unsigned row = divide(i, f.by_group), q = (i - row * n_group) * N;
+    unsigned pixel = f.pixel + row, picture = divide(pixel, f.by_area);
+    pixel -= picture * f.by_area.d;
+    unsigned tap = divide(q, f.by_c), channel = q - tap * f.by_c.d;
+    int ky = (int)divide(tap, f.by_kernel), kx = (int)tap - ky * s.kernel;
+    int y = (int)divide(pixel, f.by_y_w), top = y * s.stride - s.pad;
+    int left = ((int)pixel - y * s.y_w) * s.stride - s.pad;
+    const X *from = x + (f.picture + picture) * per_picture;
     conv_group<W> out;
+#pragma unroll
+    for (int v = 0; v < N; v++)
+      out.x[v] = 0;
     if (whole_taps) {
       bool is_there = (unsigned)(top + ky) < (unsigned)s.h && (unsigned)(left + kx) < (unsigned)s.w;
-      conv_run<X, N> in;
-      if (is_there)
-        in = *(const conv_run<X, N> *)(from + ((int64_t)(top + ky) * s.w + left + kx) * s.c +
-                                       channel);
+      if (is_there) {
+        int at = ((top + ky) * s.w + left + kx) * s.c + (int)channel;
+        conv_run<X, N> in = *(const conv_run<X, N> *)(from + at);
 #pragma unroll
-      for (int v = 0; v < N; v++)
-        put_item(&out.x[v], is_there ? item_of(in.x[v], f.scale, f.shift) : 0.0f);
+        for (int v = 0; v < N; v++)
+          put_of(&out.x[v], in.x[v], f.scale, f.shift);
+      }
     } else {
 #pragma unroll
       for (int v = 0; v < N; v++) {
-        float item = 0;
         if (ky < s.kernel && (unsigned)(top + ky) < (unsigned)s.h &&
             (unsigned)(left + kx) < (unsigned)s.w)
-          item = item_of(from[((int64_t)(top + ky) * s.w + left + kx) * s.c + channel], f.scale,
-                         f.shift);
-        put_item(&out.x[v], item);
+          put_of(&out.x[v], from[((top + ky) * s.w + left + kx) * s.c + (int)channel], f.scale,
+                 f.shift);
         channel++;
         if (channel == (unsigned)s.c) {
           channel = 0;
@@ -155,11 +184,18 @@ static cudaError_t fill_windows(const vk_cuda_call *c, const conv_shape *s, cons
                                 int64_t first, int64_t n_row, void *windows)
 {
   conv_fill f = {};
+  if ((int64_t)s->h * s->w * s->c > INT32_MAX)
+    return cudaErrorNotSupported;
   f.s = *s;
   f.picture = first / s->y_area;
   f.pixel = (unsigned)(first % s->y_area);
   f.scale = (float)c->op->attr->scale;
   f.shift = (float)c->op->attr->shift;
+  f.by_group = divisor_of(s->ld * factor_size(c->op) / 16);
+  f.by_area = divisor_of(s->y_area);
+  f.by_c = divisor_of(s->c);
+  f.by_kernel = divisor_of(s->kernel);
+  f.by_y_w = divisor_of(s->y_w);
   unsigned n = (unsigned)n_row;
   if (!is_bf16(c->op))
     return x->dtype == VK_U8 ? fill_windows_of<uint8_t, float>(&f, n, x->data, windows, c->stream)
@@ -178,12 +214,12 @@ template <typename W>
 static __global__ void weight_kernel(conv_shape s, int64_t n_row, const void *w, vk_dtype dtype,
                                      W *to)
 {
-  int n_tap = s.kernel * s.kernel;
+  unsigned n_tap = (unsigned)(s.kernel * s.kernel), ld = (unsigned)s.ld, c = (unsigned)s.c;
   VK_EACH(i, n_row * s.ld)
   {
-    int64_t o = i / s.ld, q = i - o * s.ld, tap = q / s.c, channel = q - tap * s.c;
-    bool is_there = o < s.o && q < s.k;
-    put_item(to + i, is_there ? vk_load(w, dtype, (o * s.c + channel) * n_tap + tap) : 0.0f);
+    unsigned o = (unsigned)i / ld, q = (unsigned)i - o * ld, tap = q / c, channel = q - tap * c;
+    bool is_there = o < (unsigned)s.o && q < (unsigned)s.k;
+    put_item(to + i, is_there ? vk_load(w, dtype, (o * c + channel) * n_tap + tap) : 0.0f);
   }
 }
 
@@ -191,6 +227,8 @@ static cudaError_t order_weight(const vk_cuda_call *c, const conv_shape *s, int6
 {
   const vk_tensor *w = &c->op->in[1];
   dim3 grid(vk_grid_stride(n_row * s->ld)), block(VK_BLOCK);
+  if (n_row * s->ld > INT32_MAX)
+    return cudaErrorNotSupported;
   if (is_bf16(c->op))
     return vk_launch(weight_kernel<uint16_t>, grid, block, 0, c->stream, *s, n_row,
                      (const void *)w->data, w->dtype, (uint16_t *)to);
@@ -201,11 +239,12 @@ static cudaError_t order_weight(const vk_cuda_call *c, const conv_shape *s, int6
 /* dw[o][channel][tap] = sum[o][tap][channel]; zeros without sums. */
 static __global__ void weight_gradient_kernel(conv_shape s, const float *sum, float *dw)
 {
-  int64_t n_tap = (int64_t)s.kernel * s.kernel;
+  unsigned n_tap = (unsigned)(s.kernel * s.kernel), c = (unsigned)s.c;
   VK_EACH(i, s.o * s.k)
   {
-    int64_t row = i / n_tap, tap = i - row * n_tap, o = row / s.c, channel = row - o * s.c;
-    dw[i] = sum ? sum[o * s.ld + tap * s.c + channel] : 0.0f;
+    unsigned row = (unsigned)i / n_tap, tap = (unsigned)i - row * n_tap;
+    unsigned o = row / c, channel = row - o * c;
+    dw[i] = sum ? sum[o * s.ld + tap * c + channel] : 0.0f;
   }
 }
 
@@ -329,6 +368,8 @@ cudaError_t vk_cuda_run_conv_dw(const vk_cuda_call *c)
     VK_CUDA_TRY(vk_cuda_gemm_run(c->gemm, &g, c->stream));
     g.beta = 1;
   }
+  if (s->o * s->k > INT32_MAX)
+    return cudaErrorNotSupported;
   return vk_launch(weight_gradient_kernel, dim3(vk_grid_stride(s->o * s->k)), dim3(VK_BLOCK), 0,
                    c->stream, *s, (const float *)sum, (float *)op->out[0].data);
 }
@@ -361,19 +402,21 @@ size_t vk_cuda_scratch_conv_dx(const vk_op_call *op)
 
 /* A picture is a row of blocks: blockIdx.y, in strides of the grid. A thread adds up V channels of
  * a pixel, from windows [n_picture, y_h, y_w][ld]. Pixel y is tap ky of row (y + pad - ky) / stride
- * of windows. */
+ * of windows. by_group: of V channels of a pixel. */
 template <int V>
 static __global__ void gather_kernel(conv_shape s, int64_t n_picture, const float *windows,
-                                     float *dx)
+                                     float *dx, divisor by_group, divisor by_w, divisor by_stride)
 {
-  unsigned n_group = (unsigned)s.c / V, n = (unsigned)s.h * (unsigned)s.w * n_group;
+  unsigned n_group = by_group.d, n = (unsigned)s.h * (unsigned)s.w * n_group;
   for (int64_t picture = blockIdx.y; picture < n_picture; picture += gridDim.y)
     for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
-      unsigned pixel = i / n_group, channel = (i - pixel * n_group) * V;
-      int y = (int)(pixel / (unsigned)s.w) + s.pad, x = (int)(pixel % (unsigned)s.w) + s.pad;
+      unsigned pixel = divide(i, by_group), channel = (i - pixel * n_group) * V;
+      unsigned top = divide(pixel, by_w);
+      int y = (int)top + s.pad, x = (int)(pixel - top * by_w.d) + s.pad;
       const float *from = windows + picture * s.y_area * s.ld + channel;
       vk_lanes<V> sum = vk_lanes_zero<V>();
-      int last_row = y / s.stride, last_col = x / s.stride;
+      int last_row = (int)divide((unsigned)y, by_stride);
+      int last_col = (int)divide((unsigned)x, by_stride);
       for (int row = last_row; row >= 0 && y - row * s.stride < s.kernel; row--)
         for (int col = last_col; col >= 0 && x - col * s.stride < s.kernel; col--) {
           int tap = (y - row * s.stride) * s.kernel + x - col * s.stride;
@@ -393,7 +436,8 @@ static cudaError_t gather(const conv_shape *s, int64_t n_picture, const float *w
   bool is_wide = s->c % 4 == 0;
   dim3 grid(vk_grid_stride(is_wide ? n / 4 : n), (unsigned)(n_picture < 65535 ? n_picture : 65535));
   return vk_launch(is_wide ? gather_kernel<4> : gather_kernel<1>, grid, dim3(VK_BLOCK), 0, stream,
-                   *s, n_picture, windows, dx);
+                   *s, n_picture, windows, dx, divisor_of(is_wide ? s->c / 4 : s->c),
+                   divisor_of(s->w), divisor_of(s->stride));
 }
 
 cudaError_t vk_cuda_run_conv_dx(const vk_cuda_call *c)
