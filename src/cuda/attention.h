@@ -229,25 +229,22 @@ template <int D, int R, int N> struct attn_f32 {
   }
 
   /* n_row rows from `first` on by n_thread threads, of which this is i_thread; zeros where there
-   * are none and behind the last column. */
+   * are none and behind the last column. They are there after vk_copies_wait. */
   static __device__ __forceinline__ void copy(float *to, const attn *a, const attn_rows *x,
                                               int first, int n_row, int i_thread, int n_thread)
   {
     for (int i = i_thread; i < n_row * (D / 4); i += n_thread) {
       int r = i / (D / 4), c = i % (D / 4) * 4;
-      const float *from = (const float *)x->x + x->at + (first + r) * x->ld + c;
-      float4 v = make_float4(0, 0, 0, 0);
-      if (first + r < x->n && c < a->hd) {
-        if (a->is_wide) {
-          v = *(const float4 *)from;
-        } else {
-          v.x = from[0];
-          v.y = c + 1 < a->hd ? from[1] : 0;
-          v.z = c + 2 < a->hd ? from[2] : 0;
-          v.w = c + 3 < a->hd ? from[3] : 0;
-        }
+      bool is_there = first + r < x->n && c < a->hd;
+      const float *from = (const float *)x->x + (is_there ? x->at + (first + r) * x->ld + c : 0);
+      float *at = to + r * LD + c;
+      if (a->is_wide) {
+        vk_copy_16(at, from, is_there);
+        continue;
       }
-      *(float4 *)(to + r * LD + c) = v;
+#pragma unroll
+      for (int v = 0; v < 4; v++)
+        at[v] = is_there && c + v < a->hd ? from[v] : 0;
     }
   }
   static __device__ __forceinline__ void tile(float *to, const attn *a, const attn_rows *x,
@@ -259,6 +256,7 @@ template <int D, int R, int N> struct attn_f32 {
                                                  int first)
   {
     copy(room, a, x, first, R, threadIdx.x % VK_WARP, VK_WARP);
+    vk_copies_wait();
     __syncwarp();
     return room;
   }
@@ -395,22 +393,25 @@ template <int D, int N> struct attn_bf16 {
     return vk_bf16_pair(v.x, v.y);
   }
 
+  /* As attn_f32's copy, of a whole tile. */
   static __device__ __forceinline__ void tile(uint16_t *to, const attn *a, const attn_rows *x,
                                               int first)
   {
+    bool is_as_it_lies = a->is_wide && x->dtype == VK_BF16;
     for (int i = threadIdx.x; i < N * (D / 8); i += blockDim.x) {
       int r = i / (D / 8), c = i % (D / 8) * 8;
-      int64_t at = x->at + (first + r) * x->ld + c;
+      bool is_there = first + r < x->n && c < a->hd;
+      int64_t at = is_there ? x->at + (first + r) * x->ld + c : 0;
       uint4 v;
-      if (a->is_wide && first + r < x->n && c < a->hd) {
-        if (x->dtype == VK_BF16) {
-          v = *(const uint4 *)((const uint16_t *)x->x + at);
-        } else {
-          const float4 *from = (const float4 *)((const float *)x->x + at);
-          float4 lo = from[0], hi = from[1];
-          v = make_uint4(vk_bf16_pair(lo.x, lo.y), vk_bf16_pair(lo.z, lo.w),
-                         vk_bf16_pair(hi.x, hi.y), vk_bf16_pair(hi.z, hi.w));
-        }
+      if (is_as_it_lies) {
+        vk_copy_16(to + r * LD + c, (const uint16_t *)x->x + at, is_there);
+        continue;
+      }
+      if (a->is_wide && is_there && x->dtype == VK_F32) {
+        const float4 *from = (const float4 *)((const float *)x->x + at);
+        float4 lo = from[0], hi = from[1];
+        v = make_uint4(vk_bf16_pair(lo.x, lo.y), vk_bf16_pair(lo.z, lo.w), vk_bf16_pair(hi.x, hi.y),
+                       vk_bf16_pair(hi.z, hi.w));
       } else {
         v = make_uint4(pair(a, x, first + r, c), pair(a, x, first + r, c + 2),
                        pair(a, x, first + r, c + 4), pair(a, x, first + r, c + 6));
@@ -569,6 +570,7 @@ static __device__ __forceinline__ int attn_tiles(typename W::item *shared, const
   __syncthreads();
   W::tile(shared, a, x, t);
   W::tile(shared + W::TILE, a, y, t);
+  vk_copies_wait();
   return n;
 }
 

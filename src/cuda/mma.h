@@ -1,12 +1,13 @@
-/* mma.h - products of small matrices of bfloat16 by a warp, with sums in f32: what a GPU's tensor
- * cores compute in one instruction. Lane l has g = l / 4 and t = l % 4:
+/* mma.h - what a GPU does in one instruction for which C has no word: products of small matrices of
+ * bfloat16 by a warp, with sums in f32, and copies that no thread waits for. Of a product lane l,
+ * with g = l / 4 and t = l % 4, has:
  *
  *   a [16, 16]  a[0]: row g, columns 2 t and 2 t + 1; a[1]: row g + 8; a[2], a[3]: columns 8 on
  *   b [16, 8]   b[0]: column g, rows 2 t and 2 t + 1; b[1]: rows 8 on
  *   c [16, 8]   c[0], c[1]: row g, columns 2 t and 2 t + 1; c[2], c[3]: row g + 8
  *
  * Of two items in one word the first is in the low half. Source: PTX ISA 8.7, "Matrix Fragments for
- * mma.m16n8k16" and "ldmatrix". Test: tests/unit/test_cuda_ops.c */
+ * mma.m16n8k16", "ldmatrix" and "cp.async". Test: tests/unit/test_cuda_ops.c */
 #ifndef VK_CUDA_MMA_H
 #define VK_CUDA_MMA_H
 
@@ -48,7 +49,35 @@ static __device__ __forceinline__ void vk_load_matrices(uint32_t *x, const uint1
                  : "r"(at));
 }
 
+/* Begins to copy 16 bytes of the device's memory to shared memory, both at multiples of 16, or
+ * zeros unless is_there: threads go on, and wait once for all that they copy. */
+static __device__ __forceinline__ void vk_copy_16(void *shared, const void *from, bool is_there)
+{
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :
+               : "r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(from), "r"(is_there ? 16 : 0)
+               : "memory");
+}
+
+/* What this thread copies is there; that of others is behind a barrier. */
+static __device__ __forceinline__ void vk_copies_wait(void)
+{
+  asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
 #else /* the same by plain loops: lanes tell each other what they hold */
+
+static inline void vk_copy_16(void *shared, const void *from, bool is_there)
+{
+  if (is_there)
+    memcpy(shared, from, 16);
+  else
+    memset(shared, 0, 16);
+}
+
+static inline void vk_copies_wait(void)
+{
+}
 
 static inline uint32_t vk_bf16_pair(float x, float y)
 {
