@@ -61,10 +61,11 @@ static inline unsigned vk_grid_stride(int64_t n)
   return (unsigned)(grid < 1 << 16 ? grid : 1 << 16);
 }
 
-/* for (int64_t i : this thread's items of n), in a kernel started with vk_grid_stride */
+/* for (int64_t i : this thread's items of n), in a kernel started with vk_grid_stride. Most threads
+ * have one: to unroll the loop takes a division of 64 bits before it, which costs more. */
 #define VK_EACH(i, n)                                                                              \
-  for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n);                        \
-       i += (int64_t)gridDim.x * blockDim.x)
+  _Pragma("unroll 1") for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n);    \
+                           i += (int64_t)gridDim.x * blockDim.x)
 
 /* ---- sums and the like: the same bits in every run ---- */
 

@@ -29,7 +29,7 @@ template <int V> static __global__ void finish_kernel(finish_args f, int64_t n)
     vk_lanes<V> x = vk_lanes_zero<V>(), other = x;
     if (f.sum)
       x = vk_lanes_load<V>(f.sum + i);
-    if (f.bias)
+    if (V == 1 && f.bias)
       x.x[0] += f.bias[i % f.n_col];
     if (f.pre)
       vk_lanes_store<V>(f.pre + i, x);
