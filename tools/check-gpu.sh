@@ -210,6 +210,29 @@ for batch in 1 256 1024; do
 done
 bench ops 90 ops
 
+# bar RESULT least|most VALUE FILE: what an H100 or H200 is to reach
+bar() {
+  [ -s "$out/$4.txt" ] || return
+  awk -v name="$1" -v kind="$2" -v bar="$3" '
+    $1 == name {
+      ratio = (kind == "least") ? $2 / bar : bar / $2
+      said = (ratio >= 1) ? "reached" : sprintf("%.2f of it", ratio)
+      printf "    %-42s %12.6g, at %s %g: %s\n", name, $2, kind, bar, said
+    }
+    ' "$out/$4.txt"
+}
+echo 'bars, of an H100 or H200:'
+bar model.nano-n8.bf16.train.b1024 least 15000 bench-model-b1024-bf16
+bar model.nano-n2.bf16.train.b1024 least 40000 bench-model-b1024-bf16
+bar model.nano-n8.infer.b1 most 0.6 bench-model-b1
+bar model.nano-n8.bf16.infer.b1 most 0.6 bench-model-b1-bf16
+bar model.nano-n8.bf16.infer.b256.rate least 60000 bench-model-b256-bf16
+# memory: what the device lost beside what was planned is the libraries' own
+awk '{ v[$1] = $2 }
+  END { for (name in v) if (name ~ /taken_bytes$/) { plan = name; sub(/taken/, "learner", plan)
+    printf "    %s: %.1f MB taken, %.1f MB planned, %.1f MB of libraries and rounding\n", name,
+      v[name] / 1e6, v[plan] / 1e6, (v[name] - v[plan]) / 1e6 } }' "$out"/bench-model-b*.txt 2>/dev/null
+
 if command -v compute-sanitizer >/dev/null; then
   sanitizer memcheck
   sanitizer racecheck
