@@ -92,7 +92,7 @@ static vk_status put_batch(const subject *s, vk_net *net, vk_err *err)
   const vk_graph *g = &net->plan->graph;
   int n_text = s->n_batch < N_TEXT ? s->n_batch : N_TEXT, n_word[N_TEXT];
   VK_TRY(vk_nano_set_text(net->exec, g, texts, n_text, n_word, err));
-  VK_TRY(vk_nano_set_obs(net->exec, g, s->obs, s->n_batch, n_word, n_text, err));
+  VK_TRY(vk_nano_set_obs_by(s->device.team, net->exec, g, s->obs, s->n_batch, n_word, n_text, err));
   int32_t *target = vk_net_data(net, "target");
   for (int i = 0; i < s->n_batch * VK_NANO_STEPS * VK_NANO_DIMS; i++)
     target[i] = i % VK_NANO_BINS;
@@ -266,7 +266,8 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
     double start_cpu_s = vk_sys_cpu_s();
     st = vk_signal_check(err);
     if (st == VK_OK)
-      st = vk_nano_set_obs(net.exec, &net.plan->graph, s->obs, n_batch, n_word, n_text, err);
+      st = vk_nano_set_obs_by(s->device.team, net.exec, &net.plan->graph, s->obs, n_batch, n_word,
+                              n_text, err);
     if (st == VK_OK)
       st = vk_exec_run(net.exec, err);
     if (k >= 0) {

@@ -79,6 +79,11 @@ typedef struct vk_nano_obs {
  * Errors: VK_E_RANGE (more than the capacity; i_text beyond n_text). */
 VK_NODISCARD vk_status vk_nano_set_obs(vk_exec *x, const vk_graph *g, const vk_nano_obs *obs, int n,
                                        const int *n_word, int n_text, vk_err *err);
+/* The same; pictures, 98 kB a sample, are copied by the team's threads, which have nothing else to
+ * do meanwhile. NULL: by this thread. */
+VK_NODISCARD vk_status vk_nano_set_obs_by(vk_team *team, vk_exec *x, const vk_graph *g,
+                                          const vk_nano_obs *obs, int n, const int *n_word,
+                                          int n_text, vk_err *err);
 /* Sets sizes and fills inputs gram, word_start, word_pos, text_seg for n instructions.
  *   n_word  out, [n] words of each
  * Errors: VK_E_RANGE (beyond the capacity, an instruction of more than VK_NANO_GRAMS n-grams). */

@@ -5,7 +5,10 @@
 #include "nn/pick.h"
 #include "nn/text.h"
 
-enum { IMAGE_BYTES = VK_NANO_PX * VK_NANO_PX * 3 };
+enum {
+  IMAGE_BYTES = VK_NANO_PX * VK_NANO_PX * 3,
+  SHARED_MIN = 16, /* pictures that threads share: fewer are copied before those that sleep wake */
+};
 
 /* Where input `name` lies; NULL when no node of the graph reads it. */
 static void *input(const vk_exec *x, const vk_graph *g, const char *name)
@@ -42,8 +45,36 @@ static int64_t put_tokens(int32_t *from, int32_t *pos, int64_t n, const vk_nano_
   return n;
 }
 
+typedef struct picture_copy {
+  uint8_t *to;
+  const vk_nano_obs *obs;
+  int n_picture, n_view, n_thread;
+} picture_copy;
+
+/* The share of one thread. */
+static void copy_pictures(void *arg, int i_thread)
+{
+  const picture_copy *c = arg;
+  for (int i = i_thread; i < c->n_picture; i += c->n_thread) {
+    uint8_t *to = c->to + (size_t)i * IMAGE_BYTES;
+    const uint8_t *from = c->obs[i / c->n_view].image[i % c->n_view];
+    if (from == to)
+      continue; /* it was drawn in place */
+    if (from)
+      memcpy(to, from, IMAGE_BYTES);
+    else
+      memset(to, 0, IMAGE_BYTES);
+  }
+}
+
 vk_status vk_nano_set_obs(vk_exec *x, const vk_graph *g, const vk_nano_obs *obs, int n,
                           const int *n_word, int n_text, vk_err *err)
+{
+  return vk_nano_set_obs_by(NULL, x, g, obs, n, n_word, n_text, err);
+}
+
+vk_status vk_nano_set_obs_by(vk_team *team, vk_exec *x, const vk_graph *g, const vk_nano_obs *obs,
+                             int n, const int *n_word, int n_text, vk_err *err)
 {
   VK_TRY(check_count(g, VK_NANO_BATCH, n, err));
   vk_id image = vk_graph_find(g, "image");
@@ -62,15 +93,6 @@ vk_status vk_nano_set_obs(vk_exec *x, const vk_graph *g, const vk_nano_obs *obs,
                      o->i_text, n_text);
     for (int t = 0; t < o->i_text; t++)
       first_word += n_word[t];
-    for (int v = 0; v < n_view; v++) {
-      uint8_t *to = pixels + (size_t)(i * n_view + v) * IMAGE_BYTES;
-      if (o->image[v] != to) { /* else it was drawn in place */
-        if (o->image[v])
-          memcpy(to, o->image[v], IMAGE_BYTES);
-        else
-          memset(to, 0, IMAGE_BYTES);
-      }
-    }
     if (o->proprio)
       memcpy(proprio + i * VK_NANO_PROPRIO, o->proprio, sizeof(float) * VK_NANO_PROPRIO);
     else
@@ -80,6 +102,12 @@ vk_status vk_nano_set_obs(vk_exec *x, const vk_graph *g, const vk_nano_obs *obs,
     n_token = put_tokens(from, pos, n_token, o, i, n_view, first_word, n_word[o->i_text]);
   }
   seg[n] = (int32_t)n_token;
+  bool is_shared = team && n * n_view >= SHARED_MIN;
+  picture_copy c = {pixels, obs, n * n_view, n_view, is_shared ? vk_team_n_thread(team) : 1};
+  if (is_shared)
+    vk_team_run(team, copy_pictures, &c);
+  else
+    copy_pictures(&c, 0);
   vk_exec_set_size(x, VK_NANO_BATCH, n);
   vk_exec_set_size(x, VK_NANO_TOKEN, n_token);
   return VK_OK;

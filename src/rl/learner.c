@@ -175,7 +175,8 @@ static vk_status set_inputs(vk_learner *l, vk_net *net, const vk_batch *b, vk_er
     return vk_fail(err, VK_E_RANGE, "a batch of %d samples: at most %lld fit", b->n,
                    (long long)l->config.args.n_batch);
   VK_TRY(vk_nano_set_text(net->exec, g, b->text, b->n_text, l->n_word, err));
-  VK_TRY(vk_nano_set_obs(net->exec, g, b->obs, b->n, l->n_word, b->n_text, err));
+  VK_TRY(vk_nano_set_obs_by(l->config.devices->device[0].team, net->exec, g, b->obs, b->n,
+                            l->n_word, b->n_text, err));
   memcpy(vk_net_data(net, "target"), b->target, sizeof(int32_t) * (size_t)b->n * VK_CHUNK_TARGETS);
   return VK_OK;
 }

@@ -278,6 +278,47 @@ static void inputs_beyond_capacity_are_refused(void **state)
   vk_params_free(&p);
 }
 
+/* By one thread and by several; one picture of the batch is missing, one lies in its place. */
+static void every_picture_is_copied(void **state)
+{
+  enum { N = 11 };
+  vk_err err = VK_ERR_INIT;
+  vk_model m;
+  vk_params p;
+  open_small(&m, &p);
+  vk_team *team;
+  vk_net net;
+  int n_word[1];
+  vk_assert_ok(vk_team_new(&team, 3, &err), &err);
+  vk_assert_ok(vk_net_new(&net, &m, &(vk_model_args){.n_batch = N}, &(vk_target){.n_thread = 3}, &p,
+                          NULL, VK_CPU(team), NULL, &err),
+               &err);
+  const vk_graph *g = &net.plan->graph;
+  vk_assert_ok(vk_nano_set_text(net.exec, g, two_texts, 1, n_word, &err), &err);
+  uint8_t *pixels = vk_net_data(&net, "image");
+  vk_nano_obs obs[N];
+  for (int i = 0; i < N; i++)
+    obs[i] = (vk_nano_obs){.image = {image[i % N_SAMPLE][0], image[i % N_SAMPLE][1]}};
+  obs[4].image[1] = NULL;
+  obs[7].image[0] = pixels + (size_t)14 * N_PIXEL;
+  for (int k = 0; k < 2; k++) {
+    memset(pixels, 0xa5, (size_t)2 * N * N_PIXEL);
+    vk_assert_ok(vk_nano_set_obs_by(k ? team : NULL, net.exec, g, obs, N, n_word, 1, &err), &err);
+    for (int i = 0; i < 2 * N; i++) {
+      const uint8_t *at = pixels + (size_t)i * N_PIXEL, *from = obs[i / 2].image[i % 2];
+      if (from)
+        assert_memory_equal(at, from, N_PIXEL);
+      for (int q = 0; q < N_PIXEL && i == 14; q++)
+        assert_int_equal(at[q], 0xa5);
+      for (int q = 0; q < N_PIXEL && !from; q++)
+        assert_int_equal(at[q], 0);
+    }
+  }
+  vk_net_free(&net);
+  vk_team_free(team);
+  vk_params_free(&p);
+}
+
 /* Scratch of attention is for a sample's tokens, not for those of the batch. */
 static void check_segments(const vk_graph *g, int64_t n_view)
 {
@@ -329,6 +370,7 @@ int main(void)
       cmocka_unit_test(configs_are_checked),
       cmocka_unit_test(a_config_survives_writing),
       cmocka_unit_test(inputs_beyond_capacity_are_refused),
+      cmocka_unit_test(every_picture_is_copied),
       cmocka_unit_test(every_form_can_be_built),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
