@@ -376,6 +376,8 @@ static vk_status take_sent(vk_exec *x, exec_state *s, vk_err *err)
 {
   static const char doing[] = "taking inputs";
   const vk_device *d = &x->device;
+  if (!s->next)
+    return VK_OK; /* a network without inputs */
   VK_TRY(VK_CUDA_CHECK(cudaStreamWaitEvent(s->stream, s->arrived, 0), d, doing, err));
   VK_TRY(vk_cuda_check(move(x, s, FROM_NEXT), d, doing, moving, err));
   return VK_CUDA_CHECK(cudaEventRecord(s->taken, s->stream), d, doing, err);
