@@ -69,6 +69,7 @@ static __device__ __forceinline__ void vk_copies_wait(void)
 
 static inline void vk_copy_16(void *shared, const void *from, bool is_there)
 {
+  VK_ASSERT(((uintptr_t)shared | (uintptr_t)from) % 16 == 0);
   if (is_there)
     memcpy(shared, from, 16);
   else
@@ -113,6 +114,7 @@ template <bool IS_TRANS> static inline void vk_load_matrices(uint32_t *x, const 
   __shared__ const uint16_t *held[VK_WARP][VK_WARP];
   int lane = threadIdx.x % VK_WARP, g = lane / 4, t = lane % 4;
   const uint16_t **of = held[threadIdx.x / VK_WARP];
+  VK_ASSERT((uintptr_t)row % 16 == 0);
   of[lane] = row;
   __syncwarp();
   for (int i = 0; i < 4; i++)
