@@ -196,11 +196,27 @@ static vk_status zero(const vk_device *d, void *p, size_t bytes, vk_err *err)
   return VK_CUDA_CHECK(cudaStreamSynchronize(stream), d, "clearing memory", err);
 }
 
+/* Managed memory beyond what the device has is given all the same, and its pages then move to and
+ * fro without end. */
+static vk_status check_fits(const vk_device *d, size_t bytes, vk_err *err)
+{
+  size_t n_free = 0, n_all = 0;
+  VK_TRY(VK_CUDA_CHECK(cudaMemGetInfo(&n_free, &n_all), d, "taking memory", err));
+  if (bytes <= n_free)
+    return VK_OK;
+  return vk_fail(err, VK_E_NOMEM,
+                 "device %s has %.1f of its %.1f MB free, and %.1f MB are needed; take a smaller "
+                 "model, or end what else uses it",
+                 vk_cuda_device_of(d)->name, (double)n_free * 1e-6, (double)n_all * 1e-6,
+                 (double)bytes * 1e-6);
+}
+
 /* Managed: pages move to who touches them, and stay on the device through a training but for
  * checkpoints. */
 static vk_status alloc(const vk_device *d, void **out, size_t bytes, vk_err *err)
 {
   VK_TRY(vk_cuda_use(d, err));
+  VK_TRY(check_fits(d, bytes, err));
   vk_status st = VK_CUDA_CHECK(cudaMallocManaged(out, bytes + 64, cudaMemAttachGlobal), d,
                                "taking memory", err);
   if (st == VK_OK && (st = zero(d, *out, bytes, err)) != VK_OK) {

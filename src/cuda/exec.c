@@ -6,9 +6,10 @@
  * place beside those in use, from where they are copied on the device as their run begins. The host
  * writes those after them to the other of two slots of pinned memory.
  *
- * A run whose sizes are those of the run before is captured as a graph and launched as one from
- * then on: a decision of one observation is bound by the cost of its launches. A run of other sizes
- * starts its kernels one by one, ahead of the device. */
+ * A run whose sizes are those of the two runs before is captured as a graph and launched as one
+ * from then on: a decision of one observation is bound by the cost of its launches. A run of other
+ * sizes starts its kernels one by one, ahead of the device; sizes of batches that take turns are
+ * not captured for a single run each. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,8 @@ typedef struct exec_state {
   cudaGraphExec_t graph;
   bool is_graph_of_sent; /* it begins with its inputs in their place */
   bool no_graph;         /* a run could not be captured: none is again */
-  bool is_new;           /* sizes or places have changed since the last run */
+  int n_same;            /* runs since sizes or places changed */
+  cudaEvent_t done;      /* in training: waiting for it leaves the core to loaders */
 
   cudaEvent_t *event; /* [n_step + 1] when nodes are timed */
   int64_t start_ns;   /* of the host, when the first was enqueued; the device was idle */
@@ -179,7 +181,6 @@ static vk_status open_state(vk_exec *x, exec_state *s, vk_err *err)
   size_t arena = round_up(p->arena_bytes), once = round_up(p->once_bytes);
   size_t held = round_up(p->held_bytes), pinned = pinned_bytes(p),
          next = vk_plan_sends(p) ? held : 0;
-  s->is_new = true;
   if (x->trace)
     s->row = vk_trace_keep(x->trace, vk_cuda_device_of(d)->name);
   s->io = calloc((size_t)(p->graph.n_value + p->graph.n_output) + 1, sizeof *s->io);
@@ -239,6 +240,8 @@ void vk_cuda_exec_close(vk_exec *x)
     (void)cudaEventDestroy(s->arrived);
   if (s->taken)
     (void)cudaEventDestroy(s->taken);
+  if (s->done)
+    (void)cudaEventDestroy(s->done);
   vk_cuda_gemm_free(s->gemm);
   (void)cudaFree(s->block);
   (void)cudaFreeHost(s->pinned);
@@ -264,10 +267,12 @@ vk_status vk_cuda_exec_open(vk_exec *x, vk_err *err)
 void vk_cuda_exec_changed(vk_exec *x)
 {
   exec_state *s = x->state;
-  s->is_new = true;
+  s->n_same = 0;
 }
 
 /* ---- a run --------------------------------------------------------------------------------- */
+
+enum { CAPTURE_AFTER = 2 }; /* equal runs */
 
 typedef enum road { TO_PLACE, TO_NEXT, FROM_NEXT, TO_HOST } road;
 
@@ -438,13 +443,22 @@ static vk_status read_events(vk_exec *x, const exec_state *s, vk_err *err)
   return VK_OK;
 }
 
+/* By the stream, which asks again and again: soonest, for a decision; or asleep until the event. */
+static vk_status wait_for_stream(const vk_exec *x, const exec_state *s, vk_err *err)
+{
+  const vk_device *d = &x->device;
+  VK_TRY(vk_cuda_use(d, err));
+  if (!s->done)
+    return VK_CUDA_CHECK(cudaStreamSynchronize(s->stream), d, "running", err);
+  VK_TRY(VK_CUDA_CHECK(cudaEventRecord(s->done, s->stream), d, "running", err));
+  return VK_CUDA_CHECK(cudaEventSynchronize(s->done), d, "running", err);
+}
+
 vk_status vk_cuda_exec_wait(vk_exec *x, vk_err *err)
 {
   exec_state *s = x->state;
   vk_trace_span span = vk_trace_begin(x->trace, "nn", "wait for the device");
-  vk_status st = vk_cuda_use(&x->device, err);
-  if (st == VK_OK)
-    st = VK_CUDA_CHECK(cudaStreamSynchronize(s->stream), &x->device, "running", err);
+  vk_status st = wait_for_stream(x, s, err);
   vk_trace_end(&span);
   end_run(x, s);
   if (st != VK_OK)
@@ -471,14 +485,14 @@ static vk_status start_timed(vk_exec *x, exec_state *s, vk_err *err)
 
 static vk_status start_run(vk_exec *x, exec_state *s, vk_err *err)
 {
-  if (s->is_new || x->is_sent != s->is_graph_of_sent)
+  if (s->n_same == 0 || x->is_sent != s->is_graph_of_sent)
     drop_graph(s);
   s->is_graph_of_sent = x->is_sent;
   if (x->is_sent)
     VK_TRY(take_sent(x, s, err));
   if (s->is_timing)
     return start_timed(x, s, err);
-  if (s->is_new)
+  if (s->n_same < CAPTURE_AFTER)
     return start_all(x, s, err);
   if (!s->graph && !s->no_graph)
     s->no_graph = capture(x, s, NULL) != VK_OK; /* nothing has run yet */
@@ -497,7 +511,7 @@ vk_status vk_cuda_exec_start(vk_exec *x, bool is_once, vk_err *err)
     return start_steps(x, s, true, err);
   vk_trace_span span = vk_trace_begin(x->trace, "nn", x->plan->graph.name);
   vk_status st = start_run(x, s, err);
-  s->is_new = st != VK_OK;
+  s->n_same = st == VK_OK ? s->n_same + (s->n_same < CAPTURE_AFTER) : 0;
   vk_trace_end(&span);
   return st;
 }

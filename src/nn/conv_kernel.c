@@ -1,7 +1,7 @@
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__AVX2__)
 /* gcc 12 packs the scalar sums of run_dot into vectors, and loads the row of b behind the last one
  * with it, of which it uses nothing: it may lie outside of the program. */
-#pragma GCC optimize("no-tree-slp-vectorize")
+#pragma GCC optimize("no-tree-vectorize")
 #endif
 
 #include "nn/conv_kernel.h"
