@@ -71,9 +71,21 @@ __asm__(".text\n"
 
 static context home; /* of the thread that launches */
 
+#if VK_EMULATED_ASAN
+static context *left; /* the last that was */
+
+/* home is whichever thread launches: its stack is known once it is left. */
+static void context_arrive(void *fake)
+{
+  bool is_home = left == &home;
+  __sanitizer_finish_switch_fiber(fake, is_home ? &home.bottom : NULL, is_home ? &home.size : NULL);
+}
+#endif
+
 static void context_switch(context *from, context *to)
 {
 #if VK_EMULATED_ASAN
+  left = from;
   __sanitizer_start_switch_fiber(&from->fake, to->bottom, to->size);
 #endif
 #if defined(__x86_64__)
@@ -82,11 +94,11 @@ static void context_switch(context *from, context *to)
   swapcontext(&from->u, &to->u);
 #endif
 #if VK_EMULATED_ASAN
-  /* home is whichever thread launches */
-  __sanitizer_finish_switch_fiber(from->fake, from == &home ? NULL : &home.bottom,
-                                  from == &home ? NULL : &home.size);
+  context_arrive(from->fake);
 #endif
 }
+
+static context fibers[N_THREAD_MAX];
 
 static void context_init(context *c, void (*entry)(void))
 {
@@ -101,8 +113,8 @@ static void context_init(context *c, void (*entry)(void))
 #endif
 #if defined(__x86_64__)
   /* what vk_emulated_switch pops: six registers, then where it returns to, then the frame of a
-   * function that was called */
-  void **sp = (void **)(c->stack + STACK) - 1;
+   * function that was called; tops that differ do not compete for the same lines of the cache */
+  void **sp = (void **)(c->stack + STACK - (c - fibers) % 61 * 128) - 1;
   *--sp = (void *)(uintptr_t)entry;
   sp -= 6;
   memset(sp, 0, 6 * sizeof *sp);
@@ -152,7 +164,6 @@ static struct block {
   context *idle[N_THREAD_MAX];
   int n_idle, n_fiber;
 } b;
-static context fibers[N_THREAD_MAX];
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
@@ -173,20 +184,19 @@ static void make_ready(thread *t)
 /* The next thread that can go on, no longer marked; NULL: none. */
 static thread *pick(void)
 {
-  int n_word = (b.n_thread + 63) / 64, from = b.is_cyclic ? b.last + 1 : 0;
-  for (int i = 0; i <= n_word; i++) {
-    int w = (from / 64 + i) % n_word;
-    uint64_t bits = b.ready[w];
-    if (i == 0 && from < b.n_thread)
-      bits &= ~0ull << from % 64;
-    if (!bits)
-      continue;
-    int rank = w * 64 + __builtin_ctzll(bits);
-    b.ready[w] &= ~(1ull << rank % 64);
-    b.last = rank;
-    return b.order[rank];
+  int n_word = (b.n_thread + 63) / 64,
+      from = b.is_cyclic && b.last + 1 < b.n_thread ? b.last + 1 : 0;
+  int w = from / 64;
+  uint64_t bits = b.ready[w] & ~0ull << from % 64;
+  for (int i = 0; !bits && i < n_word; i++) {
+    w = w + 1 < n_word ? w + 1 : 0;
+    bits = b.ready[w];
   }
-  return NULL;
+  if (!bits)
+    return NULL;
+  b.last = w * 64 + __builtin_ctzll(bits);
+  b.ready[w] &= ~(1ull << b.last % 64);
+  return b.order[b.last];
 }
 
 static void start(thread *t)
@@ -232,14 +242,42 @@ static void deadlock(void)
   fatal_block("its threads wait for ever", one, other);
 }
 
-/* ---- waiting --------------------------------------------------------------------------------- */
+/* ---- fibers ---------------------------------------------------------------------------------- */
+
+static void fiber_main(void);
+
+static context *take_fiber(void)
+{
+  if (b.n_idle)
+    return b.idle[--b.n_idle];
+  if (b.n_fiber == N_THREAD_MAX)
+    vk_emulated_fatal("more fibers than threads");
+  context_init(&fibers[b.n_fiber], fiber_main);
+  return &fibers[b.n_fiber++];
+}
+
+/* From a fiber, or from home: t, which was picked, goes on. */
+static void go_on(context *from, thread *t)
+{
+  if (!t->fiber)
+    t->fiber = take_fiber();
+  start(t);
+  if (t->fiber != from)
+    context_switch(from, t->fiber);
+}
 
 /* Leaves the fiber until somebody makes its thread ready and it is picked. */
 static void leave(void)
 {
-  thread *t = b.current;
-  context_switch(t->fiber, &home);
+  context *self = b.current->fiber;
+  thread *next = pick();
+  if (next)
+    go_on(self, next);
+  else /* nobody can go on */
+    context_switch(self, &home);
 }
+
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 /* All threads of the block that are alive stand at its barrier. */
 static void open_barrier(void)
@@ -301,22 +339,21 @@ static int source_of(const thread *t, int lane)
   }
 }
 
-/* What lane gets; group: the lanes that met. */
-static uint64_t combine(const thread *lanes, unsigned group, int lane)
+/* Those of the lanes in group, which met, whose value is not 0. */
+static unsigned votes_of(const thread *lanes, unsigned group)
 {
-  const thread *t = &lanes[lane];
   unsigned votes = 0;
-  if (t->op == VK_EMULATED_SYNC)
-    return 0;
-  if (t->op >= VK_EMULATED_IDX) {
-    int from = source_of(t, lane);
-    /* what a lane that is not there would send is undefined */
-    return from >= 0 && from < N_LANE && group >> from & 1 ? lanes[from].value : UINT64_MAX;
-  }
-  for (int i = 0; i < N_LANE; i++)
-    if (group >> i & 1 && lanes[i].value)
-      votes |= 1u << i;
-  return t->op == VK_EMULATED_OR ? votes != 0 : t->op == VK_EMULATED_AND ? votes == group : votes;
+  for (unsigned rest = group; rest; rest &= rest - 1)
+    votes |= lanes[__builtin_ctz(rest)].value ? rest & -rest : 0;
+  return votes;
+}
+
+/* What lane gets by a shuffle in group. */
+static uint64_t shuffled(const thread *lanes, unsigned group, int lane)
+{
+  int from = source_of(&lanes[lane], lane);
+  /* what a lane that is not there would send is undefined */
+  return from >= 0 && from < N_LANE && group >> from & 1 ? lanes[from].value : UINT64_MAX;
 }
 
 /* If all lanes that t's mask names stand where t does, they go on. */
@@ -332,8 +369,15 @@ static void open_warp(const thread *t)
     if (l->op != t->op || l->mask != t->mask || !same_place(l, t))
       return;
   }
-  for (unsigned rest = group; rest; rest &= rest - 1)
-    lanes[__builtin_ctz(rest)].result = combine(lanes, group, __builtin_ctz(rest));
+  unsigned votes = t->op < VK_EMULATED_IDX ? votes_of(lanes, group) : 0;
+  uint64_t all = t->op == VK_EMULATED_SYNC  ? 0
+                 : t->op == VK_EMULATED_OR  ? votes != 0
+                 : t->op == VK_EMULATED_AND ? votes == group
+                                            : votes;
+  for (unsigned rest = group; rest; rest &= rest - 1) {
+    int lane = __builtin_ctz(rest);
+    lanes[lane].result = t->op < VK_EMULATED_IDX ? all : shuffled(lanes, group, lane);
+  }
   for (unsigned rest = group; rest; rest &= rest - 1)
     make_ready(&lanes[__builtin_ctz(rest)]);
   w->waiting &= ~group;
@@ -388,7 +432,7 @@ static void finish(thread *t)
 static void fiber_main(void)
 {
 #if VK_EMULATED_ASAN
-  __sanitizer_finish_switch_fiber(NULL, &home.bottom, &home.size);
+  context_arrive(NULL);
 #endif
   for (;;) {
     thread *t = b.current;
@@ -396,30 +440,18 @@ static void fiber_main(void)
     for (;;) {
       b.work->call(b.work->closure);
       finish(t);
-      thread *next = pick();
-      if (next && next->fiber) { /* not mine: home picks it again */
-        b.ready[next->rank / 64] |= 1ull << next->rank % 64;
-        b.last = next->rank - 1;
-      }
-      if (!next || next->fiber)
+      t = pick();
+      if (!t || t->fiber)
         break;
-      t = next;
       t->fiber = self;
       start(t);
     }
     b.idle[b.n_idle++] = self;
-    context_switch(self, &home);
+    if (t)
+      go_on(self, t);
+    else
+      context_switch(self, &home);
   }
-}
-
-static context *take_fiber(void)
-{
-  if (b.n_idle)
-    return b.idle[--b.n_idle];
-  if (b.n_fiber == N_THREAD_MAX)
-    vk_emulated_fatal("more fibers than threads");
-  context_init(&fibers[b.n_fiber], fiber_main);
-  return &fibers[b.n_fiber++];
 }
 
 /* ---- the order of threads -------------------------------------------------------------------- */
@@ -482,12 +514,7 @@ static void run_block(uint64_t seed)
   for (int i = 0; i < b.n_thread; i += N_LANE)
     b.warp[i / N_LANE] =
         (warp){.alive = b.n_thread - i >= N_LANE ? 0xffffffffu : (1u << (b.n_thread - i)) - 1};
-  for (thread *t; (t = pick());) {
-    if (!t->fiber)
-      t->fiber = take_fiber();
-    start(t);
-    context_switch(&home, t->fiber);
-  }
+  go_on(&home, pick());
   if (b.n_alive)
     deadlock();
 #if !VK_EMULATED_ASAN
