@@ -337,22 +337,42 @@ static float at(const void *data, const struct vk_cublaslt_layout *l, bool is_tr
   return load(data, l->type, is_trans ? row * l->ld + col : col * l->ld + row);
 }
 
+/* Rows of a matrix, or of its transpose, one after the other, and room for a row of sums behind
+ * them. */
+static float *rows_of(const void *data, const struct vk_cublaslt_layout *l, bool is_trans,
+                      int64_t n_row, int64_t n_col)
+{
+  float *x = malloc((size_t)((n_row + 1) * n_col + 1) * sizeof *x);
+  if (!x)
+    vk_emulated_fatal("no memory for a product");
+  for (int64_t r = 0; r < n_row; r++)
+    for (int64_t c = 0; c < n_col; c++)
+      x[r * n_col + c] = at(data, l, is_trans, r, c);
+  return x;
+}
+
 static void run_product(void *data)
 {
   const product *p = data;
-  for (int64_t j = 0; j < (int64_t)p->n; j++)
-    for (int64_t i = 0; i < (int64_t)p->m; i++) {
-      float sum = 0;
-      for (int64_t k = 0; k < (int64_t)p->k; k++)
-        sum += at(p->a, &p->a_layout, p->desc.trans_a, i, k) *
-               at(p->b, &p->b_layout, p->desc.trans_b, k, j);
-      sum *= p->alpha;
+  int64_t m = (int64_t)p->m, n = (int64_t)p->n, n_k = (int64_t)p->k;
+  float *a = rows_of(p->a, &p->a_layout, !p->desc.trans_a, n_k, m), *sum = a + n_k * m;
+  float *b = rows_of(p->b, &p->b_layout, !p->desc.trans_b, n, n_k);
+  for (int64_t j = 0; j < n; j++) {
+    memset(sum, 0, (size_t)m * sizeof *sum);
+    for (int64_t k = 0; k < n_k; k++)
+      for (int64_t i = 0; i < m; i++)
+        sum[i] += a[k * m + i] * b[j * n_k + k];
+    for (int64_t i = 0; i < m; i++) {
+      float y = sum[i] * p->alpha;
       if (p->beta != 0)
-        sum += p->beta * at(p->c, &p->c_layout, false, i, j);
+        y += p->beta * at(p->c, &p->c_layout, false, i, j);
       if (p->desc.epilogue == CUBLASLT_EPILOGUE_BIAS)
-        sum += load(p->desc.bias, p->d_layout.type, i);
-      store(p->d, p->d_layout.type, j * p->d_layout.ld + i, sum);
+        y += load(p->desc.bias, p->d_layout.type, i);
+      store(p->d, p->d_layout.type, j * p->d_layout.ld + i, y);
     }
+  }
+  free(a);
+  free(b);
 }
 
 static bool is_pointer(const void *p, size_t align)
