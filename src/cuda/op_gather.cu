@@ -105,21 +105,36 @@ static __device__ __forceinline__ void load_rows(const int32_t *key, int64_t bas
   }
 }
 
-/* Exclusive sums over a block's threads of x, in place of it; the sum of all is returned. */
-static __device__ __forceinline__ int scan_block(int *x)
+/* The sum of x of the threads before this one, of a block's first n, OWNED_MAX at most; *all: of all
+ * of them. The first warp adds up. */
+static __device__ __forceinline__ int sum_before(int x, int n, int *all)
 {
-  __shared__ int sum[ADD_BLOCK];
-  int t = (int)threadIdx.x, own = *x;
-  sum[t] = own;
+  __shared__ int sum[OWNED_MAX + 1];
+  int t = (int)threadIdx.x, per_lane = (n + VK_WARP - 1) / VK_WARP;
+  if (t < n)
+    sum[t] = x;
   __syncthreads();
-  for (int step = 1; step < ADD_BLOCK; step *= 2) {
-    int before = t >= step ? sum[t - step] : 0;
-    __syncthreads();
-    sum[t] += before;
-    __syncthreads();
+  if (t < VK_WARP) {
+    int begin = t * per_lane, end = begin + per_lane < n ? begin + per_lane : n, own = 0;
+    for (int k = begin; k < end; k++)
+      own += sum[k];
+    int up_to = own;
+    for (int d = 1; d < VK_WARP; d *= 2) {
+      int lower = __shfl_up_sync(0xffffffffu, up_to, d);
+      up_to += t >= d ? lower : 0;
+    }
+    int before = up_to - own;
+    for (int k = begin; k < end; k++) {
+      int here = sum[k];
+      sum[k] = before;
+      before += here;
+    }
+    if (t == VK_WARP - 1)
+      sum[OWNED_MAX] = up_to;
   }
-  *x = sum[t] - own;
-  return sum[ADD_BLOCK - 1];
+  __syncthreads();
+  *all = sum[OWNED_MAX];
+  return t < n ? sum[t] : 0;
 }
 
 /* order: the places of row r of n are items [start[r], start[r + 1]), as `value` names them (NULL:
@@ -150,12 +165,13 @@ static __global__ void order_places(const int32_t *key, int64_t m, int64_t base,
   __syncthreads();
   for (int w = 0; t < owned && w < ADD_WARPS; w++)
     all += count[w * owned + t];
-  int at = all, n_owned = scan_block(&at);
-  at += n_before;
+  int n_owned, at = n_before + sum_before(all, owned, &n_owned);
   if (t < owned && first + t < n)
     start[first + t] = at;
   if (t == 0 && first + owned >= n)
     start[n] = n_before + n_owned;
+  if (n_owned == 0)
+    return;
   for (int w = 0; t < owned && w < ADD_WARPS; w++) {
     int n_warp = count[w * owned + t];
     count[w * owned + t] = at;
@@ -165,7 +181,7 @@ static __global__ void order_places(const int32_t *key, int64_t m, int64_t base,
   for (int64_t i = begin; i < end; i += AHEAD * VK_WARP) {
     load_rows(key, base, n, i, end, row);
 #pragma unroll
-    for (int k = 0; k < AHEAD; k++) {
+    for (int k = 0; k < AHEAD && i + k * VK_WARP < end; k++) {
       bool is_own = row[k] >= first && row[k] < first + owned;
       unsigned some = __ballot_sync(0xffffffffu, is_own);
       for (; some; some &= some - 1) { /* lane by lane: in rising order */
