@@ -128,12 +128,15 @@ static vk_status start(vk_cuda_gemm *g, vk_err *err)
   if (st != CUBLAS_STATUS_SUCCESS)
     return vk_fail(err, st == CUBLAS_STATUS_ALLOC_FAILED ? VK_E_NOMEM : VK_E_IO,
                    "cuBLASLt does not start: %s", g->lib.cublasLtGetStatusString(st));
-  if (cudaMalloc(&g->workspace, WORKSPACE_BYTES) != cudaSuccess) {
-    (void)cudaGetLastError();
+  cudaError_t status = cudaMalloc(&g->workspace, WORKSPACE_BYTES);
+  if (status == cudaSuccess)
+    return VK_OK;
+  (void)cudaGetLastError();
+  if (status == cudaErrorMemoryAllocation)
     return vk_fail(err, VK_E_NOMEM, "the GPU has no %d MiB left for products of matrices",
                    WORKSPACE_BYTES >> 20);
-  }
-  return VK_OK;
+  return vk_fail(err, VK_E_IO, "memory for products of matrices: cudaMalloc failed with %s (%s)",
+                 cudaGetErrorName(status), cudaGetErrorString(status));
 }
 
 vk_status vk_cuda_gemm_new(vk_cuda_gemm **out, vk_err *err)

@@ -453,6 +453,13 @@ static void test_no_memory(void **state)
   expect_failure(VK_E_NOMEM, "32 MiB");
 }
 
+static void test_lost_while_it_opens(void **state)
+{
+  vk_emulated_fail_after(2, cudaErrorECCUncorrectable); /* of cublasLtCreate, of the workspace */
+  expect_failure(VK_E_IO, "cudaMalloc failed with cudaErrorECCUncorrectable");
+  vk_emulated_reset();
+}
+
 static void test_bytes(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -482,6 +489,7 @@ static int test_stand_in(void)
       BARE(test_no_device),
       BARE(test_no_memory),
       BARE(test_bytes),
+      BARE(test_lost_while_it_opens),
   };
   return cmocka_run_group_tests_name("cuda gemm, stand-in", tests, NULL, NULL);
 }
