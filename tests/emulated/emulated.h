@@ -46,6 +46,14 @@ void vk_emulated_set_driver(int version);
  * is enqueued. What reads too early then reads old bytes. */
 void vk_emulated_set_late(bool is_late);
 
+/* Kernels and products are started and not run, and fresh memory holds zeros: for what is true of
+ * calls whatever they compute. */
+void vk_emulated_set_dry(bool is_dry);
+
+/* Bytes of scratch that a product is given at once (VK_PRODUCT_CHUNK of cuda/round.h), for plans to
+ * come: so few as the process begins that small products come in chunks, too. */
+extern int64_t vk_emulated_product_chunk;
+
 /* Of the orders in which blocks and threads run; a launch changes it as well. */
 void vk_emulated_set_seed(uint64_t seed);
 

@@ -84,7 +84,7 @@ extern struct vk_emulated_state {
   cudaError_t fail_with, lost[VK_EMULATED_DEVICE_MAX];
   size_t memory, used[VK_EMULATED_DEVICE_MAX]; /* of each */
   int n_device, major, minor, driver;
-  bool is_late;
+  bool is_late, is_dry;
   uint64_t seed;
   vk_emulated_live live;
 } vk_emulated;

@@ -2,6 +2,7 @@
 #ifndef VK_EMULATED_LAUNCH_H
 #define VK_EMULATED_LAUNCH_H
 
+#include "emulated/emulated.h"
 #include "emulated/fiber.h"
 
 #define VK_SHARED(type, name) type *name = (type *)vk_emulated_shared

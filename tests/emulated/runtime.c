@@ -16,6 +16,7 @@ struct vk_emulated_state vk_emulated = {
 
 _Thread_local int vk_emulated_device;
 static _Thread_local cudaError_t last; /* of this thread */
+int64_t vk_emulated_product_chunk = 2000;
 
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
@@ -146,7 +147,7 @@ void vk_emulated_reset(void)
   vk_emulated.major = 9;
   vk_emulated.minor = 0;
   vk_emulated.driver = CUDART_VERSION;
-  vk_emulated.is_late = false;
+  vk_emulated.is_late = vk_emulated.is_dry = false;
   vk_emulated.seed = 0;
   pthread_mutex_unlock(&mutex);
 }
@@ -212,6 +213,13 @@ bool vk_emulated_is_clean(void)
   const vk_emulated_live l = vk_emulated_count();
   return !l.n_device && !l.n_managed && !l.n_host && !l.n_stream && !l.n_event && !l.n_graph &&
          !l.n_exec && !l.n_comm;
+}
+
+void vk_emulated_set_dry(bool is_dry)
+{
+  pthread_mutex_lock(&mutex);
+  vk_emulated.is_dry = is_dry;
+  pthread_mutex_unlock(&mutex);
 }
 
 int64_t vk_emulated_n_launch(void)
@@ -521,7 +529,7 @@ static cudaError_t allocate(void **p, size_t n, vk_emulated_place place)
   *a = (allocation){
       .next = allocations, .place = place, .device = vk_emulated_device, .p = base + GUARD, .n = n};
   allocations = a;
-  memset(a->p, FRESH_BYTE, n);
+  memset(a->p, vk_emulated.is_dry ? 0 : FRESH_BYTE, n);
   guard(a, true);
   ++*count_of(place);
   if (is_device) {

@@ -214,12 +214,18 @@ cudaError_t vk_emulated_add(cudaStream_t stream, void (*run)(void *data), const 
   return add(stream, NULL, run, data, n);
 }
 
+static void run_nothing(void *data)
+{
+}
+
 cudaError_t vk_emulated_enqueue(cudaStream_t stream, void (*run)(void *data), const void *data,
                                 size_t n)
 {
   ENTER_ON(device_of(stream));
   cudaError_t error = check_current(stream);
-  return vk_emulated_leave(error ? error : vk_emulated_add(stream, run, data, n));
+  if (!error)
+    error = vk_emulated_add(stream, vk_emulated.is_dry ? run_nothing : run, data, n);
+  return vk_emulated_leave(error);
 }
 
 cudaError_t vk_emulated_enqueue_when(cudaStream_t stream, bool (*is_ready)(void *data),
@@ -256,7 +262,7 @@ static void run_kernel(void *data)
 {
   launch *l = data;
   l->work.closure = l->closure;
-  if (vk_emulated.lost[vk_emulated_running] == cudaSuccess &&
+  if (vk_emulated.lost[vk_emulated_running] == cudaSuccess && !vk_emulated.is_dry &&
       !vk_emulated_run(&l->work, mix(vk_emulated.seed + (uint64_t)vk_emulated.n_launch++)))
     vk_emulated_lose(vk_emulated_running, cudaErrorIllegalAddress);
 }

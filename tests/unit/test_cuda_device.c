@@ -9,7 +9,7 @@
 #include "emulated/emulated.h"
 #include "small_learner.h"
 
-enum { N_STEP = 3 };
+enum { N_STEP = 3 }; /* kernel by kernel, captured, as a graph */
 
 static vk_status open_on(fixture *f, const char *device, bool is_bf16, int n_micro, vk_err *err)
 {
@@ -46,7 +46,7 @@ static void learns_as_the_cpu(void **state)
     vk_emulated_set_late(n_micro == 2);
     vk_assert_ok(open_on(&cpu, "cpu", false, n_micro, &err), &err);
     vk_assert_ok(open_on(&gpu, "cuda", false, n_micro, &err), &err);
-    for (int i = 0; i < N_STEP; i++) {
+    for (int i = 0; i < N_STEP && i * n_micro < N_STEP; i++) {
       double loss[2], norm[2], check[2];
       vk_assert_ok(step(&cpu, i, &loss[0], &norm[0], &check[0], &err), &err);
       vk_assert_ok(step(&gpu, i, &loss[1], &norm[1], &check[1], &err), &err);
@@ -70,7 +70,7 @@ static void learns_in_bf16(void **state)
   vk_emulated_reset();
   vk_assert_ok(open_on(&cpu, "cpu", false, 1, &err), &err);
   vk_assert_ok(open_on(&gpu, "cuda", true, 1, &err), &err);
-  for (int i = 0; i < N_STEP; i++) {
+  for (int i = 0; i < 2; i++) {
     double loss[2], norm[2], check[2];
     vk_assert_ok(step(&cpu, i, &loss[0], &norm[0], &check[0], &err), &err);
     vk_assert_ok(step(&gpu, i, &loss[1], &norm[1], &check[1], &err), &err);
@@ -113,41 +113,57 @@ static void bits_repeat(void **state)
   expect_clean();
 }
 
+enum { N_AHEAD = 2 };
+
+/* Takes N_AHEAD steps of two micro-batches; loss and norm out, [N_AHEAD]. */
+static void step_ahead(bool is_late, double *loss, double *norm)
+{
+  vk_err err = VK_ERR_INIT;
+  fixture f;
+  const vk_batch half[] = {batch(0, N / 2), batch(N / 2, N / 2)};
+  vk_emulated_reset();
+  vk_emulated_set_late(is_late);
+  vk_assert_ok(open_on(&f, "cuda", false, 2, &err), &err);
+  vk_assert_ok(vk_learner_put(&f.l, &half[1], 7, &err), &err); /* in vain */
+  vk_learner_unput(&f.l);
+  for (int i = 0; i < N_AHEAD; i++) {
+    vk_assert_ok(vk_learner_begin(&f.l, &err), &err);
+    if (i == 0)
+      vk_assert_ok(vk_learner_put(&f.l, &half[0], 0, &err), &err);
+    for (int k = 0; k < 2; k++) {
+      vk_assert_ok(vk_learner_start(&f.l, &err), &err);
+      assert_true(!is_late || vk_learner_is_busy(&f.l));
+      vk_assert_ok(vk_learner_put(&f.l, &half[1 - k], i * 2 + k + 1, &err), &err);
+    }
+    vk_assert_ok(vk_learner_wait(&f.l, &loss[i], &err), &err);
+    assert_false(vk_learner_is_busy(&f.l));
+    vk_assert_ok(vk_learner_step(&f.l, 1e-3, &norm[i], &err), &err);
+  }
+  close_learner(&f);
+  expect_clean();
+}
+
 /* Inputs of the next micro-batch go up while one is computed, whatever the order in which the
  * device gets to it, and what is not read does not come down. */
 static void puts_ahead(void **state)
 {
-  for (int is_late = 0; is_late < 2; is_late++) {
-    vk_err err = VK_ERR_INIT;
-    fixture ahead, plain;
-    const vk_batch half[] = {batch(0, N / 2), batch(N / 2, N / 2)};
-    vk_emulated_reset();
-    vk_emulated_set_late(is_late);
-    vk_assert_ok(open_on(&ahead, "cuda", false, 2, &err), &err);
-    vk_assert_ok(open_on(&plain, "cuda", false, 2, &err), &err);
-    vk_assert_ok(vk_learner_put(&ahead.l, &half[1], 7, &err), &err); /* in vain */
-    vk_learner_unput(&ahead.l);
-    for (int i = 0; i < N_STEP; i++) {
-      double loss[2], norm[2];
-      vk_assert_ok(vk_learner_begin(&ahead.l, &err), &err);
-      if (i == 0)
-        vk_assert_ok(vk_learner_put(&ahead.l, &half[0], 0, &err), &err);
-      for (int k = 0; k < 2; k++) {
-        vk_assert_ok(vk_learner_start(&ahead.l, &err), &err);
-        assert_true(is_late == 0 || vk_learner_is_busy(&ahead.l));
-        vk_assert_ok(vk_learner_put(&ahead.l, &half[1 - k], i * 2 + k + 1, &err), &err);
-      }
-      vk_assert_ok(vk_learner_wait(&ahead.l, &loss[0], &err), &err);
-      assert_false(vk_learner_is_busy(&ahead.l));
-      vk_assert_ok(vk_learner_step(&ahead.l, 1e-3, &norm[0], &err), &err);
-      vk_assert_ok(step_learner(&plain.l, 1e-3, i, &loss[1], &norm[1], &err), &err);
-      vk_assert_same_bits(loss[0], loss[1]);
-      vk_assert_same_bits(norm[0], norm[1]);
+  vk_err err = VK_ERR_INIT;
+  fixture plain;
+  double loss[2][N_AHEAD], norm[2][N_AHEAD];
+  step_ahead(false, loss[0], norm[0]);
+  step_ahead(true, loss[1], norm[1]);
+  vk_emulated_reset();
+  vk_assert_ok(open_on(&plain, "cuda", false, 2, &err), &err);
+  for (int i = 0; i < N_AHEAD; i++) {
+    double want, want_norm;
+    vk_assert_ok(step_learner(&plain.l, 1e-3, i, &want, &want_norm, &err), &err);
+    for (int is_late = 0; is_late < 2; is_late++) {
+      vk_assert_same_bits(loss[is_late][i], want);
+      vk_assert_same_bits(norm[is_late][i], want_norm);
     }
-    close_learner(&ahead);
-    close_learner(&plain);
-    expect_clean();
   }
+  close_learner(&plain);
+  expect_clean();
 }
 
 /* Devices that share the micro-batches of a step learn what one learns from all of them, and stay
@@ -235,11 +251,12 @@ static void refuses_what_is_not_there(void **state)
 static void refuses_what_does_not_fit(void **state)
 {
   int n_refused = 0, n_sentence = 0;
-  for (size_t bytes = 30 << 20; n_refused < 60; bytes += bytes / 20) {
+  for (size_t bytes = 30 << 20; n_refused < 60; bytes += bytes / 12) {
     vk_err err = VK_ERR_INIT;
     fixture f;
     double loss, norm, check;
     vk_emulated_reset();
+    vk_emulated_set_dry(true);
     vk_emulated_set_memory(bytes);
     vk_status st = open_on(&f, "cuda", false, 1, &err);
     if (st == VK_OK)
@@ -257,34 +274,47 @@ static void refuses_what_does_not_fit(void **state)
   vk_emulated_reset();
 }
 
-/* A device that is lost at call k: an error that says what to do, and nothing is left behind. */
+/* Opens a learner and takes steps of all kinds; *n_open: the calls that opening takes. */
+static vk_status open_and_step(fixture *f, int64_t *n_open, vk_err *err)
+{
+  double loss, norm, check;
+  int64_t before = vk_emulated_n_call();
+  VK_TRY(open_on(f, "cuda", false, 1, err));
+  *n_open = vk_emulated_n_call() - before;
+  for (int i = 0; i < N_STEP; i++)
+    VK_TRY(step(f, i, &loss, &norm, &check, err));
+  return VK_OK;
+}
+
+/* A device that is lost at any call: an error that says where, and nothing is left behind. */
 static void survives_a_lost_device(void **state)
 {
-  int n_failed = 0;
-  int64_t k = 1, n_call = 1;
-  for (; k <= n_call; k += k < 6 ? 1 : 601) {
-    vk_err err = VK_ERR_INIT;
-    fixture f;
-    double loss, norm, check;
+  enum { FIRST = 32, LAST = 26 }; /* opening, and a step that is a graph: one by one */
+  vk_err err = VK_ERR_INIT;
+  fixture f;
+  int64_t n_open, n_none, before = vk_emulated_n_call();
+  vk_emulated_reset();
+  vk_emulated_set_dry(true);
+  vk_assert_ok(open_and_step(&f, &n_open, &err), &err);
+  int64_t n_call = vk_emulated_n_call() - before;
+  close_learner(&f);
+  assert_true(n_open > FIRST / 2 && n_call > 10 * FIRST);
+  for (int64_t k = 1; k <= n_call; k += k < FIRST || k > n_call - LAST ? 1 : 61) {
     vk_emulated_reset();
-    int64_t before = vk_emulated_n_call();
+    vk_emulated_set_dry(true);
     vk_emulated_fail_after(k, cudaErrorLaunchFailure);
-    vk_status st = open_on(&f, "cuda", false, 1, &err);
-    if (st == VK_OK)
-      st = step(&f, 0, &loss, &norm, &check, &err);
-    if (st != VK_OK) {
-      n_failed++;
-      assert_true(strlen(err.text) > 20);
-    } else {
-      n_call = vk_emulated_n_call() - before; /* past the last one */
+    err = (vk_err)VK_ERR_INIT;
+    if (open_and_step(&f, &n_none, &err) == VK_OK)
+      fail_msg("call %d of %d fails and nobody says so", (int)k, (int)n_call);
+    assert_true(strlen(err.text) > 20);
+    if (k > n_open) {
+      vk_assert_says(&err, "device cuda:0");
+      vk_assert_says(&err, "failed with cudaError");
     }
-    n_call = st == VK_OK ? n_call : k + 1000;
     close_learner(&f);
     vk_emulated_reset();
     expect_clean();
   }
-  assert_true(n_failed > 6);
-  vk_emulated_reset();
 }
 
 int main(void)
@@ -300,5 +330,6 @@ int main(void)
       cmocka_unit_test(refuses_what_does_not_fit),
       cmocka_unit_test(survives_a_lost_device),
   };
+  vk_emulated_product_chunk = 1 << 18;
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -432,6 +432,39 @@ static void work_may_be_late(void **state)
   ok(cudaFree(x));
 }
 
+static void count_up(void *data)
+{
+  ++**(int **)data;
+}
+
+/* Kernels and what libraries enqueue do not run; copies do. */
+static void kernels_may_be_left_out(void **state)
+{
+  float *x, *y;
+  int n = 0, *at = &n;
+  int64_t before = vk_emulated_n_launch(), n_call = vk_emulated_n_call();
+  vk_emulated_set_dry(true);
+  x = new_managed(4 * sizeof *x);
+  y = new_managed(4 * sizeof *y);
+  assert_true(x[0] == 0 && x[3] == 0);
+  x[0] = 7;
+  ok(start_add(x, 4, 1, stream));
+  ok(vk_emulated_enqueue(stream, count_up, &at, sizeof at));
+  ok(cudaMemcpyAsync(y, x, 4 * sizeof *x, cudaMemcpyDeviceToDevice, stream));
+  ok(cudaStreamSynchronize(stream));
+  assert_true(x[0] == 7 && y[0] == 7 && n == 0);
+  assert_int_equal(vk_emulated_n_launch(), before);
+  assert_true(vk_emulated_n_call() > n_call);
+  vk_emulated_fail_after(1, cudaErrorLaunchFailure);
+  fails(start_add(x, 4, 1, stream), cudaErrorLaunchFailure);
+  vk_emulated_reset();
+  ok(start_add(x, 4, 1, stream));
+  ok(vk_emulated_enqueue(stream, count_up, &at, sizeof at));
+  assert_true(x[0] == 8 && n == 1);
+  ok(cudaFree(x));
+  ok(cudaFree(y));
+}
+
 static cudaGraph_t capture_adds(float *x, float by, int n)
 {
   cudaGraph_t graph = NULL;
@@ -729,6 +762,7 @@ int main(void)
       TEST(calls_fail_when_told),
       TEST(machines_differ),
       TEST(work_may_be_late),
+      TEST(kernels_may_be_left_out),
       TEST(graphs_run_what_was_captured),
       TEST(captures_forbid_waiting),
       TEST(captures_fork_and_join),
