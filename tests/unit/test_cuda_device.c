@@ -166,37 +166,46 @@ static void puts_ahead(void **state)
   expect_clean();
 }
 
-/* Devices that share the micro-batches of a step learn what one learns from all of them, and stay
- * alike to the bit. */
+enum { N_SHARED = 2 };
+
+/* Takes N_SHARED steps of two micro-batches; what step gives out, [N_SHARED]. All replicas are to
+ * be alike to the bit. */
+static void step_on(const char *devices, int n_replica, double *loss, double *norm, double *check)
+{
+  vk_err err = VK_ERR_INIT;
+  fixture f;
+  vk_assert_ok(open_on(&f, devices, false, 2, &err), &err);
+  assert_int_equal(f.l.n_replica, n_replica);
+  for (int i = 0; i < N_SHARED; i++)
+    vk_assert_ok(step(&f, i, &loss[i], &norm[i], &check[i], &err), &err);
+  const vk_replica *first = &f.l.replica[0];
+  size_t bytes = sizeof(float) * (size_t)first->params.n_item;
+  for (int i = 1; i < f.l.n_replica; i++) {
+    assert_memory_equal(f.l.replica[i].params.data, first->params.data, bytes);
+    assert_memory_equal(f.l.replica[i].grad, first->grad, bytes);
+  }
+  close_learner(&f);
+  expect_clean();
+}
+
+/* Devices that share the micro-batches of a step learn what one learns from all of them. */
 static void learns_on_several(void **state)
 {
   static const char *const devices[] = {"cuda:2,0", "cuda:all"};
+  double loss[2][N_SHARED], norm[2][N_SHARED], check[2][N_SHARED];
+  vk_emulated_reset();
+  vk_emulated_set_device_count(2);
+  step_on("cuda:1", 1, loss[0], norm[0], check[0]);
   for (size_t k = 0; k < VK_COUNT(devices); k++) {
-    vk_err err = VK_ERR_INIT;
-    fixture one, all;
     vk_emulated_reset();
     vk_emulated_set_device_count(k == 0 ? 3 : 2);
     vk_emulated_set_late(k == 1);
-    vk_assert_ok(open_on(&one, "cuda:1", false, 2, &err), &err);
-    vk_assert_ok(open_on(&all, devices[k], false, 2, &err), &err);
-    assert_int_equal(all.l.n_replica, 2);
-    for (int i = 0; i < 2; i++) {
-      double loss[2], norm[2], check[2];
-      vk_assert_ok(step(&one, i, &loss[0], &norm[0], &check[0], &err), &err);
-      vk_assert_ok(step(&all, i, &loss[1], &norm[1], &check[1], &err), &err);
-      vk_assert_close(loss[1], loss[0], 0, 1e-6);
-      vk_assert_close(norm[1], norm[0], 0, 1e-5);
-      vk_assert_close(check[1], check[0], 0, 1e-6);
+    step_on(devices[k], 2, loss[1], norm[1], check[1]);
+    for (int i = 0; i < N_SHARED; i++) {
+      vk_assert_close(loss[1][i], loss[0][i], 0, 1e-6);
+      vk_assert_close(norm[1][i], norm[0][i], 0, 1e-5);
+      vk_assert_close(check[1][i], check[0][i], 0, 1e-6);
     }
-    const vk_replica *first = &all.l.replica[0];
-    size_t bytes = sizeof(float) * (size_t)first->params.n_item;
-    for (int i = 1; i < all.l.n_replica; i++) {
-      assert_memory_equal(all.l.replica[i].params.data, first->params.data, bytes);
-      assert_memory_equal(all.l.replica[i].grad, first->grad, bytes);
-    }
-    close_learner(&one);
-    close_learner(&all);
-    expect_clean();
   }
   vk_emulated_reset();
 }
