@@ -301,7 +301,7 @@ static void survives_a_lost_device(void **state)
   enum { FIRST = 32, LAST = 26 }; /* opening, and a step that is a graph: one by one */
   vk_err err = VK_ERR_INIT;
   fixture f;
-  int64_t n_open, n_none, before = vk_emulated_n_call();
+  int64_t n_open = 0, n_none = 0, before = vk_emulated_n_call();
   vk_emulated_reset();
   vk_emulated_set_dry(true);
   vk_assert_ok(open_and_step(&f, &n_open, &err), &err);
