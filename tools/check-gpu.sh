@@ -193,6 +193,8 @@ for t in $tests; do
 done
 part test-random-graphs 120 "$build/tests/unit/test_random_graphs" 1 100 cuda
 part test-parity-nano 60 "$build/tests/parity/parity_nano" --device cuda tests/parity/small.npz
+part test-parity-nano-bf16 60 "$build/tests/parity/parity_nano" --device cuda --bf16 \
+  tests/parity/small.npz
 
 part collect 60 "$build/vlakit" collect -q --suite libero_goal/7 --episodes 6 --out "$out/demos" \
   --pack data/libero.pack --catalog "$out/catalog.db"

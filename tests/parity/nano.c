@@ -18,7 +18,7 @@ enum { SKIP = 77, PASS_MAX = 32, N_ACTION = VK_NANO_STEPS * VK_NANO_DIMS };
  * float near 1 is rounded by up to 6e-8: PyTorch's own float32 is off by 4e-5. */
 static double bound = 1e-5, grad_bound = 1e-5, step_bound = 1e-4;
 /* With products in bfloat16: numbers are rounded by 2^-9, in some 40 products one after the other.
- */
+ * On a GPU, as on processors with tiles, attention and convolutions are among them. */
 static const double bf16_bound = 1e-2, bf16_grad_bound = 2e-2, bf16_step_bound = 5e-3;
 /* On a GPU sums are in an order that its library chooses. */
 static const double gpu_bound = 2e-5;
