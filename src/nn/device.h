@@ -119,6 +119,7 @@ VK_NODISCARD vk_status vk_device_check(const vk_device_choice *c, vk_err *err);
 /* The one device that text names. Errors: those of vk_device_choose, VK_E_USAGE: it names several;
  * those of the kind's open. */
 VK_NODISCARD vk_status vk_device_open(vk_device *d, const char *text, vk_team *team, vk_err *err);
+/* The same, of a choice that was made. */
 VK_NODISCARD vk_status vk_device_open_at(vk_device *d, const vk_device_def *def, int index,
                                          vk_team *team, vk_err *err);
 /* A zeroed one is allowed. */

@@ -128,14 +128,22 @@ static vk_status check_shares(const vk_trainer *t, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   int n = t->devices.n;
-  int64_t n_micro = c->batch / c->micro_batch;
+  int64_t n_micro = c->batch / c->micro_batch, fits = c->micro_batch;
   if ((vk_train_method(c->method) & VK_TRAIN_PRACTICE) || n_micro % n == 0)
     return VK_OK;
+  if (c->batch % n != 0)
+    return vk_fail(
+        err, VK_E_USAGE,
+        "batch %lld is no multiple of the %d devices that are to share it; take one that "
+        "is, or fewer devices",
+        (long long)c->batch, n);
+  while (c->batch / n % fits != 0)
+    fits--;
   return vk_fail(err, VK_E_USAGE,
                  "batch %lld in micro-batches of %lld makes %lld, which %d devices cannot share "
-                 "evenly; set micro_batch to %lld or less",
+                 "evenly; set micro_batch to %lld",
                  (long long)c->batch, (long long)c->micro_batch, (long long)n_micro, n,
-                 (long long)(c->batch / n));
+                 (long long)fits);
 }
 
 /* Memory that is planned counts, whether it was touched yet or not. On another device than the CPU
