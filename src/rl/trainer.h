@@ -4,8 +4,8 @@
  *
  * A run is a folder: checkpoints/ (rl/checkpoint.h) and event files of TensorBoard. The same
  * configuration, data, number of threads and path give the same weights, bit for bit, also when the
- * run was interrupted anywhere and resumed. Test: tests/unit/test_trainer.c,
- * tests/cmd/test_train.sh */
+ * run was interrupted anywhere and resumed, or lost its device. Test: tests/unit/test_trainer.c,
+ * tests/unit/test_cuda_train.c, tests/cmd/test_train.sh */
 #ifndef VK_RL_TRAINER_H
 #define VK_RL_TRAINER_H
 
