@@ -154,7 +154,7 @@ static vk_status take_block(vk_exec *x, exec_state *s, size_t n, vk_err *err)
   VK_TRY(VK_CUDA_CHECK(cudaMemGetInfo(&n_free, &n_all), d, "opening a network", err));
   cudaError_t e = cudaMalloc((void **)&s->block, n);
   if (e != cudaErrorMemoryAllocation)
-    return VK_CUDA_CHECK(e, d, "opening a network", err);
+    return vk_cuda_check(e, d, "opening a network", "cudaMalloc", err);
   (void)cudaGetLastError();
   return vk_fail(
       err, VK_E_NOMEM,
@@ -164,14 +164,19 @@ static vk_status take_block(vk_exec *x, exec_state *s, size_t n, vk_err *err)
       (double)n_all * 1e-6);
 }
 
+static vk_status make_event(const vk_exec *x, cudaEvent_t *event, unsigned flags, vk_err *err)
+{
+  return VK_CUDA_CHECK(cudaEventCreateWithFlags(event, cudaEventDisableTiming | flags), &x->device,
+                       "opening a network", err);
+}
+
 static vk_status open_ahead(vk_exec *x, exec_state *s, vk_err *err)
 {
-  static const char doing[] = "opening a network";
-  const vk_device *d = &x->device;
-  VK_TRY(VK_CUDA_CHECK(cudaStreamCreateWithFlags(&s->ahead, cudaStreamNonBlocking), d, doing, err));
-  VK_TRY(
-      VK_CUDA_CHECK(cudaEventCreateWithFlags(&s->arrived, cudaEventDisableTiming), d, doing, err));
-  return VK_CUDA_CHECK(cudaEventCreateWithFlags(&s->taken, cudaEventDisableTiming), d, doing, err);
+  VK_TRY(VK_CUDA_CHECK(cudaStreamCreateWithFlags(&s->ahead, cudaStreamNonBlocking), &x->device,
+                       "opening a network", err));
+  VK_TRY(make_event(x, &s->arrived, 0, err));
+  VK_TRY(make_event(x, &s->taken, 0, err));
+  return make_event(x, &s->done, cudaEventBlockingSync, err);
 }
 
 static vk_status open_state(vk_exec *x, exec_state *s, vk_err *err)
@@ -276,8 +281,9 @@ enum { CAPTURE_AFTER = 2 }; /* equal runs */
 
 typedef enum road { TO_PLACE, TO_NEXT, FROM_NEXT, TO_HOST } road;
 
-/* Up to here one copy of all inputs, with what no run of these sizes reads, takes less time than
- * one each: a copy costs about 2 us to begin, and then 40 us a megabyte. */
+/* Up to here all inputs go in one copy, with what no run of these sizes reads: to begin another
+ * costs about as much as this many bytes on their way (an estimate: some microseconds, tens of
+ * GB/s). */
 enum { AS_ONE_BYTES = 256 << 10 };
 
 /* The host's slot, or what was sent, as a whole. */
