@@ -171,8 +171,8 @@ static vk_status bench_train(subject *s, int n_batch, vk_err *err)
   vk_target target = target_of(s);
   target.is_train = true;
   target.loss = "loss";
-  float *grad = vk_params_block(&s->params);
-  vk_status st = grad ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for gradients");
+  float *grad;
+  vk_status st = vk_params_block(&s->params, &grad, err);
   if (st == VK_OK)
     st = make_batch(s, n_batch, err);
   if (st == VK_OK)

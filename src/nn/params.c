@@ -21,8 +21,8 @@ vk_status vk_params_new(vk_params *p, const vk_graph *g, vk_err *err)
     p->n_used += a->n;
     p->n_item += (a->n + ALIGN - 1) / ALIGN * ALIGN;
   }
-  p->data = vk_params_block(p);
-  if (p->param && p->data && vk_graph_check(&p->names, NULL) == VK_OK)
+  vk_status st = vk_params_block(p, &p->data, NULL);
+  if (p->param && st == VK_OK && vk_graph_check(&p->names, NULL) == VK_OK)
     return VK_OK;
   vk_params_free(p);
   return vk_fail(err, VK_E_NOMEM, "%s: no memory for its parameters", g->name);
@@ -47,11 +47,10 @@ vk_status vk_params_move(vk_params *p, const vk_device *device, vk_err *err)
   return VK_OK;
 }
 
-float *vk_params_block(const vk_params *p)
+vk_status vk_params_block(const vk_params *p, float **out, vk_err *err)
 {
-  void *block;
   size_t bytes = sizeof(float) * (size_t)(p->n_item + ALIGN);
-  return vk_device_alloc(&p->device, &block, bytes, NULL) == VK_OK ? block : NULL;
+  return vk_device_alloc(&p->device, (void **)out, bytes, err);
 }
 
 void vk_params_block_free(const vk_params *p, float *block)

@@ -32,8 +32,8 @@ void vk_params_free(vk_params *p);
 /* Puts data into memory of a device, which must outlive it. Errors: VK_E_NOMEM; p is unchanged. */
 VK_NODISCARD vk_status vk_params_move(vk_params *p, const vk_device *device, vk_err *err);
 /* A block of the same layout in memory of the same device, zeroed, aligned to 64 bytes; give it
- * back by vk_params_block_free. NULL without memory. */
-float *vk_params_block(const vk_params *p);
+ * back by vk_params_block_free. Errors: those of vk_device_alloc; *out is NULL then. */
+VK_NODISCARD vk_status vk_params_block(const vk_params *p, float **out, vk_err *err);
 void vk_params_block_free(const vk_params *p, float *block);
 /* NULL when there is none of that name. */
 const vk_param *vk_params_find(const vk_params *p, const char *name);

@@ -115,10 +115,7 @@ static vk_status open_params(vk_learner *l, int i, vk_err *err)
     VK_TRY(vk_params_load(&r->params, c->weights, err));
   if (c->devices->device[i].def != &vk_device_cpu)
     VK_TRY(vk_params_move(&r->params, &c->devices->device[i], err));
-  r->grad = vk_params_block(&r->params);
-  return r->grad ? VK_OK
-                 : vk_fail(err, VK_E_NOMEM, "no memory for gradients of %lld numbers",
-                           (long long)r->params.n_item);
+  return vk_params_block(&r->params, &r->grad, err);
 }
 
 vk_status vk_learner_new(vk_learner *l, const vk_learner_config *config, vk_err *err)

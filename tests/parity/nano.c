@@ -362,8 +362,7 @@ static vk_status compare_all(parity *p, vk_err *err)
   p->target.device = p->device.def;
   VK_TRY(vk_params_move(&p->params, &p->device, err));
   find_texts(p);
-  if (!(p->grad = vk_params_block(&p->params)))
-    return vk_fail(err, VK_E_NOMEM, "no memory for gradients");
+  VK_TRY(vk_params_block(&p->params, &p->grad, err));
   VK_TRY(compare_training(p, err));
   VK_TRY(compare_soft_loss(p, err));
   VK_TRY(compare_inference(p, err));

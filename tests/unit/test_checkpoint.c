@@ -49,8 +49,7 @@ static void begin(trained *t, uint64_t seed)
   memset(t, 0, sizeof *t);
   vk_assert_ok(vk_model_parse(&t->info.model, small, strlen(small), "small", &err), &err);
   vk_assert_ok(vk_net_params_new(&t->params, &t->info.model, seed, &err), &err);
-  t->grad = vk_params_block(&t->params);
-  assert_non_null(t->grad);
+  vk_assert_ok(vk_params_block(&t->params, &t->grad, &err), &err);
   vk_assert_ok(vk_net_optim_new(&t->optim, &t->spans, &t->info.model, &t->params, t->grad,
                                 &optim_config, 0.05, &err),
                &err);

@@ -45,8 +45,8 @@ static void one_block_in_the_models_order(void **state)
   assert_ptr_equal(vk_params_find(&p, "c"), &p.param[2]);
   assert_null(vk_params_find(&p, "x"));
   assert_int_equal((int)p.data[15], 0); /* the gap behind a.weight */
-  float *block = vk_params_block(&p);
-  assert_non_null(block);
+  float *block;
+  vk_assert_ok(vk_params_block(&p, &block, NULL), NULL);
   for (int64_t i = 0; i < p.n_item; i++)
     assert_true(block[i] == 0);
   free(block);

@@ -218,8 +218,8 @@ static void test_an_exported_policy_acts_as_its_weights(void **state)
   assert_string_equal(saved.hash, hash); /* where it comes from does not change what acts */
   vk_policy_close(&saved);
 
-  float *weights = params.data, *rounded = vk_params_block(&params);
-  assert_non_null(rounded);
+  float *weights = params.data, *rounded;
+  vk_assert_ok(vk_params_block(&params, &rounded, NULL), NULL);
   for (int64_t i = 0; i < params.n_item; i++)
     rounded[i] = vk_f32_from_bf16(vk_bf16_from_f32(weights[i]));
   params.data = rounded;

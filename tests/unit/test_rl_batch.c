@@ -94,7 +94,8 @@ static void run_rows(const vk_rl_batch *b, const int32_t *row, int64_t n, int n_
                               .with_value = b->config.is_gae,
                               .extend = vk_rl_graph_extend,
                               .extend_arg = &graph};
-  *out = (sums){.grad = vk_params_block(&params)};
+  *out = (sums){0};
+  vk_assert_ok(vk_params_block(&params, &out->grad, &err), &err);
   vk_assert_ok(vk_team_new(&team, 1, &err), &err);
   vk_assert_ok(
       vk_net_new(&net, &model, &args, &target, &params, out->grad, VK_CPU(team), NULL, &err), &err);
@@ -400,7 +401,7 @@ static void open_game(game *g, bool is_gae)
   const vk_target learn = {
       .isa = act.isa, .n_thread = 1, .is_train = true, .loss = "loss", .accumulate = true};
   *g = (game){.graph = {.loss = vk_policy_loss_default(), .temperature = 1}};
-  g->grad = vk_params_block(&params);
+  vk_assert_ok(vk_params_block(&params, &g->grad, &err), &err);
   vk_assert_ok(vk_team_new(&g->team, 1, &err), &err);
   const vk_model_args text = {.part = VK_PART_TEXT, .n_batch = 1};
   vk_assert_ok(
@@ -511,7 +512,8 @@ static void check_learning(const vk_rl_config *config)
   vk_rollout r;
   vk_rl_batch b;
   double first, last = 0;
-  float *start = vk_params_block(&params);
+  float *start;
+  vk_assert_ok(vk_params_block(&params, &start, &err), &err);
   memcpy(start, params.data, sizeof *start * (size_t)params.n_item);
   leave_two_bins();
   vk_assert_ok(vk_rollout_new(&r, 4, 8, 1, 2, &err), &err);

@@ -89,7 +89,8 @@ static void learn(const vk_model *m, const vk_params *p, const vk_rl_graph *grap
   vk_team *team;
   vk_net net;
   int n_word[2];
-  float *grad = vk_params_block(p);
+  float *grad;
+  vk_assert_ok(vk_params_block(p, &grad, NULL), NULL);
   vk_target target = {.isa = small_isa(),
                       .n_thread = n_thread,
                       .is_train = true,

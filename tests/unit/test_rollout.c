@@ -250,7 +250,8 @@ static void test_ratio_is_one(void **state)
   vk_team *team;
   vk_net net;
   int n_word[CAP];
-  float *grad = vk_params_block(&params);
+  float *grad;
+  vk_assert_ok(vk_params_block(&params, &grad, NULL), NULL);
   const vk_rl_config config = {.is_gae = true,
                                .gamma = 0.99,
                                .lambda = 0.95,
