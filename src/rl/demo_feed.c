@@ -167,7 +167,7 @@ static vk_status run_micro(vk_demo_feed *f, vk_trainer *t, vk_train_step *out, v
   VK_TRY(vk_learner_begin(l, err));
   for (int i = 0; i < n_micro; i++) {
     VK_TRY(vk_signal_check(err)); /* a step may take minutes */
-    if (!vk_learner_is_put(l))
+    if (!l->is_put)
       VK_TRY(put(f, t, first + i, &out->wait_s, err));
     VK_TRY(vk_learner_start(l, err));
     out->n_sample += t->config.train->micro_batch;

@@ -186,15 +186,18 @@ static int32_t dropout_stream(uint64_t seed, int64_t number)
   return (int32_t)vk_philox_u32(&rng);
 }
 
+int vk_learner_turn(const vk_learner *l)
+{
+  return l->n_started % l->n_replica;
+}
+
 vk_status vk_learner_begin(vk_learner *l, vk_err *err)
 {
-  bool is_put = vk_learner_is_put(l);
-  VK_ASSERT(!is_put || l->n_put % l->n_replica == 1 % l->n_replica);
-  for (int i = 0; i < l->n_replica; i++) { /* of a step that was given up */
+  VK_ASSERT(!l->is_put || vk_learner_turn(l) == 0); /* whose turn it is stays so */
+  for (int i = 0; i < l->n_replica; i++) {          /* of a step that was given up */
     VK_TRY(vk_exec_wait(l->replica[i].net.exec, err));
     l->replica[i].is_running = false;
   }
-  l->n_put = is_put;
   l->n_started = l->n_taken = 0;
   l->loss = 0;
   for (int i = 0; i < l->n_replica && adds(l); i++)
@@ -203,34 +206,23 @@ vk_status vk_learner_begin(vk_learner *l, vk_err *err)
   return VK_OK;
 }
 
-bool vk_learner_is_put(const vk_learner *l)
-{
-  return l->n_put > l->n_started;
-}
-
 vk_status vk_learner_put(vk_learner *l, const vk_batch *batch, int64_t number, vk_err *err)
 {
-  VK_ASSERT(!vk_learner_is_put(l));
-  vk_replica *r = &l->replica[l->n_put % l->n_replica];
+  VK_ASSERT(!l->is_put);
+  vk_replica *r = &l->replica[vk_learner_turn(l)];
   VK_TRY(set_inputs(l, &r->net, batch, err));
   int32_t *stream = vk_net_data(&r->net, "step");
   if (stream)
     *stream = dropout_stream(l->config.seed, number);
   VK_TRY(vk_exec_send(r->net.exec, err));
   r->next_number = number;
-  l->n_put++;
+  l->is_put = true;
   return VK_OK;
 }
 
 void vk_learner_unput(vk_learner *l)
 {
-  if (vk_learner_is_put(l))
-    l->n_put--;
-}
-
-int vk_learner_turn(const vk_learner *l)
-{
-  return l->n_started % l->n_replica;
+  l->is_put = false;
 }
 
 vk_status vk_learner_start(vk_learner *l, vk_err *err)
@@ -242,7 +234,7 @@ vk_status vk_learner_start(vk_learner *l, vk_err *err)
   r->is_running = true;
   r->number = r->next_number;
   l->n_started++;
-  l->n_put = l->n_put > l->n_started ? l->n_put : l->n_started; /* inputs that others have set */
+  l->is_put = false;
   return VK_OK;
 }
 

@@ -53,11 +53,12 @@ typedef struct vk_learner {
   int n_replica;
   vk_replica replica[VK_DEVICES_MAX]; /* alike after every step; the first stands for all */
   vk_optim_span *spans;               /* [params.n_param] */
-  vk_net check;                  /* of the first: the loss alone, by the weights that are used */
-  int n_put, n_started, n_taken; /* micro-batches since vk_learner_begin */
-  double loss;                   /* sum over those taken */
-  int64_t number;                /* of the last one taken: after VK_E_DIVERGED, of the culprit */
-  int *n_word;                   /* [args.n_batch] scratch */
+  vk_net check;           /* of the first: the loss alone, by the weights that are used */
+  int n_started, n_taken; /* micro-batches since vk_learner_begin */
+  bool is_put;            /* the next one is where it will be computed */
+  double loss;            /* sum over those taken */
+  int64_t number;         /* of the last one taken: after VK_E_DIVERGED, of the culprit */
+  int *n_word;            /* [args.n_batch] scratch */
 } vk_learner;
 
 /* Parameters that the losses do not reach (the value head's, without its loss) stay as they are.
@@ -85,9 +86,7 @@ VK_NODISCARD vk_status vk_learner_add(vk_learner *l, const vk_batch *batch, int6
 VK_NODISCARD vk_status vk_learner_put(vk_learner *l, const vk_batch *batch, int64_t number,
                                       vk_err *err);
 VK_NODISCARD vk_status vk_learner_start(vk_learner *l, vk_err *err);
-/* Whether a micro-batch was put and not started. */
-bool vk_learner_is_put(const vk_learner *l);
-/* Forgets it. */
+/* Forgets what was put; another is to be put before the next start. */
 void vk_learner_unput(vk_learner *l);
 /* Waits for the micro-batches of the step.
  *   loss  out: mean over them of the mean over a micro-batch's samples

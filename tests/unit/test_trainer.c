@@ -186,15 +186,15 @@ static void puts_ahead(void **state)
   for (int i = 0; i < 3; i++) {
     double loss, norm;
     vk_assert_ok(vk_learner_begin(&ahead.l, &err), &err);
-    assert_int_equal(vk_learner_is_put(&ahead.l), i > 0);
+    assert_int_equal(ahead.l.is_put, i > 0);
     for (int k = 0; k < 2; k++) {
       const vk_batch now = batch(k * N / 2, N / 2), next = batch((1 - k) * N / 2, N / 2);
-      if (!vk_learner_is_put(&ahead.l))
+      if (!ahead.l.is_put)
         vk_assert_ok(vk_learner_put(&ahead.l, &now, i * 2 + k, &err), &err);
       vk_assert_ok(vk_learner_start(&ahead.l, &err), &err);
       vk_assert_ok(vk_learner_put(&ahead.l, &now, 99, &err), &err);
       vk_learner_unput(&ahead.l);
-      assert_false(vk_learner_is_put(&ahead.l));
+      assert_false(ahead.l.is_put);
       vk_assert_ok(vk_learner_put(&ahead.l, &next, i * 2 + k + 1, &err), &err);
     }
     vk_assert_ok(vk_learner_wait(&ahead.l, &loss, &err), &err);
