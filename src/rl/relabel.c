@@ -37,6 +37,7 @@ typedef struct pass {
   int *which;               /* [n_episode] episode by place in the list below */
   vk_eval_episode *list;    /* [n_episode] */
   vk_label *label;          /* [n_episode, n_chunk] n_step 0: none */
+  int n_ended;              /* for the progress line; run again counts once */
   slot *slot;               /* [n_slot] */
   _Atomic int64_t n_step;   /* of the expert */
 } pass;
@@ -136,6 +137,10 @@ static vk_status on_result(void *arg, const vk_eval_result *result, vk_err *err)
     forget_labels(p, i);
   else
     p->r->n_success += result->success;
+  p->n_ended += !p->is_due[i];
+  if (p->c->eval.progress)
+    vk_progress_set_note(p->c->eval.progress, "asking the expert: %d of %d episode%s, %d succeeded",
+                         p->n_ended, p->n_episode, vk_plural(p->n_episode), p->r->n_success);
   return result->status == VK_OK || result->status == VK_E_SIM
              ? VK_OK
              : vk_fail(err, result->status, "%s", result->error.text);

@@ -10,7 +10,7 @@
 
 typedef struct sums {
   const vk_trainer_config *c;
-  int n, n_success, n_error;
+  int n_episode, n, n_success, n_error;
   vk_err first; /* why an episode could not be scored */
 } sums;
 
@@ -21,6 +21,9 @@ static vk_status put_result(void *arg, const vk_eval_result *r, vk_err *err)
     s->first = r->error;
   s->n += r->is_scored;
   s->n_success += r->success;
+  if (s->c->progress)
+    vk_progress_set_note(s->c->progress, "evaluation: %d of %d episode%s, %d succeeded",
+                         s->n + s->n_error, s->n_episode, vk_plural(s->n_episode), s->n_success);
   return s->c->put_episode ? s->c->put_episode(s->c->arg, r, err) : VK_OK;
 }
 
@@ -127,7 +130,7 @@ static vk_eval_config eval_config(const vk_trainer *t, const vk_protocol *protoc
 static vk_status evaluate(vk_trainer *t, vk_eval_config *config, double *wall_s, vk_err *err)
 {
   vk_eval_stats stats = {0};
-  sums s = {.c = &t->config};
+  sums s = {.c = &t->config, .n_episode = config->n_episode};
   config->put = put_result;
   config->arg = &s;
   VK_TRY(vk_evaluate(config, &stats, err));

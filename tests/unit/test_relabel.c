@@ -69,8 +69,16 @@ static void run(const char *word, int n_thread, const vk_eval_episode *episode, 
     eval.put = ignore;
     vk_assert_ok(vk_evaluate(&eval, NULL, &err), &err);
   } else {
+    char note[64];
+    vk_progress progress;
+    vk_progress_init(&progress, NULL, "train", "steps", 1, 0);
+    eval.progress = &progress;
     const vk_relabel_config config = {.eval = eval, .facts = facts};
     vk_assert_ok(vk_relabel_run(out, &config, n, episode, &err), &err);
+    snprintf(note, sizeof note, "asking the expert: %d of %d episode%s, %d succeeded", n, n,
+             vk_plural(n), out->n_success);
+    assert_string_equal(progress.note, note);
+    vk_progress_fini(&progress);
   }
   vk_policy_close(&policy);
   vk_expert_facts_free(facts);

@@ -433,6 +433,8 @@ static void test_evaluation_is_that_of_the_checkpoint(void **state)
   static judged told, scored, other;
   training all;
   vk_params p;
+  vk_progress progress;
+  char note[64];
   const char *const set[] = {"steps=2",      "critic_warmup=0", "kl_stop=0",     "lr=0.02",
                              "eval_every=2", "eval_episodes=2", "ema_decay=0.9", "save_every=2"};
   open_training(&all, "ppo-n2", VK_COUNT(set), set, "judged", &c);
@@ -440,9 +442,15 @@ static void test_evaluation_is_that_of_the_checkpoint(void **state)
   all.trainer.config.put = NULL;
   all.trainer.config.put_episode = take_result;
   all.trainer.config.arg = &told;
+  vk_progress_init(&progress, NULL, "train", "steps", 2, 0);
+  all.trainer.config.progress = &progress;
   run_training(&all, &p);
   vk_params_free(&p);
   assert_int_equal(told.n, N_JUDGED);
+  snprintf(note, sizeof note, "evaluation: 2 of 2 episodes, %d succeeded",
+           told.item[0].success + told.item[1].success);
+  assert_string_equal(progress.note, note);
+  vk_progress_fini(&progress);
   score(in_dir("judged/checkpoints/last"), &told, N_JUDGED, &scored);
   for (int i = 0; i < N_JUDGED; i++) {
     const vk_eval_result *a = &told.item[i];
