@@ -1,12 +1,19 @@
-/* stub.c - the device cuda of a build without the CUDA toolkit: there is none, and it says so.
+/* stub.c - the device cuda of a build without the CUDA toolkit, or with one that is too old: there
+ * is none, and it says so.
  * Test: tests/unit/test_device.c */
 #include "nn/device.h"
+
+#if defined(VK_NVCC_TOO_OLD)
+#define TOOLKIT "its nvcc was of CUDA " VK_NVCC_TOO_OLD "; install the CUDA toolkit 12 or later"
+#else
+#define TOOLKIT "install the CUDA toolkit (nvcc)"
+#endif
 
 static vk_status missing(vk_err *err)
 {
   return vk_fail(err, VK_E_UNSUPPORTED,
-                 "device cuda: this build has no CUDA; install the CUDA toolkit (nvcc), then build "
-                 "again: meson setup --wipe build && ninja -C build");
+                 "device cuda: this build has no CUDA; " TOOLKIT ", then build again: meson setup "
+                 "--wipe build && ninja -C build");
 }
 
 static vk_status count(int *n, vk_err *err)
