@@ -18,18 +18,27 @@ static inline void cuda_ok_at(cudaError_t status, const char *what, const char *
   _fail(file, line);
 }
 
-/* What main needs of a GPU: 0, or how the test ends where there is none. stream and gemm may be
- * NULL: not made. */
+/* What main needs of a GPU: 0, or how the test ends: VK_TEST_SKIP where there is none, 1 where
+ * there is one and something that it needs is missing. stream and gemm may be NULL: not made. */
 static inline int gpu_open(cudaStream_t *stream, vk_cuda_gemm **gemm)
 {
   vk_err err = VK_ERR_INIT;
   int n_device = 0;
-  if (cudaGetDeviceCount(&n_device) == cudaSuccess && n_device > 0 &&
-      (!stream || cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking) == cudaSuccess) &&
-      (!gemm || vk_cuda_gemm_new(gemm, &err) == VK_OK))
+  cudaError_t e = cudaGetDeviceCount(&n_device);
+  if (e == cudaErrorNoDevice || e == cudaErrorInsufficientDriver ||
+      (e == cudaSuccess && n_device == 0)) {
+    fprintf(stderr, "no GPU\n");
+    return VK_TEST_SKIP;
+  }
+  if (e == cudaSuccess && stream)
+    e = cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking);
+  if (e != cudaSuccess)
+    fprintf(stderr, "the GPU does not start: %s\n", cudaGetErrorString(e));
+  else if (!gemm || vk_cuda_gemm_new(gemm, &err) == VK_OK)
     return 0;
-  fprintf(stderr, "%s\n", err.text[0] ? err.text : "no GPU");
-  return VK_TEST_SKIP;
+  else
+    fprintf(stderr, "%s\n", err.text);
+  return 1;
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */

@@ -441,6 +441,23 @@ static void test_no_library(void **state)
   expect_failure(VK_E_UNSUPPORTED, "cuBLASLt cannot be opened; install libcublas");
 }
 
+/* Tests are skipped where there is no GPU, and for nothing else. */
+static void test_what_is_skipped(void **state)
+{
+  vk_cuda_gemm *none = NULL;
+  vk_cublaslt.is_missing = true;
+  assert_int_equal(gpu_open(NULL, &none), 1);
+  vk_cublaslt.is_missing = false;
+  vk_emulated_fail_after(1, cudaErrorECCUncorrectable);
+  assert_int_equal(gpu_open(NULL, &none), 1);
+  vk_emulated_reset();
+  vk_emulated_set_device_count(0);
+  assert_int_equal(gpu_open(NULL, &none), VK_TEST_SKIP);
+  vk_emulated_reset();
+  vk_emulated_set_driver(0);
+  assert_int_equal(gpu_open(NULL, &none), VK_TEST_SKIP);
+}
+
 static void test_no_device(void **state)
 {
   vk_emulated_set_device_count(0);
@@ -486,6 +503,7 @@ static int test_stand_in(void)
       WITH(test_lost_device),
       WITH(test_other_device),
       BARE(test_no_library),
+      BARE(test_what_is_skipped),
       BARE(test_no_device),
       BARE(test_no_memory),
       BARE(test_bytes),
@@ -505,8 +523,9 @@ static int test_stand_in(void)
 
 int main(void)
 {
-  if (gpu_open(NULL, &g) != 0)
-    return VK_TEST_SKIP;
+  int code = gpu_open(NULL, &g);
+  if (code != 0)
+    return code;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_all_kinds),
       cmocka_unit_test(test_same_bits),
