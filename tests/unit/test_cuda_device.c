@@ -1,15 +1,67 @@
-/* test_cuda_device.c - a GPU as a device, on tests/emulated: a network learns there as on the CPU,
- * runs that repeat have the same bits as one launch, and what can fail is told: no device, an old
- * one, too little memory, one that is lost at any call. */
-#include "test.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "emulated/emulated.h"
+/* test_cuda_device.c - a GPU as a device, a real one or tests/emulated: a network learns there as
+ * on the CPU, and runs that repeat have the same bits as one launch; and on tests/emulated what can
+ * fail is told: no device, an old one, too little memory, one that is lost at any call. */
+#include "cuda_memory.h"
 #include "small_learner.h"
+#if defined(VK_EMULATED)
+#include "emulated/emulated.h"
+#endif
 
-enum { N_STEP = 3 }; /* kernel by kernel, captured, as a graph */
+/* Steps of a micro-batch: two kernel by kernel, then captured, then as a graph. */
+#if defined(VK_EMULATED)
+enum { N_STEP = 3, N_AGAIN = 3, N_AHEAD = 2 };
+#else
+enum { N_STEP = 5, N_AGAIN = 6, N_AHEAD = 4 };
+#endif
+
+/* Of the stand-in: as if the process had just begun, with n_device of them. A real one is as it is.
+ */
+static void start(int n_device, bool is_late)
+{
+#if defined(VK_EMULATED)
+  vk_emulated_reset();
+  vk_emulated_set_device_count(n_device);
+  vk_emulated_set_late(is_late);
+#endif
+}
+
+static void expect_clean(void)
+{
+#if defined(VK_EMULATED)
+  assert_true(vk_emulated_is_clean());
+#endif
+}
+
+static void expect_graph(void)
+{
+#if defined(VK_EMULATED)
+  assert_true(vk_emulated_count().n_exec > 0);
+#endif
+}
+
+static void expect_launches(void)
+{
+#if defined(VK_EMULATED)
+  assert_true(vk_emulated_n_launch() > 100);
+#endif
+}
+
+/* n bytes that a device holds, on the host; to be freed. */
+static void *to_host(const void *p, size_t n)
+{
+  void *bytes = malloc(n + 1);
+  assert_non_null(bytes);
+  cuda_ok(cudaMemcpy(bytes, p, n, cudaMemcpyDefault));
+  return bytes;
+}
+
+static void expect_same_memory(const void *a, const void *b, size_t n)
+{
+  void *a_here = to_host(a, n), *b_here = to_host(b, n);
+  assert_memory_equal(a_here, b_here, n);
+  free(a_here);
+  free(b_here);
+}
 
 static vk_status open_on(fixture *f, const char *device, bool is_bf16, int n_micro, vk_err *err)
 {
@@ -32,18 +84,12 @@ static vk_status step(fixture *f, int64_t number, double *loss, double *norm, do
   return vk_learner_check(&f->l, &b, check, err);
 }
 
-static void expect_clean(void)
-{
-  assert_true(vk_emulated_is_clean());
-}
-
 static void learns_as_the_cpu(void **state)
 {
   for (int n_micro = 1; n_micro <= 2; n_micro++) {
     vk_err err = VK_ERR_INIT;
     fixture cpu, gpu;
-    vk_emulated_reset();
-    vk_emulated_set_late(n_micro == 2);
+    start(1, n_micro == 2);
     vk_assert_ok(open_on(&cpu, "cpu", false, n_micro, &err), &err);
     vk_assert_ok(open_on(&gpu, "cuda", false, n_micro, &err), &err);
     for (int i = 0; i < N_STEP && i * n_micro < N_STEP; i++) {
@@ -54,7 +100,7 @@ static void learns_as_the_cpu(void **state)
       vk_assert_close(norm[1], norm[0], 0, 2e-4);
       vk_assert_close(check[1], check[0], 0, 2e-5);
     }
-    assert_true(vk_emulated_n_launch() > 100);
+    expect_launches();
     close_learner(&gpu);
     close_learner(&cpu);
     expect_clean();
@@ -67,7 +113,7 @@ static void learns_in_bf16(void **state)
   vk_err err = VK_ERR_INIT;
   fixture cpu, gpu;
   double worst = 0;
-  vk_emulated_reset();
+  start(1, false);
   vk_assert_ok(open_on(&cpu, "cpu", false, 1, &err), &err);
   vk_assert_ok(open_on(&gpu, "cuda", true, 1, &err), &err);
   for (int i = 0; i < 2; i++) {
@@ -89,31 +135,29 @@ static void bits_repeat(void **state)
 {
   vk_err err = VK_ERR_INIT;
   fixture a, b;
-  vk_emulated_reset();
+  start(1, false);
   vk_assert_ok(open_on(&a, "cuda", false, 1, &err), &err);
   vk_assert_ok(open_on(&b, "cuda", false, 1, &err), &err);
   vk_batch all = batch(0, N);
   double first = 0, again;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < N_AGAIN; i++) {
     vk_assert_ok(learn_batch(&a.l, &all, 0, &again, &err), &err);
     first = i == 0 ? again : first;
     assert_true(first == again);
   }
-  assert_true(vk_emulated_count().n_exec > 0);
-  for (int i = 0; i < 2; i++) {
+  expect_graph();
+  for (int i = 0; i < N_STEP; i++) {
     double loss[2], norm[2], check[2];
     vk_assert_ok(step(&a, i, &loss[0], &norm[0], &check[0], &err), &err);
     vk_assert_ok(step(&b, i, &loss[1], &norm[1], &check[1], &err), &err);
     assert_true(loss[0] == loss[1] && norm[0] == norm[1] && check[0] == check[1]);
   }
   size_t bytes = sizeof(float) * (size_t)a.l.replica[0].params.n_item;
-  assert_memory_equal(a.l.replica[0].params.data, b.l.replica[0].params.data, bytes);
+  expect_same_memory(a.l.replica[0].params.data, b.l.replica[0].params.data, bytes);
   close_learner(&a);
   close_learner(&b);
   expect_clean();
 }
-
-enum { N_AHEAD = 2 };
 
 /* Takes N_AHEAD steps of two micro-batches; loss and norm out, [N_AHEAD]. */
 static void step_ahead(bool is_late, double *loss, double *norm)
@@ -121,8 +165,7 @@ static void step_ahead(bool is_late, double *loss, double *norm)
   vk_err err = VK_ERR_INIT;
   fixture f;
   const vk_batch half[] = {batch(0, N / 2), batch(N / 2, N / 2)};
-  vk_emulated_reset();
-  vk_emulated_set_late(is_late);
+  start(1, is_late);
   vk_assert_ok(open_on(&f, "cuda", false, 2, &err), &err);
   vk_assert_ok(vk_learner_put(&f.l, &half[1], 7, &err), &err); /* in vain */
   vk_learner_unput(&f.l);
@@ -132,7 +175,9 @@ static void step_ahead(bool is_late, double *loss, double *norm)
       vk_assert_ok(vk_learner_put(&f.l, &half[0], 0, &err), &err);
     for (int k = 0; k < 2; k++) {
       vk_assert_ok(vk_learner_start(&f.l, &err), &err);
+#if defined(VK_EMULATED)
       assert_true(!is_late || vk_learner_is_busy(&f.l));
+#endif
       vk_assert_ok(vk_learner_put(&f.l, &half[1 - k], i * 2 + k + 1, &err), &err);
     }
     vk_assert_ok(vk_learner_wait(&f.l, &loss[i], &err), &err);
@@ -152,7 +197,7 @@ static void puts_ahead(void **state)
   double loss[2][N_AHEAD], norm[2][N_AHEAD];
   step_ahead(false, loss[0], norm[0]);
   step_ahead(true, loss[1], norm[1]);
-  vk_emulated_reset();
+  start(1, false);
   vk_assert_ok(open_on(&plain, "cuda", false, 2, &err), &err);
   for (int i = 0; i < N_AHEAD; i++) {
     double want, want_norm;
@@ -181,25 +226,52 @@ static void step_on(const char *devices, int n_replica, double *loss, double *no
   const vk_replica *first = &f.l.replica[0];
   size_t bytes = sizeof(float) * (size_t)first->params.n_item;
   for (int i = 1; i < f.l.n_replica; i++) {
-    assert_memory_equal(f.l.replica[i].params.data, first->params.data, bytes);
-    assert_memory_equal(f.l.replica[i].grad, first->grad, bytes);
+    expect_same_memory(f.l.replica[i].params.data, first->params.data, bytes);
+    expect_same_memory(f.l.replica[i].grad, first->grad, bytes);
   }
   close_learner(&f);
   expect_clean();
 }
 
+/* NULL: there are several GPUs, and NCCL; else what is missing. */
+static const char *why_not_several(void)
+{
+#if !defined(VK_EMULATED)
+  static char text[256];
+  vk_err err = VK_ERR_INIT;
+  fixture f;
+  int n = 0;
+  cuda_ok(cudaGetDeviceCount(&n));
+  if (n < 2)
+    return "there is one GPU";
+  vk_status st = open_on(&f, "cuda:0,1", false, 2, &err);
+  close_learner(&f);
+  snprintf(text, sizeof text, "%s", err.text);
+  if (st == VK_E_UNSUPPORTED)
+    return text;
+  vk_assert_ok(st, &err);
+#endif
+  return NULL;
+}
+
 /* Devices that share the micro-batches of a step learn what one learns from all of them. */
 static void learns_on_several(void **state)
 {
+#if defined(VK_EMULATED)
   static const char *const devices[] = {"cuda:2,0", "cuda:all"};
+#else
+  static const char *const devices[] = {"cuda:1,0", "cuda:0,1"};
+#endif
   double loss[2][N_SHARED], norm[2][N_SHARED], check[2][N_SHARED];
-  vk_emulated_reset();
-  vk_emulated_set_device_count(2);
+  const char *why_not = why_not_several();
+  if (why_not) {
+    print_message("learns_on_several: %s\n", why_not);
+    skip();
+  }
+  start(2, false);
   step_on("cuda:1", 1, loss[0], norm[0], check[0]);
   for (size_t k = 0; k < VK_COUNT(devices); k++) {
-    vk_emulated_reset();
-    vk_emulated_set_device_count(k == 0 ? 3 : 2);
-    vk_emulated_set_late(k == 1);
+    start(k == 0 ? 3 : 2, k == 1);
     step_on(devices[k], 2, loss[1], norm[1], check[1]);
     for (int i = 0; i < N_SHARED; i++) {
       vk_assert_close(loss[1][i], loss[0][i], 0, 1e-6);
@@ -207,7 +279,7 @@ static void learns_on_several(void **state)
       vk_assert_close(check[1][i], check[0][i], 0, 1e-6);
     }
   }
-  vk_emulated_reset();
+  start(1, false);
 }
 
 /* Nodes can be timed, and a run that was timed is as others. */
@@ -215,7 +287,7 @@ static void nodes_are_timed(void **state)
 {
   vk_err err = VK_ERR_INIT;
   fixture f;
-  vk_emulated_reset();
+  start(1, false);
   vk_assert_ok(open_on(&f, "cuda", false, 1, &err), &err);
   vk_batch all = batch(0, N);
   double loss[2];
@@ -227,6 +299,10 @@ static void nodes_are_timed(void **state)
   close_learner(&f);
   expect_clean();
 }
+
+#if defined(VK_EMULATED)
+
+/* ---- over the stand-in --------------------------------------------------------------------- */
 
 static void expect_refused(const char *device, vk_status want, const char *says)
 {
@@ -326,19 +402,34 @@ static void survives_a_lost_device(void **state)
   }
 }
 
-int main(void)
+static int test_stand_in(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup(learns_as_the_cpu, make_batch),
-      cmocka_unit_test(learns_in_bf16),
-      cmocka_unit_test(bits_repeat),
-      cmocka_unit_test(puts_ahead),
-      cmocka_unit_test(learns_on_several),
-      cmocka_unit_test(nodes_are_timed),
       cmocka_unit_test(refuses_what_is_not_there),
       cmocka_unit_test(refuses_what_does_not_fit),
       cmocka_unit_test(survives_a_lost_device),
   };
+  return cmocka_run_group_tests_name("cuda device, stand-in", tests, NULL, NULL);
+}
+
+#endif
+
+int main(void)
+{
+  int code = gpu_open(NULL, NULL);
+  if (code != 0)
+    return code;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(learns_as_the_cpu), cmocka_unit_test(learns_in_bf16),
+      cmocka_unit_test(bits_repeat),       cmocka_unit_test(puts_ahead),
+      cmocka_unit_test(learns_on_several), cmocka_unit_test(nodes_are_timed),
+  };
+#if defined(VK_EMULATED)
   vk_emulated_product_chunk = 1 << 18;
-  return cmocka_run_group_tests(tests, NULL, NULL);
+#endif
+  code = cmocka_run_group_tests_name("cuda device", tests, make_batch, NULL);
+#if defined(VK_EMULATED)
+  code += test_stand_in();
+#endif
+  return code;
 }

@@ -1,7 +1,13 @@
-/* test_cuda_sizes.c - kernels of attention and of rows of logits on a GPU, or on tests/emulated, at
- * sizes that the ops' examples do not have: blocks enough for kernels made for many, wide heads,
- * rows of more classes than registers hold, equal logits. Against the ops' double references. */
+/* test_cuda_sizes.c - kernels of attention, of rows of logits and of large products on a GPU, or on
+ * tests/emulated, at sizes that the ops' examples do not have: blocks enough for kernels made for
+ * many, wide heads, rows of more classes than registers hold, equal logits, products in several
+ * chunks. Against the ops' double references.
+ *
+ *   test_cuda_sizes attention|rows|products    those alone */
 #include "cuda_case.h"
+#if defined(VK_EMULATED)
+#include "emulated/emulated.h"
+#endif
 
 /* ---- attention ----------------------------------------------------------------------------- */
 
@@ -194,16 +200,146 @@ static void rows_of_many_classes(void **state)
   }
 }
 
-int main(void)
+/* ---- products in chunks -------------------------------------------------------------------- */
+
+enum { KERNEL = 3, CHANNELS = 16, N_SIDE = 6, A_COLUMNS = 120, B_COLUMNS = 8 };
+
+static vk_dtype factor;
+
+/* Bytes of scratch that a product is given at once: VK_PRODUCT_CHUNK of cuda/round.h. */
+static int64_t product_chunk(void)
 {
-  if (gpu_open(&stream, NULL) != 0)
-    return VK_TEST_SKIP;
-  const struct CMUnitTest tests[] = {
+#if defined(VK_EMULATED)
+  return vk_emulated_product_chunk;
+#else
+  return 24 << 20;
+#endif
+}
+
+/* Rows of so many bytes that are two chunks and some more. */
+static int rows_of(int64_t row_bytes)
+{
+  return (int)(product_chunk() * 9 / 4 / row_bytes) + 3;
+}
+
+/* Pictures whose windows are so many rows. */
+static vk_shape pictures(vk_example *e)
+{
+  int side = product_chunk() < 1 << 20 ? N_SIDE : 8 * N_SIDE;
+  int row_bytes = KERNEL * KERNEL * CHANNELS * (factor == VK_BF16 ? 2 : 4);
+  e->attr.kernel = KERNEL;
+  e->attr.stride = 1;
+  e->attr.pad = 1;
+  e->attr.height = e->attr.width = side;
+  return vk_shape_of(4, rows_of(row_bytes) / (side * side) + 2, side, side, CHANNELS);
+}
+
+static void weights(vk_example *e)
+{
+  vk_example_f32(e, vk_shape_of(4, CHANNELS, CHANNELS, KERNEL, KERNEL));
+}
+
+static void conv_example(vk_example *e)
+{
+  vk_example_f32(e, pictures(e));
+  weights(e);
+  e->attr.height = e->attr.width = 0;
+}
+
+static void conv_dx_example(vk_example *e)
+{
+  vk_example_f32(e, pictures(e));
+  weights(e);
+}
+
+static void conv_dw_example(vk_example *e)
+{
+  vk_example_f32(e, pictures(e));
+  vk_example_f32(e, pictures(e));
+  e->attr.height = e->attr.width = 0;
+}
+
+static void rows_example(vk_example *e)
+{
+  vk_example_f32(e, vk_shape_of(2, rows_of(2 * A_COLUMNS), A_COLUMNS));
+  vk_example_f32(e, vk_shape_of(2, A_COLUMNS, B_COLUMNS));
+}
+
+static void trans_a_example(vk_example *e)
+{
+  int n = rows_of(2 * (A_COLUMNS + B_COLUMNS));
+  e->attr.trans_a = 1;
+  vk_example_f32(e, vk_shape_of(2, n, A_COLUMNS));
+  vk_example_f32(e, vk_shape_of(2, n, B_COLUMNS));
+}
+
+static const struct {
+  const vk_op_def *op;
+  void (*example)(vk_example *);
+} products[] = {
+    {&vk_op_conv, conv_example},       {&vk_op_conv_dx, conv_dx_example},
+    {&vk_op_conv_dw, conv_dw_example}, {&vk_op_matmul, rows_example},
+    {&vk_op_matmul, trans_a_example},
+};
+
+/* -1, 0 or 1: every order of such sums is exact, so that a row too many or too few shows. */
+static void draw_whole(op_case *t)
+{
+  for (int i = 0; i < t->n_in; i++)
+    for (int64_t k = 0; k < vk_shape_n_item(&t->in[i].shape); k++) {
+      float x = (float)draw(-1, 1);
+      ((float *)t->in[i].data)[k] = x;
+      ((double *)t->in64[i].data)[k] = x;
+    }
+}
+
+static void products_in_chunks(void **state)
+{
+  for (int i = 0; i < 2 * (int)VK_COUNT(products); i++) {
+    vk_op_def as = *products[i / 2].op;
+    as.example = products[i / 2].example;
+    factor = i % 2 ? VK_BF16 : VK_F32;
+    op_case t;
+    char what[64];
+    op_case_init(&t, &as, 0, 1);
+    t.example.attr.dtype = factor;
+    draw_whole(&t);
+    op_case_ref(&t);
+    run_on_device(&t, (run_as){.dirt = 0xff});
+    snprintf(what, sizeof what, "product %d in %s", i / 2, vk_dtype_name(factor));
+    compare(&t, what, 1e-3, 0);
+    op_case_fini(&t);
+  }
+}
+
+static int run_chosen(const char *only)
+{
+  static const struct CMUnitTest tests[] = {
       cmocka_unit_test(attention_of_any_size),
       cmocka_unit_test(wider_heads_are_refused),
       cmocka_unit_test(rows_of_many_classes),
+      cmocka_unit_test(products_in_chunks),
   };
-  int rc = cmocka_run_group_tests(tests, NULL, NULL);
+  static const char *const names[] = {"attention", "attention", "rows", "products"};
+  struct CMUnitTest chosen[VK_COUNT(tests)];
+  size_t n = 0;
+  for (size_t i = 0; i < VK_COUNT(tests); i++)
+    if (!only || strcmp(only, names[i]) == 0)
+      chosen[n++] = tests[i];
+  if (n == 0) {
+    fprintf(stderr, "%s: expected attention, rows or products\n", only);
+    return 1;
+  }
+  return _cmocka_run_group_tests("cuda sizes", chosen, n, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+  int code = gpu_open(&stream, &gemm);
+  if (code != 0)
+    return code;
+  code = run_chosen(argc > 1 ? argv[1] : NULL);
+  vk_cuda_gemm_free(gemm);
   (void)cudaStreamDestroy(stream);
-  return rc;
+  return code;
 }
