@@ -23,6 +23,7 @@ typedef struct slot {
   int i_episode, i_step;
   vk_env *env; /* the expert's; of the scene that the slot runs */
   vk_expert *expert;
+  double last[VK_N_ACTION]; /* the policy's last action */
   void *snapshot;
   size_t room;
 } slot;
@@ -49,8 +50,10 @@ static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode,
   slot *s = &p->slot[i_slot];
   s->i_episode = p->which[episode - p->list];
   s->i_step = 0;
+  memcpy(s->last, (const double[VK_N_ACTION]){[VK_N_ACTION - 1] = -1}, sizeof s->last);
   if (!s->expert)
     VK_TRY(vk_expert_new(&s->expert, p->c->facts, err));
+  VK_TRY(vk_expert_begin(s->expert, env, err));
   VK_TRY(vk_env_new(&s->env, vk_env_scene(env), err));
   vk_env_set_isa(s->env, p->c->eval.isa);
   return VK_OK;
@@ -80,7 +83,7 @@ static vk_status make_label(pass *p, slot *s, const vk_env *env, vk_label *l, vk
   if (!l->picture_state)
     return vk_fail(err, VK_E_NOMEM, "no memory for a label");
   VK_TRY(copy_state(s, env, err));
-  VK_TRY(vk_expert_begin(s->expert, s->env, err));
+  VK_TRY(vk_expert_resume(s->expert, s->env, s->last, err));
   int n = 0;
   for (; n < VK_LABEL_STEPS && !step.success; n++) {
     if (n < VK_LABEL_SAMPLES) {
@@ -104,10 +107,11 @@ static vk_status on_step(void *arg, int i_slot, const vk_env *env, double action
   slot *s = &p->slot[i_slot];
   int i_step = s->i_step++, k = i_step / VK_CHUNK_STEPS;
   VK_TRY(vk_rollout_check_stable(env, err));
-  if (i_step % VK_CHUNK_STEPS != 0)
-    return VK_OK;
   VK_ASSERT(k < p->n_chunk);
-  return make_label(p, s, env, &p->label[s->i_episode * p->n_chunk + k], err);
+  if (i_step % VK_CHUNK_STEPS == 0)
+    VK_TRY(make_label(p, s, env, &p->label[s->i_episode * p->n_chunk + k], err));
+  memcpy(s->last, action, sizeof s->last);
+  return VK_OK;
 }
 
 /* The scene may go after the episode, so its environment goes, too. */

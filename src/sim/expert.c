@@ -7,6 +7,12 @@
 
 static const double SLEW = 0.22; /* largest change of the motion, in action units, per step */
 
+static const double STUCK_RAD_S = 0.02, STUCK_MOTION = 0.05;
+
+/* How far a hand strays from a straight way that it is on. */
+static const double WAY_BEYOND_M = 0.015, WAY_OFF_M = 0.012, WAY_CONE = 0.25, WAY_TURN_RAD = 0.15,
+                    WAY_TURN_RAD_PER_M = 2;
+
 /* ---- sensing ------------------------------------------------------------------------------- */
 
 vk_pose vk_expert_object_pose(const vk_expert *e, int instance)
@@ -131,7 +137,8 @@ static vk_status check_facts(const vk_expert *e, vk_err *err)
   return VK_OK;
 }
 
-vk_status vk_expert_begin(vk_expert *e, const vk_env *env, vk_err *err)
+/* Everything but what stays from episode to episode is forgotten. */
+static vk_status start(vk_expert *e, const vk_env *env, vk_err *err)
 {
   vk_world world = e->world, near = e->near;
   const vk_expert_facts *facts = e->facts;
@@ -151,8 +158,42 @@ vk_status vk_expert_begin(vk_expert *e, const vk_env *env, vk_err *err)
   VK_TRY(vk_world_reserve(&e->near, vk_env_model(env), err));
   sense(e, env);
   vk_arm_init(&e->arm, e->scene, e->now.m, e->now.d);
+  return VK_OK;
+}
+
+vk_status vk_expert_begin(vk_expert *e, const vk_env *env, vk_err *err)
+{
+  VK_TRY(start(e, env, err));
   e->home = e->now.tip;
   return VK_OK;
+}
+
+vk_status vk_expert_resume(vk_expert *e, const vk_env *env, const double last[VK_N_ACTION],
+                           vk_err *err)
+{
+  const vk_pose home = e->home;
+  VK_TRY(start(e, env, err));
+  e->home = home;
+  memcpy(e->last, last, sizeof e->last);
+  e->grip = last[6] > 0 ? 1 : -1;
+  e->is_resumed = true;
+  double speed = 0;
+  for (int k = 0; k < VK_N_ARM; k++)
+    speed = fmax(speed, fabs(e->now.d->qvel[e->scene->arm_qvel + k]));
+  e->is_stuck = speed < STUCK_RAD_S && vk_v3_norm(e->last) > STUCK_MOTION;
+  return VK_OK;
+}
+
+bool vk_expert_is_on_way(const vk_expert *e, const vk_pose *goal, const double out[3],
+                         double length_m)
+{
+  double d[3], off[3];
+  vk_v3_sub(d, e->now.tip.p, goal->p);
+  const double left = vk_v3_dot(d, out), before = fmax(left, 0);
+  vk_v3_madd(off, d, -left, out);
+  return left > -WAY_BEYOND_M && left < length_m + WAY_BEYOND_M &&
+         vk_v3_norm(off) < WAY_OFF_M + WAY_CONE * before &&
+         vk_m3_angle(e->now.tip.R, goal->R) < WAY_TURN_RAD + WAY_TURN_RAD_PER_M * before;
 }
 
 /* ---- acting -------------------------------------------------------------------------------- */
@@ -178,6 +219,29 @@ static void begin_atom(vk_expert *e)
     e->part_body = e->now.m->jnt_bodyid[e->part_joint];
     e->skill = vk_expert_skill_part;
   }
+}
+
+/* Whether others have begun with an atom: what it moves is in the hand, or the hand is moving it.
+ * It is brought to its end then, though it may hold already, as an object does that is still above
+ * its place. */
+static bool is_begun(vk_expert *e)
+{
+  begin_atom(e);
+  return e->skill == vk_expert_skill_pick ? e->grip > 0 && vk_expert_is_held(e, e->object)
+                                          : vk_expert_part_is_begun(e);
+}
+
+static bool find_begun(vk_expert *e)
+{
+  const vk_scene *s = e->scene;
+  for (e->i_goal = 0; e->i_goal < s->n_goal; e->i_goal++) {
+    e->atom = s->goal[e->i_goal];
+    if (is_begun(e) || (vk_expert_opening_atom(e, &s->goal[e->i_goal], &e->atom) && is_begun(e)))
+      return true;
+  }
+  e->i_goal = -1;
+  e->skill = NULL;
+  return false;
 }
 
 /* Stretches the arm until the elbow is straight and bends back the right way: pulling in would fold
@@ -217,7 +281,7 @@ void vk_expert_act(vk_expert *e, const vk_env *env, double action[VK_N_ACTION])
   if (e->now.is_trapped)
     untrap(e);
   for (int tries = 0; tries < 3 && !e->n_rest && !e->now.is_trapped; tries++) {
-    if (!e->skill) {
+    if (!e->skill && !(e->is_resumed && find_begun(e))) {
       const int before = e->i_goal;
       if (!vk_expert_next_atom(e))
         break;

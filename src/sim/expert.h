@@ -2,10 +2,10 @@
  * state and acts through the 7-dimensional action alone.
  *
  * It is closed loop: before every step it looks at which atoms of the goal hold, which object is
- * gripped and where everything stands, so that it may begin in any state, and it tries again after
- * a failed grasp. What it knows of objects and fixtures stands in a data file (data/expert.json).
- * The same state, facts and history give the same action; nothing is random.
- * Test: tests/unit/test_expert.c */
+ * gripped and where everything stands, so that it may begin in any state and go on from where
+ * another controller came, and it tries again after a failed grasp. What it knows of objects and
+ * fixtures stands in a data file (data/expert.json). The same state, facts and history give the
+ * same action; nothing is random. Test: tests/unit/test_expert.c */
 #ifndef VK_SIM_EXPERT_H
 #define VK_SIM_EXPERT_H
 
@@ -33,6 +33,15 @@ void vk_expert_free(vk_expert *expert);
 /* A new episode begins; env may stand in any state, its task may differ from the one before.
  * Errors: VK_E_NOTFOUND (an object or fixture of the goal has no row in the facts), VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_expert_begin(vk_expert *expert, const vk_env *env, vk_err *err);
+
+/* The same episode after steps that somebody else made, begin having been called at its start: the
+ * expert goes on from where env stands as if it had come there itself. What it holds it keeps, what
+ * it is about to grip or to put down it goes on with, and the motion goes on from `last`. So what
+ * it does depends on env and last alone.
+ *   last  the action of the step before
+ * Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_expert_resume(vk_expert *expert, const vk_env *env,
+                                        const double last[VK_N_ACTION], vk_err *err);
 
 /* The next action of the same environment: [dx dy dz, drx dry drz] in [-1, 1] and the gripper,
  * which is -1 (open) or +1 (close). env is not changed. */

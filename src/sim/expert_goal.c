@@ -42,21 +42,24 @@ static int rank_of(const vk_expert *e, int i)
   return rank;
 }
 
-/* The atom that opens what `inside` needs open, if it is not; false when nothing is needed. */
-static bool needs_opening(const vk_expert *e, const vk_atom *inside, vk_atom *out)
+bool vk_expert_opening_atom(const vk_expert *e, const vk_atom *inside, vk_atom *out)
+{
+  if (inside->kind != VK_ATOM_IN || site_joint(e, inside->site) < 0)
+    return false;
+  const char *site = mj_id2name(e->now.m, mjOBJ_SITE, inside->site);
+  return site && vk_scene_resolve_atom(e->scene, VK_ATOM_OPEN, site, "", out, NULL) == VK_OK;
+}
+
+/* Whether what `inside` needs open is too far shut. */
+static bool needs_opening(const vk_expert *e, const vk_atom *inside)
 {
   const int joint = site_joint(e, inside->site);
-  if (inside->kind != VK_ATOM_IN || joint < 0)
-    return false;
   const mjModel *m = e->now.m;
   const double q = e->now.d->qpos[m->jnt_qposadr[joint]];
   const double *range = m->jnt_range + 2 * joint;
   const double shut = fabs(range[0]) < fabs(range[1]) ? range[0] : range[1];
   const double open = shut == range[0] ? range[1] : range[0];
-  if (fabs(q) > 0.6 * fabs(open))
-    return false;
-  const char *site = mj_id2name(m, mjOBJ_SITE, inside->site);
-  return site && vk_scene_resolve_atom(e->scene, VK_ATOM_OPEN, site, "", out, NULL) == VK_OK;
+  return fabs(q) <= 0.6 * fabs(open);
 }
 
 bool vk_expert_next_atom(vk_expert *e)
@@ -75,7 +78,7 @@ bool vk_expert_next_atom(vk_expert *e)
   if (best < 0)
     return false;
   e->i_goal = best;
-  if (!needs_opening(e, &s->goal[best], &e->atom))
+  if (!vk_expert_opening_atom(e, &s->goal[best], &e->atom) || !needs_opening(e, &s->goal[best]))
     e->atom = s->goal[best];
   return true;
 }

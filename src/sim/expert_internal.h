@@ -94,6 +94,9 @@ struct vk_expert {
   int attempt;           /* of this atom */
   int n_rest;            /* steps until the next try, after a plan that failed at once */
   int relax;             /* how much less room planning asks for: 0, 1, 2 */
+  bool is_resumed;       /* nothing was planned since vk_expert_resume: a skill begins in the phase
+                            that the hand is in */
+  bool is_stuck;         /* when it resumed: the hand stood, though the last action was a motion */
   vk_pose home;          /* of the tip when the episode began */
   const char *phase_name;
 
@@ -124,6 +127,12 @@ void vk_expert_set_phase(vk_expert *e, int phase, const char *name);
 vk_pose vk_expert_object_pose(const vk_expert *e, int instance);
 /* Both fingers touch the object (or what rests on it). */
 bool vk_expert_is_held(const vk_expert *e, int instance);
+
+/* Whether the tip is on the straight way into a pose, as far as a hand that is guided there strays.
+ *   out  unit: the direction that the way comes from
+ *   length_m  of the way */
+bool vk_expert_is_on_way(const vk_expert *e, const vk_pose *goal, const double out[3],
+                         double length_m);
 
 /* ---- expert_path.c ---- */
 /* A free way for the hand and what it holds (NULL: nothing) to a goal; the best found when none is
@@ -161,9 +170,13 @@ bool vk_expert_place_fits(const vk_expert *e, const double p_world[3]);
 /* ---- expert_goal.c ---- */
 /* Sets e->atom and e->i_goal to what has to be done next; false when all atoms hold. */
 bool vk_expert_next_atom(vk_expert *e);
+/* The atom that opens what an atom puts something inside; false when nothing is to be opened. */
+bool vk_expert_opening_atom(const vk_expert *e, const vk_atom *inside, vk_atom *out);
 
 /* ---- skills ---- */
 vk_skill_state vk_expert_skill_pick(vk_expert *e);
 vk_skill_state vk_expert_skill_part(vk_expert *e);
+/* Whether the hand is at the part of e->atom and it is not yet where it is to go. */
+bool vk_expert_part_is_begun(vk_expert *e);
 
 #endif

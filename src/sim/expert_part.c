@@ -15,6 +15,8 @@ enum {
 enum { STALL_STEPS = 25 };
 
 static const double V_FREE = 0.25, V_NEAR = 0.10, V_MOVE = 0.16; /* m/s */
+static const double AT_END = 0.01;                               /* of a joint's target, m or rad */
+static const double AT_PART_M = 0.02, AT_PART_RAD = 0.5;         /* of the contact */
 
 static void set_phase(vk_expert *e, int phase)
 {
@@ -218,7 +220,7 @@ static vk_skill_state move(vk_expert *e)
   e->part_stall = fabs(left) < e->part_best - 0.002 ? 0 : e->part_stall + 1;
   e->part_best = fmin(e->part_best, fabs(left));
   if (vk_atom_holds(e->scene, e->now.m, e->now.d, &e->atom) &&
-      (fabs(left) < 0.01 || e->part_stall > 3))
+      (fabs(left) < AT_END || e->part_stall > 3))
     set_phase(e, PHASE_RELEASE);
   else if (e->part_stall > STALL_STEPS)
     return VK_SKILL_FAILED;
@@ -248,13 +250,41 @@ static vk_skill_state retreat(vk_expert *e)
   return VK_SKILL_RUNNING;
 }
 
+/* The phase that the hand is in, when others have brought it there. */
+static int phase_of(const vk_expert *e)
+{
+  const vk_pose ready = ready_tip(e), touch = contact_tip(e, 0);
+  const bool is_shut = e->grip > 0, wants_shut = e->part->grip == VK_GRIP_SHUT;
+  double out[3];
+  vk_v3_sub(out, ready.p, touch.p);
+  const double length = vk_v3_norm(out);
+  vk_v3_unit(out);
+  const bool is_there = vk_v3_dist(touch.p, e->now.tip.p) < AT_PART_M &&
+                        vk_m3_angle(touch.R, e->now.tip.R) < AT_PART_RAD;
+  if (is_there && e->part->grip == VK_GRIP_PINCH)
+    return is_shut ? PHASE_MOVE : PHASE_CLOSE;
+  if (is_there && is_shut == wants_shut)
+    return PHASE_MOVE;
+  if (length > 0 && is_shut == wants_shut && vk_expert_is_on_way(e, &touch, out, length))
+    return PHASE_APPROACH;
+  return PHASE_TRANSIT;
+}
+
+bool vk_expert_part_is_begun(vk_expert *e)
+{
+  const bool is_done = e->is_stuck && vk_atom_holds(e->scene, e->now.m, e->now.d, &e->atom);
+  return !is_done && plan(e) && phase_of(e) == PHASE_MOVE &&
+         fabs(e->part->q_target - joint_q(e)) > AT_END;
+}
+
 vk_skill_state vk_expert_skill_part(vk_expert *e)
 {
   switch (e->phase) {
   case PHASE_PLAN:
     if (!plan(e))
       return VK_SKILL_FAILED;
-    set_phase(e, PHASE_TRANSIT);
+    set_phase(e, e->is_resumed ? phase_of(e) : PHASE_TRANSIT);
+    e->is_resumed = false;
     return VK_SKILL_RUNNING;
   case PHASE_TRANSIT:
     return transit(e);

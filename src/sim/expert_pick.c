@@ -19,13 +19,18 @@ enum {
   PHASE_DRAG,
 };
 
-enum { GRASPS_FEW = 10, GRASPS = 48, PLACES = 96, PLANS_MAX = 12 };
+enum { GRASPS_FEW = 10, GRASPS = 48, PLACES = 96, PLANS_MAX = 12, RELAX_MAX = 2, STALL_MAX = 12 };
 
 static const double V_FREE = 0.25, V_CARRY = 0.22, V_NEAR = 0.12, V_LOWER = 0.10; /* m/s */
 static const double OPEN_Q = 0.0395;
 static const double EASY_COST = 0.7;
 static const double SLACK_M = 0.004;   /* room when a grasp is chosen for a place */
 static const double RELEASE_M = 0.008; /* room for each finger to let go */
+static const double AT_GRASP_M = 0.008;
+static const double SHUT_M = 0.0005; /* there is nothing between the fingers */
+static const double WIDER_M = 0.01;  /* than a grasp, before the hand approaches */
+static const double WAY_IN_M = 0.12; /* of the way into a place */
+static const double READY_M = 0.06;  /* above what is dragged */
 
 static void set_phase(vk_expert *e, int phase)
 {
@@ -190,13 +195,56 @@ static int best_pair(vk_expert *e, const vk_grasp *grasp, int n_grasp, const vk_
   return i_best;
 }
 
-/* A grasp that allows to put the object down where it belongs; when none does, the easiest. */
-static bool choose_grasp(vk_expert *e)
+/* The grasp that the hand is already on the way to, the nearest of several; -1: none. */
+static int find_begun(const vk_expert *e, const vk_grasp *grasp, int n)
+{
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  double best = 1e9;
+  int i_best = -1;
+  for (int i = 0; i < n; i++) {
+    vk_pose tip;
+    vk_pose_mul(&tip, &object, &grasp[i].tip_in_object);
+    const double out[3] = {-tip.R[2], -tip.R[5], -tip.R[8]};
+    const double far = vk_v3_dist(tip.p, e->now.tip.p) + 0.05 * vk_m3_angle(tip.R, e->now.tip.R);
+    if (far < best && vk_expert_is_on_way(e, &tip, out, grasp[i].back_m)) {
+      best = far;
+      i_best = i;
+    }
+  }
+  return i_best;
+}
+
+/* Takes that one, at the least relaxation that has one; without one the least that has a grasp at
+ * all stays: how often it was tried before is not known. */
+static bool choose_begun(vk_expert *e, vk_grasp grasp[GRASPS])
+{
+  int least = -1;
+  for (e->relax = 0; e->relax <= RELAX_MAX; e->relax++) {
+    const int n = find_grasps(e, grasp, GRASPS), begun = find_begun(e, grasp, n);
+    least = least < 0 && n > 0 ? e->relax : least;
+    if (begun >= 0) {
+      e->grasp = grasp[begun];
+      return true;
+    }
+  }
+  e->relax = least < 0 ? 0 : least;
+  return false;
+}
+
+/* A grasp that the hand is on the way to, if others have brought it there; else one that allows to
+ * put the object down where it belongs; when none does, the easiest.
+ *   is_begun  out: it is the first of these */
+static bool choose_grasp(vk_expert *e, bool *is_begun)
 {
   vk_grasp grasp[GRASPS];
   vk_place place[PLACES];
+  *is_begun = false;
   read_world(e);
   find_stack(e);
+  if (e->is_resumed && choose_begun(e, grasp)) {
+    *is_begun = true;
+    return true;
+  }
   int n_grasp = find_grasps(e, grasp, GRASPS_FEW);
   if (n_grasp == 0)
     return false;
@@ -237,7 +285,7 @@ static void plan_drag(vk_expert *e)
     vk_m3_turn(e->tip_in_object.R, w, low.R);
     memcpy(q, e->now.q_rad, sizeof q);
     drag_tip(e, 0.005, &low);
-    drag_tip(e, 0.06, &high);
+    drag_tip(e, READY_M, &high);
     const double cost = fabs(w[2]) + (vk_arm_inverse(&e->arm, &low, 0.1, q) ? 0 : 20) +
                         (vk_world_gripper_free(&e->world, &high, OPEN_Q, 0.008) ? 0 : 5) +
                         (vk_world_gripper_free(&e->world, &low, OPEN_Q, 0.004) ? 0 : 5);
@@ -247,6 +295,17 @@ static void plan_drag(vk_expert *e)
     }
   }
   memcpy(e->tip_in_object.R, best_R, sizeof best_R);
+}
+
+/* The phase of dragging that the hand is in, when others have brought it there. */
+static int drag_phase(const vk_expert *e)
+{
+  static const double up[3] = {0, 0, 1};
+  vk_pose tip;
+  drag_tip(e, 0, &tip);
+  if (!vk_expert_is_on_way(e, &tip, up, READY_M))
+    return PHASE_DRAG_READY;
+  return e->now.touched[0] && e->now.touched[1] ? PHASE_DRAG : PHASE_DRAG_TOUCH;
 }
 
 /* ---- phases of getting hold ---------------------------------------------------------------- */
@@ -260,8 +319,28 @@ static void plan_transit(vk_expert *e)
   set_phase(e, PHASE_TRANSIT);
 }
 
+/* The object as it is gripped, for noticing that it slips. */
+static void note_grip(vk_expert *e)
+{
+  const vk_pose object = vk_expert_object_pose(e, e->object);
+  vk_pose_in(&e->tip_in_object, &object, &e->now.tip);
+}
+
+/* With a grasp that the hand is on the way to. */
+static void go_on(vk_expert *e, bool was_shut)
+{
+  vk_pose tip;
+  grasp_tip(e, &tip);
+  const bool is_there = vk_v3_dist(tip.p, e->now.tip.p) < AT_GRASP_M;
+  if (e->now.gap_m < (was_shut && is_there ? SHUT_M : e->grasp.width_m + WIDER_M))
+    plan_transit(e); /* back, until the fingers are open */
+  else
+    set_phase(e, is_there ? PHASE_CLOSE : PHASE_APPROACH);
+}
+
 static vk_skill_state plan(vk_expert *e)
 {
+  bool is_begun;
   if (e->phase_step > PLANS_MAX)
     return fail(e);
   if (vk_expert_is_held(e, e->object) && e->grip > 0) {
@@ -270,6 +349,7 @@ static vk_skill_state plan(vk_expert *e)
     set_phase(e, PHASE_PLAN_PLACE);
     return VK_SKILL_RUNNING;
   }
+  const bool was_shut = e->grip > 0;
   e->grip = -1;
   if (e->object_fact->is_dragged && e->object_fact->n_grasp == 0) {
     read_world(e);
@@ -278,16 +358,21 @@ static vk_skill_state plan(vk_expert *e)
     ignore_stack(e, true);
     plan_drag(e);
     ignore_stack(e, false);
-    set_phase(e, PHASE_DRAG_READY);
+    set_phase(e, e->is_resumed ? drag_phase(e) : PHASE_DRAG_READY);
+    e->is_resumed = false;
     return VK_SKILL_RUNNING;
   }
-  if (!choose_grasp(e)) {
+  if (!choose_grasp(e, &is_begun)) {
     e->n_tabu = 0;
-    e->relax = e->relax < 2 ? e->relax + 1 : 0;
+    e->relax = e->relax < RELAX_MAX ? e->relax + 1 : 0;
     set_phase(e, PHASE_AWAY);
     return VK_SKILL_RUNNING;
   }
-  plan_transit(e);
+  if (is_begun)
+    go_on(e, was_shut);
+  else
+    plan_transit(e);
+  e->is_resumed = false;
   return VK_SKILL_RUNNING;
 }
 
@@ -310,7 +395,7 @@ static vk_skill_state transit(vk_expert *e)
   grasp_tip(e, &tip);
   const vk_pose ready = behind(&tip, e->grasp.back_m);
   vk_expert_move_goal(e, &ready);
-  if (vk_expert_follow(e, 0.012, 0.08) && e->now.gap_m > e->grasp.width_m + 0.01)
+  if (vk_expert_follow(e, 0.012, 0.08) && e->now.gap_m > e->grasp.width_m + WIDER_M)
     set_phase(e, PHASE_APPROACH);
   if (e->phase_step > 150 || e->now.n_still > VK_EXPERT_STILL_MAX)
     return fail(e);
@@ -341,10 +426,9 @@ static vk_skill_state close_hand(vk_expert *e)
   vk_expert_reach(e, &e->path.at[0], V_NEAR);
   const bool is_held = vk_expert_is_held(e, e->object);
   if ((is_held && e->phase_step >= 4 && fabs(e->now.gap_rate_m) < 0.002) || e->phase_step >= 12) {
-    if (e->now.gap_m < 0.0005 && !is_held)
+    if (e->now.gap_m < SHUT_M && !is_held)
       return fail(e);
-    const vk_pose object = vk_expert_object_pose(e, e->object);
-    vk_pose_in(&e->tip_in_object, &object, &e->now.tip);
+    note_grip(e);
     set_phase(e, PHASE_LIFT);
   }
   return VK_SKILL_RUNNING;
@@ -403,6 +487,57 @@ static int choose_place(vk_expert *e, const vk_place *place, int n, double *out_
   return 0;
 }
 
+/* Whether the object touches anything but the hand. */
+static bool is_resting(const vk_expert *e)
+{
+  const mjData *d = e->now.d;
+  for (int c = 0; c < d->ncon; c++) {
+    const int g1 = d->contact[c].geom1, g2 = d->contact[c].geom2;
+    const int a = e->scene->body_owner[e->now.m->geom_bodyid[g1]],
+              b = e->scene->body_owner[e->now.m->geom_bodyid[g2]];
+    const int robot = e->now.m->body_rootid[e->scene->body_hand];
+    if (a != e->object && b != e->object)
+      continue;
+    const int other = a == e->object ? g2 : g1, owner = a == e->object ? b : a;
+    if (e->now.m->body_rootid[e->now.m->geom_bodyid[other]] != robot &&
+        (owner < 0 || !e->is_stacked[owner]))
+      return true;
+  }
+  return false;
+}
+
+/* The place that the object is already on the way down to; -1: none. */
+static int find_begun_place(vk_expert *e, const vk_place *place, int n)
+{
+  double best = 1e9;
+  int i_best = -1;
+  for (int i = 0; i < n; i++) {
+    e->place = place[i];
+    const vk_pose tip = place_tip(e, 0);
+    const double far = vk_v3_dist(tip.p, e->now.tip.p);
+    if (far < best && vk_expert_is_on_way(e, &tip, place[i].out, WAY_IN_M)) {
+      best = far;
+      i_best = i;
+    }
+  }
+  return i_best;
+}
+
+/* Where others have gripped the object: it goes on down, or up from where it stands.
+ * False: neither. */
+static bool go_on_with_object(vk_expert *e, const vk_place *place, int n)
+{
+  const int begun = find_begun_place(e, place, n);
+  e->is_resumed = false;
+  note_grip(e);
+  if (begun >= 0)
+    e->place = place[begun];
+  else if (!is_resting(e))
+    return false;
+  set_phase(e, begun >= 0 ? PHASE_LOWER : PHASE_LIFT);
+  return true;
+}
+
 static vk_skill_state plan_place(vk_expert *e)
 {
   vk_place place[PLACES];
@@ -410,6 +545,8 @@ static vk_skill_state plan_place(vk_expert *e)
   const int n = vk_expert_find_places(e, place, PLACES);
   if (n == 0)
     return fail(e);
+  if (e->is_resumed && go_on_with_object(e, place, n))
+    return VK_SKILL_RUNNING;
   ignore_stack(e, true);
   e->place = place[choose_place(e, place, n, &e->lower_m)];
   const vk_pose ready = place_tip(e, e->lower_m);
@@ -438,43 +575,23 @@ static vk_skill_state carry(vk_expert *e)
   return VK_SKILL_RUNNING;
 }
 
-/* Whether the object touches anything but the hand. */
-static bool is_resting(const vk_expert *e)
-{
-  const mjData *d = e->now.d;
-  for (int c = 0; c < d->ncon; c++) {
-    const int g1 = d->contact[c].geom1, g2 = d->contact[c].geom2;
-    const int a = e->scene->body_owner[e->now.m->geom_bodyid[g1]],
-              b = e->scene->body_owner[e->now.m->geom_bodyid[g2]];
-    const int robot = e->now.m->body_rootid[e->scene->body_hand];
-    if (a != e->object && b != e->object)
-      continue;
-    const int other = a == e->object ? g2 : g1, owner = a == e->object ? b : a;
-    if (e->now.m->body_rootid[e->now.m->geom_bodyid[other]] != robot &&
-        (owner < 0 || !e->is_stacked[owner]))
-      return true;
-  }
-  return false;
-}
-
 static vk_skill_state lower(vk_expert *e)
 {
   /* From out_m to the place, and a little beyond until it touches. */
   const vk_pose target = place_tip(e, 0);
   const vk_pose object = vk_expert_object_pose(e, e->object);
+  const double dist = vk_v3_dist(e->place.object.p, object.p);
   if (e->phase_step == 0) {
     vk_expert_set_path(e, &target, V_LOWER);
-    e->part_stall = 0;
-    e->stall_m = 1e9;
+    e->part_stall = e->is_stuck ? STALL_MAX : 0;
+    e->stall_m = e->is_stuck ? dist : 1e9;
+    e->is_stuck = false;
   }
   vk_expert_move_goal(e, &target);
   const bool is_there = vk_expert_follow(e, 0.004, 0.1);
-  double left[3];
-  vk_v3_sub(left, e->place.object.p, object.p);
-  const double dist = vk_v3_norm(left);
   e->part_stall = dist > e->stall_m - 0.001 ? e->part_stall + 1 : 0;
   e->stall_m = fmin(e->stall_m, dist);
-  if (is_there && !is_resting(e) && e->part_stall < 12) {
+  if (is_there && !is_resting(e) && e->part_stall < STALL_MAX) {
     e->wish[2] -= 0.12; /* down until it touches */
     return VK_SKILL_RUNNING;
   }
@@ -511,7 +628,7 @@ static vk_skill_state retreat(vk_expert *e)
 static vk_skill_state drag_ready(vk_expert *e)
 {
   vk_pose ready;
-  drag_tip(e, 0.06, &ready);
+  drag_tip(e, READY_M, &ready);
   if (e->phase_step == 0)
     vk_expert_plan_path(e, &ready, NULL, OPEN_Q, V_FREE);
   vk_expert_move_goal(e, &ready);

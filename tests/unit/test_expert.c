@@ -81,7 +81,9 @@ static void act_and_step(vk_expert *expert, vk_env *env, episode *e)
   e->success = step.success;
 }
 
-static episode run_episode(const char *word, int row, int n_step_max)
+/* every: another controller might have come so far: the expert resumes after so many steps; 0: it
+ * does all itself. */
+static episode run_episode(const char *word, int row, int n_step_max, int every)
 {
   vk_err err = VK_ERR_INIT;
   uint32_t *task = calloc(pack.n_task, sizeof *task), n;
@@ -93,8 +95,11 @@ static episode run_episode(const char *word, int row, int n_step_max)
   vk_env *env = begin_env(scene, row);
   vk_assert_ok(vk_expert_new(&expert, facts, &err), &err);
   vk_assert_ok(vk_expert_begin(expert, env, &err), &err);
-  while (!e.success && e.n_step < n_step_max)
+  while (!e.success && e.n_step < n_step_max) {
+    if (every > 0 && e.n_step > 0 && e.n_step % every == 0)
+      vk_assert_ok(vk_expert_resume(expert, env, e.last_action, &err), &err);
     act_and_step(expert, env, &e);
+  }
   e.mean_change /= fmax(e.n_step - 1, 1);
   vk_expert_free(expert);
   vk_env_free(env);
@@ -106,7 +111,7 @@ static episode run_episode(const char *word, int row, int n_step_max)
 /* The step limits are those of the protocol. */
 static void check_solved(const char *word, int row, int n_step_max)
 {
-  const episode e = run_episode(word, row, n_step_max);
+  const episode e = run_episode(word, row, n_step_max, 0);
   if (!e.success)
     fail_msg("%s row %d: not solved in %d steps", word, row, n_step_max);
   assert_true(e.mean_change <= 0.15);
@@ -128,10 +133,32 @@ static void test_moves_parts(void **state)
 
 static void test_same_actions_again(void **state)
 {
-  const episode a = run_episode("libero_goal/7", 2, 300), b = run_episode("libero_goal/7", 2, 300);
+  const episode a = run_episode("libero_goal/7", 2, 300, 0),
+                b = run_episode("libero_goal/7", 2, 300, 0);
   assert_int_equal(a.n_step, b.n_step);
   for (int k = 0; k < VK_N_ACTION; k++)
     vk_assert_same_bits(a.last_action[k], b.last_action[k]);
+}
+
+/* What it does follows from where things are and what was done last: it comes as far when it has to
+ * find out anew, every 8 steps, what it is doing. */
+static void test_resumes(void **state)
+{
+  static const struct {
+    const char *word;
+    int n_step_max;
+  } cases[] = {
+      {"libero_object/0", 280}, {"libero_spatial/0", 220}, {"libero_goal/0", 300},
+      {"libero_goal/7", 300},   {"libero_10/0", 520},
+  };
+  for (size_t i = 0; i < VK_COUNT(cases); i++) {
+    const episode own = run_episode(cases[i].word, 0, cases[i].n_step_max, 0);
+    const episode resumed = run_episode(cases[i].word, 0, cases[i].n_step_max, 8);
+    if (!resumed.success || resumed.n_step > 1.2 * own.n_step)
+      fail_msg("%s: %d steps, of which %s; without interruptions %d", cases[i].word, resumed.n_step,
+               resumed.success ? "the last solves it" : "none solves it", own.n_step);
+    assert_true(resumed.n_grip_change <= own.n_grip_change + 2);
+  }
 }
 
 /* ---- facts --------------------------------------------------------------------------------- */
@@ -198,7 +225,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_facts_errors),       cmocka_unit_test(test_facts_cover_the_tasks),
       cmocka_unit_test(test_picks_and_places),   cmocka_unit_test(test_moves_parts),
-      cmocka_unit_test(test_same_actions_again),
+      cmocka_unit_test(test_same_actions_again), cmocka_unit_test(test_resumes),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
