@@ -1,6 +1,7 @@
 /* bench_ops.c - vlakit bench ops: the kernels of the network engine, an example at a time. On the
- * CPU a kernel is called as it is; on another device the op is a graph of its own that an executor
- * runs and times. */
+ * CPU a kernel is called as it is; on another device a graph of the op alone, many times over, is
+ * run by an executor, so that nobody waits for launches, each time with other operands, so that the
+ * device's cache does not hold them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,6 @@
 
 enum { N_BLOCK = VK_NODE_IN_MAX + VK_NODE_OUT_MAX + 1, N_ROW = 4096, N_COPY = 16384 };
 static const double least_s = 0.01; /* a repetition takes at least this much */
-static const double most_s = 0.1;   /* and on a device no more by the clock */
 
 /* A call of an op with its memory. */
 typedef struct op_bench {
@@ -86,9 +86,6 @@ static vk_status op_bench_init(op_bench *o, const vk_op_def *op, int i_case,
   for (int i = 0; i < op->n_out; i++) {
     const vk_value *v = &o->graph.value[vk_graph_out(&o->graph, first, i)];
     o->out[i] = (vk_tensor){.dtype = v->dtype, .shape = v->shape};
-    o->out[i].data = new_block(o, vk_value_bytes(v));
-    if (!o->out[i].data)
-      return fail_memory(o, err);
   }
   o->call = (vk_op_call){.attr = &o->example.attr,
                          .n_in = in.n,
@@ -96,7 +93,19 @@ static vk_status op_bench_init(op_bench *o, const vk_op_def *op, int i_case,
                          .in = o->in,
                          .out = o->out,
                          .n_part = 1};
-  o->call.scratch = new_block(o, op->scratch ? op->scratch(&o->call) : 0);
+  return VK_OK;
+}
+
+/* Where kernels of the CPU write. */
+static vk_status new_results(op_bench *o, vk_err *err)
+{
+  for (int i = 0; i < o->call.n_out; i++) {
+    size_t n = (size_t)vk_shape_n_item(&o->out[i].shape) * vk_dtype_size(o->out[i].dtype);
+    o->out[i].data = new_block(o, n);
+    if (!o->out[i].data)
+      return fail_memory(o, err);
+  }
+  o->call.scratch = new_block(o, o->op->scratch ? o->op->scratch(&o->call) : 0);
   return o->call.scratch ? VK_OK : fail_memory(o, err);
 }
 
@@ -135,6 +144,7 @@ static vk_status time_on_cpu(bench *b, op_bench *o, double *took_s, vk_err *err)
 {
   const int n_rep = (int)b->args->n_rep;
   vk_op_run *run = vk_op_kernel(o->op, b->call->isa);
+  VK_TRY(new_results(o, err));
   double *s = calloc((size_t)n_rep, sizeof *s);
   if (!s)
     return fail_memory(o, err);
@@ -154,13 +164,32 @@ static vk_status time_on_cpu(bench *b, op_bench *o, double *took_s, vk_err *err)
 
 /* ---- other devices ------------------------------------------------------------------------- */
 
-/* An op alone on a device, with memory of the device for what it reads and writes. */
+enum {
+  N_CALL_LEAST = 4,
+  N_CALL_MOST = 256,
+  N_WARM = 5, /* runs before those that count: a device may make a graph of later ones */
+  WORKING_SET_BYTES = 256 << 20, /* no device keeps so much of its memory in a cache */
+};
+static const double run_s = 2e-3; /* so long a run is to take, beside which its launch is little */
+/* To guess how many calls that is: a fast device. A slower one takes longer. */
+static const double guessed_rate = 4e13;  /* multiply-adds a second */
+static const double guessed_moved = 4e12; /* bytes a second */
+
+/* What the references of a device reached, which results are shares of; 0: not known yet. */
+typedef struct reached {
+  double work_f32, work_bf16; /* operations a second */
+  double moved;               /* bytes a second */
+} reached;
+
+/* Calls of an op on a device, with memory of the device for what they read and write. */
 typedef struct on_device {
   const vk_device *device;
+  vk_graph graph;
   vk_plan *plan;
   vk_exec *exec;
-  void *block[VK_NODE_IN_MAX + 1];
-  int n_block, i_node;
+  void **block;
+  int n_block;
+  int n_call, n_set; /* of operands, which take turns */
 } on_device;
 
 static void on_device_fini(on_device *r)
@@ -168,18 +197,102 @@ static void on_device_fini(on_device *r)
   vk_exec_free(r->exec);
   for (int i = 0; i < r->n_block; i++)
     vk_device_free(r->device, r->block[i]);
+  free(r->block);
   vk_plan_free(r->plan);
+  vk_graph_fini(&r->graph);
 }
 
-static vk_status bind(on_device *r, vk_id value, const void *from, vk_err *err)
+static int limited(double n, int least, int most)
 {
-  const size_t n = vk_value_bytes(&r->plan->graph.value[value]);
-  void **to = &r->block[r->n_block];
-  VK_TRY(vk_device_alloc(r->device, to, n, err));
-  r->n_block++;
+  return n < least ? least : n > most ? most : (int)n;
+}
+
+static void choose_calls(on_device *r, const op_bench *o)
+{
+  vk_cost cost = vk_op_cost(o->op, &o->call);
+  double call_s = cost.macs / guessed_rate + cost.bytes / guessed_moved;
+  r->n_call = limited(call_s > 0 ? run_s / call_s : N_CALL_MOST, N_CALL_LEAST, N_CALL_MOST);
+  r->n_set = limited(cost.bytes > 0 ? WORKING_SET_BYTES / cost.bytes + 1 : 1, 1, r->n_call);
+}
+
+/* "in3.12": operand 3 of set 12. */
+static void name_operand(char name[24], const char *kind, int i, int i_set)
+{
+  snprintf(name, 24, "%s%d.%d", kind, i, i_set);
+}
+
+static vk_status build_calls(on_device *r, const op_bench *o, vk_err *err)
+{
+  vk_graph *g = &r->graph;
+  vk_id in[N_CALL_MOST][VK_NODE_IN_MAX];
+  char name[24];
+  for (int s = 0; s < VK_SYM_MAX; s++)
+    vk_graph_sym(g, "sym", 0);
+  for (int k = 0; k < r->n_set; k++)
+    for (int i = 0; i < o->call.n_in; i++) {
+      name_operand(name, "in", i, k);
+      in[k][i] = o->example.in[i].is_used
+                     ? vk_graph_input_external(g, name, o->in[i].dtype, o->in[i].shape)
+                     : VK_NONE;
+    }
+  for (int k = 0; k < r->n_call; k++) {
+    vk_in from = {.n = o->call.n_in};
+    memcpy(from.id, in[k % r->n_set], sizeof from.id);
+    vk_id first = vk_apply(g, o->op, from, o->example.attr);
+    VK_TRY(vk_graph_check(g, err));
+    for (int i = 0; i < o->call.n_out; i++) {
+      vk_id value = vk_graph_out(g, first, i);
+      name_operand(name, "out", i, k);
+      if (vk_value_bytes(&g->value[value]) > 0)
+        vk_graph_output_external(g, name, value);
+    }
+  }
+  return vk_graph_check(g, err);
+}
+
+/* Memory of the device, with what lies here in it; from NULL: zeros. */
+static vk_status new_on_device(on_device *r, const void *from, size_t n, void **out, vk_err *err)
+{
+  VK_TRY(vk_device_alloc(r->device, out, n, err));
+  r->block[r->n_block++] = *out;
   if (from)
-    memcpy(*to, from, n);
-  vk_exec_bind(r->exec, value, *to);
+    memcpy(*out, from, n);
+  return VK_OK;
+}
+
+static vk_status bind_inputs(on_device *r, const op_bench *o, vk_err *err)
+{
+  const vk_graph *g = &r->plan->graph;
+  char name[24];
+  for (int k = 0; k < r->n_set; k++)
+    for (int i = 0; i < o->call.n_in; i++) {
+      if (!o->example.in[i].is_used)
+        continue;
+      void *data;
+      size_t n = (size_t)vk_shape_n_item(&o->in[i].shape) * vk_dtype_size(o->in[i].dtype);
+      VK_TRY(new_on_device(r, o->in[i].data, n, &data, err));
+      name_operand(name, "in", i, k);
+      vk_exec_bind(r->exec, vk_graph_find(g, name), data);
+    }
+  return VK_OK;
+}
+
+/* Calls write to as many places as they read from. */
+static vk_status bind_outputs(on_device *r, const op_bench *o, vk_err *err)
+{
+  const vk_graph *g = &r->plan->graph;
+  void *place[N_CALL_MOST] = {NULL};
+  char name[24];
+  for (int i = 0; i < o->call.n_out; i++)
+    for (int k = 0; k < r->n_call; k++) {
+      name_operand(name, "out", i, k);
+      vk_id value = vk_graph_find_output(g, name);
+      if (value == VK_NONE)
+        continue;
+      if (k < r->n_set)
+        VK_TRY(new_on_device(r, NULL, vk_value_bytes(&g->value[value]), &place[k], err));
+      vk_exec_bind(r->exec, value, place[k % r->n_set]);
+    }
   return VK_OK;
 }
 
@@ -193,22 +306,20 @@ static vk_status on_device_init(on_device *r, const op_bench *o, vk_isa isa, vk_
                             .n_thread = vk_team_n_thread(r->device->team),
                             .n_skip = VK_COUNT(skip),
                             .skip = skip};
-  VK_TRY(vk_plan_new(&r->plan, &o->graph, &target, NULL, NULL, err));
+  vk_graph_init(&r->graph, o->op->name);
+  choose_calls(r, o);
+  r->block = calloc((size_t)r->n_set * (VK_NODE_IN_MAX + VK_NODE_OUT_MAX), sizeof *r->block);
+  if (!r->block)
+    return fail_memory(o, err);
+  VK_TRY(build_calls(r, o, err));
+  VK_TRY(vk_plan_new(&r->plan, &r->graph, &target, NULL, NULL, err));
   VK_TRY(vk_exec_new(&r->exec, r->plan, r->device, NULL, err));
-  const vk_graph *g = &r->plan->graph;
-  for (int i = 0; i < o->call.n_in; i++) {
-    const char name[8] = {'i', 'n', (char)('0' + i)};
-    if (o->example.in[i].is_used)
-      VK_TRY(bind(r, vk_graph_find(g, name), o->in[i].data, err));
-  }
-  VK_TRY(bind(r, vk_graph_find_output(g, "out"), NULL, err));
-  while (r->i_node < g->n_node - 1 && g->node[r->i_node].op != o->op)
-    r->i_node++;
-  vk_exec_time_nodes(r->exec, true);
+  VK_TRY(bind_inputs(r, o, err));
+  VK_TRY(bind_outputs(r, o, err));
   return vk_exec_prepare(r->exec, err);
 }
 
-/* Median seconds of the node, into *took_s. */
+/* Median seconds of a call, into *took_s: of runs of many, by the clock. */
 static vk_status time_runs(bench *b, on_device *r, double *took_s, vk_err *err)
 {
   const int n_rep = (int)b->args->n_rep;
@@ -216,19 +327,22 @@ static vk_status time_runs(bench *b, on_device *r, double *took_s, vk_err *err)
   if (!s)
     return vk_fail(err, VK_E_NOMEM, "no memory for %d times", n_rep);
   vk_status st = VK_OK;
-  for (int i = -1; i < n_rep && st == VK_OK; i++) { /* the first brings memory to the device */
+  for (int i = 0; i < N_WARM && st == VK_OK; i++) {
+    st = vk_signal_check(err);
+    if (st == VK_OK)
+      st = vk_exec_run(r->exec, err);
+  }
+  for (int i = 0; i < n_rep && st == VK_OK; i++) {
     const double begin_s = vk_sys_monotonic_s();
-    double sum_s = 0;
     int n = 0;
     do {
       st = vk_signal_check(err);
       if (st == VK_OK)
         st = vk_exec_run(r->exec, err);
-      sum_s += vk_exec_node_s(r->exec, r->i_node);
       n++;
-    } while (st == VK_OK && sum_s < least_s && vk_sys_monotonic_s() - begin_s < most_s);
-    if (i >= 0)
-      s[i] = sum_s / n;
+      s[i] = vk_sys_monotonic_s() - begin_s;
+    } while (st == VK_OK && s[i] < least_s);
+    s[i] /= (double)n * r->n_call;
   }
   *took_s = vk_bench_median(s, n_rep);
   free(s);
@@ -267,42 +381,144 @@ static void large_copy(vk_example *e)
   vk_example_f32(e, vk_shape_of(2, N_COPY, N_ROW));
 }
 
+/* What a model of 256 channels has of a batch of 1,024: N_TOKEN rows in segments of SEGMENT. */
+enum {
+  SEGMENT = 153,
+  N_SEGMENT = 1024,
+  N_TOKEN = SEGMENT * N_SEGMENT,
+  CHANNELS = 256,
+  N_PIXEL = 64
+};
+
+static void model_product(vk_example *e)
+{
+  large_product_bf16(e);
+  e->in[0].shape = vk_shape_of(2, N_TOKEN, CHANNELS);
+  e->in[1].shape = vk_shape_of(2, 4 * CHANNELS, CHANNELS);
+}
+
+static void model_add(vk_example *e)
+{
+  vk_example_f32(e, vk_shape_of(2, N_TOKEN, CHANNELS));
+  vk_example_f32(e, vk_shape_of(2, N_TOKEN, CHANNELS));
+  e->attr.scale = 1;
+}
+
+static void model_rms_norm(vk_example *e)
+{
+  vk_example_f32(e, vk_shape_of(2, N_TOKEN, CHANNELS));
+  vk_example_f32(e, vk_shape_of(1, CHANNELS));
+  e->attr.eps = 1e-6;
+}
+
+static void model_group_norm(vk_example *e)
+{
+  e->attr.n_group = 8;
+  e->attr.group = 1;
+  e->attr.eps = 1e-5;
+  e->attr.act = VK_ACT_GELU;
+  vk_example_f32(e, vk_shape_of(4, N_SEGMENT, N_PIXEL, N_PIXEL, CHANNELS / 8));
+  vk_example_f32(e, vk_shape_of(1, CHANNELS / 8));
+  vk_example_f32(e, vk_shape_of(1, CHANNELS / 8));
+}
+
+static void model_attention(vk_example *e)
+{
+  e->is_large = true;
+  e->attr.n_head = 4;
+  e->attr.max_k = SEGMENT;
+  e->attr.dtype = VK_BF16;
+  e->attr.isa = VK_PATH_GPU;
+  vk_example_f32(e, vk_shape_of(2, N_TOKEN, 3 * CHANNELS));
+  e->in[0].dtype = VK_BF16;
+  vk_example_none(e);
+  vk_example_i32(e, vk_shape_of(1, N_SEGMENT + 1), VK_EXAMPLE_SEGMENTS, N_TOKEN);
+}
+
 /* ---- results ------------------------------------------------------------------------------- */
 
-/* make and name: of a reference instead of the op's example i_case. */
-static vk_status measure(bench *b, const vk_device *device, const vk_op_def *op, int i_case,
-                         void (*make)(vk_example *), const char *name, vk_err *err)
+static double share_of(double x, double most)
+{
+  return most > 0 ? x / most : 0;
+}
+
+/* On a device, of what its references reached: products of their work, all of the bytes. */
+static vk_status add_shares(bench *b, const op_bench *o, const char *what, const reached *most,
+                            double work, double moved, vk_err *err)
+{
+  const bool is_bf16 = o->example.attr.dtype == VK_BF16;
+  double of_work = share_of(work, is_bf16 ? most->work_bf16 : most->work_f32);
+  if (of_work > 0)
+    VK_TRY(vk_bench_add(b, what, "work_share", of_work, is_bf16 ? "of large.bf16" : "of large.f32",
+                        err));
+  double of_moved = share_of(moved, most->moved);
+  return of_moved > 0 ? vk_bench_add(b, what, "moved_share", of_moved, "of large.copy", err)
+                      : VK_OK;
+}
+
+/* What is measured: an example of an op, or with make a reference of its own name. */
+typedef struct subject {
+  const vk_op_def *op;
+  int i_case;
+  void (*make)(vk_example *);
+  const char *name;
+} subject;
+
+/* work, moved  out, operations and bytes a second; may be NULL */
+static vk_status measure(bench *b, const vk_device *device, const subject *s, const reached *most,
+                         double *work, double *moved, vk_err *err)
 {
   op_bench o;
   double took_s = 0;
-  vk_status st = op_bench_init(&o, op, i_case, make, err);
+  vk_status st = op_bench_init(&o, s->op, s->i_case, s->make, err);
   if (st == VK_OK)
     st = device->def == &vk_device_cpu ? time_on_cpu(b, &o, &took_s, err)
                                        : time_on_device(b, &o, device, &took_s, err);
   if (st != VK_OK)
     goto done;
-  vk_cost cost = vk_op_cost(op, &o.call);
+  vk_cost cost = vk_op_cost(s->op, &o.call);
+  double ops_rate = 2 * cost.macs / took_s, byte_rate = cost.bytes / took_s;
   char what[64], note[96];
-  if (name)
-    snprintf(what, sizeof what, "ops.%.40s", name);
+  if (s->name)
+    snprintf(what, sizeof what, "ops.%.40s", s->name);
   else
-    snprintf(what, sizeof what, "ops.%.40s.%d", op->name, i_case);
+    snprintf(what, sizeof what, "ops.%.40s.%d", s->op->name, s->i_case);
   note_inputs(&o, note, sizeof note);
   VK_TRY_DONE(vk_bench_add_noted(b, what, "time", took_s * 1e6, "us", note, err));
   if (cost.macs > 0)
-    VK_TRY_DONE(vk_bench_add(b, what, "work", 2e-9 * cost.macs / took_s, "GF/s", err));
-  st = vk_bench_add(b, what, "moved", 1e-9 * cost.bytes / took_s, "GB/s", err);
+    VK_TRY_DONE(vk_bench_add(b, what, "work", 1e-9 * ops_rate, "GF/s", err));
+  VK_TRY_DONE(vk_bench_add(b, what, "moved", 1e-9 * byte_rate, "GB/s", err));
+  if (work)
+    *work = ops_rate;
+  if (moved)
+    *moved = byte_rate;
+  if (most)
+    st = add_shares(b, &o, what, most, ops_rate, byte_rate, err);
 done:
   op_bench_fini(&o);
   return st;
 }
 
-static vk_status measure_references(bench *b, const vk_device *device, vk_err *err)
+/* What a device can do, and how near to that kernels come at sizes of a model. */
+static vk_status measure_references(bench *b, const vk_device *device, reached *most, vk_err *err)
 {
-  VK_TRY(measure(b, device, &vk_op_matmul, 0, large_product, "large.f32", err));
+  static const subject f32 = {&vk_op_matmul, 0, large_product, "large.f32"},
+                       bf16 = {&vk_op_matmul, 0, large_product_bf16, "large.bf16"},
+                       copy = {&vk_op_copy, 0, large_copy, "large.copy"};
+  static const subject of_model[] = {
+      {&vk_op_matmul, 0, model_product, "model.matmul"},
+      {&vk_op_attention, 0, model_attention, "model.attention"},
+      {&vk_op_rms_norm, 0, model_rms_norm, "model.rms_norm"},
+      {&vk_op_group_norm, 0, model_group_norm, "model.group_norm"},
+      {&vk_op_add, 0, model_add, "model.add"},
+  };
+  VK_TRY(measure(b, device, &f32, NULL, &most->work_f32, NULL, err));
   if (device->def->has_bf16)
-    VK_TRY(measure(b, device, &vk_op_matmul, 0, large_product_bf16, "large.bf16", err));
-  return measure(b, device, &vk_op_copy, 0, large_copy, "large.copy", err);
+    VK_TRY(measure(b, device, &bf16, NULL, &most->work_bf16, NULL, err));
+  VK_TRY(measure(b, device, &copy, NULL, NULL, &most->moved, err));
+  for (size_t i = 0; i < VK_COUNT(of_model) && device->def->has_bf16; i++)
+    VK_TRY(measure(b, device, &of_model[i], most, NULL, NULL, err));
+  return VK_OK;
 }
 
 static vk_status fail_unknown(const char *name, vk_err *err)
@@ -324,8 +540,9 @@ static vk_status measure_all(bench *b, const vk_device *device, vk_err *err)
 {
   const char *name = b->args->op;
   const bool is_cpu = device->def == &vk_device_cpu;
+  reached most = {0};
   if (!is_cpu)
-    VK_TRY(measure_references(b, device, err));
+    VK_TRY(measure_references(b, device, &most, err));
   for (int i = 0; i < vk_op_count(); i++) {
     const vk_op_def *op = vk_ops[i];
     if (name ? strcmp(name, op->name) != 0 : (op->flags & VK_OP_VIEW) != 0)
@@ -337,7 +554,8 @@ static vk_status measure_all(bench *b, const vk_device *device, vk_err *err)
       continue;
     }
     for (int i_case = 0; i_case < (op->n_case ? op->n_case : 1); i_case++)
-      VK_TRY(measure(b, device, op, i_case, NULL, NULL, err));
+      VK_TRY(measure(b, device, &(subject){.op = op, .i_case = i_case}, is_cpu ? NULL : &most, NULL,
+                     NULL, err));
   }
   return VK_OK;
 }

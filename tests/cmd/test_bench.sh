@@ -52,7 +52,7 @@ if "$VLAKIT" doctor --json | python3 -c "
 import json, sys
 sys.exit(not next(c for c in json.load(sys.stdin)['checks'] if c['name'] == 'cuda')['devices'])"; then
   expect 0 bench ops --op matmul --device cuda --reps 1 --json
-  json "{'ops.large.f32.work', 'ops.large.bf16.work', 'ops.large.copy.moved', 'ops.matmul.0.time', 'ops.matmul.0.work'} <= {r['name'] for r in d['results'] if r['value'] > 0}"
+  json "{'ops.large.f32.work', 'ops.large.bf16.work', 'ops.large.copy.moved', 'ops.matmul.0.time', 'ops.matmul.0.work', 'ops.matmul.0.work_share', 'ops.model.matmul.work_share', 'ops.model.rms_norm.moved_share', 'ops.model.attention.moved_share'} <= {r['name'] for r in d['results'] if r['value'] > 0}"
   expect 1 bench ops --op pack --device cuda --reps 1
   says 'op pack has no kernel on device cuda'
   for name in data env gemm render; do
