@@ -317,7 +317,7 @@ for batch in 1 256 1024; do
   bench "model-b$batch" 60 model --model nano-n2,nano-n8 --batch $batch --reps 20
   bench "model-b$batch-bf16" 60 model --model nano-n2,nano-n8 --batch $batch --bf16 --reps 20
 done
-bench ops 90 ops
+bench ops 120 ops
 
 # judge NAME least|most BAR VALUE: a line, and a word for the last lines
 judge() {
