@@ -10,8 +10,8 @@ static const double SLEW = 0.22; /* largest change of the motion, in action unit
 static const double STUCK_RAD_S = 0.02, STUCK_MOTION = 0.05;
 
 /* How far a hand strays from a straight way that it is on. */
-static const double WAY_BEYOND_M = 0.015, WAY_OFF_M = 0.012, WAY_CONE = 0.25, WAY_TURN_RAD = 0.15,
-                    WAY_TURN_RAD_PER_M = 2;
+static const double WAY_BEYOND_M = 0.015, WAY_OFF_M = 0.012, WAY_CONE = 0.25, WAY_WIDENS_M = 0.06,
+                    WAY_TURN_RAD = 0.15, WAY_TURN_RAD_PER_M = 2;
 
 /* ---- sensing ------------------------------------------------------------------------------- */
 
@@ -189,7 +189,7 @@ bool vk_expert_is_on_way(const vk_expert *e, const vk_pose *goal, const double o
 {
   double d[3], off[3];
   vk_v3_sub(d, e->now.tip.p, goal->p);
-  const double left = vk_v3_dot(d, out), before = fmax(left, 0);
+  const double left = vk_v3_dot(d, out), before = fmin(fmax(left, 0), WAY_WIDENS_M);
   vk_v3_madd(off, d, -left, out);
   return left > -WAY_BEYOND_M && left < length_m + WAY_BEYOND_M &&
          vk_v3_norm(off) < WAY_OFF_M + WAY_CONE * before &&
@@ -227,8 +227,7 @@ static void begin_atom(vk_expert *e)
 static bool is_begun(vk_expert *e)
 {
   begin_atom(e);
-  return e->skill == vk_expert_skill_pick ? e->grip > 0 && vk_expert_is_held(e, e->object)
-                                          : vk_expert_part_is_begun(e);
+  return e->skill == vk_expert_skill_pick ? vk_expert_pick_is_begun(e) : vk_expert_part_is_begun(e);
 }
 
 static bool find_begun(vk_expert *e)

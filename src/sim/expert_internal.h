@@ -175,6 +175,8 @@ bool vk_expert_opening_atom(const vk_expert *e, const vk_atom *inside, vk_atom *
 
 /* ---- skills ---- */
 vk_skill_state vk_expert_skill_pick(vk_expert *e);
+/* Whether the object of e->atom is in the hand, or was just put down. */
+bool vk_expert_pick_is_begun(const vk_expert *e);
 vk_skill_state vk_expert_skill_part(vk_expert *e);
 /* Whether the hand is at the part of e->atom and it is not yet where it is to go. */
 bool vk_expert_part_is_begun(vk_expert *e);

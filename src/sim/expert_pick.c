@@ -29,7 +29,8 @@ static const double RELEASE_M = 0.008; /* room for each finger to let go */
 static const double AT_GRASP_M = 0.008;
 static const double SHUT_M = 0.0005; /* there is nothing between the fingers */
 static const double WIDER_M = 0.01;  /* than a grasp, before the hand approaches */
-static const double WAY_IN_M = 0.12; /* of the way into a place */
+static const double WAY_IN_M = 0.30; /* the longest way into a place */
+static const double LOWER_M = 0.03;  /* than planned, at most */
 static const double READY_M = 0.06;  /* above what is dragged */
 
 static void set_phase(vk_expert *e, int phase)
@@ -338,11 +339,28 @@ static void go_on(vk_expert *e, bool was_shut)
     set_phase(e, is_there ? PHASE_CLOSE : PHASE_APPROACH);
 }
 
+/* Whether the fingers have let go of the object where it belongs, and are still around it. */
+static bool is_released(const vk_expert *e)
+{
+  return e->grip < 0 && (e->now.is_touching[0][e->object] || e->now.is_touching[1][e->object]) &&
+         vk_atom_holds(e->scene, e->now.m, e->now.d, &e->atom);
+}
+
+bool vk_expert_pick_is_begun(const vk_expert *e)
+{
+  return (e->grip > 0 && vk_expert_is_held(e, e->object)) || is_released(e);
+}
+
 static vk_skill_state plan(vk_expert *e)
 {
   bool is_begun;
   if (e->phase_step > PLANS_MAX)
     return fail(e);
+  if (e->is_resumed && is_released(e)) {
+    e->is_resumed = false;
+    set_phase(e, PHASE_RELEASE);
+    return VK_SKILL_RUNNING;
+  }
   if (vk_expert_is_held(e, e->object) && e->grip > 0) {
     read_world(e);
     find_stack(e);
@@ -513,9 +531,9 @@ static int find_begun_place(vk_expert *e, const vk_place *place, int n)
   int i_best = -1;
   for (int i = 0; i < n; i++) {
     e->place = place[i];
-    const vk_pose tip = place_tip(e, 0);
+    const vk_pose tip = place_tip(e, -LOWER_M); /* it is lowered until it touches */
     const double far = vk_v3_dist(tip.p, e->now.tip.p);
-    if (far < best && vk_expert_is_on_way(e, &tip, place[i].out, WAY_IN_M)) {
+    if (far < best && vk_expert_is_on_way(e, &tip, place[i].out, WAY_IN_M + LOWER_M)) {
       best = far;
       i_best = i;
     }
@@ -542,6 +560,7 @@ static vk_skill_state plan_place(vk_expert *e)
 {
   vk_place place[PLACES];
   read_world(e);
+  ignore_stack(e, e->is_resumed); /* it may be there already */
   const int n = vk_expert_find_places(e, place, PLACES);
   if (n == 0)
     return fail(e);
