@@ -46,6 +46,27 @@ static void *new_scratch(const vk_gemm *g, bool is_bf16)
   return aligned_alloc(64, (n + 63) / 64 * 64);
 }
 
+/* The product once. One that takes long is made by blocks of rows, so that Ctrl-C ends it. */
+static vk_status run_once(const subject *s, const vk_gemm *g, const void *packed_bf16,
+                          void *scratch, vk_err *err)
+{
+  int64_t step = (int64_t)(longest_s * s->rate / (2.0 * (double)g->n * (double)g->k));
+  step = step < 1 ? 1 : step;
+  for (int64_t i = 0; i < g->m; i += step) {
+    vk_gemm rows = *g;
+    rows.m = g->m - i < step ? g->m - i : step;
+    rows.a += i * (g->a_trans ? 1 : g->lda);
+    rows.c += i * g->ldc;
+    rows.residual = g->residual ? g->residual + i * g->ldr : NULL;
+    if (packed_bf16)
+      s->bf16->run(&rows, packed_bf16, scratch, 0, 1);
+    else
+      s->path->run(&rows, scratch, 0, 1);
+    VK_TRY(vk_signal_check(err));
+  }
+  return VK_OK;
+}
+
 /* The median repetition. B is packed_bf16 unless that is NULL. */
 static vk_status measure(subject *s, const vk_gemm *g, const void *packed_bf16, const char *name,
                          vk_err *err)
@@ -64,17 +85,13 @@ static vk_status measure(subject *s, const vk_gemm *g, const void *packed_bf16, 
   int64_t n_call = 1;
   for (int i = -1; i < n_rep && st == VK_OK; i++) {
     double start_s = vk_sys_thread_cpu_s();
-    for (int64_t e = 0; e < n_call; e++)
-      if (packed_bf16)
-        s->bf16->run(g, packed_bf16, scratch, 0, 1);
-      else
-        s->path->run(g, scratch, 0, 1);
+    for (int64_t e = 0; e < n_call && st == VK_OK; e++)
+      st = run_once(s, g, packed_bf16, scratch, err);
     double took_s = vk_sys_thread_cpu_s() - start_s;
     if (i >= 0)
       sample[i] = n_op * (double)n_call / took_s;
     else
       n_call = 1 + (int64_t)(sample_s / (took_s + 1e-7));
-    st = vk_signal_check(err);
   }
   if (st == VK_OK) {
     s->rate = vk_bench_median(sample, n_rep);
@@ -100,7 +117,8 @@ static vk_status measure_layer(subject *s, int64_t m, int64_t n, int64_t k, bool
   if (is_too_long(s, m, n, k))
     return VK_OK;
   float *a = new_floats(m * k), *b = new_floats(n * k), *c = new_floats(m * n);
-  float *packed = aligned_alloc(64, vk_gemm_packed_bytes(n, k)); /* room for either */
+  float *packed =
+      aligned_alloc(64, is_bf16 ? vk_gemm_bf16_packed_bytes(n, k) : vk_gemm_packed_bytes(n, k));
   vk_status st = VK_OK;
   if (a && b && c && packed) {
     vk_gemm g = {.m = m, .n = n, .k = k, .a = a, .lda = k, .b = b, .ldb = k, .b_trans = true};
