@@ -175,6 +175,27 @@ done:
   return st;
 }
 
+static bool is_typed(const vk_cmd_call *call, const char *opt)
+{
+  size_t n = strlen(opt);
+  for (int i = 1; i < call->argc && strcmp(call->argv[i], "--") != 0; i++)
+    if (strncmp(call->argv[i], "--", 2) == 0 && strncmp(call->argv[i] + 2, opt, n) == 0 &&
+        (call->argv[i][2 + n] == '\0' || call->argv[i][2 + n] == '='))
+      return true;
+  return false;
+}
+
+vk_status vk_cmd_check_parts(const vk_cmd_call *call, const vk_cmd_part_opt *opt, size_t n_opt,
+                             vk_err *err)
+{
+  const char *part = call->positional[0];
+  for (size_t i = 0; i < n_opt; i++)
+    if (!strstr(opt[i].parts, part) && is_typed(call, opt[i].opt))
+      return vk_fail(err, VK_E_USAGE, "%s %s has no option --%s: it is one of %s", call->argv[1],
+                     part, opt[i].opt, opt[i].parts);
+  return VK_OK;
+}
+
 /* With what to type first. */
 static vk_status fail_no_command(vk_err *err)
 {

@@ -75,6 +75,15 @@ extern const vk_opt vk_common_opts[]; /* every command has these */
 extern const vk_opt vk_long_opts[];   /* and these, with VK_CMD_LONG */
 extern const vk_common_args vk_common_defaults;
 
+/* An option that some parts of a command alone read: "bench gemm", "graph show". */
+typedef struct vk_cmd_part_opt {
+  const char *opt, *parts; /* "shape", "gemm": names with ", " between */
+} vk_cmd_part_opt;
+/* That no option was typed which the part, the first positional argument, does not read. Errors:
+ * VK_E_USAGE, with those that do. */
+VK_NODISCARD vk_status vk_cmd_check_parts(const vk_cmd_call *call, const vk_cmd_part_opt *opt,
+                                          size_t n_opt, vk_err *err);
+
 /* Options that stand in place of a command: `vlakit --version`. */
 typedef struct vk_top_args {
   bool help, json, version;

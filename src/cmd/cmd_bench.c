@@ -130,9 +130,7 @@ static const bench_def defs[] = {
 };
 
 /* Options of some benchmarks alone; the others are for all. */
-static const struct {
-  const char *opt, *benches;
-} opt_of[] = {
+static const vk_cmd_part_opt opt_of[] = {
     {"batch", "model"},
     {"bf16", "model"},
     {"model", "model"},
@@ -146,22 +144,9 @@ static const struct {
     {"visuals", "data, env, render"},
 };
 
-static bool is_given(const vk_cmd_call *call, const char *opt)
-{
-  size_t n = strlen(opt);
-  for (int i = 1; i < call->argc && strcmp(call->argv[i], "--") != 0; i++)
-    if (strncmp(call->argv[i], "--", 2) == 0 && strncmp(call->argv[i] + 2, opt, n) == 0 &&
-        (call->argv[i][2 + n] == '\0' || call->argv[i][2 + n] == '='))
-      return true;
-  return false;
-}
-
 static vk_status check_options(const bench *b, const char *name, vk_err *err)
 {
-  for (size_t i = 0; i < VK_COUNT(opt_of); i++)
-    if (!strstr(opt_of[i].benches, name) && is_given(b->call, opt_of[i].opt))
-      return vk_fail(err, VK_E_USAGE, "bench %s has no option --%s: it is one of %s", name,
-                     opt_of[i].opt, opt_of[i].benches);
+  VK_TRY(vk_cmd_check_parts(b->call, opt_of, VK_COUNT(opt_of), err));
   vk_device_choice device;
   VK_TRY(vk_device_choose(&device, b->call->common->device, err));
   if (device.def != &vk_device_cpu && strcmp(name, "model") != 0 && strcmp(name, "ops") != 0)

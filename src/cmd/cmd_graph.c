@@ -48,6 +48,21 @@ static const vk_opt opts[] = {
     VK_OPT_END,
 };
 
+static const vk_cmd_part_opt opt_of[] = {
+    {"after", "dump, svg"},
+    {"batch", "show, dump, svg"},
+    {"before", "show, dump, svg"},
+    {"bf16", "show, dump, svg"},
+    {"full", "svg"},
+    {"no-pass", "show, dump, svg"},
+    {"out", "dump, svg"},
+    {"part", "show, dump, svg"},
+    {"recompute", "show, dump, svg"},
+    {"train", "show, dump, svg"},
+    {"value", "show, dump, svg"},
+    {"views", "show, dump, svg"},
+};
+
 typedef struct job {
   const vk_cmd_call *call;
   const graph_args *args;
@@ -69,14 +84,9 @@ static vk_status choose_passes(job *j, vk_err *err)
 {
   const graph_args *a = j->args;
   int n = 0;
-  for (int i = 0; i < a->skip.n; i++) {
-    VK_TRY(vk_pass_check_name(a->skip.item[i], err));
+  VK_TRY(vk_pass_check_skip(a->skip.item, a->skip.n, err));
+  for (int i = 0; i < a->skip.n; i++)
     j->skip[n++] = a->skip.item[i];
-  }
-  for (int i = 0; i < n; i++)
-    for (int k = 0; k < vk_pass_count(); k++)
-      if (vk_passes[k]->is_needed && strcmp(vk_passes[k]->name, j->skip[i]) == 0)
-        return vk_fail(err, VK_E_USAGE, "--no-pass %s: this pass cannot be left out", j->skip[i]);
   if (a->after)
     VK_TRY(vk_pass_check_name(a->after, err));
   if (a->before) {
@@ -239,12 +249,9 @@ static vk_status print_text(job *j, vk_err *err)
 static vk_status print_list(const vk_cmd_call *call, void (*print)(void),
                             void (*add_json)(cJSON *object), vk_err *err)
 {
-  const graph_args *a = call->args;
   if (call->n_positional > 1)
     return vk_fail(err, VK_E_USAGE, "graph %s takes no model (%s)", call->positional[0],
                    call->positional[1]);
-  if (a->skip.n)
-    return vk_fail(err, VK_E_USAGE, "graph %s has no option --no-pass", call->positional[0]);
   if (!call->common->json) {
     print();
     return VK_OK;
@@ -285,17 +292,12 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
   static const char *const names[] = {"show", "dump", "svg", "ops", "passes", NULL};
   const char *what = call->positional[0];
-  const graph_args *a = call->args;
   bool is_known = false;
   for (int i = 0; names[i]; i++)
     is_known = is_known || strcmp(what, names[i]) == 0;
   if (!is_known)
     return vk_opt_fail_name(err, "part of graph", what, names);
-  bool is_written = strcmp(what, "dump") == 0 || strcmp(what, "svg") == 0;
-  if (!is_written && (a->out || a->after || a->full))
-    return vk_fail(err, VK_E_USAGE, "--out, --after and --full are for dump and svg");
-  if (strcmp(what, "dump") == 0 && a->full)
-    return vk_fail(err, VK_E_USAGE, "--full is for svg");
+  VK_TRY(vk_cmd_check_parts(call, opt_of, VK_COUNT(opt_of), err));
   if (strcmp(what, "ops") == 0)
     return print_list(call, vk_graph_ops_print, vk_graph_ops_add_json, err);
   if (strcmp(what, "passes") == 0)
@@ -304,7 +306,7 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   if (!j)
     return vk_fail(err, VK_E_NOMEM, "no memory for a graph");
   j->call = call;
-  j->args = a;
+  j->args = call->args;
   vk_graph_init(&j->graph, call->n_positional > 1 ? call->positional[1] : "");
   vk_status st = run_model(j, what, err);
   vk_plan_free(j->plan);

@@ -27,6 +27,20 @@ vk_status vk_pass_check_name(const char *name, vk_err *err)
   return vk_opt_fail_name(err, "pass", name, names);
 }
 
+vk_status vk_pass_check_skip(const char *const *name, int n, vk_err *err)
+{
+  for (int i = 0; i < n; i++) {
+    VK_TRY(vk_pass_check_name(name[i], err));
+    for (int k = 0; k < vk_pass_count(); k++)
+      if (vk_passes[k]->is_needed && strcmp(vk_passes[k]->name, name[i]) == 0)
+        return vk_fail(err, VK_E_USAGE, "--no-pass %s: this pass cannot be left out", name[i]);
+    for (int k = 0; k < i; k++)
+      if (strcmp(name[k], name[i]) == 0)
+        return vk_fail(err, VK_E_USAGE, "--no-pass %s: the pass is named twice", name[i]);
+  }
+  return VK_OK;
+}
+
 static bool is_skipped(const vk_target *target, const char *name)
 {
   for (int i = 0; i < target->n_skip; i++)

@@ -47,12 +47,16 @@ extern const vk_pass_def *const vk_passes[]; /* in the order of pass_list.h */
 int vk_pass_count(void);
 /* Errors: VK_E_USAGE with the nearest name. */
 VK_NODISCARD vk_status vk_pass_check_name(const char *name, vk_err *err);
+/* What somebody typed after --no-pass: passes, each once, that can be left out. Errors: VK_E_USAGE.
+ */
+VK_NODISCARD vk_status vk_pass_check_skip(const char *const *name, int n, vk_err *err);
 
 /* Called after each pass with its graph; for dumps. May be NULL. */
 typedef void vk_pass_watch(void *arg, const vk_pass_def *pass, const vk_graph *g);
 
 /* All passes but those skipped. out: an empty graph. Errors: those of passes, VK_E_USAGE (a pass to
- * skip that there is none of), VK_E_NOTFOUND (training without the name of a loss). */
+ * skip that there is none of; one that is needed runs all the same), VK_E_NOTFOUND (training
+ * without the name of a loss). */
 VK_NODISCARD vk_status vk_pass_run_all(vk_graph *out, const vk_graph *in, const vk_target *target,
                                        vk_pass_watch *watch, void *arg, vk_err *err);
 

@@ -121,8 +121,16 @@ says 'cannot be left out'
 expect 0 graph show --no-pass fusion -- nano-n2
 expect 2 graph show --no-pass fusion nano-n2
 says "'nano-n2' too; put the model before it"
-expect 2 graph ops --no-pass fusion
-expect 2 graph passes --out x
+expect 2 graph show nano-n2 --no-pass fusion pack fusion
+says '--no-pass fusion: the pass is named twice'
+for option in after=pack batch=2 before bf16 full no-pass=fusion out=x part=act recompute train value views=1; do
+  for list in ops passes; do
+    expect 2 graph $list --$option
+    says "graph $list has no option --${option%=*}: it is one of "
+  done
+done
+expect 2 graph show nano-n2 --out x
+says 'it is one of dump, svg'
 expect 2 graph dump nano-n2 --after packk
 says 'did you mean pack'
 expect 2 graph dump nano-n2 --after pack --no-pass pack
