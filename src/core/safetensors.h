@@ -110,7 +110,8 @@ typedef struct vk_safetensors_want {
 
 /* Reads every tensor of s to its place. Two places may want the same name. When anything does not
  * fit, nothing is written and one sentence says all: how many tensors are missing, not wanted, of
- * another shape or of a dtype that is no float, with the first of each.
+ * another shape or of a dtype that is no float, with the names of up to three of each, as
+ * far as a sentence holds.
  * Errors: VK_E_MISMATCH, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_safetensors_load(const vk_safetensors *s, const vk_safetensors_want *want,
                                            int64_t n_want, vk_err *err);

@@ -28,7 +28,7 @@
 
 #include "core/err.h"
 
-/* X(NAME, bytes, spelling). F64 is for reference results alone. */
+/* X(NAME, bytes, spelling). F64 is for reference results alone; no op has I8 yet. */
 /* clang-format off */
 #define VK_DTYPES(X)                                                                               \
   X(F32, 4, "f32")                                                                                 \

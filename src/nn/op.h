@@ -164,7 +164,7 @@ struct vk_op_def {
   unsigned data_in;  /* bit i: input i is data (weights of rows, masks, targets): no gradient goes
                         there, whatever it was made from */
   int n_case;        /* variants of example; 0 means 1 */
-  double rtol, atol; /* |y - ref| <= atol + rtol * |ref| * (scale of the sum), see tolerance */
+  double rtol, atol; /* |y - ref| <= atol + rtol * |ref|, item by item, see tolerance */
   const char *tolerance; /* why that much */
   vk_status (*infer)(const vk_infer *c, vk_err *err);
   void (*cost)(const vk_op_call *c, vk_cost *cost); /* NULL: bytes of inputs and outputs, no macs */

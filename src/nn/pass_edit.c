@@ -112,11 +112,6 @@ bool vk_pass_edit_alike(const vk_pass_edit *e, vk_id a, vk_id b)
           (x->extent.per == y->extent.per && x->extent.plus == y->extent.plus));
 }
 
-bool vk_pass_edit_is(const vk_node *n, const char *op)
-{
-  return strcmp(n->op->name, op) == 0;
-}
-
 vk_id vk_pass_edit_in(const vk_node *n, int k)
 {
   return k < n->n_in ? n->in[k] : VK_NONE;

@@ -48,9 +48,6 @@ vk_node *vk_pass_edit_extend(vk_pass_edit *e, int i, int p);
 /* Whether both values have equal dtype, shape and extent. */
 bool vk_pass_edit_alike(const vk_pass_edit *e, vk_id a, vk_id b);
 
-/* Whether the node's op has this name; for ops that not every build knows. */
-bool vk_pass_edit_is(const vk_node *n, const char *op);
-
 /* Input k of the node, VK_NONE when it has none. */
 vk_id vk_pass_edit_in(const vk_node *n, int k);
 
@@ -60,9 +57,12 @@ void vk_pass_edit_set_in(vk_pass_edit *e, vk_node *n, int k, vk_id v);
 /* Input k of node i becomes what node p, which made it for node i alone, reads as its input 0. */
 void vk_pass_edit_bypass(vk_pass_edit *e, int i, int k, int p);
 
-/* Writes in to the empty graph with every weight of a product or convolution packed as
- * panel says (isa, dtype, native), and gradients in that dtype: what passes pack and bf16 do.
- * Errors: VK_E_NOMEM, those of shape rules. */
+/* What passes pack and bf16 do on the CPU: writes `in` to the empty graph with weights packed as
+ * panel says (isa, dtype, native), those of products once a layout and those of convolutions. With
+ * panels of bf16 some stay in f32: weights of products of fewer than 16 terms, and of convolutions
+ * of few channels or columns. What reads no panels (gradients of weights, gradients of
+ * convolutions, attention) then multiplies in bf16 where that pays, too. With panels of f32 it
+ * stays as it is. Errors: VK_E_NOMEM, those of shape rules. */
 VK_NODISCARD vk_status vk_pass_write_packed(vk_graph *out, const vk_graph *in,
                                             const vk_attrs *panel, vk_err *err);
 

@@ -47,7 +47,7 @@ static void fuse_gelu(vk_pass_edit *e, int i, bool need)
     vk_node *fused = vk_pass_edit_absorb(e, i, p);
     fused->attr.act = VK_ACT_GELU;
     fused->attr.keep_pre = need;
-  } else if (vk_pass_edit_is(n, "group_norm") && vk_pass_edit_in(n, GROUP_NORM_GB) == VK_NONE) {
+  } else if (n->op == &vk_op_group_norm && vk_pass_edit_in(n, GROUP_NORM_GB) == VK_NONE) {
     vk_pass_edit_absorb(e, i, p)->attr.act = VK_ACT_GELU;
   }
 }
@@ -89,7 +89,7 @@ static void fuse_conv(vk_pass_edit *e, int i)
 static void fuse_film(vk_pass_edit *e, int i)
 {
   int p = vk_pass_edit_only(e, i, 0);
-  if (p < 0 || !vk_pass_edit_is(&e->node[p], "group_norm") ||
+  if (p < 0 || e->node[p].op != &vk_op_group_norm ||
       vk_pass_edit_in(&e->node[p], GROUP_NORM_GB) != VK_NONE)
     return;
   vk_id gb = e->node[i].in[1];
@@ -110,9 +110,9 @@ static vk_status run(vk_graph *out, const vk_graph *in, const vk_target *target,
       fuse_gelu(&e, i, target->is_train && need[n->in[0]]);
     else if (n->op == &vk_op_add)
       fuse_add(&e, i);
-    else if (vk_pass_edit_is(n, "conv"))
+    else if (n->op == &vk_op_conv)
       fuse_conv(&e, i);
-    else if (vk_pass_edit_is(n, "film"))
+    else if (n->op == &vk_op_film)
       fuse_film(&e, i);
   }
   vk_status st = vk_pass_edit_end(&e, out, err);
