@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/sys.h"
+
 /* Binds what lies in the caller's memory. */
 static vk_status bind(vk_net *net, const vk_params *p, float *grad, vk_err *err)
 {
@@ -29,17 +31,42 @@ static vk_status bind(vk_net *net, const vk_params *p, float *grad, vk_err *err)
   return VK_OK;
 }
 
+vk_status vk_net_plan(vk_plan **out, const vk_model *model, const vk_model_args *args,
+                      const vk_target *target, vk_err *err)
+{
+  vk_graph g;
+  *out = NULL;
+  vk_graph_init(&g, model->name);
+  vk_status st = vk_model_build(&g, model, args, err);
+  if (st == VK_OK)
+    st = vk_plan_new(out, &g, target, NULL, NULL, err);
+  vk_graph_fini(&g);
+  return st;
+}
+
+/* The CPU's memory is given before it is there; whoever touches it then is killed. A GPU refuses.
+ */
+static vk_status check_memory(const vk_plan *plan, vk_err *err)
+{
+  char largest[VK_PLAN_LARGEST];
+  uint64_t bytes = vk_plan_bytes(plan), have = vk_sys_available_bytes();
+  if (!vk_target_is_cpu(&plan->target) || have == 0 || bytes <= have)
+    return VK_OK;
+  return vk_fail(err, VK_E_NOMEM,
+                 "%s takes %.1f GB at this batch, the machine has %.1f GB left; the largest "
+                 "tensors: %s; take a smaller batch",
+                 plan->graph.name, (double)bytes / 1e9, (double)have / 1e9,
+                 vk_plan_largest(plan, largest, sizeof largest));
+}
+
 vk_status vk_net_new(vk_net *net, const vk_model *model, const vk_model_args *args,
                      const vk_target *target, const vk_params *p, float *grad,
                      const vk_device *device, vk_trace *trace, vk_err *err)
 {
-  vk_graph g;
   *net = (vk_net){0};
-  vk_graph_init(&g, model->name);
-  vk_status st = vk_model_build(&g, model, args, err);
+  vk_status st = vk_net_plan(&net->plan, model, args, target, err);
   if (st == VK_OK)
-    st = vk_plan_new(&net->plan, &g, target, NULL, NULL, err);
-  vk_graph_fini(&g);
+    st = check_memory(net->plan, err);
   if (st == VK_OK)
     st = vk_exec_new(&net->exec, net->plan, device, trace, err);
   if (st == VK_OK)

@@ -14,11 +14,17 @@ typedef struct vk_net {
   vk_exec *exec;
 } vk_net;
 
-/* Builds the model's graph, plans it and binds what it has of p (data) and, where target->is_train,
+/* Builds the model's graph and plans it: all bytes are known, and nothing of them is allocated yet.
+ * Errors: those of vk_model_build and vk_plan_new. */
+VK_NODISCARD vk_status vk_net_plan(vk_plan **out, const vk_model *model, const vk_model_args *args,
+                                   const vk_target *target, vk_err *err);
+
+/* Does that, and binds what it has of p (data) and, where target->is_train,
  * of grad (a block as vk_params_block makes; NULL when not training). p and grad lie in memory of
  * the device (vk_params_move); they, what device has and trace must outlive it. Parameters of p
  * that this graph does not have are ignored; all of the graph must be in p. Errors: those of
- * vk_model_build and vk_plan_new; VK_E_NOMEM. */
+ * vk_net_plan; VK_E_NOMEM, also when the machine has less memory left than the plan takes: with the
+ * largest tensors, and before any of it is allocated. */
 VK_NODISCARD vk_status vk_net_new(vk_net *net, const vk_model *model, const vk_model_args *args,
                                   const vk_target *target, const vk_params *p, float *grad,
                                   const vk_device *device, vk_trace *trace, vk_err *err);

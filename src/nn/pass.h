@@ -19,7 +19,6 @@ typedef struct vk_target {
   bool recompute;   /* see autodiff.h */
   bool accumulate;  /* see autodiff.h */
   bool is_bf16;     /* products of matrices in bf16 with f32 sums */
-  size_t max_bytes; /* 0: any; else planning fails when more memory is needed */
   int n_skip;       /* passes left out */
   const char *const *skip;
 } vk_target;

@@ -238,27 +238,20 @@ size_t vk_plan_bound_bytes(const vk_plan *plan)
   return n;
 }
 
-/* Refuses a plan that is larger than allowed, naming what is largest at the fullest node. */
-static vk_status check_bytes(const vk_plan *p, vk_err *err)
+const char *vk_plan_largest(const vk_plan *p, char *text, size_t n)
 {
-  size_t bytes = vk_plan_bytes(p) + vk_plan_bound_bytes(p);
-  if (p->target.max_bytes == 0 || bytes <= p->target.max_bytes)
-    return VK_OK;
-  char text[300] = "";
-  size_t at = 0;
+  text[0] = '\0';
   for (int i = 0; i < p->memory.n_live && i < 3; i++) {
     vk_id v = p->block[p->memory.live[i]];
     char shape[VK_SHAPE_TEXT];
-    at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %s (%.1f MB)", i ? ", " : "",
-                           v == VK_NONE ? "scratch of" : p->graph.value[v].name,
-                           v == VK_NONE ? p->graph.node[p->memory.peak_step].op->name
-                                        : vk_shape_text(&p->graph.value[v].shape, shape),
-                           (double)p->block_bytes[p->memory.live[i]] * 1e-6);
-    if (at >= sizeof text)
-      break;
+    size_t at = strlen(text);
+    snprintf(text + at, n - at, "%s%.40s %s (%.1f MB)", i ? ", " : "",
+             v == VK_NONE ? "scratch of" : p->graph.value[v].name,
+             v == VK_NONE ? p->graph.node[p->memory.peak_step].op->name
+                          : vk_shape_text(&p->graph.value[v].shape, shape),
+             (double)p->block_bytes[p->memory.live[i]] * 1e-6);
   }
-  return vk_fail(err, VK_E_NOMEM, "%s needs %.1f MB, allowed are %.1f MB; the largest: %s",
-                 p->graph.name, (double)bytes * 1e-6, (double)p->target.max_bytes * 1e-6, text);
+  return text;
 }
 
 /* Every node has a kernel on the target. */
@@ -318,8 +311,6 @@ vk_status vk_plan_new(vk_plan **out, const vk_graph *graph, const vk_target *tar
     st = check_kernels(p, err);
   if (st == VK_OK)
     st = plan_memory(p, err);
-  if (st == VK_OK)
-    st = check_bytes(p, err);
   if (st != VK_OK)
     vk_plan_free(p);
   else

@@ -49,8 +49,7 @@ typedef struct vk_plan {
 } vk_plan;
 
 /* Runs the passes over graph and plans memory. watch: see pass.h.
- * Errors: those of passes; VK_E_NOMEM with the bytes needed, the bytes allowed and the largest
- * tensors when target->max_bytes is less than the plan needs. */
+ * Errors: those of passes; VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_plan_new(vk_plan **out, const vk_graph *graph, const vk_target *target,
                                    vk_pass_watch *watch, void *arg, vk_err *err);
 void vk_plan_free(vk_plan *plan);
@@ -62,6 +61,10 @@ size_t vk_plan_bytes(const vk_plan *plan);
 bool vk_plan_sends(const vk_plan *plan);
 /* What the caller binds: parameters and, in training, gradients. */
 size_t vk_plan_bound_bytes(const vk_plan *plan);
+enum { VK_PLAN_LARGEST = 300 }; /* room for: */
+/* The three largest tensors of the node where the arena is fullest, for a sentence about memory:
+ * "stem.0.conv [64, 64, 64, 24] (25.2 MB), ...". Returns text. */
+const char *vk_plan_largest(const vk_plan *plan, char *text, size_t n);
 
 /* The call of node i at the symbols' values n (NULL: capacity), its data pointers NULL.
  *   in, out  room for VK_NODE_IN_MAX and VK_NODE_OUT_MAX tensors */

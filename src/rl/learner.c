@@ -60,27 +60,28 @@ static vk_status open_optim(vk_learner *l, int i, vk_err *err)
 }
 
 /* Whether gradients of micro-batches add up. */
-static bool adds(const vk_learner *l)
+static bool adds(const vk_learner_config *c)
 {
-  return l->config.is_sum || l->config.n_micro > 1 || l->n_replica > 1;
+  return c->is_sum || c->n_micro > 1 || c->devices->n > 1;
 }
 
-static vk_target target_of(const vk_learner *l)
+vk_target vk_learner_target(const vk_learner_config *c, bool is_train)
 {
-  const vk_device *d = &l->config.devices->device[0];
+  const vk_device *d = &c->devices->device[0];
   return (vk_target){.device = d->def,
-                     .isa = l->config.isa,
+                     .isa = c->isa,
                      .n_thread = vk_team_n_thread(d->team),
-                     .is_bf16 = l->config.is_bf16};
+                     .is_train = is_train,
+                     .loss = is_train ? "loss" : NULL,
+                     .recompute = is_train && c->recompute,
+                     .accumulate = is_train && adds(c),
+                     .is_bf16 = c->is_bf16};
 }
 
 vk_status vk_learner_plan(vk_learner *l, vk_err *err)
 {
   const vk_learner_config *c = &l->config;
-  vk_target target = target_of(l);
-  target.is_train = true;
-  target.loss = "loss";
-  target.accumulate = adds(l);
+  const vk_target target = vk_learner_target(c, true);
   for (int i = 0; i < l->n_replica; i++) {
     vk_replica *r = &l->replica[i];
     vk_net_free(&r->net);
@@ -98,7 +99,7 @@ static vk_status open_check(vk_learner *l, vk_err *err)
   const vk_learner_config *c = &l->config;
   vk_model_args args = c->args;
   args.dropout = 0;
-  const vk_target target = target_of(l);
+  const vk_target target = vk_learner_target(c, false);
   vk_params used = l->replica[0].params;
   used.data = (float *)vk_learner_weights(l);
   return vk_net_new(&l->check, &l->model, &args, &target, &used, NULL, &c->devices->device[0],
@@ -200,7 +201,7 @@ vk_status vk_learner_begin(vk_learner *l, vk_err *err)
   }
   l->n_started = l->n_taken = 0;
   l->loss = 0;
-  for (int i = 0; i < l->n_replica && adds(l); i++)
+  for (int i = 0; i < l->n_replica && adds(&l->config); i++)
     VK_TRY(vk_device_zero(&l->config.devices->device[i], l->replica[i].grad,
                           sizeof(float) * (size_t)l->replica[i].params.n_item, err));
   return VK_OK;

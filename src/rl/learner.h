@@ -32,6 +32,7 @@ typedef struct vk_learner_config {
   double stem_lr, value_lr; /* of the stem and the value head: shares of lr; 0 means 1 */
   vk_isa isa;
   bool is_bf16;
+  bool recompute;                 /* as vk_target's: less memory, more time, the same bits */
   bool has_check;                 /* vk_learner_check will be called */
   const vk_device_group *devices; /* it must outlive the learner, as trace must */
   vk_trace *trace;
@@ -60,6 +61,9 @@ typedef struct vk_learner {
   int64_t number;         /* of the last one taken: after VK_E_DIVERGED, of the culprit */
   int *n_word;            /* [args.n_batch] scratch */
 } vk_learner;
+
+/* What its networks are planned for: the one that learns, or the loss alone. */
+vk_target vk_learner_target(const vk_learner_config *config, bool is_train);
 
 /* Parameters that the losses do not reach (the value head's, without its loss) stay as they are.
  * Errors: those of vk_net_new, vk_params_load and vk_optim_new; VK_E_NOMEM. */

@@ -70,6 +70,7 @@ typedef struct vk_train_config {
   /* what does not change the weights: a resumed run may have other values */
   const char *out, *eval_suite;
   double quiet_s;
+  bool recompute;
   int64_t save_every, keep, validate_every, eval_every, eval_episodes, cache_mb, workers;
   /* private */
   struct {

@@ -158,7 +158,7 @@ static const vk_opt keys_optim[] = {
     VK_OPT_F64(C, "final_lr", final_lr, 0, 1, "X", NULL, "share of lr at the end"),
     VK_OPT_F64(C, "lr", lr, 0, INFINITY, "X", NULL, "learning rate after the warm-up"),
     VK_OPT_I64(C, "micro_batch", micro_batch, 1, 1 << 16, "N", NULL,
-               "samples in memory at a time; gradients of a batch are summed"),
+               "samples in memory at a time, see recompute; gradients of a batch are summed"),
     VK_OPT_CHOICE(C, "schedule", schedule, "NAME", schedules, "of the learning rate"),
     VK_OPT_I64(C, "steps", steps, 0, 1e12, "N", NULL, "of the optimiser; 0: as epochs says"),
     VK_OPT_I64(C, "warmup", warmup, 0, 1e12, "N", "steps",
@@ -262,6 +262,9 @@ static const vk_opt keys_free[] = {
     VK_OPT_STR(C, "out", out, "DIR", "folder for checkpoints and curves"),
     VK_OPT_F64(C, "quiet_s", quiet_s, 0, 1e6, "X", "seconds",
                "say which episode has made no step for so long; 0: never"),
+    VK_OPT_FLAG(C, "recompute", recompute,
+                "keep what lies between layers alone until the backward pass and compute the rest "
+                "again: less memory, more time, the same bits"),
     VK_OPT_I64(C, "save_every", save_every, 1, 1e12, "N", "steps",
                "write a checkpoint so often, and when it is the best"),
     VK_OPT_I64(C, "validate_every", validate_every, 0, 1e12, "N", "steps",

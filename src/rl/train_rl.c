@@ -295,6 +295,7 @@ static vk_status open_imitation(rl *s, vk_trainer *t, vk_err *err)
                             .n_thread = t->config.n_thread,
                             .is_train = true,
                             .loss = "loss_scaled",
+                            .recompute = c->recompute,
                             .accumulate = true};
   return vk_net_new(&s->imitation, &t->model, &args, &target, &t->learner.replica[0].params,
                     t->learner.replica[0].grad, &t->devices.device[0], t->config.trace, err);

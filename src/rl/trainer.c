@@ -76,11 +76,13 @@ static vk_status open_learner(vk_trainer *t, vk_err *err)
                               .weight_decay = c->weight_decay,
                               .isa = t->config.isa,
                               .is_bf16 = is_bf16,
+                              .recompute = c->recompute,
                               .has_check = c->validate_every > 0,
                               .devices = &t->devices,
                               .trace = t->config.trace};
   if (t->def->configure)
     VK_TRY(t->def->configure(&t->state, t, &config, err));
+  VK_TRY(vk_trainer_check_network(t, &config, err));
   return vk_learner_new(&t->learner, &config, err);
 }
 
@@ -144,22 +146,6 @@ static vk_status check_shares(const vk_trainer *t, vk_err *err)
                  "evenly; set micro_batch to %lld",
                  (long long)c->batch, (long long)c->micro_batch, (long long)n_micro, n,
                  (long long)fits);
-}
-
-/* Memory that is planned counts, whether it was touched yet or not. On another device than the CPU
- * the network's was taken as it was opened. */
-static vk_status check_memory(const vk_trainer *t, vk_err *err)
-{
-  bool is_here = t->devices.device[0].def == &vk_device_cpu;
-  uint64_t net = is_here ? vk_learner_bytes(&t->learner) : 0, data = t->data.bytes;
-  uint64_t free_bytes = vk_sys_available_bytes(), have = free_bytes + vk_sys_resident_bytes();
-  if (free_bytes == 0 || net + data <= have)
-    return VK_OK;
-  return vk_fail(err, VK_E_NOMEM,
-                 "training %s takes %.1f GB in micro-batches of %lld and %.1f GB for data, the "
-                 "machine has %.1f GB; take a smaller micro_batch%s",
-                 t->model.name, (double)net / 1e9, (long long)t->config.train->micro_batch,
-                 (double)data / 1e9, (double)have / 1e9, data > 0 ? " or cache_mb" : "");
 }
 
 /* A network that is asked for beside init must be that of init, which t->model is. */
@@ -241,10 +227,9 @@ static vk_status open_all(vk_trainer *t, vk_err *err)
       vk_device_group_open(&t->devices, t->config.device ? t->config.device : "cpu", t->team, err));
   VK_TRY(check_shares(t, err));
   VK_TRY(open_learner(t, err));
-  VK_TRY(check_memory(t, err));
   t->n_step = c->steps;
   VK_TRY(t->def->open(&t->state, t, err));
-  VK_TRY(check_memory(t, err)); /* now with data */
+  VK_TRY(vk_trainer_check_memory(t, err));
   return make_schedule(t, err);
 }
 

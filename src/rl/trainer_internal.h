@@ -8,6 +8,14 @@
 /* What a checkpoint says of the policy; the statistics are borrowed. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err *err);
 
+/* That there is memory for a learner that is not made yet, of which nothing is allocated: its
+ * plans, parameters, gradients and moments. Errors: VK_E_NOMEM with the bytes, the largest tensors
+ * and what to do; those of vk_net_plan. */
+VK_NODISCARD vk_status vk_trainer_check_network(const vk_trainer *t, const vk_learner_config *c,
+                                                vk_err *err);
+/* That there is memory for t's learner and data. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_trainer_check_memory(const vk_trainer *t, vk_err *err);
+
 /* The tasks of eval_suite, where there is one. Errors: VK_E_USAGE with the nearest name. */
 VK_NODISCARD vk_status vk_trainer_find_eval_tasks(vk_trainer *t, vk_err *err);
 

@@ -39,6 +39,13 @@ expect 1 train --config wrong.json --data demos --out x
 says 'wrong.json:1: "lr" is "fast", and must be a number of at least 0'
 expect 2 $train --out x --set batch=5
 says 'batch 5 is no multiple of micro_batch 2'
+expect 1 $train --out x --set model=nano-n2 batch=65536 micro_batch=65536
+says 'GB in micro-batches of 65536, the machine has '
+says 'the largest tensors: stem.0.conv [131072, 64, 64, 24] (51539.6 MB), '
+says 'take a smaller micro_batch, or recompute=true'
+expect 1 $train --out x --set model=nano-n2 batch=65536 micro_batch=65536 recompute=true
+says '; take a smaller micro_batch'
+check 'recompute is not advised where it is taken' sh -c '! grep -q "recompute" err'
 expect 2 $train --out x --set bach=5
 says 'did you mean "batch"?'
 expect 2 $train --out x --method magic
@@ -205,7 +212,7 @@ expect 1 train -q --resume "$run" --catalog c.db
 says 'was trained in f16, this machine takes'
 cp step.json $json
 cd nothing || exit 1
-expect 0 train -q --resume "$run" --catalog ../c.db --json --set keep=5 cache_mb=0 workers=2
+expect 0 train -q --resume "$run" --catalog ../c.db --json --set keep=5 cache_mb=0 workers=2 recompute=true
 cd .. || exit 1
 json 'd["step"] == 20'
 same one killed

@@ -361,6 +361,26 @@ static void every_form_can_be_built(void **state)
   }
 }
 
+static void what_does_not_fit_is_refused_with_names(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_model m;
+  vk_params p;
+  vk_net net;
+  vk_team *team;
+  open_small(&m, &p);
+  vk_assert_ok(vk_team_new(&team, 1, &err), &err);
+  const vk_target target = {.isa = best_isa(), .n_thread = 1};
+  vk_assert_fails(vk_net_new(&net, &m, &(vk_model_args){.n_batch = 1 << 20}, &target, &p, NULL,
+                             VK_CPU(team), NULL, &err),
+                  VK_E_NOMEM);
+  vk_assert_says(&err, "the largest tensors: ");
+  vk_assert_says(&err, "[2097152, 64, 64, ");
+  assert_null(net.plan);
+  vk_team_free(team);
+  vk_params_free(&p);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -372,6 +392,7 @@ int main(void)
       cmocka_unit_test(inputs_beyond_capacity_are_refused),
       cmocka_unit_test(every_picture_is_copied),
       cmocka_unit_test(every_form_can_be_built),
+      cmocka_unit_test(what_does_not_fit_is_refused_with_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

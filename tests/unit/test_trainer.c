@@ -244,10 +244,32 @@ static void counts_bytes_and_refuses_weights(void **state)
   close_learner(&f);
 }
 
+/* Less memory, the same bits: also with dropout, and in bf16. */
+static void recomputes_bit_for_bit(void **state)
+{
+  for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+    const vk_learner_config c = {.n_micro = 2, .seed = 1, .args.dropout = 0.2, .is_bf16 = is_bf16};
+    vk_learner_config again = c;
+    fixture kept, computed;
+    again.recompute = true;
+    open_cpu(&kept, c, 2);
+    open_cpu(&computed, again, 2);
+    assert_true(vk_learner_bytes(&computed.l) < vk_learner_bytes(&kept.l));
+    for (int i = 0; i < 3; i++) {
+      double loss = step(&kept.l, 1e-3, i);
+      assert_memory_equal(&loss, &(double){step(&computed.l, 1e-3, i)}, sizeof loss);
+    }
+    assert_memory_equal(weights_of(&kept), weights_of(&computed), weights_bytes(&kept));
+    close_learner(&kept);
+    close_learner(&computed);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sums_micro_batches),
+      cmocka_unit_test(recomputes_bit_for_bit),
       cmocka_unit_test(sums_shares),
       cmocka_unit_test(draws_masks_by_number),
       cmocka_unit_test(leaves_what_has_no_loss),
