@@ -343,6 +343,12 @@ conv_shape vk_conv_example(vk_example *e)
     if (i_stage == 2) { /* patches */
       s.kernel = s.stride = vk_example_int(e, 1, 4);
       s.pad = 0;
+      if (is_wide) { /* of a vision transformer: 588 terms, more than VK_GEMM_KC */
+        s.kernel = s.stride = 14;
+        s.c = 3;
+        s.o = vk_example_int(e, 1, 5);
+        s.h += 14;
+      }
     } else if (i_stage == 3) {
       s.kernel = vk_example_int(e, 1, 4);
       s.stride = vk_example_int(e, 1, 4);

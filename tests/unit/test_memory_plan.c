@@ -243,13 +243,14 @@ static void policies(void **state)
 }
 
 /* The plan of a shipped model. */
-static double model_efficiency(const char *name, const vk_model_args *args, bool is_train)
+static double model_efficiency(const char *name, const vk_model_args *args, vk_target target)
 {
   vk_err err = VK_ERR_INIT;
   vk_model model;
   vk_graph g;
   vk_plan *p;
-  const vk_target target = {.n_thread = 1, .is_train = is_train, .loss = is_train ? "loss" : NULL};
+  target.n_thread = 1;
+  target.loss = target.is_train ? "loss" : NULL;
   vk_graph_init(&g, name);
   vk_assert_ok(vk_model_open(&model, name, &err), &err);
   vk_assert_ok(vk_model_build(&g, &model, args, &err), &err);
@@ -269,10 +270,26 @@ static void shipped_models(void **state)
   assert_non_null(names);
   for (int i = 0; names[i]; i++)
     for (size_t k = 0; k < VK_COUNT(batch); k++) {
-      const vk_model_args act = {.part = VK_PART_ACT, .n_batch = batch[k]};
-      const vk_model_args train = {.n_batch = batch[k], .with_loss = true};
-      assert_true(model_efficiency(names[i], &act, false) >= .97);
-      assert_true(model_efficiency(names[i], &train, true) >= .97);
+      const vk_model_args text = {.part = VK_PART_TEXT, .n_batch = batch[k]};
+      assert_true(model_efficiency(names[i], &text, (vk_target){0}) >= .97);
+      for (int form = 0; form < 16; form++) { /* every choice of these four */
+        const int n_view = form & 1 ? 1 : 2;
+        const bool with_value = form & 2;
+        const vk_target decides = {.is_bf16 = form & 4};
+        const vk_target learns = {.is_train = true, .is_bf16 = form & 4, .recompute = form & 8};
+        const vk_model_args act = {
+            .part = VK_PART_ACT, .n_batch = batch[k], .n_view = n_view, .with_value = with_value};
+        const vk_model_args train = {.n_batch = batch[k],
+                                     .n_view = n_view,
+                                     .with_value = with_value,
+                                     .with_loss = true,
+                                     .value_weight = 0.5};
+        double act_is = form & 8 ? 1 : model_efficiency(names[i], &act, decides);
+        double train_is = model_efficiency(names[i], &train, learns);
+        if (!(act_is >= .97 && train_is >= .97))
+          fail_msg("%s, batch %d, form %d: efficiency %.4f of decisions, %.4f of training",
+                   names[i], (int)batch[k], form, act_is, train_is);
+      }
     }
   free(names);
 }
