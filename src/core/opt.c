@@ -9,6 +9,7 @@
 enum {
   WORD_MAX = 255,  /* longer words are nobody's misspelling */
   NAMES_MAX = 320, /* bytes of a list of names in a sentence of vk_err */
+  GIVEN_MAX = 64,  /* options of a command that take one value, with the common ones */
 };
 
 /* Levenshtein distance; both words are at most WORD_MAX long. */
@@ -210,9 +211,29 @@ static vk_status set_value(const vk_opt *opt, void *args, const char *value, vk_
   return VK_OK;
 }
 
+/* The options with one value that were there already. */
+typedef struct given_opts {
+  int n;
+  const vk_opt *opt[GIVEN_MAX];
+} given_opts;
+
+/* Of two values one would be dropped, and with it half of what was asked for. A flag says the same
+ * twice. */
+static vk_status note_given(given_opts *given, const vk_opt *opt, vk_err *err)
+{
+  if (opt->kind == VK_OPT_KIND_FLAG || opt->kind == VK_OPT_KIND_LIST)
+    return VK_OK;
+  for (int i = 0; i < given->n; i++)
+    if (given->opt[i] == opt)
+      return vk_fail(err, VK_E_USAGE, "--%s is given twice; it takes one value", opt->name);
+  VK_ASSERT(given->n < GIVEN_MAX);
+  given->opt[given->n++] = opt;
+  return VK_OK;
+}
+
 /* Parses the option at argv[*i] with its value or values; *i is left at the last word used. */
 static vk_status parse_option(const vk_opt_set *sets, int n_set, int argc, const char *const *argv,
-                              int *i, vk_err *err)
+                              int *i, given_opts *given, vk_err *err)
 {
   const char *word = argv[*i];
   const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
@@ -220,6 +241,7 @@ static vk_status parse_option(const vk_opt_set *sets, int n_set, int argc, const
   const vk_opt *opt = find(sets, n_set, word, &args);
   if (!opt)
     return fail_unknown(sets, n_set, word, err);
+  VK_TRY(note_given(given, opt, err));
   if (opt->kind == VK_OPT_KIND_FLAG) {
     if (equals)
       return vk_fail(err, VK_E_USAGE, "--%s takes no value, found '%.80s'", opt->name, equals + 1);
@@ -243,6 +265,7 @@ vk_status vk_opt_parse(const vk_opt_set *sets, int n_set, int argc, const char *
                        const char **positional, int *n_positional, vk_err *err)
 {
   bool is_ended = false;
+  given_opts given = {0};
   *n_positional = 0;
   for (int i = 0; i < argc; i++) {
     if (is_ended || !is_option_word(argv[i]))
@@ -250,7 +273,7 @@ vk_status vk_opt_parse(const vk_opt_set *sets, int n_set, int argc, const char *
     else if (strcmp(argv[i], "--") == 0)
       is_ended = true;
     else
-      VK_TRY(parse_option(sets, n_set, argc, argv, &i, err));
+      VK_TRY(parse_option(sets, n_set, argc, argv, &i, &given, err));
   }
   return VK_OK;
 }

@@ -57,7 +57,11 @@ for c in $(commands); do
   expect 2 "$c" --isa avx3
   says 'did you mean avx2?'
   expect 2 "$c" --catalog ''
+  expect 2 "$c" --catalog a.db --json --catalog=b.db
+  says "vlakit: $c: --catalog is given twice"
 done
+expect 2 eval --suite libero_goal/0 --policy zero --suite libero_goal/1
+says '--suite is given twice'
 
 # --suite and --task are mistaken for each other.
 for c in 'eval --task libero_goal' 'collect --tasks libero_goal/7' 'bench --task=x'; do

@@ -99,11 +99,16 @@ static void given_is_told(void **state)
   assert_int_equal(r.own.seed, 0);
 }
 
-static void last_of_a_repeated_option_counts(void **state)
+static void option_of_one_value_given_twice(void **state)
 {
   result r;
-  vk_assert_ok(PARSE(&r, "--episodes", "3", "--episodes=4"), &r.err);
-  assert_int_equal(r.own.n_episode, 4);
+  vk_assert_fails(PARSE(&r, "--episodes", "3", "--episodes=4"), VK_E_USAGE);
+  vk_assert_says(&r.err, "--episodes is given twice");
+  vk_assert_fails(PARSE(&r, "--episodes", "3", "--fast", "--episodes", "3"), VK_E_USAGE);
+  vk_assert_says(&r.err, "--episodes is given twice");
+  vk_assert_ok(PARSE(&r, "--fast", "--fast", "--from", "a", "--from", "b"), &r.err);
+  assert_true(r.own.fast);
+  assert_int_equal(r.own.from.n, 2);
 }
 
 static void positional_words(void **state)
@@ -249,7 +254,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(fills_every_kind),     cmocka_unit_test(defaults_stay),
-      cmocka_unit_test(given_is_told),        cmocka_unit_test(last_of_a_repeated_option_counts),
+      cmocka_unit_test(given_is_told),        cmocka_unit_test(option_of_one_value_given_twice),
       cmocka_unit_test(positional_words),     cmocka_unit_test(numbers_at_their_bounds),
       cmocka_unit_test(refuses_numbers),      cmocka_unit_test(refuses_words),
       cmocka_unit_test(long_lists_and_words), cmocka_unit_test(nearest),
