@@ -66,7 +66,7 @@ static const vk_opt opts[] = {
 /* What is to be collected, whether new or resumed. */
 typedef struct plan {
   const char *suite, *visuals_word;
-  char out[VK_FS_PATH_MAX]; /* absolute */
+  char out[VK_FS_PATH_MAX], visuals_path[VK_FS_PATH_MAX]; /* absolute */
   vk_start_rows rows;
   vk_demo_layout layout;
   vk_obs_align align;
@@ -143,7 +143,9 @@ static vk_status plan_from_options(job *j, const collect_args *a, vk_err *err)
                    "vlakit collect --suite libero_goal --episodes 10 --out demos");
   VK_TRY(vk_protocol_find(&p->protocol, "oft", err));
   p->suite = a->suite;
-  p->visuals_word = a->visuals;
+  p->visuals_word = a->visuals ? p->visuals_path : NULL;
+  if (a->visuals)
+    VK_TRY(vk_visuals_word_absolute(p->visuals_path, a->visuals, err));
   p->rows = strcmp(a->rows, "sampled") == 0 ? VK_ROWS_SAMPLED : VK_ROWS_EVAL;
   p->seed = common->seed_given ? (uint32_t)common->seed : p->protocol->seed;
   p->n_want = (int)a->n_episode;

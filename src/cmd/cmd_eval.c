@@ -14,6 +14,7 @@
 #include "rl/checkpoint.h"
 #include "rl/evaluate.h"
 #include "sim/model_cache.h"
+#include "sim/visuals_choose.h"
 
 typedef struct eval_args {
   const char *suite, *policy, *protocol, *resume, *film, *out, *visuals, *rows, *perturb;
@@ -89,6 +90,21 @@ static bool is_other_dir(const char *typed, const char *dir)
   return vk_eval_out_path(path, typed, NULL) != VK_OK || strcmp(path, dir) != 0;
 }
 
+/* A folder may also be given as it was typed then, or from another one. */
+static bool is_other_policy(const char *typed, const char *word)
+{
+  char absolute[VK_POLICY_WORD_MAX];
+  return strcmp(typed, word) != 0 &&
+         (vk_policy_word_absolute(absolute, typed, NULL) != VK_OK || strcmp(absolute, word) != 0);
+}
+
+static bool is_other_visuals(const char *typed, const char *word)
+{
+  char absolute[VK_FS_PATH_MAX];
+  return strcmp(typed, word) != 0 &&
+         (vk_visuals_word_absolute(absolute, typed, NULL) != VK_OK || strcmp(absolute, word) != 0);
+}
+
 /* Place of a word in a list that ends with NULL; 0 when it is not there. */
 static int index_of(const char *word, const char *const *names)
 {
@@ -108,7 +124,8 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
     return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation", args->resume,
                    vk_report_text(r, "command"));
   p->suite = vk_report_text(r, "suite");
-  p->policy_word = vk_report_text(r, "policy");
+  snprintf(p->policy_word, sizeof p->policy_word, "%s", vk_report_text(r, "policy"));
+  p->policy_typed = p->policy_word;
   p->n_per_task = (int)vk_report_number(r, "episodes_per_task");
   p->seed = (uint32_t)vk_report_number(r, "seed");
   VK_TRY(vk_protocol_find(&p->protocol, vk_report_text(r, "protocol"), err));
@@ -128,7 +145,7 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
   const char *differs = NULL;
   if (args->film && strcmp(args->film, p->film_word) != 0)
     differs = "--film";
-  else if (args->visuals && (!p->visuals_word || strcmp(args->visuals, p->visuals_word) != 0))
+  else if (args->visuals && (!p->visuals_word || is_other_visuals(args->visuals, p->visuals_word)))
     differs = "--visuals";
   else if (args->out && p->out && is_other_dir(args->out, p->out))
     differs = "--out";
@@ -142,7 +159,7 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
     differs = "--sample";
   else if (args->suite && strcmp(args->suite, p->suite) != 0)
     differs = "--suite";
-  else if (args->policy && strcmp(args->policy, p->policy_word) != 0)
+  else if (args->policy && is_other_policy(args->policy, p->policy_word))
     differs = "--policy";
   else if (args->protocol && strcmp(args->protocol, p->protocol->name) != 0)
     differs = "--protocol";
@@ -170,7 +187,8 @@ static vk_status plan_from_options(job *j, const eval_args *args, vk_err *err)
                    "vlakit eval --suite libero_goal --policy expert");
   VK_TRY(vk_protocol_find(&p->protocol, args->protocol ? args->protocol : "oft", err));
   p->suite = args->suite;
-  p->policy_word = args->policy;
+  p->policy_typed = args->policy;
+  VK_TRY(vk_policy_word_absolute(p->policy_word, args->policy, err));
   p->temperature = args->temperature;
   p->rows = index_of(args->rows, vk_start_rows_names);
   p->perturb = index_of(args->perturb, vk_perturb_names);
@@ -188,8 +206,8 @@ static vk_status plan_from_options(job *j, const eval_args *args, vk_err *err)
   }
   p->out = args->out;
   p->film_word = args->film ? args->film : "none";
-  p->visuals_word = args->visuals;
-  return VK_OK;
+  p->visuals_word = args->visuals ? p->visuals_path : NULL;
+  return args->visuals ? vk_visuals_word_absolute(p->visuals_path, args->visuals, err) : VK_OK;
 }
 
 /* Opens the pack and lays out tasks and episodes, task by task. */
@@ -553,7 +571,7 @@ static vk_status check_suites(const job *j, vk_err *err)
   for (uint32_t i = 0; i < p->n_task && policy->def->check_suite; i++) {
     const char *suite = vk_pack_suite_of(&p->pack, &p->pack.task[p->task[i]]);
     if (policy->def->check_suite(policy->state, suite, err) != VK_OK)
-      return vk_err_prefix(err, "policy %s, task %s", p->policy_word, p->task_id[i]);
+      return vk_err_prefix(err, "policy %s, task %s", p->policy_typed, p->task_id[i]);
   }
   return VK_OK;
 }
@@ -564,7 +582,7 @@ static void tell_differences(job *j)
   char text[VK_CHECKPOINT_TEXT];
   if (j->plan.sees_pictures && j->policy.source &&
       vk_checkpoint_differences(j->policy.source, &j->plan.visuals, &j->plan.pack, text)[0])
-    vk_log_line(&j->log, "eval: policy %s was trained on %s", j->plan.policy_word, text);
+    vk_log_line(&j->log, "eval: policy %s was trained on %s", j->plan.policy_typed, text);
 }
 
 static vk_status prepare(job *j, vk_err *err)
@@ -584,8 +602,8 @@ static vk_status prepare(job *j, vk_err *err)
                                       .isa = j->call->isa,
                                       .device = &j->device};
   VK_TRY(vk_device_open(&j->device, common->device, NULL, err));
-  vk_status st = vk_policy_open(&j->policy, j->plan.policy_word, &policy_args, err);
-  VK_TRY(vk_record_explain_policy(j->call, j->plan.policy_word, st, err));
+  vk_status st = vk_policy_open(&j->policy, j->plan.policy_typed, &policy_args, err);
+  VK_TRY(vk_record_explain_policy(j->call, j->plan.policy_typed, st, err));
   VK_TRY(check_suites(j, err));
   VK_TRY(vk_eval_plan_pictures(&j->plan, &j->policy, err));
   vk_protocol_hash(j->plan.protocol, j->plan.seed, vk_start_rows_names[j->plan.rows],

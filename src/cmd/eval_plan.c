@@ -21,10 +21,10 @@ vk_status vk_eval_plan_pictures(vk_eval_plan *p, const vk_policy *policy, vk_err
 {
   p->sees_pictures = (policy->def->needs & VK_POLICY_PICTURES) != 0;
   if (p->perturb == VK_PERTURB_CAMERA && !p->sees_pictures)
-    return vk_fail(err, VK_E_USAGE, "--perturb camera: policy %s sees no pictures", p->policy_word);
+    return vk_fail(err, VK_E_USAGE, "--perturb camera: policy %s sees no pictures", p->policy_typed);
   if (p->perturb == VK_PERTURB_LANGUAGE && !(policy->def->needs & VK_POLICY_READS))
     return vk_fail(err, VK_E_USAGE, "--perturb language: policy %s reads no instructions",
-                   p->policy_word);
+                   p->policy_typed);
   VK_TRY(vk_film_parse(&p->film, p->film_word, err));
   if (p->film.kind != VK_FILM_NONE && !p->out)
     return vk_fail(err, VK_E_USAGE, "--film %s needs --out DIR, the folder for the films",
@@ -33,7 +33,7 @@ vk_status vk_eval_plan_pictures(vk_eval_plan *p, const vk_policy *policy, vk_err
   if (p->visuals_word && !p->has_visuals)
     return vk_fail(err, VK_E_USAGE,
                    "--visuals: no pictures are made, as policy %s sees none and there is no --out",
-                   p->policy_word);
+                   p->policy_typed);
   if (!p->has_visuals)
     return VK_OK;
   const char *word = p->visuals_word ? p->visuals_word : p->visuals_before;
@@ -41,7 +41,7 @@ vk_status vk_eval_plan_pictures(vk_eval_plan *p, const vk_policy *policy, vk_err
   if (word || !trained)
     return vk_visuals_choose(&p->visuals, word, &p->pack, err);
   if (vk_visuals_choose(&p->visuals, trained, &p->pack, err) != VK_OK)
-    return vk_err_prefix(err, "policy %s was trained on %s visuals", p->policy_word, trained);
+    return vk_err_prefix(err, "policy %s was trained on %s visuals", p->policy_typed, trained);
   return VK_OK;
 }
 
@@ -96,7 +96,7 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
   }
   char time[32];
   vk_progress_format_time(wall_s, time, sizeof time);
-  printf("policy    %s%s%s, protocol %s, seed %u\n", p->policy_word, policy->decoding[0] ? " " : "",
+  printf("policy    %s%s%s, protocol %s, seed %u\n", p->policy_typed, policy->decoding[0] ? " " : "",
          policy->decoding, p->protocol->name, p->seed);
   printf("episodes  %d of %d (%u task%s, %d each), at most %lld control steps; %s rows",
          p->n_episode, p->n_total, p->n_task, vk_plural(p->n_task), p->n_per_task,

@@ -10,16 +10,19 @@
 
 /* What is to be run, whether new or resumed. */
 typedef struct vk_eval_plan {
-  const char *suite, *policy_word;
+  const char *suite;
+  const char *policy_typed;             /* for sentences about it */
+  char policy_word[VK_POLICY_WORD_MAX]; /* as it means the same in any folder: for the record */
   const vk_protocol *protocol;
   uint32_t seed;
   double temperature; /* 0: greedy */
   vk_start_rows rows;
   vk_perturb perturb;
   bool is_seed_given, is_n_episode_given;
-  int first_row, n_per_task; /* rows of each task */
-  const char *out;           /* NULL: no folder */
-  const char *film_word, *visuals_word;
+  int first_row, n_per_task;            /* rows of each task */
+  const char *out;                      /* NULL: no folder */
+  const char *film_word, *visuals_word; /* NULL: none; a file's path is whole */
+  char visuals_path[VK_FS_PATH_MAX];
   const char *visuals_before; /* of the resumed run: their kind, when no word named them; or NULL */
   vk_film_choice film;
   bool sees_pictures; /* the policy does */

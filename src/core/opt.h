@@ -116,7 +116,8 @@ void vk_opt_format_range(const vk_opt *opt, char *out, size_t size);
  * "--x=V" and "--x V" both work; "--" ends options. A word that begins with "-" and is neither "-"
  * nor a number is an option and never a value ("--x=-y" is the way to pass one). Unknown options,
  * values out of range, trailing characters after a number, NaN, missing values and an option of one
- * value that is given twice are VK_E_USAGE, with the nearest valid name ("did you mean --episodes?").
+ * value that is given twice are VK_E_USAGE, with the nearest valid name ("did you mean
+ * --episodes?").
  */
 VK_NODISCARD vk_status vk_opt_parse(const vk_opt_set *sets, int n_set, int argc,
                                     const char *const *argv, const char **positional,

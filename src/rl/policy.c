@@ -1,6 +1,7 @@
 #include "rl/policy.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/fs.h"
@@ -109,6 +110,45 @@ vk_status vk_policy_open(vk_policy *policy, const char *word, const vk_policy_ar
   if (def->describe)
     def->describe(policy->state, policy);
   hash_policy(policy, own.argument);
+  return VK_OK;
+}
+
+/* Without links and ".." before the last name, so that one path has one spelling. The last name
+ * stays: it may be "best", and says more than the number that it leads to. */
+static vk_status resolve_folders(char path[VK_FS_PATH_MAX], vk_err *err)
+{
+  char name[VK_FS_PATH_MAX];
+  char *slash = strrchr(path, '/');
+  if (!slash || !slash[1])
+    return VK_OK;
+  bool is_dots = strcmp(slash + 1, ".") == 0 || strcmp(slash + 1, "..") == 0;
+  snprintf(name, sizeof name, "%s", is_dots ? "" : slash + 1);
+  if (!is_dots)
+    slash[1] = '\0';
+  char *real = realpath(path, NULL);
+  if (!real)
+    return vk_fs_fail(err, path, "find");
+  vk_status st = name[0] ? vk_fs_join(path, VK_FS_PATH_MAX, real, name, err)
+                         : vk_fs_join(path, VK_FS_PATH_MAX, "", real, err);
+  free(real);
+  return st;
+}
+
+vk_status vk_policy_word_absolute(char out[VK_POLICY_WORD_MAX], const char *word, vk_err *err)
+{
+  const vk_policy_def *def = NULL;
+  const char *argument = NULL;
+  char path[VK_FS_PATH_MAX];
+  if (strlen(word) >= VK_POLICY_WORD_MAX)
+    return vk_fail(err, VK_E_RANGE, "policy '%.80s...' is too long a word", word);
+  strcpy(out, word);
+  if (parse(&def, &argument, word, NULL) != VK_OK || !argument || vk_bundled_is_name(argument) ||
+      (!vk_fs_is_file(argument) && !vk_fs_is_dir(argument)))
+    return VK_OK;
+  VK_TRY(vk_fs_absolute(path, argument, err));
+  VK_TRY(resolve_folders(path, err));
+  int n = snprintf(out, VK_POLICY_WORD_MAX, "%.*s%s", (int)(argument - word), word, path);
+  VK_ASSERT(n < VK_POLICY_WORD_MAX);
   return VK_OK;
 }
 

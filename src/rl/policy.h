@@ -100,4 +100,11 @@ VK_NODISCARD vk_status vk_policy_open(vk_policy *policy, const char *word,
                                       const vk_policy_args *args, vk_err *err);
 void vk_policy_close(vk_policy *policy);
 
+enum { VK_POLICY_WORD_MAX = 4096 + 64 };
+
+/* The word as it means the same in any folder: the path of a file or folder that is there becomes
+ * a whole one, names stay. Errors: VK_E_IO, VK_E_RANGE (too long). */
+VK_NODISCARD vk_status vk_policy_word_absolute(char out[VK_POLICY_WORD_MAX], const char *word,
+                                               vk_err *err);
+
 #endif

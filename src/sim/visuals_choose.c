@@ -9,6 +9,13 @@ bool vk_visuals_is_name(const char *word)
   return strcmp(word, "stand-in") == 0 || strcmp(word, "original") == 0;
 }
 
+vk_status vk_visuals_word_absolute(char out[VK_FS_PATH_MAX], const char *word, vk_err *err)
+{
+  if (!vk_visuals_is_name(word) && vk_fs_is_file(word))
+    return vk_fs_absolute(out, word, err);
+  return vk_fs_join(out, VK_FS_PATH_MAX, "", word, err);
+}
+
 vk_status vk_visuals_choose(vk_visuals *visuals, const char *word, const vk_pack *pack, vk_err *err)
 {
   char path[VK_FS_PATH_MAX];

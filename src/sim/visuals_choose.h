@@ -16,4 +16,9 @@ bool vk_visuals_is_name(const char *word);
 VK_NODISCARD vk_status vk_visuals_choose(vk_visuals *visuals, const char *word, const vk_pack *pack,
                                          vk_err *err);
 
+/* The word as it means the same in any folder: the path of a file that is there becomes a whole
+ * one. Errors: VK_E_IO, VK_E_RANGE (too long). */
+VK_NODISCARD vk_status vk_visuals_word_absolute(char out[VK_FS_PATH_MAX], const char *word,
+                                                vk_err *err);
+
 #endif

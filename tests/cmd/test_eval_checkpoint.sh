@@ -19,7 +19,8 @@ for e in json.load(open(sys.argv[1]))["episodes"]:
 
 # A policy by its run, checkpoint, folder and file: the same, on any number of threads.
 expect 0 $eval --policy run --threads 1 --json
-json 'd["decoding"] == "greedy (median)" and d["n_episode"] == 2 and d["errors"] == 0 and d["policy"] == "run"'
+json 'd["decoding"] == "greedy (median)" and d["n_episode"] == 2 and d["errors"] == 0'
+json "d['policy'] == '$T/run' and d['config']['policy'] == '$T/run'"
 json 'd["config"]["policy_sees_pictures"] and d["visuals"] == "stand-in" and d["perturb"] == "none"'
 json 'd["visuals_match"] is True and d["pack_match"] is True'
 hashes >one
@@ -45,6 +46,21 @@ expect 0 $eval --policy run --sample 0.5 --rows held-out --perturb camera --dry-
 json '(d["decoding"], d["rows"], d["perturb"]) == ("sampled at T 0.5", "held-out", "camera")'
 expect 0 graph show run
 expect 0 graph show run/checkpoints/000001
+
+# The record names the folder wherever it is read: another one of that name is another policy, and
+# --resume finds it from anywhere.
+mkdir -p away/run
+cd away || exit 1
+expect 0 eval -q --resume "$greedy" --json
+json "d['policy'] == '$T/run' and d['policy_hash'] == '$policy_hash'"
+expect 0 eval -q --resume "$greedy" --policy ../run --json
+expect 2 eval -q --resume "$greedy" --policy run
+says '--policy is not what run'
+cd .. || exit 1
+expect 0 runs
+prints "$T/run on libero_goal/7"
+expect 0 eval -q --resume "$greedy" --policy run --out shown
+check 'the report names the folder' grep -qF "$T/run" shown/report.html
 
 # Drawn actions: other ones, the same for the same seed.
 expect 0 $eval --policy run --sample 1.5 --threads 1 --json
