@@ -98,7 +98,9 @@ static void look_at_pack(check *c, const vk_common_args *common)
   } else {
     snprintf(c->found, TEXT_MAX, "%s", err.text);
   }
-  snprintf(c->fix, TEXT_MAX, "sh tools/get-assets.sh, or name another file with --pack");
+  snprintf(c->fix, TEXT_MAX, "%s",
+           common->pack ? "name another file with --pack, or leave it out"
+                        : "install the program again, or name a scene pack with --pack");
 }
 
 static void look_at_visuals(check *c, const vk_common_args *common)

@@ -119,16 +119,59 @@ vk_status vk_fs_cache_dir(char out[VK_FS_PATH_MAX], vk_err *err)
   return user_dir(out, "XDG_CACHE_HOME", ".cache/vlakit", err);
 }
 
+static void add_place(vk_fs_data_places *places, const char *parent, const char *name)
+{
+  char path[VK_FS_PATH_MAX];
+  if (vk_fs_join(path, sizeof path, parent, name, NULL) != VK_OK)
+    return;
+  for (int i = 0; i < places->n; i++)
+    if (strcmp(places->dir[i], path) == 0)
+      return;
+  VK_ASSERT(places->n < VK_FS_DATA_PLACES_MAX);
+  memcpy(places->dir[places->n++], path, sizeof path);
+}
+
+/* The folder above the one that the running program lies in; links are followed. "": not known. */
+static void find_program_parent(char out[VK_FS_PATH_MAX])
+{
+  ssize_t n = readlink("/proc/self/exe", out, VK_FS_PATH_MAX - 1);
+  out[n < 0 ? 0 : n] = '\0';
+  for (int i = 0; i < 2 && out[0]; i++) {
+    char *slash = strrchr(out, '/');
+    *(slash ? slash : out) = '\0';
+  }
+  if (n > 0 && !out[0])
+    strcpy(out, "/"); /* of /bin/vlakit */
+}
+
+void vk_fs_find_data_places(vk_fs_data_places *places)
+{
+  char parent[VK_FS_PATH_MAX];
+  places->n = 0;
+  find_program_parent(parent);
+  if (parent[0]) {
+    add_place(places, parent, "share/vlakit");
+    add_place(places, parent, "data");
+  }
+  add_place(places, "", VK_DATA_DIR);
+  add_place(places, "", VK_SOURCE_DATA_DIR);
+}
+
 vk_status vk_fs_find_data(char out[VK_FS_PATH_MAX], const char *name, vk_err *err)
 {
-  static const char *const folder[] = {VK_DATA_DIR, VK_SOURCE_DATA_DIR};
-  for (size_t i = 0; i < VK_COUNT(folder); i++) {
-    VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, folder[i], name, err));
+  vk_fs_data_places places;
+  vk_fs_find_data_places(&places);
+  for (int i = 0; i < places.n; i++) {
+    VK_TRY(vk_fs_join(out, VK_FS_PATH_MAX, places.dir[i], name, err));
     if (vk_fs_is_file(out))
       return VK_OK;
   }
-  return vk_fail(err, VK_E_NOTFOUND, "%s is neither in %s nor in %s: install the program again",
-                 name, VK_DATA_DIR, VK_SOURCE_DATA_DIR);
+  char all[400] = "";
+  for (int i = 0; i < places.n; i++) {
+    size_t at = strlen(all);
+    snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", places.dir[i]);
+  }
+  return vk_fail(err, VK_E_NOTFOUND, "%s is in none of %s: install the program again", name, all);
 }
 
 vk_status vk_fs_open(int *fd, const char *path, uint64_t *size, vk_err *err)

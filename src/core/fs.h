@@ -42,8 +42,17 @@ VK_NODISCARD vk_status vk_fs_lock_dir(int *fd, const char *path, vk_err *err);
 VK_NODISCARD vk_status vk_fs_data_dir(char out[VK_FS_PATH_MAX], vk_err *err);
 VK_NODISCARD vk_status vk_fs_cache_dir(char out[VK_FS_PATH_MAX], vk_err *err);
 
-/* Where a file that comes with the program is: in the installed data folder, else in data/ of the
- * source tree. Errors: VK_E_NOTFOUND (neither has it). */
+/* The folders that may hold what comes with the program, the first to be asked first, each once:
+ * those beside the running program (../share/vlakit of bin/, ../data of a build folder), so that
+ * an installation or a clone may be moved, and those that the build was configured for. */
+enum { VK_FS_DATA_PLACES_MAX = 4 };
+typedef struct vk_fs_data_places {
+  int n;
+  char dir[VK_FS_DATA_PLACES_MAX][VK_FS_PATH_MAX];
+} vk_fs_data_places;
+void vk_fs_find_data_places(vk_fs_data_places *places);
+
+/* Where a file that comes with the program is. Errors: VK_E_NOTFOUND, with the places searched. */
 VK_NODISCARD vk_status vk_fs_find_data(char out[VK_FS_PATH_MAX], const char *name, vk_err *err);
 
 /* Opens for reading; a folder, pipe or device is refused without waiting for it.

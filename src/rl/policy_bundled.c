@@ -134,6 +134,8 @@ vk_status vk_bundled_find(char path[VK_FS_PATH_MAX], const char *word, vk_err *e
 {
   vk_bundled all[VK_BUNDLED_MAX];
   int n;
+  char list[VK_FS_PATH_MAX];
+  VK_TRY(vk_fs_find_data(list, list_name, err));
   VK_TRY(vk_bundled_list(all, &n, err));
   return vk_bundled_choose(path, word, all, n, err);
 }

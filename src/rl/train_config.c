@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "core/fs.h"
 
 enum { TEXT_BYTES = 1 << 20, FILE_BYTES_MAX = 1 << 20, VALUE_MAX = 200 };
@@ -267,12 +266,14 @@ static vk_status find_named(char path[VK_FS_PATH_MAX], const char *word, vk_err 
 {
   char name[VK_FS_PATH_MAX];
   snprintf(name, sizeof name, "configs/%.200s.json", word);
-  if (vk_fs_find_data(path, name, NULL) == VK_OK)
+  vk_status st = vk_fs_find_data(path, name, err);
+  if (st == VK_OK)
     return VK_OK;
   const char **names = vk_train_config_names();
   if (!names)
     return vk_fail(err, VK_E_NOMEM, "no memory for the names of configurations");
-  vk_status st = vk_opt_fail_name(err, "configuration", word, names);
+  if (names[0]) /* else none is installed, and where one could be has been said */
+    st = vk_opt_fail_name(err, "configuration", word, names);
   free(names);
   return st;
 }
@@ -368,14 +369,18 @@ vk_status vk_train_config_reword(vk_train_config *c, const char *key, const char
 const char **vk_train_config_names(void)
 {
   enum { NAMES_MAX = 64, NAME_BYTES = 64 };
-  static const char *const folder[] = {VK_DATA_DIR "/configs", VK_SOURCE_DATA_DIR "/configs"};
+  vk_fs_data_places places;
   const char **names = calloc(1, (NAMES_MAX + 1) * sizeof *names + NAMES_MAX * NAME_BYTES);
   if (!names)
     return NULL;
   char *text = (char *)(names + NAMES_MAX + 1);
   DIR *dir = NULL;
-  for (size_t i = 0; i < VK_COUNT(folder) && !dir; i++)
-    dir = opendir(folder[i]);
+  vk_fs_find_data_places(&places);
+  for (int i = 0; i < places.n && !dir; i++) {
+    char folder[VK_FS_PATH_MAX];
+    if (vk_fs_join(folder, sizeof folder, places.dir[i], "configs", NULL) == VK_OK)
+      dir = opendir(folder);
+  }
   int n = 0;
   for (struct dirent *e; dir && n < NAMES_MAX && (e = readdir(dir));) {
     size_t len = strlen(e->d_name);

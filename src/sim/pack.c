@@ -79,11 +79,9 @@ static vk_status find_pack(char path[VK_FS_PATH_MAX], vk_err *err)
   if (vk_fs_cache_dir(dir, NULL) == VK_OK &&
       vk_fs_join(path, VK_FS_PATH_MAX, dir, "libero.pack", NULL) == VK_OK && vk_fs_is_file(path))
     return VK_OK;
-  if (vk_fs_find_data(path, "libero.pack", NULL) == VK_OK)
+  if (vk_fs_find_data(path, "libero.pack", err) == VK_OK)
     return VK_OK;
-  return vk_fail(err, VK_E_NOTFOUND,
-                 "no scene pack found: give one with --pack FILE, or make one with "
-                 "tools/get-assets.sh (`vlakit import libero`)");
+  return vk_err_prefix(err, "no scene pack found, and no --pack FILE given");
 }
 
 vk_status vk_pack_open(vk_pack *pack, const char *path, vk_err *err)

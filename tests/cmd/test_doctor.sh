@@ -28,7 +28,7 @@ json "'missing.pack' in [c['found'] for c in d['checks'] if c['name'] == 'pack']
 says 'what eval needs is missing: pack'
 expect 1 doctor --pack missing.pack
 prints 'FAIL  pack'
-prints 'fix: sh tools/get-assets.sh'
+prints 'fix: name another file with --pack, or leave it out'
 prints ' cuda     '
 
 XDG_CACHE_HOME=$T/none expect 1 doctor --pack missing.pack

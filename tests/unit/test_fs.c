@@ -127,7 +127,16 @@ static void files_of_the_program(void **state)
   vk_assert_ok(vk_fs_find_data(out, "libero.pack", &err), &err);
   assert_true(vk_fs_is_file(out));
   vk_assert_fails(vk_fs_find_data(out, "no_such_file", &err), VK_E_NOTFOUND);
-  vk_assert_says(&err, "no_such_file is neither in /");
+  vk_assert_says(&err, "no_such_file is in none of /");
+  vk_fs_data_places places;
+  vk_fs_find_data_places(&places);
+  assert_true(places.n > 1);
+  for (int i = 0; i < places.n; i++) {
+    assert_true(places.dir[i][0] == '/');
+    vk_assert_says(&err, places.dir[i]);
+    for (int k = 0; k < i; k++)
+      assert_string_not_equal(places.dir[i], places.dir[k]);
+  }
 }
 
 static void reads_with_a_limit(void **state)
