@@ -425,6 +425,9 @@ static vk_status print_dry_run(job *j, vk_err *err)
     cJSON_AddNumberToObject(o, "n_validation", (double)e.n_validation);
     cJSON_AddNumberToObject(o, "validation_s", e.validation_s);
     cJSON_AddNumberToObject(o, "imitation_s", e.imitation_s);
+    cJSON_AddNumberToObject(o, "n_round", (double)e.n_round);
+    cJSON_AddNumberToObject(o, "n_round_episode", e.n_round_episode);
+    cJSON_AddNumberToObject(o, "round_s", e.round_s);
     vk_status st = vk_json_print(o, err);
     cJSON_Delete(o);
     return st;
@@ -450,6 +453,11 @@ static vk_status print_dry_run(job *j, vk_err *err)
            e.step_s, (double)c->batch / e.step_s);
   print_part("of it     about", e.validation_s, e.n_validation, "validation");
   print_part("of it     at most about", e.eval_s, e.n_eval, "evaluation");
+  vk_progress_format_time(e.round_s, time, sizeof time);
+  if (e.n_round > 0)
+    printf("of it     at most about %s in %lld round%s of %d episode%s with the expert\n", time,
+           (long long)e.n_round, vk_plural(e.n_round), e.n_round_episode,
+           vk_plural(e.n_round_episode));
   vk_progress_format_time(e.imitation_s, time, sizeof time);
   if (e.imitation_s > 0)
     printf("of it     at most about %s of demonstrations beside practice\n", time);

@@ -239,8 +239,10 @@ static vk_status estimate_dagger(void *state, vk_trainer *t, vk_train_estimate *
   for (int i = 0; i < s->n_episode; i++)
     n_step += vk_rollout_n_chunk(c->pack, &s->protocol, 1, &s->episode[i].i_task) *
               (double)(VK_CHUNK_STEPS + VK_LABEL_STEPS);
-  out->wall_s += (double)(c->train->dagger_rounds - s->n_round) * n_step * probe.step_s /
-                 vk_pool_n_thread(s->pool);
+  out->n_round = c->train->dagger_rounds - s->n_round;
+  out->n_round_episode = s->n_episode;
+  out->round_s = (double)out->n_round * n_step * probe.step_s / vk_pool_n_thread(s->pool);
+  out->wall_s += out->round_s;
   return VK_OK;
 }
 

@@ -51,6 +51,9 @@ typedef struct vk_train_estimate {
   int64_t n_eval, n_validation; /* of them, still to come */
   double eval_s, validation_s;  /* all of these; evaluations at most: episodes go to the limit */
   double imitation_s;           /* of wall_s, at most: demonstrations beside practice */
+  int64_t n_round;              /* with the expert, still to come */
+  int n_round_episode;          /* of each */
+  double round_s;               /* of wall_s, at most: all of these rounds */
 } vk_train_estimate;
 
 typedef struct vk_train_def {

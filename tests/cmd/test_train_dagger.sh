@@ -27,6 +27,9 @@ check 'nothing was written' [ ! -e x ]
 # What would run: no round is run for it.
 expect 0 $train --out x --dry-run --json
 json 'd["dry_run"] and d["wall_s"] > d["step_s"] > 0 and d["n_eval"] == 0'
+json '(d["n_round"], d["n_round_episode"]) == (2, 2) and d["wall_s"] > d["round_s"] > 0'
+expect 0 $train --out x --dry-run
+check 'the dry run tells of rounds' grep -qE '^of it     at most about [0-9.]+ .* in 2 rounds of 2 episodes with the expert$' "$T/out"
 expect 0 $train --out x --dry-run --json --set eval_every=3 eval_episodes=1
 json 'd["n_eval"] == 3 and d["wall_s"] > d["eval_s"] > 0'
 # Memory is that of all rounds: samples of two pictures of 128 * 128 * 3 bytes.
