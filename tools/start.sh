@@ -14,8 +14,12 @@ if [ ! -f build/build.ninja ]; then
     { tail -n 20 build/meson-logs/meson-log.txt >&2; exit 1; }
 fi
 echo "building build/vlakit: about three minutes on two cores"
-ninja -C build vlakit >build/start.log || {
-  tail -n 20 build/start.log >&2
+if [ -t 1 ]; then
+  ninja -C build vlakit # its line counts the files
+else
+  echo "its messages go to build/start.log"
+  ninja -C build vlakit >build/start.log || { tail -n 20 build/start.log >&2; false; }
+fi || {
   echo "start: the program could not be built; the compiler's messages are above" >&2
   exit 1
 }
