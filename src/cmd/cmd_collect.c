@@ -167,7 +167,7 @@ static vk_status plan_from_record(job *j, const collect_args *a, vk_err *err)
   const char *format = vk_record_config_text(record, "format");
   const char *align = vk_record_config_text(record, "obs_align");
   if (strcmp(vk_report_text(r, "command"), "collect") != 0 || !out || !rows || !format || !align)
-    return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not of collect", a->resume,
+    return vk_fail(err, VK_E_USAGE, "run %s is of vlakit %s, not of collect", a->resume,
                    vk_report_text(r, "command"));
   if (a->suite || a->out || a->format || a->visuals || j->call->common->seed_given ||
       a->is_n_episode_given || a->is_rows_given || a->is_n_try_given || a->is_noise_given ||
@@ -609,16 +609,34 @@ static vk_status make_folders(const job *j, vk_err *err)
   return VK_OK;
 }
 
+/* That the run can write: a run that cannot begin is none that could go on. Permissions alone do
+ * not tell, of /proc least of all. */
+static vk_status try_out(const job *j, vk_err *err)
+{
+  char stage[VK_FS_PATH_MAX];
+  const char ending[] = ".part-XXXXXX"; /* as the run's own, of a shorter name */
+  if (strlen(j->plan.out) + sizeof ending + VK_RUN_ID_SIZE >
+      VK_FS_PATH_MAX - VK_PACK_TASK_ID_SIZE - 32)
+    return vk_fail(err, VK_E_RANGE, "--out: %.100s... is too long", j->plan.out);
+  if (make_folders(j, err) != VK_OK)
+    return vk_err_prefix(err, "--out");
+  snprintf(stage, sizeof stage, "%s%s", j->plan.out, ending);
+  if (!mkdtemp(stage)) {
+    vk_fs_fail(err, j->plan.out, "write there");
+    return vk_err_prefix(err, "--out");
+  }
+  rmdir(stage);
+  return VK_OK;
+}
+
 static vk_status run_job(job *j, vk_err *err)
 {
   const collect_args *args = j->call->args;
   const vk_common_args *common = j->call->common;
   VK_TRY(vk_record_start(&j->record, err));
-  VK_TRY(make_folders(j, err));
+  VK_TRY(try_out(j, err));
   VK_TRY(args->resume ? vk_record_go_on(&j->record, err) : begin_record(j, err));
-  if (snprintf(j->stage_dir, sizeof j->stage_dir, "%s.part-%s", j->plan.out, j->record.run.id) >=
-      VK_FS_PATH_MAX - VK_PACK_TASK_ID_SIZE - 32)
-    return vk_fail(err, VK_E_RANGE, "--out: %.100s... is too long", j->plan.out);
+  snprintf(j->stage_dir, sizeof j->stage_dir, "%s.part-%s", j->plan.out, j->record.run.id);
   if (!common->quiet)
     announce(j);
   char cache[VK_FS_PATH_MAX];

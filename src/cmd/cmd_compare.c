@@ -34,7 +34,7 @@ static vk_status check_comparable(const vk_report *a, const vk_report *b, vk_err
   const vk_report *both[2] = {a, b};
   for (int i = 0; i < 2; i++)
     if (strcmp(vk_report_text(both[i], "command"), "eval") != 0)
-      return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation",
+      return vk_fail(err, VK_E_USAGE, "run %s is of vlakit %s, not an evaluation",
                      vk_report_text(both[i], "run"), vk_report_text(both[i], "command"));
   for (int i = 0; i < 2; i++) {
     static const char *const key[] = {"rows", "perturb"};

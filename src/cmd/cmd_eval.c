@@ -121,7 +121,7 @@ static vk_status plan_from_record(job *j, const eval_args *args, vk_err *err)
   const vk_common_args *common = j->call->common;
   const vk_report *r = &j->record.earlier;
   if (strcmp(vk_report_text(r, "command"), "eval") != 0)
-    return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not an evaluation", args->resume,
+    return vk_fail(err, VK_E_USAGE, "run %s is of vlakit %s, not an evaluation", args->resume,
                    vk_report_text(r, "command"));
   p->suite = vk_report_text(r, "suite");
   snprintf(p->policy_word, sizeof p->policy_word, "%s", vk_report_text(r, "policy"));

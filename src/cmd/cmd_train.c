@@ -232,7 +232,7 @@ static vk_status plan_from_record(job *j, vk_err *err)
   const cJSON *train = cJSON_GetObjectItemCaseSensitive(head, "train");
   const char *out = vk_record_config_text(&j->record, "out");
   if (strcmp(vk_report_text(run, "command"), "train") != 0 || !train || !out)
-    return vk_fail(err, VK_E_MISMATCH, "run %s is of vlakit %s, not of train", a->resume,
+    return vk_fail(err, VK_E_USAGE, "run %s is of vlakit %s, not of train", a->resume,
                    vk_report_text(run, "command"));
   if (strcmp(vk_report_text(run, "state"), "done") == 0)
     return vk_fail(err, VK_E_USAGE, "run %s is done, its checkpoints are in %s/checkpoints",

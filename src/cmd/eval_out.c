@@ -23,7 +23,7 @@ vk_status vk_eval_out_path(char path[VK_FS_PATH_MAX], const char *dir, vk_err *e
 
 static vk_status fail_used(const char *dir, const char *name, vk_err *err)
 {
-  return vk_fail(err, VK_E_MISMATCH,
+  return vk_fail(err, VK_E_USAGE,
                  "--out: %s holds the results of another run (%s is there); name another "
                  "folder, or go on with that run by --resume",
                  dir, name);

@@ -21,7 +21,8 @@ vk_status vk_eval_plan_pictures(vk_eval_plan *p, const vk_policy *policy, vk_err
 {
   p->sees_pictures = (policy->def->needs & VK_POLICY_PICTURES) != 0;
   if (p->perturb == VK_PERTURB_CAMERA && !p->sees_pictures)
-    return vk_fail(err, VK_E_USAGE, "--perturb camera: policy %s sees no pictures", p->policy_typed);
+    return vk_fail(err, VK_E_USAGE, "--perturb camera: policy %s sees no pictures",
+                   p->policy_typed);
   if (p->perturb == VK_PERTURB_LANGUAGE && !(policy->def->needs & VK_POLICY_READS))
     return vk_fail(err, VK_E_USAGE, "--perturb language: policy %s reads no instructions",
                    p->policy_typed);
@@ -96,8 +97,8 @@ vk_status vk_eval_plan_print(const vk_eval_plan *p, const vk_policy *policy,
   }
   char time[32];
   vk_progress_format_time(wall_s, time, sizeof time);
-  printf("policy    %s%s%s, protocol %s, seed %u\n", p->policy_typed, policy->decoding[0] ? " " : "",
-         policy->decoding, p->protocol->name, p->seed);
+  printf("policy    %s%s%s, protocol %s, seed %u\n", p->policy_typed,
+         policy->decoding[0] ? " " : "", policy->decoding, p->protocol->name, p->seed);
   printf("episodes  %d of %d (%u task%s, %d each), at most %lld control steps; %s rows",
          p->n_episode, p->n_total, p->n_task, vk_plural(p->n_task), p->n_per_task,
          (long long)p->n_step_max, vk_start_rows_names[p->rows]);

@@ -9,6 +9,7 @@
 #include "core/cpu.h"
 #include "core/version.h"
 #include "rl/checkpoint.h"
+#include "rl/policy_bundled.h"
 
 enum { TRACE_SPANS_MAX = 4 << 20 };
 
@@ -81,12 +82,28 @@ vk_status vk_record_open(vk_record *r, const vk_cmd_call *call, const char *resu
   return st == VK_E_NOTFOUND && vk_fs_is_dir(resume) ? fail_folder(resume, err) : st;
 }
 
+/* A word that names nothing is a mistake of who typed it, whatever kind of word it is; what is
+ * there and is no policy, or should have come with the program, is not. */
+static vk_status blame_word(const char *word, vk_status st, vk_err *err)
+{
+  const char *colon = strchr(word, ':'), *path = colon ? colon + 1 : word;
+  for (size_t i = 0; vk_policy_defs[i]; i++)
+    if (strcmp(vk_policy_defs[i]->name, word) == 0) /* expert: what it needs is not installed */
+      return st;
+  if (st != VK_E_NOTFOUND || vk_bundled_is_name(path) || vk_fs_is_file(path) || vk_fs_is_dir(path))
+    return st;
+  if (err)
+    err->code = VK_E_USAGE;
+  return VK_E_USAGE;
+}
+
 vk_status vk_record_explain_policy(const vk_cmd_call *call, const char *word, vk_status st,
                                    vk_err *err)
 {
   vk_catalog *catalog = NULL;
   vk_report run = {0};
   char last[VK_FS_PATH_MAX];
+  st = blame_word(word, st, err);
   if (st == VK_OK || strlen(word) != VK_RUN_ID_SIZE - 1 || vk_fs_is_dir(word))
     return st;
   if (vk_catalog_open(&catalog, call->common->catalog, VK_CATALOG_READ, NULL) != VK_OK)

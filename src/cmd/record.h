@@ -73,7 +73,7 @@ vk_status vk_record_end(vk_record *record, vk_status st, double wall_s, vk_err *
 vk_status vk_record_write_trace(const vk_record *record, vk_status st, vk_err *err);
 
 /* Where a word that named no policy is the id of a run: says so, and where that run's policy lies.
- * Returns st, the status of who could not find it. */
+ * Returns st, the status of who could not find it, or VK_E_USAGE where the word names nothing. */
 vk_status vk_record_explain_policy(const vk_cmd_call *call, const char *word, vk_status st,
                                    vk_err *err);
 

@@ -60,10 +60,10 @@ expect 0 runs --catalog one.db
 prints 'expert on libero_goal/7, oft: 4 of 4 demonstrations, 4 tries'
 expect 0 runs "$(field one.db 'r["run"]')" --catalog one.db
 prints 'collected     4 of 4, in 4 tries'
-expect 1 eval --resume "$(field one.db 'r["run"]')" --catalog one.db
+expect 2 eval --resume "$(field one.db 'r["run"]')" --catalog one.db
 says 'is of vlakit collect, not an evaluation'
 tried=$(field one.db 'r["run"]')
-expect 1 compare "$tried" "$tried" --catalog one.db
+expect 2 compare "$tried" "$tried" --catalog one.db
 says 'is of vlakit collect, not an evaluation'
 
 # The protocol of what began at init rows is the one that evaluations follow; of others another.
@@ -155,6 +155,14 @@ expect 0 demos info noise.npz --json
 json 'all(m["noise"] == 0.1 for m in d["files"][0]["demos"])'
 expect 0 demos check -q noise.npz --json
 json 'd["files"][0]["n_exact"] == 2 and d["files"][0]["n_replay_success"] == 2'
+
+# What cannot be written is refused before it is a run that could go on.
+for out in /proc/a.npz /proc/none/a.npz one.db/a.npz; do
+  expect 1 collect -q --suite $suite --episodes 1 --out $out --catalog bad.db
+  says 'collect: --out: '
+done
+expect 0 runs --json --catalog bad.db
+json 'd["runs"] == []'
 
 # What fails is left out, or kept with a mark.
 expect 1 collect -q --suite libero_goal/8 --episodes 1 --tries 2 --noise 1 --out failed.npz --catalog one.db

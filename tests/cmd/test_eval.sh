@@ -40,7 +40,7 @@ says none.pack
 head -c 1000000 "$VK_SOURCE/data/libero.pack" >cut.pack
 expect 1 eval --suite libero_goal/0 --policy zero --pack cut.pack
 says cut.pack
-expect 1 eval --suite libero_goal/0 --policy replay:none.npz
+expect 2 eval --suite libero_goal/0 --policy replay:none.npz
 says none.npz
 npy six.npy 5 6 0
 expect 1 eval --suite libero_goal/0 --policy replay:six.npy

@@ -187,7 +187,7 @@ n_run=$("$VLAKIT" runs | wc -l)
 expect 1 eval --suite libero_object/0 --policy run
 says 'no statistics for libero_object'
 says 'it has libero_goal'
-expect 1 $eval --policy nothing/here
+expect 2 $eval --policy nothing/here
 says 'nothing/here: there is no such checkpoint'
 mkdir empty several
 expect 1 $eval --policy empty
@@ -202,7 +202,7 @@ expect 1 $eval --policy run/checkpoints/last/training_state/weights.safetensors
 says 'there is no config.json beside it, without which weights are no policy'
 expect 1 $eval --policy good/config.json
 says 'good/config.json is a file of a checkpoint; give its folder, good'
-expect 1 $eval --policy checkpoint:nothing
+expect 2 $eval --policy checkpoint:nothing
 says 'nothing: there is no such checkpoint'
 expect 2 $eval --policy checkpoint:
 says 'checkpoint:DIR'

@@ -109,7 +109,7 @@ expect 2 policies export run --out x --dtype bf61
 says 'did you mean bf16?'
 expect 2 policies export run --out given
 says 'given is there already, and is no empty folder'
-expect 1 policies export nowhere --out x
+expect 2 policies export nowhere --out x
 says 'nowhere: there is no such checkpoint'
 expect 1 policies export run --out model.json/x
 expect 1 policies export run --out "new/deep/$(printf '%250s' '' | tr ' ' x)"
@@ -120,7 +120,7 @@ expect 1 policies export run --out "new/deep/$(printf '%250s' '' | tr ' ' x)"
 check 'but one that was there' [ "$(ls -A new; rmdir new && echo empty)" = empty ]
 run_id=$(python3 -c 'import json
 print(json.load(open("run/checkpoints/last/pretrained_model/config.json"))["provenance"]["run"])')
-expect 1 policies export "$run_id" --out x
+expect 2 policies export "$run_id" --out x
 says "$run_id is a run, and a trained policy is named by its folder: give $T/run"
 (ulimit -f 60 && "$VLAKIT" policies export run --out x) >out 2>err
 check 'exit code of a full disk' [ $? = 1 ]

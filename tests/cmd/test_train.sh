@@ -61,7 +61,7 @@ says 'eval_suite libero_object has tasks of libero_object, in which the policy c
 mkdir nothing
 expect 1 train -q --config tiny.json --data nothing --out x
 says 'nothing'
-expect 1 $train --out x --set init=nothing
+expect 2 $train --out x --set init=nothing
 says 'nothing'
 "$VLAKIT" collect -q --suite libero_goal/7 --rows eval --episodes 2 --out rows.npz --catalog rows.db \
   >/dev/null || exit 1
@@ -71,7 +71,7 @@ expect 1 train --resume aaaaaaaa --catalog c.db
 says 'no run aaaaaaaa'
 expect 2 train --resume demos --catalog c.db
 says '--resume: demos is a folder, expected the id of a run'
-expect 1 train --resume "$(field c.db 'r["run"]')" --catalog c.db
+expect 2 train --resume "$(field c.db 'r["run"]')" --catalog c.db
 says 'is of vlakit collect, not of train'
 check 'nothing was written' [ ! -e x ]
 

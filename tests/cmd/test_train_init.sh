@@ -27,10 +27,10 @@ PY
 }
 config init 'c["image"]["turn"] == "none" and p["protocol"] == "libero" and p["visuals"] == "stand-in"'
 
-expect 1 $train --out none --set init=bundld
+expect 2 $train --out none --set init=bundld
 says 'bundld: there is no such checkpoint; did you mean bundled?'
 run=$(field c.db 'r["run"]')
-expect 1 $train --out none --set init="$run"
+expect 2 $train --out none --set init="$run"
 says "$run is a run, and a trained policy is named by its folder: give $T/init"
 expect 2 $train --out none --set init=init model=nano-n2
 says "--set: model nano-n2 is not the network of init $T/init/checkpoints/000001/pretrained_model (d_model is 128, and not 16)"

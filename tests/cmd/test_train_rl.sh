@@ -15,7 +15,7 @@ expect 2 train -q --config grpo-n2 --out x
 says '"init" names no policy'
 expect 2 train -q --config grpo-n2 --out x --set init=init
 says '"tasks" names no tasks'
-expect 1 train -q --config grpo-n2 --out x --set init=nowhere tasks=libero_goal/7
+expect 2 train -q --config grpo-n2 --out x --set init=nowhere tasks=libero_goal/7
 says 'nowhere'
 expect 2 train -q --config grpo-n2 --out x --set $some tasks=libero_gaol/7
 says 'libero_goal'
