@@ -114,8 +114,52 @@ static bool has_option(const vk_cmd *cmd, const char *name)
   return false;
 }
 
+/* A key of the command's file typed as an option: "--steps 4" for "--set steps=4". */
+static const vk_opt *find_key(const vk_cmd *cmd, const char *name, size_t n)
+{
+  vk_doc_group group[VK_DOC_KEY_GROUPS_MAX];
+  int n_group = vk_doc_key_groups(cmd, group);
+  for (int i = 0; i < n_group; i++)
+    for (const vk_opt *key = group[i].opts; key->kind != VK_OPT_KIND_END; key++) {
+      size_t k = 0;
+      while (k < n && key->name[k] == (name[k] == '-' ? '_' : name[k]))
+        k++;
+      if (k == n && !key->name[n])
+        return key;
+    }
+  return NULL;
+}
+
+/* The sentence about an unknown option names it; its value is in argv. */
+static vk_status fail_key(const vk_cmd *cmd, int argc, const char *const *argv, vk_status st,
+                          vk_err *err)
+{
+  static const char before[] = "unknown option --";
+  if (strncmp(err->text, before, sizeof before - 1) != 0)
+    return st;
+  const char *name = err->text + sizeof before - 1;
+  const size_t n = strcspn(name, " ;");
+  const vk_opt *key = find_key(cmd, name, n);
+  const char *value = "VALUE";
+  for (int i = 2; key && i < argc; i++) {
+    if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, n) != 0)
+      continue;
+    if (argv[i][2 + n] == '=')
+      value = argv[i] + 2 + n + 1;
+    else if (!argv[i][2 + n] && i + 1 < argc && argv[i + 1][0] != '-')
+      value = argv[i + 1];
+    else
+      continue;
+    break;
+  }
+  return key ? vk_fail(err, st, "unknown option --%.*s; did you mean --set %s=%.80s?", (int)n, name,
+                       key->name, value)
+             : st;
+}
+
 /* Some commands take --suite, others --task, and who knows one kind tries it with the other. */
-static vk_status fail_option(const vk_cmd *cmd, vk_status st, vk_err *err)
+static vk_status fail_option(const vk_cmd *cmd, int argc, const char *const *argv, vk_status st,
+                             vk_err *err)
 {
   static const struct {
     const char *typed, *name, *takes;
@@ -133,6 +177,7 @@ static vk_status fail_option(const vk_cmd *cmd, vk_status st, vk_err *err)
       return vk_fail(err, st, "%s; did you mean --%s, which takes %s?", unknown, other[i].name,
                      other[i].takes);
   }
+  st = fail_key(cmd, argc, argv, st, err);
   if (strstr(err->text, "did you mean"))
     return st;
   return vk_fail(err, st, "%s (see vlakit help %s)", err->text, cmd->name);
@@ -157,7 +202,7 @@ static vk_status run(const vk_cmd *cmd, int argc, const char *const *argv, vk_er
   int n_positional = 0;
   st = vk_opt_parse(sets, VK_COUNT(sets), argc - 2, argv + 2, positional, &n_positional, err);
   if (st != VK_OK) {
-    st = fail_option(cmd, st, err);
+    st = fail_option(cmd, argc, argv, st, err);
     goto done;
   }
   if (common.help) {

@@ -1,5 +1,4 @@
 /* cmd_demos.c - vlakit demos info|check|convert FILE...: files of demonstrations. */
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "core/signal.h"
 #include "core/thread.h"
 #include "rl/demo_convert.h"
+#include "rl/demo_folder.h"
 #include "sim/model_cache.h"
 #include "sim/visuals_choose.h"
 
@@ -604,32 +604,59 @@ static vk_status convert(job *j, const char *const *path, int n, vk_err *err)
   return st;
 }
 
-/* A folder is refused with the names of what may be meant. */
-static vk_status check_no_folder(const char *path, vk_err *err)
+/* The files that the words mean: of a folder all that are in it. */
+typedef struct paths {
+  int n, n_room;
+  char **item;
+} paths;
+
+static void free_paths(paths *p)
 {
-  static const char *const below[] = {"*.npz", "*.hdf5", "*/*.npz", "*/*.hdf5"};
-  if (!vk_fs_is_dir(path))
-    return VK_OK;
-  for (size_t i = 0; i < VK_COUNT(below); i++) {
-    char pattern[VK_FS_PATH_MAX];
-    glob_t found;
-    VK_TRY(vk_fs_join(pattern, sizeof pattern, path, below[i], err));
-    if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
-      continue;
-    globfree(&found);
-    return vk_fail(err, VK_E_USAGE, "%s is a folder; name its files, as in %s", path, pattern);
+  for (int i = 0; i < p->n; i++)
+    free(p->item[i]);
+  free(p->item);
+}
+
+static vk_status add_path(void *arg, const char *path, vk_err *err)
+{
+  paths *p = arg;
+  if (p->n == p->n_room) {
+    int n_room = 2 * p->n_room + 16;
+    char **item = realloc(p->item, (size_t)n_room * sizeof *item);
+    if (!item)
+      return vk_fail(err, VK_E_NOMEM, "no memory for %d names of files", n_room);
+    p->item = item;
+    p->n_room = n_room;
   }
-  return vk_fail(err, VK_E_USAGE, "%s is a folder, and no .npz or .hdf5 is in it or one below it",
-                 path);
+  if (!(p->item[p->n] = strdup(path)))
+    return vk_fail(err, VK_E_NOMEM, "%s: no memory for its name", path);
+  p->n++;
+  return VK_OK;
+}
+
+static vk_status list_paths(paths *p, const char *const *word, int n, vk_err *err)
+{
+  for (int i = 0; i < n; i++) {
+    int n_before = p->n;
+    if (vk_fs_is_dir(word[i]))
+      VK_TRY(vk_demo_folder_each(word[i], add_path, p, err));
+    else
+      VK_TRY(add_path(p, word[i], err));
+    if (p->n == n_before)
+      return vk_fail(err, VK_E_USAGE,
+                     "%s is a folder, and no .npz or .hdf5 is in it or one below it", word[i]);
+  }
+  return VK_OK;
 }
 
 /* The action was left out where a file stands in its place. */
 static vk_status fail_action(const char *word, vk_err *err)
 {
-  if (is_file_path(word) || vk_fs_is_file(word))
+  bool is_dir = vk_fs_is_dir(word);
+  if (is_file_path(word) || vk_fs_is_file(word) || is_dir)
     return vk_fail(err, VK_E_USAGE,
-                   "'%.300s' is no action but a file; what is in it: vlakit demos info %.300s",
-                   word, word);
+                   "'%.200s' is no action but a %s; what is in it: vlakit demos info %.200s", word,
+                   is_dir ? "folder" : "file", word);
   return vk_opt_fail_name(err, "action", word, action_names);
 }
 
@@ -642,19 +669,20 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   if (!action_names[i_action])
     return fail_action(action, err);
   if (call->n_positional < 2)
-    return vk_fail(err, VK_E_USAGE, "%s needs a FILE of demonstrations", action);
+    return vk_fail(err, VK_E_USAGE, "%s needs a PATH: files of demonstrations, or folders", action);
   VK_TRY(check_options(call->args, action, err));
-  for (int i = 1; i < call->n_positional; i++)
-    VK_TRY(check_no_folder(call->positional[i], err));
   job j = {.args = call->args, .call = call, .is_check = strcmp(action, "check") == 0};
+  paths p = {0};
   vk_log_init(&j.log, stderr);
-  vk_status st = vk_pack_open(&j.pack, call->common->pack, err);
+  vk_status st = list_paths(&p, call->positional + 1, call->n_positional - 1, err);
+  if (st == VK_OK)
+    st = vk_pack_open(&j.pack, call->common->pack, err);
   if (st == VK_OK)
     st = vk_pool_new(&j.pool, (int)call->common->n_thread, err);
   if (st == VK_OK)
-    st = strcmp(action, "convert") == 0
-             ? convert(&j, call->positional + 1, call->n_positional - 1, err)
-             : look(&j, call->positional + 1, call->n_positional - 1, err);
+    st = strcmp(action, "convert") == 0 ? convert(&j, (const char *const *)p.item, p.n, err)
+                                        : look(&j, (const char *const *)p.item, p.n, err);
+  free_paths(&p);
   vk_pool_free(j.pool);
   vk_log_fini(&j.log);
   vk_pack_close(&j.pack);
@@ -663,10 +691,11 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 
 const vk_cmd vk_cmd_demos = {
     .name = "demos",
-    .summary = "show, check and convert files of demonstrations",
-    .synopsis = "info|check|convert FILE... [options]",
+    .summary = "tell what files of demonstrations hold, check and convert them",
+    .synopsis = "info|check|convert PATH... [options]",
     .description =
-        "Reads stores (.npz) and LIBERO's HDF5: files of vlakit collect, those that LIBERO "
+        "Reads files, and all files in folders: stores (.npz) and LIBERO's HDF5: files of vlakit "
+        "collect, those that LIBERO "
         "publishes or its script writes, and OpenVLA's regenerated ones. Each is held against the "
         "rules of its format; what breaks one is listed with the demonstration and the rule.\n\n"
         "  info     what is in them\n"

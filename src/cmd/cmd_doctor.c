@@ -356,7 +356,12 @@ static void print_text(const check *checks, int n)
 {
   for (int i = 0; i < n; i++) {
     const check *c = &checks[i];
-    printf("%-5s %-8s %s\n", c->ok ? "ok" : c->is_required ? "FAIL" : "note", c->name, c->found);
+    bool is_none = c->kind && c->n_device == 0; /* nothing is wrong, and nothing is there */
+    printf("%-5s %-8s %s\n",
+           c->ok && !is_none ? "ok"
+           : c->is_required  ? "FAIL"
+                             : "note",
+           c->name, c->found);
     if (!c->ok)
       printf("      %-8s fix: %s\n", "", c->fix);
     for (int k = c->ok ? 1 : 0; k < c->n_device; k++) {

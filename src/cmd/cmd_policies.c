@@ -35,7 +35,7 @@ static void list_one(cJSON *list, const char *name, const char *word, const char
                      bool is_privileged, const char *path)
 {
   if (!list) {
-    printf("%-14s %s%s\n", word, help, path && !path[0] ? " (not installed)" : "");
+    printf("%-24s %s%s\n", word, help, path && !path[0] ? " (not installed)" : "");
     return;
   }
   cJSON *o = cJSON_CreateObject();
@@ -54,6 +54,12 @@ vk_status vk_policies_list(bool as_json, vk_err *err)
   VK_TRY(vk_bundled_list(bundled, &n_bundled, err));
   cJSON *top = cJSON_CreateObject();
   cJSON *list = as_json ? cJSON_AddArrayToObject(top, "policies") : NULL;
+  char help[160];
+  snprintf(help, sizeof help, "the trained policy that comes with the program: %s",
+           n_bundled ? bundled[0].name : "this version has none");
+  list_one(list, "bundled", "bundled", help, false, n_bundled ? bundled[0].path : NULL);
+  for (int i = 0; i < n_bundled; i++)
+    list_one(list, bundled[i].name, bundled[i].name, bundled[i].about, false, bundled[i].path);
   for (size_t i = 0; vk_policy_defs[i]; i++) {
     const vk_policy_def *def = vk_policy_defs[i];
     char word[80];
@@ -61,12 +67,6 @@ vk_status vk_policies_list(bool as_json, vk_err *err)
              def->argument ? def->argument : "");
     list_one(list, def->name, word, def->help, (def->needs & VK_POLICY_STATE) != 0, NULL);
   }
-  char help[160];
-  snprintf(help, sizeof help, "the trained policy that comes with the program: %s",
-           n_bundled ? bundled[0].name : "this version has none");
-  list_one(list, "bundled", "bundled", help, false, n_bundled ? bundled[0].path : NULL);
-  for (int i = 0; i < n_bundled; i++)
-    list_one(list, bundled[i].name, bundled[i].name, bundled[i].about, false, bundled[i].path);
   vk_status st = as_json ? vk_json_print(top, err) : VK_OK;
   cJSON_Delete(top);
   return st;

@@ -155,12 +155,45 @@ static vk_status make_paths_absolute(vk_train_config *c, vk_err *err)
   return make_key_absolute(c, "visuals", c->visuals, err);
 }
 
+static bool names_key(const char *assignment, const char *key)
+{
+  size_t n = strlen(key);
+  return strncmp(assignment, key, n) == 0 && assignment[n] == '=';
+}
+
+/* Of two values for one key one would be dropped without a word. */
+static vk_status check_once(const job *j, vk_err *err)
+{
+  const train_args *a = j->call->args;
+  const struct {
+    const char *key;
+    bool is_given;
+  } option[] = {{"seed", j->call->common->seed_given},
+                {"method", a->method},
+                {"data", a->data.n > 0},
+                {"out", a->out}};
+  for (int i = 0; i < a->set.n; i++) {
+    const char *item = a->set.item[i];
+    int n = (int)strcspn(item, "=");
+    for (size_t k = 0; k < VK_COUNT(option); k++)
+      if (option[k].is_given && names_key(item, option[k].key))
+        return vk_fail(err, VK_E_USAGE, "--%s and --set %.80s both set %s; give one of them",
+                       option[k].key, item, option[k].key);
+    for (int k = 0; k < i; k++)
+      if (strncmp(a->set.item[k], item, (size_t)n + 1) == 0 && item[n] == '=')
+        return vk_fail(err, VK_E_USAGE, "--set: %.*s is set twice, by %.80s and %.80s", n, item,
+                       a->set.item[k], item);
+  }
+  return VK_OK;
+}
+
 /* What is typed, on top of what c holds. */
 static vk_status apply_options(const job *j, vk_train_config *c, vk_err *err)
 {
   const train_args *a = j->call->args;
   const vk_common_args *common = j->call->common;
   char text[64];
+  VK_TRY(check_once(j, err));
   if (a->config)
     VK_TRY(vk_train_config_read(c, a->config, err));
   if (common->seed_given) {

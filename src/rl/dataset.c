@@ -1,6 +1,5 @@
 #include "rl/dataset.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +7,7 @@
 #include "core/hash.h"
 #include "core/rng.h"
 #include "core/signal.h"
+#include "rl/demo_folder.h"
 #include "rl/demo_scene.h"
 #include "sim/picture.h"
 
@@ -273,8 +273,9 @@ static void free_sources(sources *s)
   free(s->item);
 }
 
-static vk_status add_source(sources *s, const char *path, vk_err *err)
+static vk_status add_source(void *arg, const char *path, vk_err *err)
 {
+  sources *s = arg;
   int64_t room = s->n_room;
   VK_TRY(grow((void **)&s->item, &room, s->n + 1, sizeof *s->item, err));
   s->n_room = (int)room;
@@ -283,49 +284,6 @@ static vk_status add_source(sources *s, const char *path, vk_err *err)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory for its name", path);
   s->n++;
   return VK_OK;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-  size_t n = strlen(text), n_end = strlen(end);
-  return n > n_end && strcmp(text + n - n_end, end) == 0;
-}
-
-static bool is_demo_name(const char *name)
-{
-  return name[0] != '.' &&
-         (ends_with(name, ".npz") || ends_with(name, ".hdf5") || ends_with(name, ".h5"));
-}
-
-static int pick_entry(const struct dirent *e)
-{
-  return e->d_name[0] != '.';
-}
-
-/* Tries of a vlakit collect that has not ended. */
-static bool is_unfinished(const char *name)
-{
-  return strstr(name, ".part-") != NULL;
-}
-
-/* The files of demonstrations in a folder and the folders in it, by name. */
-static vk_status add_folder(sources *s, const char *dir, int depth, vk_err *err)
-{
-  char path[VK_FS_PATH_MAX];
-  struct dirent **entry = NULL;
-  int n = scandir(dir, &entry, pick_entry, alphasort);
-  vk_status st = n < 0 ? vk_fs_fail(err, dir, "read") : VK_OK;
-  for (int i = 0; i < n; i++) {
-    if (st == VK_OK)
-      st = vk_fs_join(path, sizeof path, dir, entry[i]->d_name, err);
-    if (st == VK_OK && is_demo_name(entry[i]->d_name) && vk_fs_is_file(path))
-      st = add_source(s, path, err);
-    else if (st == VK_OK && depth > 0 && vk_fs_is_dir(path) && !is_unfinished(entry[i]->d_name))
-      st = add_folder(s, path, depth - 1, err);
-    free(entry[i]);
-  }
-  free(entry);
-  return st;
 }
 
 static int by_task(const void *a, const void *b)
@@ -350,12 +308,11 @@ static vk_status check_pack(const vk_demo_info *info, const char *path, const vk
 /* Every file, those of a task side by side; what they are of is in their heads. */
 static vk_status list_sources(const vk_dataset *d, sources *s, vk_err *err)
 {
-  enum { DEPTH = 3 }; /* collect's folders have a folder a suite */
   const vk_dataset_config *c = &d->config;
   for (int i = 0; i < c->n_path; i++) {
     int n_before = s->n;
     if (vk_fs_is_dir(c->path[i]))
-      VK_TRY(add_folder(s, c->path[i], DEPTH, err));
+      VK_TRY(vk_demo_folder_each(c->path[i], add_source, s, err));
     else
       VK_TRY(add_source(s, c->path[i], err));
     if (s->n == n_before)

@@ -20,13 +20,20 @@ mkdir -p folder/suite
 expect 2 demos info folder
 says 'folder is a folder, and no .npz or .hdf5 is in it'
 : >folder/suite/a.hdf5
-expect 2 demos check folder
-says 'folder is a folder; name its files, as in folder/*/*.hdf5'
+expect 1 demos check folder
+says 'folder/suite/a.hdf5: an empty file'
 
 expect 0 collect -q --suite $suite --episodes 2 --out s.npz --catalog c.db
 expect 0 demos info s.npz --json
 json 'd["files"][0]["format"] == "store" and d["files"][0]["n_demo"] == 2 and d["files"][0]["ok"]'
 json 'd["files"][0]["task"] == "libero_goal/7" and d["files"][0]["errors"] == []'
+mkdir -p all/below
+cp s.npz all/below/b.npz
+cp s.npz all/a.npz
+expect 0 demos info all s.npz --json
+json '[f["file"] for f in d["files"]] == ["all/a.npz", "all/below/b.npz", "s.npz"]'
+expect 2 demos all
+says 'is no action but a folder; what is in it: vlakit demos info all'
 expect 2 demos s.npz
 says "'s.npz' is no action but a file; what is in it: vlakit demos info s.npz"
 expect 2 demos not_there.hdf5

@@ -29,7 +29,11 @@ says 'what eval needs is missing: pack'
 expect 1 doctor --pack missing.pack
 prints 'FAIL  pack'
 prints 'fix: name another file with --pack, or leave it out'
-prints ' cuda     '
+if [ "$n_gpu" = 0 ]; then
+  prints 'note  cuda     '
+else
+  prints 'ok    cuda     cuda:0 '
+fi
 
 XDG_CACHE_HOME=$T/none expect 1 doctor --pack missing.pack
 prints 'ok    visuals  stand-ins'

@@ -70,6 +70,22 @@ for c in 'eval --task libero_goal' 'collect --tasks libero_goal/7' 'bench --task
 done
 expect 2 render --suite libero_goal/7 --out x.png
 says 'unknown option --suite; did you mean --task, which takes one task, such as libero_goal/7?'
+# Keys of a configuration are mistaken for options; of two values for one, none is dropped.
+for c in '--steps 4' '--steps=4'; do
+  expect 2 train $c
+  says 'unknown option --steps; did you mean --set steps=4?'
+done
+expect 2 train --micro-batch 8 --lr
+says 'unknown option --micro-batch; did you mean --set micro_batch=8?'
+expect 2 train --lr
+says 'unknown option --lr; did you mean --set lr=VALUE?'
+once='train --config sft-n2 --data x --out y'
+expect 2 $once --seed 3 --set seed=4
+says '--seed and --set seed=4 both set seed; give one of them'
+expect 2 $once --set out=z
+says '--out and --set out=z both set out'
+expect 2 $once --set steps=1 lr=1 --set steps=2
+says '--set: steps is set twice, by steps=1 and steps=2'
 expect 2 train --task libero_goal/7
 says 'unknown option --task'
 
