@@ -40,7 +40,7 @@ void vk_progress_format_time(double s, char *out, size_t n)
 void vk_progress_format(const vk_progress *p, double elapsed_s, uint64_t resident_bytes, char *out,
                         size_t n)
 {
-  char of_total[64] = "", left[64] = "", time[32], rate[48] = "", note[80] = "";
+  char of_total[64] = "", left[64] = "", time[32], rate[48] = "", note[168] = "";
   double per_s = elapsed_s > 0 ? (double)(p->n_done - p->n_before) / elapsed_s : 0;
   if (p->n_total > 0)
     snprintf(of_total, sizeof of_total, "/%lld", (long long)p->n_total);
@@ -65,7 +65,7 @@ void vk_progress_format(const vk_progress *p, double elapsed_s, uint64_t residen
 /* With the mutex held. */
 static void print(vk_progress *p, double now_s, bool is_last)
 {
-  char line[256];
+  char line[384];
   vk_progress_format(p, now_s - p->start_s, vk_sys_resident_bytes(), line, sizeof line);
   p->next_s = now_s + interval_s(p);
   p->has_printed = true;
@@ -116,7 +116,10 @@ void vk_progress_set_note(vk_progress *p, const char *format, ...)
   va_list ap;
   va_start(ap, format);
   pthread_mutex_lock(&p->mutex);
-  vsnprintf(p->note, sizeof p->note, format, ap);
+  int n = vsnprintf(p->note, sizeof p->note, format, ap);
+  char *comma = n >= (int)sizeof p->note ? strrchr(p->note, ',') : NULL;
+  if (comma)
+    *comma = '\0';
   pthread_mutex_unlock(&p->mutex);
   va_end(ap);
 }

@@ -20,7 +20,7 @@ typedef struct vk_progress {
   int64_t n_done, n_before;
   double start_s, next_s;
   bool has_printed;
-  char note[64];
+  char note[160];
 } vk_progress;
 
 /* n_before: items that an earlier run did; they count as done, but not for the rate. label and unit
@@ -37,7 +37,8 @@ void vk_progress_add(vk_progress *p, int64_t n);
 /* The same by what is done and wanted in all, for items that are counted elsewhere. */
 void vk_progress_set(vk_progress *p, int64_t n_done, int64_t n_total);
 
-/* A few words at the line's end ("success 97.1 %"), shown from the next print on. Any thread. */
+/* A few words at the line's end ("success 97.1 %"), shown from the next print on. Any thread.
+ * Of one that is too long the last parts are left out, each after ", ". */
 void vk_progress_set_note(vk_progress *p, const char *format, ...) VK_PRINTF(2, 3);
 
 /* A length of time for people: "66 s", "12 min", "3.4 h"; cut to n bytes with the NUL. */

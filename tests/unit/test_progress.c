@@ -25,6 +25,11 @@ static void formats(void **state)
   assert_line(&p, 6.5,
               "eval 6499/6500 episodes (100.0 %), 1000/s, 0 s left, 412 MB, "
               "success 97.1 %");
+  vk_progress_set_note(&p, "evaluation: 12345 of 65000 episodes, 12000 succeeded, waits %d %%", 10);
+  assert_string_equal(p.note, "evaluation: 12345 of 65000 episodes, 12000 succeeded, waits 10 %");
+  vk_progress_set_note(&p, "first, second%130s, cut %50s", "",
+                       "off"); /* parts are left out whole */
+  assert_int_equal(strlen(p.note), strlen("first, second") + 130);
   vk_progress_set_note(&p, "%s", "");
   p.n_done = 6500;
   assert_line(&p, 1000, "eval 6500/6500 episodes (100.0 %), 6.5/s, took 17 min, 412 MB");
