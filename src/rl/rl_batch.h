@@ -10,7 +10,8 @@
  * belongs to the task, and nothing comes after it unless `bootstrap` says so. One that its rollout
  * cut goes on, worth what the value head says.
  *
- * Source: rl/advantage.h, rl/loss.h. Test: tests/unit/test_rl_batch.c */
+ * Source: rl/advantage.h, rl/loss.h. Test: tests/unit/test_rl_batch.c,
+ * tests/unit/test_rl_formulas.c */
 #ifndef VK_RL_RL_BATCH_H
 #define VK_RL_RL_BATCH_H
 

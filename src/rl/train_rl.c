@@ -15,7 +15,7 @@
 #include "core/signal.h"
 #include "core/sys.h"
 #include "rl/demo_feed.h"
-#include "rl/rl_batch.h"
+#include "rl/rl_config.h"
 #include "rl/trainer_internal.h"
 
 enum { EPOCHS_MAX = 64 /* of an iteration; orders of rows are numbered by iteration and epoch */ };
@@ -64,64 +64,7 @@ typedef struct update {
 
 static bool is_ppo(const vk_trainer *t)
 {
-  return strcmp(t->config.train->method, "ppo") == 0;
-}
-
-static int64_t tokens_of(const char *granularity)
-{
-  return strcmp(granularity, "token") == 0    ? 1
-         : strcmp(granularity, "action") == 0 ? VK_NANO_DIMS
-                                              : VK_DECISION_BINS;
-}
-
-static vk_bootstrap bootstrap_of(const vk_train_config *c)
-{
-  const char *kind = c->bootstrap;
-  if (strcmp(kind, "auto") == 0)
-    return c->partial_reset ? VK_BOOTSTRAP_TRUNCATED : VK_BOOTSTRAP_NONE;
-  return strcmp(kind, "truncation") == 0 ? VK_BOOTSTRAP_TRUNCATED
-         : strcmp(kind, "always") == 0   ? VK_BOOTSTRAP_ALWAYS
-                                         : VK_BOOTSTRAP_NONE;
-}
-
-static vk_rl_config rl_config(const vk_trainer *t)
-{
-  const vk_train_config *c = t->config.train;
-  return (vk_rl_config){.is_gae = is_ppo(t),
-                        .gamma = c->gamma,
-                        .lambda = c->lambda,
-                        .bootstrap = is_ppo(t) ? bootstrap_of(c) : VK_BOOTSTRAP_NONE,
-                        .per_chunk = strcmp(c->reward_level, "chunk") == 0,
-                        .reward = c->reward,
-                        .filter_lo = c->filter_lo,
-                        .filter_hi = c->filter_hi,
-                        .with_length = c->length_norm && !c->partial_reset,
-                        .loss = {.group = tokens_of(c->logp_level),
-                                 .clip_lo = c->clip_lo,
-                                 .clip_hi = c->clip_hi,
-                                 .dual = c->dual_clip,
-                                 .huber_delta = c->huber_delta,
-                                 .value_clip = c->value_clip,
-                                 /* the bonus itself is in the weights, as it decays */
-                                 .entropy_bonus = c->entropy_bonus > 0 ? 1 : 0}};
-}
-
-/* A share that falls in a line to 0 at iteration n; n 0: it stays. */
-static double decayed(double share, int64_t n, int64_t i)
-{
-  if (n <= 0)
-    return share;
-  return i < n ? share * (1 - (double)i / (double)n) : 0;
-}
-
-static vk_rl_share shares(const vk_trainer *t)
-{
-  const vk_train_config *c = t->config.train;
-  bool is_warmup = is_ppo(t) && t->step < c->critic_warmup;
-  return (vk_rl_share){.actor = is_warmup ? 0 : 1,
-                       .critic = c->value_weight,
-                       .entropy_bonus =
-                           is_warmup ? 0 : decayed(c->entropy_bonus, c->entropy_steps, t->step)};
+  return vk_rl_has_critic(t->config.train);
 }
 
 static vk_status check(const vk_trainer *t, const rl *s, vk_err *err)
@@ -158,7 +101,7 @@ static vk_status configure_rl(void **state, vk_trainer *t, vk_learner_config *co
   if (!s)
     return vk_fail(err, VK_E_NOMEM, "no memory for %s", c->method);
   s->t = t;
-  s->config = rl_config(t);
+  s->config = vk_rl_config_of(c);
   s->graph = (vk_rl_graph){.loss = s->config.loss, .temperature = c->temperature};
   VK_TRY(check(t, s, err));
   config->args = (vk_model_args){.n_batch = c->micro_batch,
@@ -454,14 +397,6 @@ static vk_status take_all(rl *s, vk_trainer *t, update *u, vk_err *err)
   return VK_OK;
 }
 
-/* The share of demonstrations in step t->step; 0: none. While the critic warms up the policy learns
- * from nothing. */
-static double imitation_share(const vk_trainer *t)
-{
-  const vk_train_config *c = t->config.train;
-  return shares(t).actor > 0 ? decayed(c->bc_weight, c->bc_steps, t->step) : 0;
-}
-
 /* The gradient of demonstrations, in its share. */
 static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err *err)
 {
@@ -488,7 +423,7 @@ static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err
 static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, update *u, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
-  const vk_rl_share share = shares(t);
+  const vk_rl_share share = vk_rl_share_of(c, t->step);
   const vk_policy_sums before = u->sums.policy, *sums = &u->sums.policy;
   vk_learner *l = &t->learner;
   double grad_norm;
@@ -511,8 +446,9 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   if (u->is_stopped)
     return VK_OK;
   VK_TRY(vk_learner_hold(l, share.actor == 0, err)); /* all else that feeds the critic acts, too */
-  if (imitation_share(t) > 0)
-    VK_TRY(add_demos(s, t, imitation_share(t), u, err));
+  double imitation = vk_rl_imitation_of(c, t->step);
+  if (imitation > 0)
+    VK_TRY(add_demos(s, t, imitation, u, err));
   VK_TRY(vk_learner_step(l, vk_trainer_lr(t), &grad_norm, err));
   if (t->config.progress)
     vk_progress_set_note(t->config.progress, "learning, update %d, kl %.4f", u->n_step + 1, u->kl);
@@ -528,7 +464,7 @@ static vk_status update_policy(rl *s, vk_trainer *t, update *u, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   int n_part = (int)((s->batch.n_used + c->batch - 1) / c->batch);
-  if (n_part == 0 && imitation_share(t) > 0)
+  if (n_part == 0 && vk_rl_imitation_of(c, t->step) > 0)
     n_part = 1; /* episodes that teach nothing leave the demonstrations */
   for (int epoch = 0; epoch < c->update_epochs && !u->is_stopped; epoch++) {
     vk_rl_batch_order(&s->batch, (uint64_t)c->seed, (uint64_t)(t->step * EPOCHS_MAX + epoch),
