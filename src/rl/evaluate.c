@@ -261,6 +261,7 @@ static void end_episode(eval *e, int i, vk_status status, const vk_err *error)
   vk_eval_result *r = &s->result;
   const vk_eval_watch *w = e->c->watch;
   s->is_busy = false;
+  vk_watchdog_end(e->c->dog, i);
   /* not the episode's fault: a later try may well succeed */
   if (status == VK_E_NOMEM || status == VK_E_INTERRUPTED) {
     stop(e, status, error);
@@ -287,6 +288,15 @@ static void end_episode(eval *e, int i, vk_status status, const vk_err *error)
     stop(e, st, &why);
 }
 
+static void tell_dog(eval *e, int i, const vk_eval_episode *episode)
+{
+  char id[VK_PACK_TASK_ID_SIZE], name[VK_WATCHDOG_NAME];
+  vk_pack_task_id(e->c->pack, &e->c->pack->task[episode->i_task], id);
+  snprintf(name, sizeof name, "the episode of %s from row %d, draws %d", id, episode->row,
+           e->c->repeat ? e->c->repeat[e->slot[i].result.i_episode] : 0);
+  vk_watchdog_begin(e->c->dog, i, name);
+}
+
 /* Begins the episode in slot i; false when it ended at once, by an error. */
 static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
 {
@@ -298,10 +308,12 @@ static bool begin_episode(eval *e, int i, const vk_eval_episode *episode)
   s->i_step = s->i_chunk = s->n_chunk = 0;
   s->start_s = vk_sys_monotonic_s();
   vk_err err = VK_ERR_INIT;
+  tell_dog(e, i, episode);
   vk_trace_span span = vk_trace_begin(e->c->trace, "eval", "reset");
   vk_trace_arg(&span, "task", episode->i_task);
   vk_trace_arg(&span, "row", episode->row);
   vk_status st = begin_env(e, i, &err);
+  vk_watchdog_beat(e->c->dog, i);
   if (st == VK_OK && s->n_dummy_left == 0)
     st = begin_acting(e, i, &err);
   vk_trace_end(&span);
@@ -407,6 +419,7 @@ static void after_step(eval *e, int i)
   slot *s = &e->slot[i];
   vk_status st = e->step_status[i];
   bool is_over = st != VK_OK;
+  vk_watchdog_beat(e->c->dog, i);
   atomic_fetch_add_explicit(&e->n_step, 1, memory_order_relaxed);
   if (st == VK_OK && s->n_dummy_left > 0) {
     if (--s->n_dummy_left == 0) {

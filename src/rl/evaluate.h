@@ -11,6 +11,7 @@
 #include "core/trace.h"
 #include "rl/policy.h"
 #include "rl/start.h"
+#include "rl/watchdog.h"
 #include "sim/pack.h"
 
 /* An episode to run: init row `row` of task `i_task` of the pack, as the protocol's row-th. */
@@ -79,6 +80,8 @@ typedef struct vk_eval_config {
   vk_eval_result_fn *put;
   void *arg;
   const vk_eval_watch *watch; /* NULL: none */
+  vk_watchdog *dog;           /* of vk_eval_n_slot(pool) slots: hears of every episode from before
+                                 its scene is built to its end, and of every step; NULL: none */
   vk_progress *progress;      /* kept fresh, not advanced; NULL: none */
   vk_trace *trace;            /* NULL: off */
 } vk_eval_config;

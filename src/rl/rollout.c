@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/sys.h"
-#include "rl/watchdog.h"
 
 enum {
   STEPS = VK_NANO_STEPS,
@@ -98,18 +97,12 @@ static vk_status on_begin(void *arg, int i_slot, const vk_eval_episode *episode,
                           vk_err *err)
 {
   pass *p = arg;
-  char id[VK_PACK_TASK_ID_SIZE], name[VK_WATCHDOG_NAME];
   const vk_pack *pack = p->c->eval.pack;
-  const vk_pack_task *task = &pack->task[episode->i_task];
   p->in_slot[i_slot] = (int)(episode - p->episode);
   vk_rollout_episode *one = in_slot(p, i_slot);
-  one->instruction = vk_pack_text(pack, task->language);
+  one->instruction = vk_pack_text(pack, pack->task[episode->i_task].language);
   one->n_decision = 0;
   one->success = false;
-  vk_pack_task_id(pack, task, id);
-  snprintf(name, sizeof name, "the episode of %s from row %d, draws %d", id, episode->row,
-           one->repeat);
-  vk_watchdog_begin(p->dog, i_slot, name);
   return VK_OK;
 }
 
@@ -117,16 +110,9 @@ static vk_status on_step(void *arg, int i_slot, const vk_env *env, const vk_step
 {
   pass *p = arg;
   const vk_eval_watch *w = p->c->eval.watch;
-  vk_watchdog_beat(p->dog, i_slot);
   in_slot(p, i_slot)->success = step->success;
   VK_TRY(vk_rollout_check_stable(env, err));
   return w && w->after_step ? w->after_step(w->arg, i_slot, env, step, err) : VK_OK;
-}
-
-static vk_status on_end(void *arg, int i_slot, const vk_eval_result *result, vk_err *err)
-{
-  vk_watchdog_end(((pass *)arg)->dog, i_slot);
-  return VK_OK;
 }
 
 static vk_status on_decision(void *arg, const vk_decision *d, vk_err *err)
@@ -198,7 +184,7 @@ static void list_episodes(pass *p)
 
 static vk_status run_pass(pass *p, const vk_policy *policy, vk_err *err)
 {
-  const vk_eval_watch watch = {.arg = p, .begin = on_begin, .after_step = on_step, .end = on_end};
+  const vk_eval_watch watch = {.arg = p, .begin = on_begin, .after_step = on_step};
   vk_eval_config eval = p->c->eval;
   vk_eval_stats stats;
   eval.policy = policy;
@@ -210,6 +196,7 @@ static vk_status run_pass(pass *p, const vk_policy *policy, vk_err *err)
   eval.put = on_result;
   eval.arg = p;
   eval.watch = &watch;
+  eval.dog = p->dog;
   vk_status st = vk_evaluate(&eval, &stats, err);
   p->r->n_step += stats.n_step;
   return st;
@@ -286,6 +273,15 @@ static void say_stuck(void *arg, const char *text)
   vk_log_line(arg, "rollout: %s", text);
 }
 
+vk_status vk_rollout_dog_new(vk_watchdog **out, const vk_pool *pool, double quiet_s, vk_log *warn,
+                             vk_err *err)
+{
+  *out = NULL;
+  if (quiet_s <= 0 || !warn)
+    return VK_OK;
+  return vk_watchdog_new(out, vk_eval_n_slot(pool), quiet_s, say_stuck, warn, err);
+}
+
 vk_status vk_rollout_check_stable(const vk_env *env, vk_err *err)
 {
   if (vk_env_n_unstable(env) == 0)
@@ -357,9 +353,7 @@ static vk_status make_pass(pass *p, vk_err *err)
   if (!p->current || !p->n_of || !p->is_due || !p->which || !p->episode || !p->repeat || !p->most ||
       !p->in_slot)
     return vk_fail(err, VK_E_NOMEM, "no memory for %zu episodes", n);
-  if (c->quiet_s > 0 && c->log)
-    return vk_watchdog_new(&p->dog, n_slot, c->quiet_s, say_stuck, c->log, err);
-  return VK_OK;
+  return vk_rollout_dog_new(&p->dog, c->eval.pool, c->quiet_s, c->warn, err);
 }
 
 vk_status vk_rollout_run(vk_rollout *r, const vk_rollout_config *c, const vk_eval_episode *start,

@@ -72,8 +72,8 @@ typedef struct vk_rollout_config {
    * made n_chunk decisions. Groups are of one. NULL: a trajectory is an episode. */
   vk_eval_episode (*next)(void *arg, int i_traj, int i);
   void *arg;
-  double quiet_s; /* an episode without a step for so long is told to the log; 0: never */
-  vk_log *log;    /* NULL: nothing is said */
+  double quiet_s; /* an episode without a step for so long is told to warn; 0: never */
+  vk_log *warn;   /* NULL: nothing is said */
 } vk_rollout_config;
 
 /* Runs n_group groups from their first states, [n_group] tasks and rows.
@@ -89,6 +89,11 @@ VK_NODISCARD vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_a
 /* That an episode can be learned from so far: what MuJoCo does after it gave up a state has nothing
  * to do with actions, although evaluations go on, as published ones do. Errors: VK_E_SIM. */
 VK_NODISCARD vk_status vk_rollout_check_stable(const vk_env *env, vk_err *err);
+
+/* Tells warn of episodes that make no step for quiet_s: of evaluations on this pool. *out is NULL
+ * where quiet_s is 0 or warn NULL. Errors: those of vk_watchdog_new. */
+VK_NODISCARD vk_status vk_rollout_dog_new(vk_watchdog **out, const vk_pool *pool, double quiet_s,
+                                          vk_log *warn, vk_err *err);
 
 /* Most decisions of an episode in these tasks. */
 int vk_rollout_n_chunk(const vk_pack *pack, const vk_protocol *protocol, int n_task,

@@ -299,7 +299,7 @@ static const struct {
     {"dropout", VK_TRAIN_IMITATION},
     {"epochs", VK_TRAIN_IMITATION},
     {"validate_every", VK_TRAIN_IMITATION},
-    {"quiet_s", VK_TRAIN_PRACTICE},
+    {"quiet_s", VK_TRAIN_PRACTICE | VK_TRAIN_dagger},
     /* the value head's */
     {"critic_warmup", VK_TRAIN_ppo},
     {"bootstrap", VK_TRAIN_ppo},

@@ -116,6 +116,8 @@ static vk_status ask_expert(dagger *s, const vk_trainer *t, vk_relabel *out, vk_
                                .temperature = c->train->dagger_temperature,
                                .isa = c->isa};
   VK_TRY(vk_policy_checkpoint_open(&policy, &info, &params, &args, NULL, NULL, err));
+  vk_watchdog *dog = NULL;
+  vk_status st = vk_rollout_dog_new(&dog, s->pool, c->train->quiet_s, c->warn, err);
   const vk_relabel_config config = {.eval = {.pack = c->pack,
                                              .cache_dir = c->cache_dir,
                                              .protocol = &s->protocol,
@@ -125,13 +127,16 @@ static vk_status ask_expert(dagger *s, const vk_trainer *t, vk_relabel *out, vk_
                                              .visuals = c->visuals,
                                              .pool = s->pool,
                                              .isa = c->isa,
+                                             .dog = dog,
                                              .progress = c->progress,
                                              .trace = c->trace},
                                     .facts = s->facts,
                                     .row_stride = VK_START_STRIDE};
   choose_episodes(s, t);
-  vk_status st = vk_relabel_run(out, &config, s->n_episode, s->episode, err);
+  if (st == VK_OK)
+    st = vk_relabel_run(out, &config, s->n_episode, s->episode, err);
   vk_policy_close(&policy);
+  vk_watchdog_free(dog);
   return st;
 }
 

@@ -337,7 +337,7 @@ static vk_rollout_config rollout_config(rl *s, const vk_trainer *t)
       .next = c->train->partial_reset ? next_start : NULL,
       .arg = s,
       .quiet_s = c->train->quiet_s,
-      .log = c->log};
+      .warn = c->warn};
 }
 
 /* ---- updates ------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* watchdog.h - says which of many jobs has stopped: a thread that looks now and then whether each
- * has shown a sign of life. It cannot end a job; it names it. Test: tests/unit/test_rollout.c */
+ * has shown a sign of life. It cannot end a job; it names it. Test: tests/unit/test_rollout.c,
+ * tests/unit/test_train_rl.c */
 #ifndef VK_RL_WATCHDOG_H
 #define VK_RL_WATCHDOG_H
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/thread.h"
+#include "ears.h"
 #include "nano_small.h"
 #include "norm_flat.h"
 #include "rl/rl_batch.h"
@@ -48,6 +49,11 @@ static int tear_down(void **state)
   return remove_temp_dir(state);
 }
 
+/* Of the rollouts that follow. */
+static double quiet_s;
+static vk_log *warn;
+static vk_progress *progress;
+
 static vk_status run_from(vk_rollout *r, const vk_eval_episode *start, int n_thread,
                           const vk_protocol *protocol, const vk_eval_watch *watch, int row_stride,
                           vk_err *err)
@@ -63,12 +69,15 @@ static vk_status run_from(vk_rollout *r, const vk_eval_episode *start, int n_thr
                                              .visuals = &visuals,
                                              .pool = pool,
                                              .isa = small_isa(),
-                                             .watch = watch},
+                                             .watch = watch,
+                                             .progress = progress},
                                     .info = &info,
                                     .params = &params,
                                     .seed = 11,
                                     .temperature = 1.6,
-                                    .row_stride = row_stride};
+                                    .row_stride = row_stride,
+                                    .quiet_s = quiet_s,
+                                    .warn = warn};
   vk_status st = vk_rollout_run(r, &config, start, err);
   vk_pool_free(pool);
   return st;
@@ -366,16 +375,16 @@ static void test_refused(void **state)
 
 /* ---- the watchdog -------------------------------------------------------------------------- */
 
-typedef struct ears {
+typedef struct listener {
   pthread_mutex_t mutex;
   pthread_cond_t heard;
   int n;
   char text[256];
-} ears;
+} listener;
 
 static void hear(void *arg, const char *text)
 {
-  ears *e = arg;
+  listener *e = arg;
   pthread_mutex_lock(&e->mutex);
   e->n++;
   snprintf(e->text, sizeof e->text, "%s", text);
@@ -383,7 +392,7 @@ static void hear(void *arg, const char *text)
   pthread_mutex_unlock(&e->mutex);
 }
 
-static void wait_for(ears *e, int n)
+static void wait_for(listener *e, int n)
 {
   pthread_mutex_lock(&e->mutex);
   while (e->n < n)
@@ -395,7 +404,7 @@ static void wait_for(ears *e, int n)
 static void test_watchdog(void **state)
 {
   vk_err err = VK_ERR_INIT;
-  ears e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .heard = PTHREAD_COND_INITIALIZER};
+  listener e = {.mutex = PTHREAD_MUTEX_INITIALIZER, .heard = PTHREAD_COND_INITIALIZER};
   vk_watchdog *w;
   vk_assert_ok(vk_watchdog_new(&w, 3, 0.02, hear, &e, &err), &err);
   vk_watchdog_begin(w, 2, "job of the evening");
@@ -410,6 +419,78 @@ static void test_watchdog(void **state)
   vk_watchdog_free(w);
 }
 
+/* Sleeps over the third step of the first episode that comes to it. */
+typedef struct sleepy {
+  ears *e;
+  atomic_int n_step;
+  int n_said; /* before the first step */
+} sleepy;
+
+static vk_status sleep_at_3(void *arg, int i_slot, const vk_env *env, const vk_step *step,
+                            vk_err *err)
+{
+  sleepy *s = arg;
+  int n = atomic_fetch_add(&s->n_step, 1);
+  if (n == 0)
+    s->n_said = ears_count(s->e, "draws 0 has made no step for");
+  if (n == 2)
+    usleep(300000);
+  return VK_OK;
+}
+
+/* An episode that stops in one of its steps is named, with what it can be run again by. */
+static void test_stuck_step(void **state)
+{
+  static ears e;
+  static sleepy s;
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  s = (sleepy){.e = &e};
+  const vk_eval_watch watch = {.arg = &s, .after_step = sleep_at_3};
+  const vk_eval_episode start[GROUPS] = {{task_index("libero_object/0"), 4},
+                                         {task_index("libero_object/0"), 5}};
+  ears_open(&e);
+  warn = &e.log;
+  quiet_s = 0.03;
+  vk_assert_ok(run_from(&r, start, 1, &quick, &watch, 0, &err), &err);
+  assert_true(ears_count(&e, "rollout: the episode of libero_object/0 from row ") > 0);
+  assert_true(ears_count(&e, " has made no step for 0 s") > 0);
+  vk_rollout_free(&r);
+  ears_close(&e);
+  warn = NULL; /* nobody listens: nothing to do */
+  vk_assert_ok(run_from(&r, start, 1, &quick, NULL, 0, &err), &err);
+  vk_rollout_free(&r);
+  quiet_s = 0;
+}
+
+/* So is one that stops before its first step: as it begins, and in each of its waiting steps. */
+static void test_stuck_beginning(void **state)
+{
+  static ears e;
+  static sleepy s;
+  static sleeper slow;
+  enum { WAITS = 5 };
+  vk_protocol waiting = quick;
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  waiting.n_dummy = WAITS;
+  s = (sleepy){.e = &e};
+  const vk_eval_watch watch = {.arg = &s, .after_step = sleep_at_3};
+  ears_open(&e);
+  sleeper_open(&slow, WAITS, 150000);
+  warn = &e.log;
+  progress = &slow.progress;
+  quiet_s = 0.03;
+  vk_assert_ok(run_with(&r, 1, &waiting, &watch, 0, &err), &err);
+  assert_true(s.n_said >= WAITS);
+  vk_rollout_free(&r);
+  sleeper_close(&slow);
+  ears_close(&e);
+  warn = NULL;
+  progress = NULL;
+  quiet_s = 0;
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -417,6 +498,7 @@ int main(void)
       cmocka_unit_test(test_groups_alike), cmocka_unit_test(test_ratio_is_one),
       cmocka_unit_test(test_replaced),     cmocka_unit_test(test_refused),
       cmocka_unit_test(test_watchdog),     cmocka_unit_test(test_partial_reset),
+      cmocka_unit_test(test_stuck_step),   cmocka_unit_test(test_stuck_beginning),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/signal.h"
+#include "ears.h"
 #include "nano_small.h"
 #include "norm_flat.h"
 #include "rl/trainer.h"
@@ -81,9 +82,10 @@ static void open_training(training *all, const char *config, int n_set, const ch
   vk_err err = VK_ERR_INIT;
   vk_train_config *train = &all->config;
   char init[VK_FS_PATH_MAX + 8];
-  static const char *const some[] = {
-      "tasks=libero_goal/7", "groups=2", "group=2",      "episode_steps=10", "batch=4",
-      "micro_batch=2",       "keep=1",   "save_every=9", "visuals=stand-in", "temperature=1.2"};
+  static const char *const some[] = {"episode_steps=10", "batch=4",      "micro_batch=2",
+                                     "keep=1",           "save_every=9", "visuals=stand-in"};
+  static const char *const practice[] = {"tasks=libero_goal/7", "groups=2", "group=2",
+                                         "temperature=1.2"};
   *c = (curves){0};
   snprintf(init, sizeof init, "init=%s", in_dir("init"));
   snprintf(all->dir, sizeof all->dir, "%s", in_dir(out));
@@ -93,6 +95,8 @@ static void open_training(training *all, const char *config, int n_set, const ch
   vk_assert_ok(vk_train_config_set(train, init, &err), &err);
   for (size_t i = 0; i < VK_COUNT(some); i++)
     vk_assert_ok(vk_train_config_set(train, some[i], &err), &err);
+  for (size_t i = 0; i < VK_COUNT(practice) && strcmp(train->method, "dagger") != 0; i++)
+    vk_assert_ok(vk_train_config_set(train, practice[i], &err), &err);
   for (int i = 0; i < n_set; i++)
     vk_assert_ok(vk_train_config_set(train, set[i], &err), &err);
   vk_assert_ok(vk_train_config_check(train, &err), &err);
@@ -373,6 +377,37 @@ static void test_interrupted_while_learning(void **state)
   vk_params_free(&want);
 }
 
+/* Episodes that stop are named where warnings are heard, of all methods that act, although nothing
+ * else is said (-q). */
+static void test_stuck_episodes_are_said(void **state)
+{
+  static curves c;
+  static training all;
+  static ears e;
+  static sleeper slow;
+  vk_params p;
+  const char *const grpo[] = {"steps=1", "quiet_s=0.03"};
+  const char *const dagger[] = {"steps=1",         "quiet_s=0.03",      data_of_task(),
+                                "dagger_rounds=1", "dagger_episodes=2", "dagger_every=1"};
+  const struct {
+    const char *config;
+    int n_set;
+    const char *const *set;
+  } run[] = {{"grpo-n2", VK_COUNT(grpo), grpo}, {"dagger-n2", VK_COUNT(dagger), dagger}};
+  for (size_t i = 0; i < VK_COUNT(run); i++) {
+    open_training(&all, run[i].config, run[i].n_set, run[i].set, run[i].config, &c);
+    ears_open(&e);
+    sleeper_open(&slow, 4, 200000);
+    all.trainer.config.warn = &e.log;
+    all.trainer.config.progress = &slow.progress;
+    run_training(&all, &p);
+    vk_params_free(&p);
+    assert_true(ears_count(&e, "rollout: the episode of libero_goal/7 from row ") > 0);
+    sleeper_close(&slow);
+    ears_close(&e);
+  }
+}
+
 /* ---- evaluations on the way ---------------------------------------------------------------- */
 
 enum { N_JUDGED = 2 };
@@ -493,6 +528,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_critic_warms_up),
       cmocka_unit_test(test_stops_early),
+      cmocka_unit_test(test_stuck_episodes_are_said),
       cmocka_unit_test(test_groups_alike),
       cmocka_unit_test(test_imitation_of_groups_alike),
       cmocka_unit_test(test_estimate_learns),
