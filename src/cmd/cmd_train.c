@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "cmd/doc.h"
 #include "cmd/record.h"
+#include "core/stats.h"
 #include "core/sys.h"
 #include "rl/policy_bundled.h"
 #include "rl/train_init.h"
@@ -551,6 +552,19 @@ static void print_lost(const vk_trainer *t)
     putchar('\n');
 }
 
+/* Of the last step, by the policy that it began with: actions are drawn, and it learns from what
+ * they do, so that this is no evaluation. */
+static void add_practice(cJSON *o, const vk_train_practice *p)
+{
+  double ci95[2];
+  vk_stats_wilson(p->n_success, p->n, VK_STATS_Z95, &ci95[0], &ci95[1]);
+  cJSON_AddNumberToObject(o, "practice_n_episode", p->n);
+  cJSON_AddNumberToObject(o, "practice_success_rate", (double)p->n_success / p->n);
+  cJSON_AddItemToObject(o, "practice_ci95", cJSON_CreateDoubleArray(ci95, 2));
+  cJSON_AddNumberToObject(o, "practice_env_steps_per_s", p->env_steps_per_s);
+  cJSON_AddNumberToObject(o, "practice_saved", p->saved);
+}
+
 static vk_status print_result(const job *j, double wall_s, vk_err *err)
 {
   const vk_trainer *t = &j->trainer;
@@ -570,6 +584,8 @@ static vk_status print_result(const job *j, double wall_s, vk_err *err)
       cJSON_AddNullToObject(o, "ci95");
     cJSON_AddNumberToObject(o, "samples_per_s", samples_per_s);
     add_number(o, "env_steps_per_s", t->eval.n ? t->eval.env_steps_per_s : NAN);
+    if (t->practice.n)
+      add_practice(o, &t->practice);
     cJSON_AddNumberToObject(o, "wall_s", wall_s);
     cJSON_AddNumberToObject(o, "peak_bytes", (double)vk_sys_peak_resident_bytes());
     cJSON_AddStringToObject(o, "checkpoint", t->checkpoint);

@@ -61,6 +61,8 @@ static vk_status read_image(vk_view_config *view, const cJSON *json, const char 
   X(protocol)                                                                                      \
   X(rows)                                                                                          \
   X(version)                                                                                       \
+  X(commit)                                                                                        \
+  X(precision)                                                                                     \
   X(run)                                                                                           \
   X(exported_from)
 
@@ -187,21 +189,29 @@ static void add_feature(cJSON *features, const char *key, const char *type, cons
   cJSON_AddItemToObject(o, "shape", cJSON_CreateIntArray(shape, n));
 }
 
-/* LeRobot's keys. */
+/* LeRobot's keys. A policy sees the first n_view cameras, and no state where no demonstrations that
+ * it learned from had one. */
 static void add_features(cJSON *o, const vk_checkpoint_info *info)
 {
+  static const char *const camera[VK_VIEW_N] = {"observation.images.agentview",
+                                                "observation.images.robot0_eye_in_hand"};
   const int image[] = {3, VK_VIEW_PX, VK_VIEW_PX}, state[] = {VK_VIEW_PROPRIO};
   const int action[] = {VK_N_ACTION};
+  bool has_state = false;
+  for (int i = 0; i < info->n_stats; i++)
+    has_state = has_state || info->stats[i].proprio.n_dim > 0;
   cJSON_AddStringToObject(o, "type", info->model.def->name);
   cJSON_AddNumberToObject(o, "n_obs_steps", 1);
   cJSON *in = cJSON_AddObjectToObject(o, "input_features");
-  add_feature(in, "observation.images.agentview", "VISUAL", image, 3);
-  add_feature(in, "observation.images.robot0_eye_in_hand", "VISUAL", image, 3);
-  add_feature(in, "observation.state", "STATE", state, 1);
+  for (int v = 0; v < ((const vk_nano_config *)info->model.config)->n_view; v++)
+    add_feature(in, camera[v], "VISUAL", image, 3);
+  if (has_state)
+    add_feature(in, "observation.state", "STATE", state, 1);
   add_feature(cJSON_AddObjectToObject(o, "output_features"), "action", "ACTION", action, 1);
   cJSON *norm = cJSON_AddObjectToObject(o, "normalization_mapping");
   cJSON_AddStringToObject(norm, "VISUAL", "IDENTITY");
-  cJSON_AddStringToObject(norm, "STATE", "QUANTILES");
+  if (has_state)
+    cJSON_AddStringToObject(norm, "STATE", "QUANTILES");
   cJSON_AddStringToObject(norm, "ACTION", "QUANTILES");
   cJSON_AddNumberToObject(o, "chunk_size", VK_NANO_STEPS);
   cJSON_AddNumberToObject(o, "n_action_steps", (double)info->n_action_step);
@@ -363,22 +373,31 @@ const char *vk_checkpoint_differences(const vk_checkpoint_source *source, const 
 
 /* ---- going on with training ---- */
 
-static vk_status read_trainer(const char *path, cJSON **trainer, vk_err *err)
+/* step: that of config.json. */
+static vk_status read_trainer(const char *path, int64_t step, cJSON **trainer, vk_err *err)
 {
   cJSON *json = NULL;
+  int64_t own;
   VK_TRY(vk_json_read(&json, path, err));
+  vk_status st = vk_json_get_i64(json, "step", &own, path, err);
+  if (st == VK_OK && own != step)
+    st = vk_fail(err, VK_E_MISMATCH,
+                 "%s is of step %lld, config.json beside it of step %lld: the checkpoint is put "
+                 "together from several; take another",
+                 path, (long long)own, (long long)step);
   *trainer = cJSON_DetachItemFromObjectCaseSensitive(json, "trainer");
   cJSON_Delete(json);
+  VK_TRY(st);
   if (*trainer)
     return VK_OK;
   return vk_fail(err, VK_E_FORMAT, "%s: trainer is missing", path);
 }
 
 vk_status vk_checkpoint_resume(const vk_checkpoint_info *info, vk_params *params, vk_optim *optim,
-                               cJSON **trainer, vk_err *err)
+                               cJSON **trainer, cJSON **scheduler, vk_err *err)
 {
   char dir[VK_FS_PATH_MAX], path[VK_FS_PATH_MAX];
-  *trainer = NULL;
+  *trainer = *scheduler = NULL;
   VK_TRY(vk_fs_join(dir, sizeof dir, info->path, "../training_state", err));
   if (!vk_fs_is_dir(dir))
     return vk_fail(err, VK_E_NOTFOUND,
@@ -388,6 +407,8 @@ vk_status vk_checkpoint_resume(const vk_checkpoint_info *info, vk_params *params
   VK_TRY(vk_params_load(params, path, err));
   VK_TRY(vk_fs_join(path, sizeof path, dir, "optimizer_state.safetensors", err));
   VK_TRY(vk_optim_load(optim, path, err));
+  VK_TRY(vk_fs_join(path, sizeof path, dir, "scheduler_state.json", err));
+  VK_TRY(vk_json_read(scheduler, path, err));
   VK_TRY(vk_fs_join(path, sizeof path, dir, "training_step.json", err));
-  return read_trainer(path, trainer, err);
+  return read_trainer(path, info->step, trainer, err);
 }

@@ -37,6 +37,8 @@ typedef struct vk_checkpoint_source {
   char protocol[32]; /* that its pictures were turned by */
   char rows[16];     /* first states that were learned from: "eval" (also), "sampled", "unknown" */
   char version[64];  /* of the program */
+  char commit[64];   /* of its source, as vk_version_commit */
+  char precision[8]; /* of products in training, "auto" resolved: "f32", "bf16" */
   char run[64];      /* id in the catalog */
   char exported_from[65];    /* SHA-256 of the model.safetensors that was exported; "": none was */
   char init[VK_FS_PATH_MAX]; /* folder of the checkpoint that training began with; "": none */
@@ -130,10 +132,12 @@ VK_NODISCARD vk_status vk_checkpoint_export(const char *dir, const char *from,
 /* Brings training back to where info's checkpoint was saved, bit for bit.
  *   params     of info's model: gets the weights that training goes on from
  *   optim      made with the saved one's config and spans
- *   trainer    out, as it was given; free with cJSON_Delete
- * Errors: VK_E_NOTFOUND (no training_state), VK_E_MISMATCH (another model or optimiser),
- * VK_E_FORMAT; params and optim may have changed then. */
+ *   trainer, scheduler  out, as they were given; free with cJSON_Delete, also after errors
+ * Errors: VK_E_NOTFOUND (no training_state), VK_E_MISMATCH (another model or optimiser; config.json
+ * and training_step.json are of different steps), VK_E_FORMAT; params and optim may have changed
+ * then. */
 VK_NODISCARD vk_status vk_checkpoint_resume(const vk_checkpoint_info *info, vk_params *params,
-                                            vk_optim *optim, cJSON **trainer, vk_err *err);
+                                            vk_optim *optim, cJSON **trainer, cJSON **scheduler,
+                                            vk_err *err);
 
 #endif

@@ -129,6 +129,8 @@ static void put_training(FILE *out, const vk_checkpoint_card *c)
   put_row(out, "SHA-256 of the visuals", s->visuals_hash);
   put_row(out, "SHA-256 of the statistics", s->statistics_hash);
   put_row(out, "version of vlakit", s->version);
+  put_row(out, "commit of vlakit", s->commit);
+  put_row(out, "computed in", s->precision);
   fputs(c->train_config ? "\n`train_config.json` holds all of the configuration, for vlakit train "
                           "--config; of paths only names are kept.\n\n"
                         : "\nIts configuration is not recorded.\n\n",

@@ -259,6 +259,17 @@ static void prune(const char *dir, int n_keep)
   free(step);
 }
 
+/* In a sentence about a folder that is gone then, the one that it was to become. */
+static void name_place(vk_err *err, const char *part, const char *place)
+{
+  char rest[sizeof err->text];
+  char *at = err ? strstr(err->text, part) : NULL;
+  if (!at)
+    return;
+  snprintf(rest, sizeof rest, "%s", at + strlen(part));
+  snprintf(at, sizeof err->text - (size_t)(at - err->text), "%s%s", place, rest);
+}
+
 vk_status vk_checkpoint_save(const char *dir, int64_t step, const vk_checkpoint_write *what,
                              vk_err *err)
 {
@@ -275,7 +286,7 @@ vk_status vk_checkpoint_save(const char *dir, int64_t step, const vk_checkpoint_
     st = put_in_place(all, part, name, err);
   if (st != VK_OK) {
     vk_checkpoint_remove_tree(part);
-    return st;
+    return name_place(err, part_name, name), st;
   }
   VK_TRY(put_link(all, "last", name, err));
   if (what->is_best)

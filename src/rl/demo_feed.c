@@ -230,17 +230,20 @@ vk_status vk_demo_feed_validate(vk_demo_feed *f, vk_trainer *t, double *loss, in
 
 vk_status vk_demo_feed_save_batch(const vk_demo_feed *f, const char *path, vk_err *err)
 {
-  enum { PAIRS_MAX = 64 };
   const vk_batch *b = f->batch;
-  vk_safetensors_pair pair[PAIRS_MAX];
-  char key[PAIRS_MAX][16], first[24];
+  char first[24];
   int n_pair = 0;
   if (!b)
     return vk_fail(err, VK_E_NOTFOUND, "there is no batch yet");
   uint8_t *image = calloc((size_t)b->n * VK_VIEW_N, VK_VIEW_BYTES);
   float *proprio = calloc((size_t)b->n * VK_NANO_PROPRIO, sizeof *proprio);
   int32_t *text_of = calloc((size_t)b->n, sizeof *text_of);
-  vk_status st = image && proprio && text_of ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory");
+  size_t n_text = (size_t)b->n_text;
+  vk_safetensors_pair *pair = calloc(n_text + 1, sizeof *pair);
+  char(*key)[24] = calloc(n_text + 1, sizeof *key);
+  vk_status st = image && proprio && text_of && pair && key
+                     ? VK_OK
+                     : vk_fail(err, VK_E_NOMEM, "no memory for a batch of %d samples", b->n);
   for (int i = 0; i < b->n && st == VK_OK; i++) {
     const vk_nano_obs *o = &b->obs[i];
     for (int v = 0; v < VK_VIEW_N; v++)
@@ -252,10 +255,11 @@ vk_status vk_demo_feed_save_batch(const vk_demo_feed *f, const char *path, vk_er
     text_of[i] = o->i_text;
   }
   snprintf(first, sizeof first, "%lld", (long long)b->first_sample);
-  pair[n_pair++] = (vk_safetensors_pair){"first_sample", first};
-  for (int i = 0; i < b->n_text && n_pair < PAIRS_MAX; i++, n_pair++) {
-    snprintf(key[n_pair], sizeof key[0], "text.%d", i);
-    pair[n_pair] = (vk_safetensors_pair){key[n_pair], b->text[i]};
+  if (st == VK_OK)
+    pair[n_pair++] = (vk_safetensors_pair){"first_sample", first};
+  for (int i = 0; i < b->n_text && st == VK_OK; i++, n_pair++) {
+    snprintf(key[i], sizeof key[0], "text.%d", i);
+    pair[n_pair] = (vk_safetensors_pair){key[i], b->text[i]};
   }
   const vk_safetensors_entry entry[] = {
       {"proprio", VK_SAFETENSORS_F32, 2, {b->n, VK_NANO_PROPRIO}, proprio},
@@ -268,5 +272,7 @@ vk_status vk_demo_feed_save_batch(const vk_demo_feed *f, const char *path, vk_er
   free(image);
   free(proprio);
   free(text_of);
+  free(pair);
+  free(key);
   return st;
 }

@@ -1,5 +1,6 @@
 #include "rl/rl_batch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -405,12 +406,58 @@ static void *pick(const vk_rl_batch *b, const int32_t *row, int n, const void *f
   return to;
 }
 
-vk_status vk_rl_batch_write(const vk_rl_batch *b, const int32_t *row, int n, const char *path,
-                            vk_err *err)
+/* What episodes say of rows: their instructions, each once, and where they began. */
+typedef struct origin {
+  int32_t *text_of, *task, *first_state; /* [n] */
+  vk_safetensors_pair *text;             /* [n] */
+  char (*key)[24];                       /* [n] */
+  int n_text;
+} origin;
+
+static vk_status find_origin(origin *o, const vk_rl_batch *b, const int32_t *row, int n,
+                             vk_err *err)
 {
-  enum { IMAGE, PROPRIO, ACTION, LOGP, VALUE, ADV, WEIGHT, N };
+  size_t n_row = (size_t)n;
+  *o = (origin){.text_of = calloc(n_row, sizeof *o->text_of),
+                .task = calloc(n_row, sizeof *o->task),
+                .first_state = calloc(n_row, sizeof *o->first_state),
+                .text = calloc(n_row, sizeof *o->text),
+                .key = calloc(n_row, sizeof *o->key)};
+  if (!o->text_of || !o->task || !o->first_state || !o->text || !o->key)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d rows", n);
+  for (int i = 0; i < n; i++) {
+    const vk_rollout_episode *one = &b->rollout->episode[b->episode[decision_of(b, row[i])]];
+    int k = 0;
+    while (k < o->n_text && strcmp(o->text[k].value, one->instruction) != 0)
+      k++;
+    if (k == o->n_text) {
+      snprintf(o->key[k], sizeof o->key[k], "text.%d", k);
+      o->text[o->n_text++] = (vk_safetensors_pair){o->key[k], one->instruction};
+    }
+    o->text_of[i] = k;
+    o->task[i] = (int32_t)one->i_task;
+    o->first_state[i] = one->row;
+  }
+  return VK_OK;
+}
+
+static void free_origin(origin *o)
+{
+  free(o->text_of);
+  free(o->task);
+  free(o->first_state);
+  free(o->text);
+  free(o->key);
+}
+
+vk_status vk_rl_batch_write(const vk_rl_batch *b, const int32_t *row, int n, double temperature,
+                            const char *path, vk_err *err)
+{
+  enum { IMAGE, PROPRIO, ACTION, LOGP, VALUE, ADV, RETURN, WEIGHT, ACTION_MASK, N_PICK };
+  enum { N = N_PICK + 7 };
   const vk_rollout *r = b->rollout;
   int64_t n_head = vk_roll_n_head(&b->roll);
+  origin o;
   vk_safetensors_entry e[N] = {
       {"image", VK_SAFETENSORS_U8, 5, {n, r->n_view, VK_VIEW_PX, VK_VIEW_PX, 3}, NULL},
       {"proprio", VK_SAFETENSORS_F32, 2, {n, VK_VIEW_PROPRIO}, NULL},
@@ -418,27 +465,46 @@ vk_status vk_rl_batch_write(const vk_rl_batch *b, const int32_t *row, int n, con
       {"logp_old", VK_SAFETENSORS_F32, 3, {n, STEPS, DIMS}, NULL},
       {"value_old", VK_SAFETENSORS_F32, 2, {n, STEPS}, NULL},
       {"adv", VK_SAFETENSORS_F64, 2, {n, n_head}, NULL},
+      {"return", VK_SAFETENSORS_F64, 2, {n, n_head}, NULL},
       {"weight", VK_SAFETENSORS_F32, 2, {n, n_head}, NULL},
+      {"action_mask", VK_SAFETENSORS_U8, 2, {n, STEPS}, NULL},
   };
   const struct {
     const void *data;
     size_t item;
-  } from[N] = {{r->picture, (size_t)r->n_view * VK_VIEW_BYTES},
-               {r->proprio, VK_VIEW_PROPRIO * sizeof(float)},
-               {r->bin, TOKENS * sizeof(int32_t)},
-               {r->log_prob, TOKENS * sizeof(float)},
-               {r->value, STEPS * sizeof(float)},
-               {b->adv, (size_t)n_head * sizeof(double)},
-               {b->weight, (size_t)n_head * sizeof(float)}};
-  vk_status st = VK_OK;
-  for (int i = 0; i < N; i++)
+  } from[N_PICK] = {{r->picture, (size_t)r->n_view * VK_VIEW_BYTES},
+                    {r->proprio, VK_VIEW_PROPRIO * sizeof(float)},
+                    {r->bin, TOKENS * sizeof(int32_t)},
+                    {r->log_prob, TOKENS * sizeof(float)},
+                    {r->value, STEPS * sizeof(float)},
+                    {b->adv, (size_t)n_head * sizeof(double)},
+                    {b->ret, (size_t)n_head * sizeof(double)},
+                    {b->weight, (size_t)n_head * sizeof(float)},
+                    {b->action_mask, STEPS}};
+  vk_status st = find_origin(&o, b, row, n, err);
+  for (int i = 0; i < N_PICK && st == VK_OK; i++)
     if (!(e[i].data = pick(b, row, n, from[i].data, from[i].item, i < ADV)))
-      st = VK_E_NOMEM;
+      st = vk_fail(err, VK_E_NOMEM, "no memory for %d rows", n);
+  int at = N_PICK;
+  e[at++] = (vk_safetensors_entry){"text_of", VK_SAFETENSORS_I32, 1, {n}, o.text_of};
+  e[at++] = (vk_safetensors_entry){"task", VK_SAFETENSORS_I32, 1, {n}, o.task};
+  e[at++] = (vk_safetensors_entry){"first_state", VK_SAFETENSORS_I32, 1, {n}, o.first_state};
+  e[at++] = (vk_safetensors_entry){"norm", VK_SAFETENSORS_F64, 1, {1}, &b->norm};
+  e[at++] = (vk_safetensors_entry){"value_norm", VK_SAFETENSORS_F64, 1, {1}, &b->value_norm};
+  e[at++] = (vk_safetensors_entry){"entropy_norm", VK_SAFETENSORS_F64, 1, {1}, &b->entropy_norm};
+  e[at++] = (vk_safetensors_entry){"temperature", VK_SAFETENSORS_F64, 1, {1}, &temperature};
+  VK_ASSERT(at == N);
+  vk_safetensors_entry sorted[N]; /* the widest first: each begins where its numbers may */
+  at = 0;
+  for (size_t size = 8; size > 0; size /= 2)
+    for (int i = 0; i < N; i++)
+      if (vk_safetensors_dtype_size(e[i].dtype) == size)
+        sorted[at++] = e[i];
+  VK_ASSERT(at == N);
   if (st == VK_OK)
-    st = vk_safetensors_write(path, e, N, NULL, 0, err);
-  else
-    vk_fail(err, st, "no memory for %d rows", n);
-  for (int i = 0; i < N; i++)
+    st = vk_safetensors_write(path, sorted, N, o.text, o.n_text, err);
+  for (int i = 0; i < N_PICK; i++)
     free((void *)e[i].data);
+  free_origin(&o);
   return st;
 }

@@ -86,9 +86,11 @@ typedef struct vk_rl_sums {
 void vk_rl_batch_sum(const vk_rl_batch *b, const int32_t *row, int n, const vk_net *net,
                      vk_rl_sums *sums);
 
-/* Writes what is known of rows to a safetensors file. Errors: those of vk_safetensors_write,
- * VK_E_NOMEM. */
+/* Writes what is known of rows to a safetensors file: what the network sees and all that its loss
+ * is made of. Instructions are the metadata text.0, text.1, ..., tasks are numbers in the pack.
+ *   temperature  of the draws
+ * Errors: those of vk_safetensors_write, VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_rl_batch_write(const vk_rl_batch *b, const int32_t *row, int n,
-                                         const char *path, vk_err *err);
+                                         double temperature, const char *path, vk_err *err);
 
 #endif

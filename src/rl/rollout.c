@@ -299,6 +299,25 @@ vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_action_step, v
   return VK_OK;
 }
 
+vk_status vk_rollout_check_limit(const vk_pack *pack, const char *protocol, int64_t n_step,
+                                 int n_task, const uint32_t *i_task, vk_err *err)
+{
+  const vk_protocol *p;
+  int longest = 0;
+  VK_TRY(vk_protocol_find(&p, protocol, err));
+  for (int i = 0; i < n_task; i++) {
+    int n = vk_protocol_n_step(p, vk_pack_suite_of(pack, &pack->task[i_task[i]]));
+    longest = n > longest ? n : longest;
+  }
+  if (n_step <= longest)
+    return VK_OK;
+  return vk_fail(
+      err, VK_E_USAGE,
+      "episode_steps is %lld, and protocol %s ends episodes of these tasks after %d: take "
+      "at most %d, or 0 for the protocol's own limit",
+      (long long)n_step, p->name, longest, longest);
+}
+
 /* Groups before group g that begin as it does. */
 static int n_alike(const vk_eval_episode *start, int g)
 {

@@ -90,6 +90,12 @@ VK_NODISCARD vk_status vk_rollout_check(const vk_protocol *protocol, int64_t n_a
  * to do with actions, although evaluations go on, as published ones do. Errors: VK_E_SIM. */
 VK_NODISCARD vk_status vk_rollout_check_stable(const vk_env *env, vk_err *err);
 
+/* That n_step (0: none) ends some episode of these tasks earlier than the protocol does, or with
+ * it: what is asked for happens. Errors: VK_E_USAGE. */
+VK_NODISCARD vk_status vk_rollout_check_limit(const vk_pack *pack, const char *protocol,
+                                              int64_t n_step, int n_task, const uint32_t *i_task,
+                                              vk_err *err);
+
 /* Tells warn of episodes that make no step for quiet_s: of evaluations on this pool. *out is NULL
  * where quiet_s is 0 or warn NULL. Errors: those of vk_watchdog_new. */
 VK_NODISCARD vk_status vk_rollout_dog_new(vk_watchdog **out, const vk_pool *pool, double quiet_s,

@@ -66,6 +66,8 @@ static vk_status open_dagger(void **state, vk_trainer *t, vk_err *err)
   vk_demo_feed_describe(&s->feed, t);
   VK_TRY(vk_protocol_shortened(&s->protocol, c->protocol, c->episode_steps, err));
   VK_TRY(vk_rollout_check(&s->protocol, VK_CHUNK_STEPS, err));
+  VK_TRY(vk_rollout_check_limit(t->config.pack, c->protocol, c->episode_steps, t->data.n_task,
+                                t->data.task, err));
   t->data.bytes = vk_demo_feed_bytes(&s->feed, t, most_labels(s, t));
   VK_TRY(vk_expert_facts_open(&s->facts, NULL, err));
   VK_TRY(vk_pool_new(&s->pool, t->config.n_thread, err));

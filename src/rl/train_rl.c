@@ -45,6 +45,7 @@ typedef struct rl {
   int64_t n_demo_sample;        /* demonstrations seen */
   double uniform;               /* share of groups of equal scores in the last step */
   rows rows;                    /* the micro-batch that was computed last */
+  bool is_demo;                 /* it is one of demonstrations, that of the feed */
   rows running[VK_DEVICES_MAX]; /* those that are, by replica */
 } rl;
 
@@ -206,6 +207,8 @@ static vk_status open_policy(rl *s, vk_trainer *t, vk_err *err)
   VK_TRY(vk_protocol_shortened(&s->protocol, c->protocol, c->episode_steps, err));
   VK_TRY(vk_rollout_check(&s->protocol, s->info.n_action_step, err));
   VK_TRY(find_tasks(s, t, err));
+  VK_TRY(vk_rollout_check_limit(t->config.pack, c->protocol, c->episode_steps, s->n_task, s->i_task,
+                                err));
   VK_TRY(vk_trainer_check_stats(t, t->init.stats, "tasks", s->n_task, s->i_task, err));
   VK_TRY(vk_pool_new(&s->pool, t->config.n_thread, err));
   int n_chunk;
@@ -364,6 +367,7 @@ static vk_status take_rows(rl *s, vk_trainer *t, int i, update *u, vk_err *err)
   if (s->running[i].n == 0)
     return VK_OK;
   s->rows = s->running[i];
+  s->is_demo = false;
   s->running[i].n = 0;
   VK_TRY(vk_learner_take(&t->learner, i, err));
   const float *critic = vk_net_data(net, "loss_critic");
@@ -414,7 +418,11 @@ static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err
            sizeof *b->target * (size_t)b->n * VK_CHUNK_TARGETS);
     *(float *)vk_net_data(net, "share") = (float)(share / n_micro);
     VK_TRY(vk_exec_run(net->exec, err));
-    u->imitation += (double)*(const float *)vk_net_data(net, "loss") / n_micro;
+    s->is_demo = true;
+    double loss = (double)*(const float *)vk_net_data(net, "loss");
+    if (!isfinite(loss))
+      return vk_fail(err, VK_E_DIVERGED, "the loss of demonstrations is %g", loss);
+    u->imitation += loss / n_micro;
   }
   return VK_OK;
 }
@@ -479,24 +487,23 @@ static vk_status update_policy(rl *s, vk_trainer *t, update *u, vk_err *err)
 
 /* What the episodes were like that came to their end. */
 typedef struct episodes {
-  int n;
+  int n, n_success;
   double success, n_step, n_success_step; /* means; the last over successes */
 } episodes;
 
 static episodes look_at(const vk_rollout *r)
 {
   episodes e = {0};
-  int n_success = 0;
   for (int i = 0; i < r->n_episode; i++) {
     const vk_rollout_episode *one = &r->episode[i];
     e.n += !one->is_cut;
-    n_success += one->success;
+    e.n_success += one->success;
     e.n_step += one->is_cut ? 0 : one->n_step;
     e.n_success_step += one->success ? one->n_step : 0;
   }
   e.n_step /= e.n;
-  e.success = (double)n_success / e.n;
-  e.n_success_step = n_success > 0 ? e.n_success_step / n_success : NAN;
+  e.success = (double)e.n_success / e.n;
+  e.n_success_step = e.n_success > 0 ? e.n_success_step / e.n_success : NAN;
   return e;
 }
 
@@ -537,6 +544,10 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
   out->grad_norm = u->grad_norm / n_step;
   out->n_sample = u->n_row;
   out->n_replaced = r->n_replaced;
+  out->practice = (vk_train_practice){.n = e.n,
+                                      .n_success = e.n_success,
+                                      .env_steps_per_s = (double)r->n_step / r->wall_s,
+                                      .saved = s->batch.saved};
   out->is_idle = u->n_step == 0;
   for (size_t i = 0; i < VK_COUNT(point); i++)
     if (!isnan(point[i].value))
@@ -547,6 +558,9 @@ static void tell(const rl *s, const vk_trainer *t, const update *u, double updat
              r->n_group - s->batch.n_uniform, r->n_group, vk_plural(r->n_group),
              r->n_group == 1 ? "s" : "");
   n = (int)strlen(out->note);
+  if (r->group > 1 || s->batch.saved > 0)
+    n += snprintf(out->note + n, sizeof out->note - (size_t)n, ", saved %.0f %%",
+                  100 * s->batch.saved);
   if (out->wait_s > 0)
     snprintf(out->note + n, sizeof out->note - (size_t)n, ", device waits %.0f %%",
              100 * out->wait_s / (r->wall_s + update_s));
@@ -577,8 +591,8 @@ static vk_status step_rl(void *state, vk_trainer *t, vk_train_step *out, vk_err 
   double busy_s = vk_device_busy_s(&t->devices.device[0]);
   VK_TRY(vk_rollout_run(&s->rollout, &config, s->start, err));
   busy_s = vk_device_busy_s(&t->devices.device[0]) - busy_s;
-  if (!isnan(busy_s)) /* environments, pictures and the host's share of a decision */
-    out->wait_s = s->rollout.wall_s - busy_s;
+  /* environments, pictures and the host's share of a decision; nobody measures the CPU */
+  out->wait_s = isnan(busy_s) ? NAN : s->rollout.wall_s - busy_s;
   double start_s = vk_sys_monotonic_s();
   vk_rl_batch_free(&s->batch);
   VK_TRY(vk_rl_batch_new(&s->batch, &s->rollout, &s->config, err));
@@ -703,9 +717,11 @@ static void describe_rl(const void *state, const vk_trainer *t, char *text, size
 static vk_status save_batch_rl(void *state, const char *path, vk_err *err)
 {
   const rl *s = state;
+  if (s->is_demo)
+    return vk_demo_feed_save_batch(&s->feed, path, err);
   if (!s->rows.row)
     return vk_fail(err, VK_E_NOTFOUND, "there is no batch yet");
-  return vk_rl_batch_write(&s->batch, s->rows.row, s->rows.n, path, err);
+  return vk_rl_batch_write(&s->batch, s->rows.row, s->rows.n, s->graph.temperature, path, err);
 }
 
 #define DEF(method, what)                                                                          \

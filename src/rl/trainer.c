@@ -302,10 +302,10 @@ static void put_steps(vk_trainer *t)
       {"train/actor/lr", vk_optim_lr(&t->schedule, t->step - 1)},
       {"train/samples_per_s", (double)t->sum.n_sample / wall_s},
       {"time/step", wall_s / n},
-      {"time/wait", t->sum.wait_s / n},
+      {"time/wait", t->sum.wait_s / n}, /* the last: left out where nothing measures it */
   };
   t->loss = point[0].value;
-  vk_trainer_put(t, VK_COUNT(point), point);
+  vk_trainer_put(t, (int)VK_COUNT(point) - isnan(t->sum.wait_s), point);
   vk_trainer_say_end(t, (wall_s - t->sum.aside_s) / n);
   if (t->config.progress) {
     char val[24] = "";
@@ -368,6 +368,8 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   t->sum.wait_s += step.wait_s;
   t->sum.aside_s += step.aside_s;
   snprintf(t->note, sizeof t->note, "%s", step.note);
+  if (step.practice.n > 0)
+    t->practice = step.practice;
   if (step.n_point > 0)
     vk_trainer_put(t, step.n_point, step.point);
   if (t->step % POINT_EVERY == 0 || t->step == t->n_step || t->def->is_slow)
@@ -439,7 +441,7 @@ static vk_status save(vk_trainer *t, vk_err *err)
   put_steps(t);
   vk_status st = vk_trainer_save(t, &why);
   if (st != VK_OK && t->step == t->n_step)
-    return vk_fail(err, st, "%s", why.text);
+    return vk_trainer_fail_save(t, st, &why, err);
   if (st != VK_OK)
     vk_trainer_say_lost(t, VK_LOST_CHECKPOINT, &why);
   return VK_OK;
@@ -448,10 +450,10 @@ static vk_status save(vk_trainer *t, vk_err *err)
 /* What was computed is saved; what was interrupted after it is done by the run that goes on. */
 static vk_status stop(vk_trainer *t, vk_err *err)
 {
+  vk_err why = VK_ERR_INIT;
   put_steps(t);
-  if (t->step != t->saved_step)
-    VK_TRY(vk_trainer_save(t, err));
-  return vk_signal_check(err);
+  vk_status st = t->step != t->saved_step ? vk_trainer_save(t, &why) : VK_OK;
+  return st == VK_OK ? vk_signal_check(err) : vk_trainer_fail_save(t, st, &why, err);
 }
 
 vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err)

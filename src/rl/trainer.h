@@ -29,16 +29,24 @@ typedef struct vk_train_point {
 
 enum { VK_TRAIN_POINTS_MAX = 32, VK_TRAIN_TEXT = 160 };
 
+/* Episodes of a step of practice. */
+typedef struct vk_train_practice {
+  int n, n_success; /* those that came to their end; n 0: there were none */
+  double env_steps_per_s;
+  double saved; /* share of valid decisions that were left out of forward and backward pass */
+} vk_train_practice;
+
 /* What a step tells. */
 typedef struct vk_train_step {
   double loss, lr, grad_norm;
   int64_t n_sample;
-  double wait_s;  /* of it, waiting for data */
+  double wait_s;  /* of it, waiting for data, or what acts; NAN: not measured */
   double aside_s; /* of it, on what is done now and then, besides steps */
   int n_replaced; /* episodes that the simulator could not finish */
   bool is_idle;   /* there was nothing to learn from: weights are as they were */
   int n_point;    /* points of its own */
   vk_train_point point[VK_TRAIN_POINTS_MAX];
+  vk_train_practice practice;
   char note[128]; /* for the progress line; "": the loss stands there */
 } vk_train_step;
 
@@ -166,16 +174,17 @@ struct vk_trainer {
     int64_t n_step, n_sample;
     double loss, grad_norm, wait_s, aside_s, start_s;
   } sum;
-  int64_t n_sample;      /* learned from by this process */
-  int64_t n_replaced;    /* episodes of it that the simulator could not finish, run again */
-  int64_t n_idle;        /* steps of it that learned nothing */
-  char note[128];        /* of the last step */
-  int64_t first_step;    /* of it */
-  double loss, val_loss; /* the last ones; NAN: none yet */
-  vk_train_eval eval;    /* the last one */
-  bool is_judged;        /* step t->step has had its validation and evaluation */
-  double score, best;    /* of this step, and the highest: the success rate, or without evaluations
-                            the negative validation loss; NAN: not known */
+  int64_t n_sample;           /* learned from by this process */
+  int64_t n_replaced;         /* episodes of it that the simulator could not finish, run again */
+  int64_t n_idle;             /* steps of it that learned nothing */
+  char note[128];             /* of the last step */
+  int64_t first_step;         /* of it */
+  double loss, val_loss;      /* the last ones; NAN: none yet */
+  vk_train_eval eval;         /* the last one */
+  vk_train_practice practice; /* of the last step that had one */
+  bool is_judged;             /* step t->step has had its validation and evaluation */
+  double score, best; /* of this step, and the highest: the success rate, or without evaluations
+                         the negative validation loss; NAN: not known */
   int n_lost[VK_LOST_KINDS];       /* of each, what could not be written or judged */
   char checkpoint[VK_FS_PATH_MAX]; /* the last that was written; "": none */
 };

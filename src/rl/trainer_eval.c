@@ -98,7 +98,11 @@ static void put_sums(vk_trainer *t, const sums *s, const vk_eval_stats *stats)
                        .n_success = s->n_success,
                        .env_steps_per_s = (double)stats->n_step / stats->wall_s};
   vk_stats_wilson(e->n_success, e->n, VK_STATS_Z95, &e->lo, &e->hi);
+  /* eval/ as dashboards know it; eval_sampled/ says from which first states it is, so that it is
+     not taken for what vlakit eval scores. A return is the reward of success or 0. */
   const vk_train_point point[] = {{"eval_sampled/success_once", (double)e->n_success / e->n},
+                                  {"eval/success_once", (double)e->n_success / e->n},
+                                  {"eval/return", t->config.train->reward * e->n_success / e->n},
                                   {"eval_sampled/success_lo", e->lo},
                                   {"eval_sampled/success_hi", e->hi},
                                   {"eval_sampled/n_episode", e->n},

@@ -43,6 +43,11 @@ bool vk_trainer_is_best(const vk_trainer *t);
 /* Writes a checkpoint of step t->step. Errors: those of vk_checkpoint_save; the last one stays. */
 VK_NODISCARD vk_status vk_trainer_save(vk_trainer *t, vk_err *err);
 
+/* Fails with why a checkpoint that ends the run could not be written, the one that there is, and
+ * how to go on. */
+VK_NODISCARD vk_status vk_trainer_fail_save(const vk_trainer *t, vk_status st, const vk_err *why,
+                                            vk_err *err);
+
 /* Puts points of step t->step into all that keeps curves. */
 void vk_trainer_put(vk_trainer *t, int n, const vk_train_point *point);
 

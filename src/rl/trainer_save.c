@@ -38,6 +38,9 @@ vk_status vk_trainer_info(const vk_trainer *t, vk_checkpoint_info *info, vk_err 
   snprintf(s->init_hash, sizeof s->init_hash, "%s", t->init.source.init_hash);
   s->init_step = t->init.source.init_step;
   snprintf(s->version, sizeof s->version, "%s", vk_version());
+  snprintf(s->commit, sizeof s->commit, "%s", vk_version_commit());
+  snprintf(s->precision, sizeof s->precision, "%s",
+           vk_trainer_precision(c->train, t->devices.device[0].def, c->isa));
   snprintf(s->run, sizeof s->run, "%s", t->run ? t->run : "");
   return vk_norm_stats_hash(t->data.stats, s->statistics_hash, err);
 }
@@ -52,6 +55,7 @@ static cJSON *trainer_json(const vk_trainer *t)
       o, "precision",
       vk_trainer_precision(t->config.train, t->devices.device[0].def, t->config.isa));
   cJSON_AddNumberToObject(o, "next_sample", (double)(t->step * t->config.train->batch));
+  cJSON_AddNumberToObject(o, "updates", (double)vk_optim_n_step(t->learner.replica[0].optim));
   cJSON_AddBoolToObject(o, "is_judged", t->is_judged);
   if (!isnan(t->best))
     cJSON_AddNumberToObject(o, "best", t->best);
@@ -119,6 +123,18 @@ vk_status vk_trainer_save(vk_trainer *t, vk_err *err)
   return VK_OK;
 }
 
+vk_status vk_trainer_fail_save(const vk_trainer *t, vk_status st, const vk_err *why, vk_err *err)
+{
+  char last[64] = "there is no checkpoint yet";
+  if (t->saved_step >= 0)
+    snprintf(last, sizeof last, "the last checkpoint is of step %lld", (long long)t->saved_step);
+  return vk_fail(
+      err, st,
+      "step %lld could not be saved: %s; %s: mend that, and go on from there with vlakit "
+      "train --resume %s",
+      (long long)t->step, why->text, last, t->run ? t->run : "RUN");
+}
+
 /* ---- going on ------------------------------------------------------------------------------ */
 
 static vk_status check_saved(const vk_trainer *t, const vk_checkpoint_info *info,
@@ -148,18 +164,52 @@ static vk_status check_saved(const vk_trainer *t, const vk_checkpoint_info *info
   return VK_OK;
 }
 
+/* That what the checkpoint is made of belongs together: files of two would go on, with other bits.
+ * Older ones do not say how many updates there were, which follows where each step is one. */
+static vk_status check_parts(vk_trainer *t, const vk_checkpoint_info *info, const cJSON *trainer,
+                             const cJSON *scheduler, vk_err *err)
+{
+  bool is_practice = (vk_train_method(t->config.train->method) & VK_TRAIN_PRACTICE) != 0;
+  int64_t want = is_practice ? -1 : info->step;
+  int64_t have = vk_optim_n_step(t->learner.replica[0].optim);
+  if (cJSON_HasObjectItem(trainer, "updates"))
+    VK_TRY(vk_json_get_i64(trainer, "updates", &want, info->path, err));
+  if (want >= 0 && want != have)
+    return vk_fail(err, VK_E_MISMATCH,
+                   "%s: its optimiser has made %lld updates, and its training %lld at step %lld: "
+                   "the checkpoint is put together from several; take another",
+                   info->path, (long long)have, (long long)want, (long long)info->step);
+  t->step = info->step; /* for the rate that comes next */
+  cJSON *own = scheduler_json(t);
+  bool is_same = own && cJSON_Compare(own, scheduler, true);
+  char *has = cJSON_PrintUnformatted(scheduler), *wants = cJSON_PrintUnformatted(own);
+  vk_status st = VK_OK;
+  if (!is_same)
+    st = vk_fail(err, VK_E_MISMATCH,
+                 "%s: its schedule of learning rates is %s, that of the run %s: the checkpoint is "
+                 "of another run; take another, or start a new run with \"init\"",
+                 info->path, has ? has : "", wants ? wants : "");
+  cJSON_free(has);
+  cJSON_free(wants);
+  cJSON_Delete(own);
+  return st;
+}
+
 static vk_status load(vk_trainer *t, const vk_checkpoint_info *info, vk_err *err)
 {
-  cJSON *trainer = NULL;
+  cJSON *trainer = NULL, *scheduler = NULL;
   vk_status st = VK_OK;
   for (int i = 0; i < t->learner.n_replica && st == VK_OK; i++) {
     vk_replica *r = &t->learner.replica[i];
     cJSON_Delete(trainer);
-    trainer = NULL;
-    st = vk_checkpoint_resume(info, &r->params, r->optim, &trainer, err);
+    cJSON_Delete(scheduler);
+    st = vk_checkpoint_resume(info, &r->params, r->optim, &trainer, &scheduler, err);
   }
   if (st == VK_OK)
     st = check_saved(t, info, trainer, err);
+  if (st == VK_OK)
+    st = check_parts(t, info, trainer, scheduler, err);
+  cJSON_Delete(scheduler);
   const cJSON *best = cJSON_GetObjectItemCaseSensitive(trainer, "best");
   if (cJSON_IsNumber(best))
     t->best = best->valuedouble;

@@ -316,6 +316,8 @@ for path in glob.glob('diverged/checkpoints/0*/training_state/weights.safetensor
 (ulimit -f 600 && "$VLAKIT" train --config tiny.json --data demos --out full --threads 2 --catalog c.db) >out 2>err
 check 'exit code of a full disk' [ $? = 1 ]
 check 'says that it goes on' grep -q 'training goes on' err
+check 'says how to go on' grep -Eq 'could not be saved: .*/full/checkpoints/[0-9]*/.*; there is no checkpoint yet: .* vlakit train --resume [0-9a-z]*$' err
+check 'no folder that is gone' [ "$(grep -c '\.part' err)" = 0 ]
 check 'says when it will be over' \
   grep -q 'step 5: the end is expected at 2...-..-.. ..:.., at .* with .* of validation and 0 s of evaluations' err
 check 'nothing half-written' [ -z "$(find full/checkpoints -type f 2>/dev/null)" ]

@@ -100,6 +100,9 @@ json 'd["n_step"] == 1 and d["n_task"] == 1'
 # A policy with a value head, uninterrupted.
 expect 0 $ppo --out one --json
 json 'd["step"] == 3 and d["samples_per_s"] > 0 and d["n_replaced"] == 0 and d["n_idle"] == 0'
+json 'd["success_rate"] is None and d["ci95"] is None and d["env_steps_per_s"] is None'
+json 'd["practice_ci95"][0] <= d["practice_success_rate"] <= d["practice_ci95"][1]'
+json 'd["practice_n_episode"] > 0 and d["practice_env_steps_per_s"] > 0 and d["practice_saved"] == 0'
 run=$(field c.db 'r["run"]')
 expect 0 runs "$run" --catalog c.db --json
 json 'd["runs"][0]["curves"]["train/actor/ratio_away_at_first"]["value"] == [0, 0, 0]'

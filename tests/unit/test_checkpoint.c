@@ -5,7 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "rl/checkpoint.h"
+#include "nn/model_nano.h"
+#include "rl/checkpoint_internal.h"
 
 static const vk_optim_config optim_config = {
     .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .max_norm = 1, .ema_decay = 0.9};
@@ -124,16 +125,18 @@ static void test_training_goes_on_bit_for_bit(void **state)
 
   vk_checkpoint_info info;
   vk_params used;
-  cJSON *trainer;
+  cJSON *trainer, *scheduler;
   vk_assert_ok(vk_checkpoint_open(&info, dir, &err), &err);
   vk_assert_ok(vk_checkpoint_load(&info, &used, &err), &err);
   expect_same_block(&used, used.data, vk_optim_ema(first.optim)); /* the average is what is used */
   vk_params_free(&used);
-  vk_assert_ok(vk_checkpoint_resume(&info, &second.params, second.optim, &trainer, &err), &err);
+  vk_assert_ok(
+      vk_checkpoint_resume(&info, &second.params, second.optim, &trainer, &scheduler, &err), &err);
   expect_same_block(&first.params, second.params.data, first.params.data);
   assert_true(cJSON_GetObjectItem(trainer, "sample")->valuedouble == 1e15 + 1);
   assert_true(cJSON_GetObjectItem(trainer, "best")->valuedouble == -0.0015570960972272198);
   cJSON_Delete(trainer);
+  cJSON_Delete(scheduler);
   assert_int_equal(vk_optim_n_step(second.optim), 3);
   for (int i = 3; i < 6; i++)
     step(&second, i);
@@ -143,6 +146,34 @@ static void test_training_goes_on_bit_for_bit(void **state)
   end(&whole);
   end(&first);
   end(&second);
+}
+
+/* LeRobot's features are what the policy sees: its cameras, and a state where it has learned one.
+ */
+static void test_features(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  trained t;
+  begin(&t, 1);
+  vk_nano_config *model = (vk_nano_config *)t.info.model.config;
+  for (int n_view = 1; n_view <= 2; n_view++)
+    for (int has_state = 0; has_state < 2; has_state++) {
+      cJSON *o;
+      model->n_view = n_view;
+      for (int i = 0; i < t.info.n_stats; i++)
+        t.info.stats[i].proprio.n_dim = has_state ? VK_VIEW_PROPRIO : 0;
+      vk_assert_ok(vk_checkpoint_config(&o, &t.info, 3, &err), &err);
+      const cJSON *in = cJSON_GetObjectItem(o, "input_features");
+      const cJSON *norm = cJSON_GetObjectItem(o, "normalization_mapping");
+      assert_int_equal(cJSON_GetArraySize(in), n_view + has_state);
+      assert_true(cJSON_HasObjectItem(in, "observation.images.agentview"));
+      assert_int_equal(cJSON_HasObjectItem(in, "observation.images.robot0_eye_in_hand"),
+                       n_view == 2);
+      assert_int_equal(cJSON_HasObjectItem(in, "observation.state"), has_state);
+      assert_int_equal(cJSON_HasObjectItem(norm, "STATE"), has_state);
+      cJSON_Delete(o);
+    }
+  end(&t);
 }
 
 static void test_what_the_config_says(void **state)
@@ -268,6 +299,9 @@ static void test_a_full_disk_leaves_the_one_before(void **state)
     vk_status st = save(&t, dir, 2, true, 1, &err);
     limit_file_size(UINT64_MAX);
     vk_assert_fails(st, VK_E_IO);
+    /* the sentence names the checkpoint, not a folder that is gone by then */
+    vk_assert_says(&err, "full/checkpoints/000002/");
+    assert_null(strstr(err.text, ".part"));
     vk_checkpoint_info info;
     assert_int_equal(n_in("full/checkpoints"), n_before);
     vk_assert_ok(vk_checkpoint_open(&info, dir, &err), &err);
@@ -350,13 +384,14 @@ static void test_weights_without_training_state(void **state)
   vk_assert_ok(vk_checkpoint_save(in_dir("bare"), 0, &what, &err), &err);
   vk_checkpoint_info info;
   vk_params used;
-  cJSON *trainer;
+  cJSON *trainer, *scheduler;
   vk_assert_ok(vk_checkpoint_open(&info, in_dir("bare"), &err), &err);
   vk_assert_ok(vk_checkpoint_load(&info, &used, &err), &err);
   for (int64_t i = 0; i < used.n_item; i++)
     vk_assert_close(used.data[i], t.params.data[i], 0, 1.0 / 256);
   vk_params_free(&used);
-  vk_assert_fails(vk_checkpoint_resume(&info, &t.params, t.optim, &trainer, &err), VK_E_NOTFOUND);
+  vk_assert_fails(vk_checkpoint_resume(&info, &t.params, t.optim, &trainer, &scheduler, &err),
+                  VK_E_NOTFOUND);
   vk_assert_says(&err, "training cannot go on");
   vk_checkpoint_close(&info);
   end(&t);
@@ -477,6 +512,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_training_goes_on_bit_for_bit),
       cmocka_unit_test(test_what_the_config_says),
+      cmocka_unit_test(test_features),
       cmocka_unit_test(test_older_ones_are_removed),
       cmocka_unit_test(test_a_full_disk_leaves_the_one_before),
       cmocka_unit_test(test_configs_are_checked),

@@ -3,7 +3,9 @@
  * succeeds more often for it. */
 #include "test.h"
 
+#include "core/safetensors.h"
 #include "rl_small.h"
+#include "temp_dir.h"
 
 static vk_model model;
 static vk_params params;
@@ -317,6 +319,57 @@ static void test_refused(void **state)
   vk_rollout_free(&r);
 }
 
+static double number(const vk_safetensors *s, const char *name, int64_t i)
+{
+  const vk_safetensor *t = vk_safetensors_find(s, name);
+  assert_non_null(t);
+  double f64;
+  int32_t i32;
+  assert_true(i < t->n_item);
+  if (t->dtype == VK_SAFETENSORS_F64)
+    return memcpy(&f64, t->bytes + i * 8, 8), f64;
+  assert_int_equal(t->dtype, VK_SAFETENSORS_I32);
+  return memcpy(&i32, t->bytes + i * 4, 4), i32;
+}
+
+/* All that a loss is made of can be read again. */
+static void test_written(void **state)
+{
+  static const int32_t row[] = {9, 2, 0}; /* decisions 1, 0, 0 of trajectories 1, 2, 0 */
+  vk_err err = VK_ERR_INIT;
+  vk_rollout r;
+  vk_rl_batch b;
+  vk_safetensors s;
+  vk_rl_config c = ppo(1);
+  make_temp_dir(state);
+  make_rollout(&r);
+  vk_assert_ok(vk_rl_batch_new(&b, &r, &c, &err), &err);
+  vk_assert_ok(vk_rl_batch_write(&b, row, 3, 1.25, in_dir("rows.safetensors"), &err), &err);
+  vk_assert_ok(vk_safetensors_open(&s, in_dir("rows.safetensors"), &err), &err);
+  assert_string_equal(vk_safetensors_meta(&s, "text.0"), "push the plate");
+  assert_string_equal(vk_safetensors_meta(&s, "text.1"), "open the drawer");
+  assert_null(vk_safetensors_meta(&s, "text.2"));
+  assert_true(number(&s, "temperature", 0) == 1.25);
+  assert_true(number(&s, "norm", 0) == b.norm);
+  assert_true(number(&s, "value_norm", 0) == b.value_norm);
+  assert_true(number(&s, "entropy_norm", 0) == b.entropy_norm);
+  for (int i = 0; i < 3; i++) {
+    const vk_rollout_episode *e = &r.episode[row[i] % 8];
+    assert_true(number(&s, "text_of", i) == (i == 1));
+    assert_true(number(&s, "task", i) == e->i_task);
+    assert_true(number(&s, "first_state", i) == e->row);
+    for (int h = 0; h < 8; h++) {
+      assert_true(number(&s, "return", i * 8 + h) == b.ret[row[i] * 8 + h]);
+      assert_true(number(&s, "adv", i * 8 + h) == b.adv[row[i] * 8 + h]);
+    }
+    assert_true(number(&s, "action", i * 56) == r.bin[(row[i] % 8 * CHUNKS + row[i] / 8) * TOKENS]);
+  }
+  vk_safetensors_close(&s);
+  vk_rl_batch_free(&b);
+  vk_rollout_free(&r);
+  remove_temp_dir(state);
+}
+
 /* ---- does it learn? ------------------------------------------------------------------------ */
 
 /* A policy that sees one picture and acts once: it succeeds when the first of its bins is high. */
@@ -500,7 +553,7 @@ int main(void)
       cmocka_unit_test(test_dropped_rows),  cmocka_unit_test(test_counts),
       cmocka_unit_test(test_rewards),       cmocka_unit_test(test_refused),
       cmocka_unit_test(test_learns),        cmocka_unit_test(test_bootstrap),
-      cmocka_unit_test(test_partial_reset),
+      cmocka_unit_test(test_partial_reset), cmocka_unit_test(test_written),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -362,6 +362,21 @@ static void test_replaced(void **state)
   vk_rollout_free(&r);
 }
 
+/* A limit that no episode comes to is none. */
+static void test_limit(void **state)
+{
+  const uint32_t task[] = {task_index("libero_spatial/1"), task_index("libero_10/0")};
+  vk_err err = VK_ERR_INIT;
+  vk_assert_ok(vk_rollout_check_limit(&pack, "oft", 0, 2, task, &err), &err);
+  vk_assert_ok(vk_rollout_check_limit(&pack, "oft", 220, 1, task, &err), &err);
+  vk_assert_ok(vk_rollout_check_limit(&pack, "oft", 221, 2, task, &err), &err);
+  vk_assert_ok(vk_rollout_check_limit(&pack, "oft", 520, 2, task, &err), &err);
+  vk_assert_fails(vk_rollout_check_limit(&pack, "oft", 221, 1, task, &err), VK_E_USAGE);
+  vk_assert_says(&err, "episode_steps is 221, and protocol oft ends episodes of these tasks after "
+                       "220");
+  vk_assert_fails(vk_rollout_check_limit(&pack, "oft", 521, 2, task, &err), VK_E_USAGE);
+}
+
 static void test_refused(void **state)
 {
   vk_err err = VK_ERR_INIT;
@@ -494,11 +509,12 @@ static void test_stuck_beginning(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_groups),
-      cmocka_unit_test(test_groups_alike), cmocka_unit_test(test_ratio_is_one),
-      cmocka_unit_test(test_replaced),     cmocka_unit_test(test_refused),
-      cmocka_unit_test(test_watchdog),     cmocka_unit_test(test_partial_reset),
-      cmocka_unit_test(test_stuck_step),   cmocka_unit_test(test_stuck_beginning),
+      cmocka_unit_test(test_same_bits),       cmocka_unit_test(test_groups),
+      cmocka_unit_test(test_groups_alike),    cmocka_unit_test(test_ratio_is_one),
+      cmocka_unit_test(test_replaced),        cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_watchdog),        cmocka_unit_test(test_partial_reset),
+      cmocka_unit_test(test_limit),           cmocka_unit_test(test_stuck_step),
+      cmocka_unit_test(test_stuck_beginning),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -7,10 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/safetensors.h"
 #include "core/signal.h"
+#include "core/version.h"
 #include "ears.h"
 #include "nano_small.h"
 #include "norm_flat.h"
+#include "rl/demo_feed.h"
 #include "rl/trainer.h"
 
 enum { POINTS = 64 };
@@ -408,6 +411,133 @@ static void test_stuck_episodes_are_said(void **state)
   }
 }
 
+/* Where it is the demonstrations' part that diverges, theirs is the batch that is kept. */
+static void test_demonstrations_diverge(void **state)
+{
+  static curves c;
+  vk_err err = VK_ERR_INIT;
+  training all;
+  vk_safetensors bad;
+  const char *const set[] = {data_of_task(), "bc_weight=0.5", "bc_batch=4", "bc_steps=0",
+                             "steps=2",      "warmup=0",      "lr=1e30"};
+  open_training(&all, "grpo-n2", VK_COUNT(set), set, "diverges_too", &c);
+  vk_assert_fails(vk_trainer_run(&all.trainer, "test", &err), VK_E_DIVERGED);
+  vk_assert_says(&err, "the loss of demonstrations is ");
+  vk_assert_ok(vk_safetensors_open(&bad, in_dir("diverges_too/bad_batch.safetensors"), &err), &err);
+  assert_non_null(vk_safetensors_find(&bad, "target"));
+  assert_non_null(vk_safetensors_meta(&bad, "text.0"));
+  vk_safetensors_close(&bad);
+  close_training(&all);
+}
+
+/* However many instructions a batch has. */
+static void test_batch_of_many_texts(void **state)
+{
+  enum { N = 70 };
+  static int32_t target[N * VK_CHUNK_TARGETS];
+  static char text[N][16];
+  vk_err err = VK_ERR_INIT;
+  vk_nano_obs obs[N];
+  const char *said[N];
+  vk_safetensors s;
+  for (int i = 0; i < N; i++) {
+    snprintf(text[i], sizeof text[i], "task %d", i);
+    said[i] = text[i];
+    obs[i] = (vk_nano_obs){.i_text = N - 1 - i};
+  }
+  const vk_batch batch = {.n = N, .n_text = N, .obs = obs, .text = said, .target = target};
+  const vk_demo_feed feed = {.batch = &batch};
+  vk_assert_ok(vk_demo_feed_save_batch(&feed, in_dir("many.safetensors"), &err), &err);
+  vk_assert_ok(vk_safetensors_open(&s, in_dir("many.safetensors"), &err), &err);
+  assert_string_equal(vk_safetensors_meta(&s, "text.0"), "task 0");
+  assert_string_equal(vk_safetensors_meta(&s, "text.69"), "task 69");
+  const int32_t first = N - 1;
+  assert_memory_equal(vk_safetensors_find(&s, "text_of")->bytes, &first, sizeof first);
+  vk_safetensors_close(&s);
+}
+
+/* What a step says of its episodes, for its line and for who asks the trainer. */
+static void test_practice_is_told(void **state)
+{
+  static curves c;
+  training all;
+  vk_err err = VK_ERR_INIT;
+  const char *const set[] = {"steps=1", "eval_every=1", "eval_episodes=1", "reward=5"};
+  open_training(&all, "grpo-n2", VK_COUNT(set), set, "told", &c);
+  vk_assert_ok(vk_trainer_run(&all.trainer, "test", &err), &err);
+  const vk_train_practice *p = &all.trainer.practice;
+  assert_true(p->n == 4 && p->n_success == 0 && p->saved == 1 && p->env_steps_per_s > 0);
+  assert_non_null(strstr(all.trainer.note, "0 of 2 groups differ, saved 100 %"));
+  for (int i = 0; i < c.n; i++) /* nothing measures how long the CPU waits */
+    assert_string_not_equal(c.point[i].tag, "time/wait");
+  double rate = value_of(&c, "eval_sampled/success_once", 1);
+  assert_true(value_of(&c, "eval/success_once", 1) == rate);
+  assert_true(value_of(&c, "eval/return", 1) == 5 * rate);
+  close_training(&all);
+}
+
+/* ---- what a checkpoint is made of ---------------------------------------------------------- */
+
+/* Puts other words into a file of the run's last checkpoint; what it held is to be freed. */
+static char *change(const char *out, const char *file, const char *from, const char *to)
+{
+  char path[VK_FS_PATH_MAX], *text, *at;
+  vk_err err = VK_ERR_INIT;
+  size_t n;
+  snprintf(path, sizeof path, "%s/checkpoints/last/%s", in_dir(out), file);
+  vk_assert_ok(vk_fs_read(&text, &n, path, 1 << 20, &err), &err);
+  at = strstr(text, from);
+  if (!at)
+    fail_msg("%s does not say %s: %s", file, from, text);
+  char *changed = calloc(n + strlen(to) + 1, 1);
+  assert_non_null(changed);
+  snprintf(changed, n + strlen(to) + 1, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+  vk_assert_ok(vk_fs_write(path, changed, strlen(changed), &err), &err);
+  free(changed);
+  return text;
+}
+
+static void test_mixed_checkpoint(void **state)
+{
+  static const struct {
+    const char *file, *from, *to, *says;
+  } mix[] = {
+      {"training_state/training_step.json", "\"step\":\t2", "\"step\":\t1",
+       "is of step 1, config.json beside it of step 2"},
+      {"pretrained_model/config.json", "\"step\":\t2", "\"step\":\t1", "is of step 2, config.json"},
+      {"training_state/training_step.json", "\"updates\":\t8", "\"updates\":\t4",
+       "has made 8 updates, and its training 4 at step 2"},
+      {"training_state/scheduler_state.json", "\"n_step\":\t2", "\"n_step\":\t9",
+       "schedule of learning rates is {"},
+      {"training_state/scheduler_state.json", "\"next_lr\":\t0", "\"next_lr\":\t1",
+       "schedule of learning rates is {"},
+  };
+  static curves c;
+  vk_err err = VK_ERR_INIT;
+  training all;
+  vk_params p;
+  const char *const set[] = {"steps=2", "critic_warmup=0", "kl_stop=0"};
+  train("ppo-n2", VK_COUNT(set), set, "mixed", &c, &p);
+  vk_params_free(&p);
+  for (size_t i = 0; i < VK_COUNT(mix); i++) {
+    char path[VK_FS_PATH_MAX];
+    char *was = change("mixed", mix[i].file, mix[i].from, mix[i].to);
+    open_training(&all, "ppo-n2", VK_COUNT(set), set, "mixed", &c);
+    vk_assert_fails(vk_trainer_resume(&all.trainer, &err), VK_E_MISMATCH);
+    vk_assert_says(&err, mix[i].says);
+    close_training(&all);
+    snprintf(path, sizeof path, "%s/checkpoints/last/%s", in_dir("mixed"), mix[i].file);
+    vk_assert_ok(vk_fs_write(path, was, strlen(was), &err), &err);
+    free(was);
+  }
+  open_training(&all, "ppo-n2", VK_COUNT(set), set, "mixed", &c); /* as it was */
+  vk_assert_ok(vk_trainer_resume(&all.trainer, &err), &err);
+  assert_int_equal(all.trainer.step, 2);
+  assert_string_equal(all.trainer.init.source.commit, vk_version_commit());
+  assert_string_equal(all.trainer.init.source.precision, "f32");
+  close_training(&all);
+}
+
 /* ---- evaluations on the way ---------------------------------------------------------------- */
 
 enum { N_JUDGED = 2 };
@@ -515,7 +645,7 @@ static void test_diverges(void **state)
   assert_int_equal(err.code, VK_E_DIVERGED);
   vk_assert_says(&err, "step 0: the loss is");
   vk_assert_says(&err, "diverges/bad_batch.safetensors; the weights before are in no checkpoint");
-  vk_safetensors bad;
+  vk_safetensors bad; /* of the trainer's own rows */
   vk_assert_ok(vk_safetensors_open(&bad, in_dir("diverges/bad_batch.safetensors"), &err), &err);
   const vk_safetensor *picture = vk_safetensors_find(&bad, "image");
   assert_true(picture && picture->shape[0] == 2 && vk_safetensors_find(&bad, "logp_old"));
@@ -529,6 +659,10 @@ int main(void)
       cmocka_unit_test(test_critic_warms_up),
       cmocka_unit_test(test_stops_early),
       cmocka_unit_test(test_stuck_episodes_are_said),
+      cmocka_unit_test(test_demonstrations_diverge),
+      cmocka_unit_test(test_batch_of_many_texts),
+      cmocka_unit_test(test_practice_is_told),
+      cmocka_unit_test(test_mixed_checkpoint),
       cmocka_unit_test(test_groups_alike),
       cmocka_unit_test(test_imitation_of_groups_alike),
       cmocka_unit_test(test_estimate_learns),
