@@ -669,7 +669,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   if (!action_names[i_action])
     return fail_action(action, err);
   if (call->n_positional < 2)
-    return vk_fail(err, VK_E_USAGE, "%s needs a FILE of demonstrations, or a folder of them", action);
+    return vk_fail(err, VK_E_USAGE, "%s needs a FILE of demonstrations, or a folder of them",
+                   action);
   VK_TRY(check_options(call->args, action, err));
   job j = {.args = call->args, .call = call, .is_check = strcmp(action, "check") == 0};
   paths p = {0};

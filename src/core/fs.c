@@ -141,7 +141,7 @@ static void find_program_parent(char out[VK_FS_PATH_MAX])
     *(slash ? slash : out) = '\0';
   }
   if (n > 0 && !out[0])
-    strcpy(out, "/"); /* of /bin/vlakit */
+    snprintf(out, VK_FS_PATH_MAX, "/"); /* of /bin/vlakit */
 }
 
 void vk_fs_find_data_places(vk_fs_data_places *places)

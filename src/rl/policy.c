@@ -141,7 +141,7 @@ vk_status vk_policy_word_absolute(char out[VK_POLICY_WORD_MAX], const char *word
   char path[VK_FS_PATH_MAX];
   if (strlen(word) >= VK_POLICY_WORD_MAX)
     return vk_fail(err, VK_E_RANGE, "policy '%.80s...' is too long a word", word);
-  strcpy(out, word);
+  snprintf(out, VK_POLICY_WORD_MAX, "%s", word);
   if (parse(&def, &argument, word, NULL) != VK_OK || !argument || vk_bundled_is_name(argument) ||
       (!vk_fs_is_file(argument) && !vk_fs_is_dir(argument)))
     return VK_OK;
