@@ -61,7 +61,7 @@ says 'eval_suite libero_object has tasks of libero_object, in which the policy c
 mkdir nothing
 expect 1 train -q --config tiny.json --data nothing --out x
 says 'nothing'
-expect 2 $train --out x --set init=nothing
+expect 1 $train --out x --set init=nothing
 says 'nothing'
 "$VLAKIT" collect -q --suite libero_goal/7 --rows eval --episodes 2 --out rows.npz --catalog rows.db \
   >/dev/null || exit 1
@@ -94,10 +94,11 @@ rows() {
   python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["provenance"]["rows"])' \
     "$1/checkpoints/last/pretrained_model/config.json"
 }
+there="train -q --config tiny.json"
 once="--set steps=1 warmup=0 validate_every=0"
-expect 0 $train --data rows.npz --out known --catalog rows.db $once train_on_eval_rows=true
+expect 0 $there --data demos rows.npz --out known --catalog rows.db $once train_on_eval_rows=true
 check 'rows of evaluations' [ "$(rows known)" = eval ]
-expect 0 $train --out on --catalog rows.db $once init=known
+expect 0 $there --data demos --out on --catalog rows.db $once init=known
 check 'rows of what it began with' [ "$(rows on)" = eval ]
 
 # A folder is written by one run at a time.
@@ -329,7 +330,7 @@ same one full
   --set steps=50 save_every=1 validate_every=0) >out 2>err
 check 'every checkpoint' [ "$(grep -c 'training goes on, without a checkpoint so far' err)" = 49 ]
 check 'points once' [ "$(grep -c 'while writing points of a curve' err)" = 1 ]
-(ulimit -f 200 && "$VLAKIT" $train --out quiet --catalog small.db --set steps=3 save_every=1 validate_every=0) \
+(ulimit -f 200 && "$VLAKIT" $there --data demos --out quiet --catalog small.db --set steps=3 save_every=1 validate_every=0) \
   >out 2>err
 check '-q hides no lost checkpoint' [ "$(grep -c 'training goes on, without a checkpoint so far' err)" = 2 ]
 # And with the last one that could be written, and counted at the end.
