@@ -35,7 +35,8 @@ static const vk_opt opts[] = {
                   "how the policy is made, whatever the configuration says"),
     VK_OPT_STR(ARGS, "out", out, "DIR", "folder for checkpoints and curves"),
     VK_OPT_STR(ARGS, "resume", resume, "RUN", "go on with a run that did not end"),
-    VK_OPT_LIST(ARGS, "set", set, "KEY=VALUE", "set keys of the configuration; list: show all"),
+    VK_OPT_LIST(ARGS, "set", set, "KEY=VALUE",
+                "set keys of the configuration, the last value of a key counts; list: show all"),
     VK_OPT_END,
 };
 #undef ARGS
@@ -162,7 +163,8 @@ static bool names_key(const char *assignment, const char *key)
   return strncmp(assignment, key, n) == 0 && assignment[n] == '=';
 }
 
-/* Of two values for one key one would be dropped without a word. */
+/* An option and a key that mean the same: one would be dropped without a word. Of two values for a
+ * key the later counts, so that scripts may set on top of what they have. */
 static vk_status check_once(const job *j, vk_err *err)
 {
   const train_args *a = j->call->args;
@@ -175,15 +177,10 @@ static vk_status check_once(const job *j, vk_err *err)
                 {"out", a->out}};
   for (int i = 0; i < a->set.n; i++) {
     const char *item = a->set.item[i];
-    int n = (int)strcspn(item, "=");
     for (size_t k = 0; k < VK_COUNT(option); k++)
       if (option[k].is_given && names_key(item, option[k].key))
         return vk_fail(err, VK_E_USAGE, "--%s and --set %.80s both set %s; give one of them",
                        option[k].key, item, option[k].key);
-    for (int k = 0; k < i; k++)
-      if (strncmp(a->set.item[k], item, (size_t)n + 1) == 0 && item[n] == '=')
-        return vk_fail(err, VK_E_USAGE, "--set: %.*s is set twice, by %.80s and %.80s", n, item,
-                       a->set.item[k], item);
   }
   return VK_OK;
 }

@@ -84,8 +84,6 @@ expect 2 $once --seed 3 --set seed=4
 says '--seed and --set seed=4 both set seed; give one of them'
 expect 2 $once --set out=z
 says '--out and --set out=z both set out'
-expect 2 $once --set steps=1 lr=1 --set steps=2
-says '--set: steps is set twice, by steps=1 and steps=2'
 expect 2 train --task libero_goal/7
 says 'unknown option --task'
 
