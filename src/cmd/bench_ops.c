@@ -255,9 +255,7 @@ static vk_status new_on_device(on_device *r, const void *from, size_t n, void **
 {
   VK_TRY(vk_device_alloc(r->device, out, n, err));
   r->block[r->n_block++] = *out;
-  if (from)
-    memcpy(*out, from, n);
-  return VK_OK;
+  return from ? vk_device_write(r->device, *out, from, n, err) : VK_OK;
 }
 
 static vk_status bind_inputs(on_device *r, const op_bench *o, vk_err *err)

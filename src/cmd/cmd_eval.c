@@ -626,6 +626,9 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
   if (st == VK_OK)
     st = common->dry_run ? print_dry_run(&j, err) : run_job(&j, err);
   vk_eval_out_close(&j.out);
+  char note[VK_DEVICE_NOTE];
+  while (vk_device_take_note(&j.device, note))
+    vk_log_line(&j.log, "eval: %s", note);
   vk_log_fini(&j.log);
   vk_policy_close(&j.policy);
   vk_device_close(&j.device);

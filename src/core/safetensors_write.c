@@ -136,23 +136,10 @@ vk_status vk_safetensors_writer_open(vk_safetensors_writer *w, const char *path,
   return st;
 }
 
-/* By way of the stack: parameters on a GPU lie in memory that the host reads, but from which not
- * every system writes to a file. */
-static vk_status add_copy(vk_fs_writer *out, const uint8_t *bytes, size_t n, vk_err *err)
-{
-  uint8_t piece[1 << 16];
-  for (size_t at = 0; at < n; at += sizeof piece) {
-    size_t n_piece = n - at < sizeof piece ? n - at : sizeof piece;
-    memcpy(piece, bytes + at, n_piece);
-    VK_TRY(vk_fs_writer_add(out, piece, n_piece, err));
-  }
-  return VK_OK;
-}
-
 vk_status vk_safetensors_writer_add_bytes(vk_safetensors_writer *w, const void *bytes, uint64_t n,
                                           vk_err *err)
 {
-  VK_TRY(add_copy(&w->out, bytes, (size_t)n, err));
+  VK_TRY(vk_fs_writer_add(&w->out, bytes, (size_t)n, err));
   while (n > 0) {
     VK_ASSERT(w->i_entry < w->n_entry);
     uint64_t m = n < w->n_left ? n : w->n_left;

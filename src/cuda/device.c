@@ -1,6 +1,7 @@
 /* device.c - a GPU as a device of nn: what there is, its memory, and what CUDA's errors mean. */
 #include "cuda/device.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,28 +104,14 @@ static void close(vk_device *d)
     return;
   vk_cuda_try_use(d);
   if (c->stream)
+    (void)cudaStreamSynchronize(c->stream);
+  if (c->zeroed)
+    (void)cudaEventDestroy(c->zeroed);
+  if (c->stream)
     (void)cudaStreamDestroy(c->stream);
   pthread_mutex_destroy(&c->lock);
   free(c);
   d->state = NULL;
-}
-
-/* Memory of vk_device_alloc: one thread reads weights while another's network runs. */
-static vk_status check_managed(const vk_device *d, const char *name, vk_err *err)
-{
-  static const char doing[] = "opening it";
-  int has_managed = 0, is_concurrent = 0;
-  VK_TRY(VK_CUDA_CHECK(cudaDeviceGetAttribute(&has_managed, cudaDevAttrManagedMemory, d->index), d,
-                       doing, err));
-  VK_TRY(VK_CUDA_CHECK(
-      cudaDeviceGetAttribute(&is_concurrent, cudaDevAttrConcurrentManagedAccess, d->index), d,
-      doing, err));
-  if (has_managed && is_concurrent)
-    return VK_OK;
-  return vk_fail(err, VK_E_UNSUPPORTED,
-                 "device %s: its driver does not let the host read memory that it shares with the "
-                 "GPU while kernels run (as on Windows, WSL and some virtual GPUs); use the CPU",
-                 name);
 }
 
 static vk_status start(vk_device *d, vk_cuda_device *c, vk_err *err)
@@ -138,8 +125,9 @@ static vk_status start(vk_device *d, vk_cuda_device *c, vk_err *err)
                    "device %s has compute capability %d.%d; this program's kernels need %d.0 or "
                    "more (A100, RTX 30 and later)",
                    c->name, prop.major, prop.minor, VK_CUDA_MAJOR_MIN);
-  VK_TRY(check_managed(d, c->name, err));
-  return VK_CUDA_CHECK(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), d,
+  VK_TRY(VK_CUDA_CHECK(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), d,
+                       "opening it", err));
+  return VK_CUDA_CHECK(cudaEventCreateWithFlags(&c->zeroed, cudaEventDisableTiming), d,
                        "opening it", err);
 }
 
@@ -186,44 +174,120 @@ static double busy_s(const vk_device *d)
   return (double)ns * 1e-9;
 }
 
+/* ---- notes --------------------------------------------------------------------------------- */
+
+void vk_cuda_add_note(const vk_device *d, vk_cuda_note_kind kind, const char *format, ...)
+{
+  vk_cuda_device *c = vk_cuda_device_of(d);
+  char text[VK_DEVICE_NOTE];
+  va_list ap;
+  int n = snprintf(text, sizeof text, "device %s: ", c->name);
+  va_start(ap, format);
+  vsnprintf(text + n, sizeof text - (size_t)n, format, ap);
+  va_end(ap);
+  pthread_mutex_lock(&c->lock);
+  if (!c->has_note[kind])
+    memcpy(c->note[kind], text, sizeof text);
+  c->has_note[kind] = true;
+  pthread_mutex_unlock(&c->lock);
+}
+
+static bool take_note(const vk_device *d, char text[VK_DEVICE_NOTE])
+{
+  vk_cuda_device *c = vk_cuda_device_of(d);
+  text[0] = '\0';
+  pthread_mutex_lock(&c->lock);
+  for (int i = 0; i < VK_CUDA_NOTES && !text[0]; i++) {
+    memcpy(text, c->note[i], VK_DEVICE_NOTE);
+    c->note[i][0] = '\0';
+  }
+  pthread_mutex_unlock(&c->lock);
+  return text[0] != '\0';
+}
+
 /* ---- memory -------------------------------------------------------------------------------- */
 
 static vk_status zero(const vk_device *d, void *p, size_t bytes, vk_err *err)
 {
-  cudaStream_t stream = vk_cuda_device_of(d)->stream;
+  static const char doing[] = "clearing memory";
+  vk_cuda_device *c = vk_cuda_device_of(d);
   VK_TRY(vk_cuda_use(d, err));
-  VK_TRY(VK_CUDA_CHECK(cudaMemsetAsync(p, 0, bytes, stream), d, "clearing memory", err));
-  return VK_CUDA_CHECK(cudaStreamSynchronize(stream), d, "clearing memory", err);
+  VK_TRY(VK_CUDA_CHECK(cudaMemsetAsync(p, 0, bytes, c->stream), d, doing, err));
+  VK_TRY(VK_CUDA_CHECK(cudaEventRecord(c->zeroed, c->stream), d, doing, err));
+  pthread_mutex_lock(&c->lock);
+  c->n_zero++;
+  pthread_mutex_unlock(&c->lock);
+  return VK_OK;
 }
 
-/* Managed memory beyond what the device has is given all the same, and its pages then move to and
- * fro without end. */
-static vk_status check_fits(const vk_device *d, size_t bytes, vk_err *err)
+vk_status vk_cuda_follow_zeros(const vk_device *d, cudaStream_t stream, int64_t *n_zero,
+                               vk_err *err)
 {
-  size_t n_free = 0, n_all = 0;
-  VK_TRY(VK_CUDA_CHECK(cudaMemGetInfo(&n_free, &n_all), d, "taking memory", err));
-  if (bytes <= n_free)
+  vk_cuda_device *c = vk_cuda_device_of(d);
+  pthread_mutex_lock(&c->lock);
+  bool is_behind = *n_zero != c->n_zero;
+  *n_zero = c->n_zero;
+  pthread_mutex_unlock(&c->lock);
+  if (!is_behind)
     return VK_OK;
-  return vk_fail(err, VK_E_NOMEM,
-                 "device %s has %.1f of its %.1f MB free, and %.1f MB are needed; take a smaller "
-                 "model, or end what else uses it",
-                 vk_cuda_device_of(d)->name, (double)n_free * 1e-6, (double)n_all * 1e-6,
-                 (double)bytes * 1e-6);
+  return VK_CUDA_CHECK(cudaStreamWaitEvent(stream, c->zeroed, 0), d, "waiting for zeros", err);
 }
 
-/* Managed: pages move to who touches them, and stay on the device through a training but for
- * checkpoints. */
+vk_status vk_cuda_take(const vk_device *d, void **out, size_t bytes, const char *what,
+                       const char *smaller, vk_err *err)
+{
+  static const char doing[] = "taking memory";
+  size_t n_free = 0, n_all = 0;
+  *out = NULL;
+  VK_TRY(VK_CUDA_CHECK(cudaMemGetInfo(&n_free, &n_all), d, doing, err));
+  cudaError_t e = bytes > n_free ? cudaErrorMemoryAllocation : cudaMalloc(out, bytes);
+  if (e != cudaErrorMemoryAllocation)
+    return vk_cuda_check(e, d, doing, "cudaMalloc", err);
+  (void)cudaGetLastError();
+  return vk_fail(err, VK_E_NOMEM,
+                 "%s needs %.1f MB on device %s, which has %.1f of its %.1f MB free; take a "
+                 "smaller %s, or end what else uses it",
+                 what, (double)bytes * 1e-6, vk_cuda_device_of(d)->name, (double)n_free * 1e-6,
+                 (double)n_all * 1e-6, smaller);
+}
+
 static vk_status alloc(const vk_device *d, void **out, size_t bytes, vk_err *err)
 {
   VK_TRY(vk_cuda_use(d, err));
-  VK_TRY(check_fits(d, bytes, err));
-  vk_status st = VK_CUDA_CHECK(cudaMallocManaged(out, bytes + 64, cudaMemAttachGlobal), d,
-                               "taking memory", err);
-  if (st == VK_OK && (st = zero(d, *out, bytes, err)) != VK_OK) {
+  vk_status st = vk_cuda_take(d, out, bytes + 64, "a block of parameters", "model", err);
+  if (st == VK_OK)
+    st = zero(d, *out, bytes, err);
+  if (st == VK_OK)
+    st = VK_CUDA_CHECK(cudaStreamSynchronize(vk_cuda_device_of(d)->stream), d, "clearing memory",
+                       err);
+  if (st != VK_OK) {
     (void)cudaFree(*out);
     *out = NULL;
   }
   return st;
+}
+
+/* In the device's own stream, after what it was given before. */
+static vk_status copy(const vk_device *d, void *to, const void *from, size_t bytes,
+                      enum cudaMemcpyKind kind, const char *doing, vk_err *err)
+{
+  cudaStream_t stream = vk_cuda_device_of(d)->stream;
+  VK_TRY(vk_cuda_use(d, err));
+  if (bytes > 0)
+    VK_TRY(VK_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, kind, stream), d, doing, err));
+  return VK_CUDA_CHECK(cudaStreamSynchronize(stream), d, doing, err);
+}
+
+static vk_status write_memory(const vk_device *d, void *to, const void *from, size_t bytes,
+                              vk_err *err)
+{
+  return copy(d, to, from, bytes, cudaMemcpyHostToDevice, "writing its memory", err);
+}
+
+static vk_status read_memory(const vk_device *d, void *to, const void *from, size_t bytes,
+                             vk_err *err)
+{
+  return copy(d, to, from, bytes, cudaMemcpyDeviceToHost, "reading its memory", err);
 }
 
 static void free_memory(const vk_device *d, void *p)
@@ -256,6 +320,9 @@ const vk_device_def vk_device_cuda = {
     .alloc = alloc,
     .free = free_memory,
     .zero = zero,
+    .write = write_memory,
+    .read = read_memory,
+    .take_note = take_note,
     .busy_s = busy_s,
     .has_op = has_op,
     .scratch = scratch,

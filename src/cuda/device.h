@@ -21,14 +21,25 @@ enum { VK_CUDA_MAJOR_MIN = 8 }; /* least compute capability: bf16 needs 8.0 */
 #define VK_CUDA_SUM_BYTES (32 << 20) /* that a sum between devices moves at once */
 #endif
 
+/* What a user should know, each kind once a device. */
+typedef enum vk_cuda_note_kind {
+  VK_CUDA_NOTE_PRODUCT,
+  VK_CUDA_NOTE_CAPTURE,
+  VK_CUDA_NOTES,
+} vk_cuda_note_kind;
+
 /* State of an open device. */
 typedef struct vk_cuda_device {
   char name[64];        /* as --device says it, and what it is: "cuda:0 (NVIDIA H200)" */
-  cudaStream_t stream;  /* of optimisers */
+  cudaStream_t stream;  /* of optimisers, sums, and memory: zeros, copies */
+  cudaEvent_t zeroed;   /* the last zeros are there */
   pthread_mutex_t lock; /* of what follows */
-  int n_run;            /* networks that run */
-  int64_t since_ns;     /* for so long some have */
-  int64_t busy_ns;      /* before that */
+  int64_t n_zero;       /* how often memory was zeroed */
+  bool has_note[VK_CUDA_NOTES];
+  char note[VK_CUDA_NOTES][VK_DEVICE_NOTE]; /* "": it was taken */
+  int n_run;                                /* networks that run */
+  int64_t since_ns;                         /* for so long some have */
+  int64_t busy_ns;                          /* before that */
 } vk_cuda_device;
 
 static inline vk_cuda_device *vk_cuda_device_of(const vk_device *d)
@@ -43,6 +54,14 @@ VK_NODISCARD vk_status vk_cuda_check(cudaError_t e, const vk_device *d, const ch
 /* VK_CUDA_CHECK(cudaFree(p), d, "freeing memory", err) */
 #define VK_CUDA_CHECK(call, d, doing, err) vk_cuda_check((call), (d), (doing), #call, (err))
 
+/* Memory of the device, which is current. Asked for more than is free, it says so, although drivers
+ * may give that, too, and then move pages to and fro.
+ *   what     needs it: "nano-n2"
+ *   smaller  what would need less: "batch"
+ * Errors: VK_E_NOMEM, with all numbers; *out is NULL then. */
+VK_NODISCARD vk_status vk_cuda_take(const vk_device *d, void **out, size_t bytes, const char *what,
+                                    const char *smaller, vk_err *err);
+
 /* The calling thread's work goes to the device: before any other call of CUDA on a thread. */
 VK_NODISCARD vk_status vk_cuda_use(const vk_device *d, vk_err *err);
 /* As vk_cuda_use, for what gives back: of a lost device too. */
@@ -50,6 +69,16 @@ static inline void vk_cuda_try_use(const vk_device *d)
 {
   (void)cudaSetDevice(d->index);
 }
+
+/* For vk_device_take_note; the device's name goes before it. */
+void vk_cuda_add_note(const vk_device *d, vk_cuda_note_kind kind, const char *format, ...)
+    VK_PRINTF(3, 4);
+
+/* Work that the stream is given from now on finds the zeros that vk_device_zero was called for.
+ *   n_zero  in, out: 0, or what it was left at for this stream: nothing is to be done where no
+ *           zeros came since */
+VK_NODISCARD vk_status vk_cuda_follow_zeros(const vk_device *d, cudaStream_t stream,
+                                            int64_t *n_zero, vk_err *err);
 
 /* A network begins to run, or has been waited for. */
 void vk_cuda_begin_run(const vk_device *d);

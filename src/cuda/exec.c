@@ -6,10 +6,11 @@
  * place beside those in use, from where they are copied on the device as their run begins. The host
  * writes those after them to the other of two slots of pinned memory.
  *
- * A run whose sizes are those of the two runs before is captured as a graph and launched as one
- * from then on: a decision of one observation is bound by the cost of its launches. A run of other
- * sizes starts its kernels one by one, ahead of the device; sizes of batches that take turns are
- * not captured for a single run each. */
+ * A run of sizes that two runs had before is captured as a graph and launched as one from then on:
+ * a decision of one observation is bound by the cost of its launches. The graphs of the sizes that
+ * were used last are kept, so that sizes may take turns. A run of other sizes starts its kernels
+ * one by one, ahead of the device: what is seen once is not worth a capture. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,20 @@ typedef struct io {
   bool is_input;
 } io;
 
+/* Runs that are alike: what was captured of one does for all. */
+typedef struct run_kind {
+  int64_t size[VK_SYM_MAX];
+  int i_slot; /* that inputs come from; -1: they were sent ahead */
+  int n_run;  /* so far, up to CAPTURE_AFTER */
+  int64_t last_run;
+  cudaGraphExec_t graph; /* NULL: none yet */
+} run_kind;
+
+enum {
+  CAPTURE_AFTER = 2, /* runs of a kind */
+  N_KIND = 16,       /* that are known at a time */
+};
+
 typedef struct exec_state {
   cudaStream_t stream;
   vk_cuda_gemm *gemm;
@@ -40,14 +55,14 @@ typedef struct exec_state {
   cudaEvent_t taken;   /* next may be written */
   int i_slot;          /* where the host writes */
 
-  cudaGraphExec_t graph;
-  bool is_graph_of_sent; /* it begins with its inputs in their place */
-  bool no_graph;         /* a run could not be captured: none is again */
-  int n_same;            /* runs since sizes or places changed */
-  cudaEvent_t done;      /* in training: waiting for it leaves the core to loaders */
+  run_kind kind[N_KIND];
+  int64_t n_run;
+  bool no_graph;    /* a run could not be captured: none is again */
+  cudaEvent_t done; /* in training: waiting for it leaves the core to loaders */
 
   cudaEvent_t *event; /* [n_step + 1] when nodes are timed */
   int64_t start_ns;   /* of the host, when the first was enqueued; the device was idle */
+  int64_t n_zero;     /* vk_cuda_follow_zeros */
   bool is_running;    /* for the device's count */
   bool is_timing;     /* the run that was started is timed */
   const char *row;    /* of a trace; NULL: none */
@@ -146,24 +161,6 @@ static vk_status upload_consts(vk_exec *x, exec_state *s, uint8_t *at, vk_err *e
   return VK_CUDA_CHECK(cudaStreamSynchronize(s->stream), &x->device, "copying constants", err);
 }
 
-/* The plan's bytes are known before anything runs: what does not fit is said, with how much. */
-static vk_status take_block(vk_exec *x, exec_state *s, size_t n, vk_err *err)
-{
-  const vk_device *d = &x->device;
-  size_t n_free = 0, n_all = 0;
-  VK_TRY(VK_CUDA_CHECK(cudaMemGetInfo(&n_free, &n_all), d, "opening a network", err));
-  cudaError_t e = cudaMalloc((void **)&s->block, n);
-  if (e != cudaErrorMemoryAllocation)
-    return vk_cuda_check(e, d, "opening a network", "cudaMalloc", err);
-  (void)cudaGetLastError();
-  return vk_fail(
-      err, VK_E_NOMEM,
-      "%s needs %.1f MB on device %s, which has %.1f of its %.1f MB free; take a smaller "
-      "batch (training: micro_batch), or end what else uses it",
-      x->plan->graph.name, (double)n * 1e-6, vk_cuda_device_of(d)->name, (double)n_free * 1e-6,
-      (double)n_all * 1e-6);
-}
-
 static vk_status make_event(const vk_exec *x, cudaEvent_t *event, unsigned flags, vk_err *err)
 {
   return VK_CUDA_CHECK(cudaEventCreateWithFlags(event, cudaEventDisableTiming | flags), &x->device,
@@ -197,7 +194,8 @@ static vk_status open_state(vk_exec *x, exec_state *s, vk_err *err)
   VK_TRY(vk_cuda_gemm_new(&s->gemm, err));
   if (next)
     VK_TRY(open_ahead(x, s, err));
-  VK_TRY(take_block(x, s, arena + once + held + next + const_bytes(p) + 256, err));
+  VK_TRY(vk_cuda_take(d, (void **)&s->block, arena + once + held + next + const_bytes(p) + 256,
+                      p->graph.name, "batch (training: micro_batch)", err));
   if (pinned)
     VK_TRY(VK_CUDA_CHECK(cudaMallocHost((void **)&s->pinned, pinned), d, "opening a network", err));
   if (pinned)
@@ -225,6 +223,13 @@ static void end_run(vk_exec *x, exec_state *s)
   s->is_running = false;
 }
 
+static void forget_kind(run_kind *k)
+{
+  if (k->graph)
+    (void)cudaGraphExecDestroy(k->graph);
+  *k = (run_kind){0};
+}
+
 void vk_cuda_exec_close(vk_exec *x)
 {
   exec_state *s = x->state;
@@ -236,8 +241,8 @@ void vk_cuda_exec_close(vk_exec *x)
     (void)cudaStreamSynchronize(s->stream);
   if (s->ahead)
     (void)cudaStreamSynchronize(s->ahead);
-  if (s->graph)
-    (void)cudaGraphExecDestroy(s->graph);
+  for (int i = 0; i < N_KIND; i++)
+    forget_kind(&s->kind[i]);
   for (int i = 0; s->event && i <= x->n_step; i++)
     if (s->event[i])
       (void)cudaEventDestroy(s->event[i]);
@@ -269,15 +274,15 @@ vk_status vk_cuda_exec_open(vk_exec *x, vk_err *err)
   return open_state(x, s, err); /* vk_exec_new closes what was begun */
 }
 
+/* Graphs of before have other places in them. */
 void vk_cuda_exec_changed(vk_exec *x)
 {
   exec_state *s = x->state;
-  s->n_same = 0;
+  for (int i = 0; i < N_KIND; i++)
+    s->kind[i].n_run = 0; /* dropped by the next run, on a thread that has chosen the device */
 }
 
 /* ---- a run --------------------------------------------------------------------------------- */
-
-enum { CAPTURE_AFTER = 2 }; /* equal runs */
 
 typedef enum road { TO_PLACE, TO_NEXT, FROM_NEXT, TO_HOST } road;
 
@@ -331,7 +336,17 @@ static vk_status tell_place(const vk_exec *x, const char *place, vk_status st, v
   return st;
 }
 
-/* Names the op whose kernels could not be started. */
+/* Names the op whose kernels could not be started, and the call of cuBLASLt if that was it. */
+static vk_status fail_step(const vk_exec *x, const exec_state *s, const vk_node *node,
+                           cudaError_t e, vk_err *err)
+{
+  char call[256], product[128];
+  vk_cuda_gemm_take_failure(s->gemm, product);
+  snprintf(call, sizeof call, "%s%s%s", node->op->name, product[0] ? " by " : "", product);
+  return tell_place(x, node->place, vk_cuda_check(e, &x->device, "starting kernels", call, err),
+                    err);
+}
+
 static vk_status start_steps(vk_exec *x, exec_state *s, bool is_once, vk_err *err)
 {
   const bool is_timed = s->is_timing;
@@ -343,10 +358,9 @@ static vk_status start_steps(vk_exec *x, exec_state *s, bool is_once, vk_err *er
     if (step->is_once != is_once)
       continue;
     const vk_cuda_call call = {&step->call, s->stream, s->gemm};
-    vk_status st = vk_cuda_check(vk_cuda_op_find(node->op)->run(&call), &x->device,
-                                 "starting kernels", node->op->name, err);
-    if (st != VK_OK)
-      return tell_place(x, node->place, st, err);
+    cudaError_t e = vk_cuda_op_find(node->op)->run(&call);
+    if (e != cudaSuccess)
+      return fail_step(x, s, node, e, err);
   }
   if (is_timed)
     VK_TRY(
@@ -394,14 +408,26 @@ static vk_status take_sent(vk_exec *x, exec_state *s, vk_err *err)
   return VK_CUDA_CHECK(cudaEventRecord(s->taken, s->stream), d, doing, err);
 }
 
-static void drop_graph(exec_state *s)
+/* The run's, which takes the place of the one that was used longest ago where it is new. */
+static run_kind *find_kind(const vk_exec *x, exec_state *s)
 {
-  if (s->graph)
-    (void)cudaGraphExecDestroy(s->graph);
-  s->graph = NULL;
+  const int i_slot = x->is_sent ? -1 : s->i_slot;
+  run_kind *oldest = &s->kind[0];
+  for (int i = 0; i < N_KIND; i++) {
+    run_kind *k = &s->kind[i];
+    if (k->n_run == 0)
+      forget_kind(k);
+    else if (k->i_slot == i_slot && memcmp(k->size, x->size, sizeof k->size) == 0)
+      return k;
+    oldest = k->last_run < oldest->last_run ? k : oldest;
+  }
+  forget_kind(oldest);
+  memcpy(oldest->size, x->size, sizeof oldest->size);
+  oldest->i_slot = i_slot;
+  return oldest;
 }
 
-static vk_status capture(vk_exec *x, exec_state *s, vk_err *err)
+static vk_status capture(vk_exec *x, exec_state *s, cudaGraphExec_t *out, vk_err *err)
 {
   cudaGraph_t graph = NULL;
   const vk_device *d = &x->device;
@@ -412,7 +438,7 @@ static vk_status capture(vk_exec *x, exec_state *s, vk_err *err)
   if (st == VK_OK)
     st = VK_CUDA_CHECK(e, d, "capturing a run", err);
   if (st == VK_OK)
-    st = VK_CUDA_CHECK(cudaGraphInstantiate(&s->graph, graph, 0), d, "capturing a run", err);
+    st = VK_CUDA_CHECK(cudaGraphInstantiateWithFlags(out, graph, 0), d, "capturing a run", err);
   if (graph)
     (void)cudaGraphDestroy(graph);
   return st;
@@ -489,21 +515,42 @@ static vk_status start_timed(vk_exec *x, exec_state *s, vk_err *err)
   return start_all(x, s, err);
 }
 
-static vk_status start_run(vk_exec *x, exec_state *s, vk_err *err)
+/* A run that cannot be captured is started kernel by kernel, as all after it. Nothing of it has run
+ * yet. */
+static vk_status start_uncaptured(vk_exec *x, exec_state *s, const vk_err *why, vk_err *err)
 {
-  if (s->n_same == 0 || x->is_sent != s->is_graph_of_sent)
-    drop_graph(s);
-  s->is_graph_of_sent = x->is_sent;
+  s->no_graph = true;
+  (void)cudaGetLastError();
+  VK_TRY(start_all(x, s, err));
+  vk_cuda_add_note(&x->device, VK_CUDA_NOTE_CAPTURE,
+                   "runs of %s are started kernel by kernel, which is slower, as one could not be "
+                   "captured: %s",
+                   x->plan->graph.name, why->text);
+  return VK_OK;
+}
+
+static void tell_refused(const vk_exec *x, exec_state *s)
+{
+  char product[128];
+  if (vk_cuda_gemm_take_refused(s->gemm, product))
+    vk_cuda_add_note(&x->device, VK_CUDA_NOTE_PRODUCT,
+                     "cuBLASLt refused a product in %s, %s; a kernel of our own makes such "
+                     "products, up to a hundred times more slowly",
+                     x->plan->graph.name, product);
+}
+
+static vk_status start_run(vk_exec *x, exec_state *s, run_kind *k, vk_err *err)
+{
   if (x->is_sent)
     VK_TRY(take_sent(x, s, err));
   if (s->is_timing)
     return start_timed(x, s, err);
-  if (s->n_same < CAPTURE_AFTER)
+  if (k->n_run < CAPTURE_AFTER)
     return start_all(x, s, err);
-  if (!s->graph && !s->no_graph)
-    s->no_graph = capture(x, s, NULL) != VK_OK; /* nothing has run yet */
-  (void)cudaGetLastError();
-  return s->graph ? VK_CUDA_CHECK(cudaGraphLaunch(s->graph, s->stream), &x->device, "running", err)
+  vk_err why = VK_ERR_INIT;
+  if (!k->graph && !s->no_graph && capture(x, s, &k->graph, &why) != VK_OK)
+    return start_uncaptured(x, s, &why, err);
+  return k->graph ? VK_CUDA_CHECK(cudaGraphLaunch(k->graph, s->stream), &x->device, "running", err)
                   : start_all(x, s, err);
 }
 
@@ -513,11 +560,15 @@ vk_status vk_cuda_exec_start(vk_exec *x, bool is_once, vk_err *err)
   VK_TRY(vk_cuda_use(&x->device, err));
   s->is_timing = !is_once && (x->is_timed || s->row);
   begin_run(x, s);
+  VK_TRY(vk_cuda_follow_zeros(&x->device, s->stream, &s->n_zero, err));
   if (is_once)
     return start_steps(x, s, true, err);
   vk_trace_span span = vk_trace_begin(x->trace, "nn", x->plan->graph.name);
-  vk_status st = start_run(x, s, err);
-  s->n_same = st == VK_OK ? s->n_same + (s->n_same < CAPTURE_AFTER) : 0;
+  run_kind *k = find_kind(x, s);
+  vk_status st = start_run(x, s, k, err);
+  tell_refused(x, s);
+  k->n_run = st == VK_OK ? k->n_run + (k->n_run < CAPTURE_AFTER) : 0;
+  k->last_run = ++s->n_run;
   vk_trace_end(&span);
   return st;
 }

@@ -4,6 +4,7 @@
 #include "cuda/gemm.h"
 
 #include <cublasLt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,10 @@ struct vk_cuda_gemm {
   void *workspace;
   entry *entry; /* [n_room] by their hash, a power of two */
   size_t n_entry, n_room;
+  const char *call;  /* of the library, the last */
+  char failed[128];  /* the call that failed, and its status; "": none since it was asked for */
+  char refused[128]; /* the first product that the library refused; "": none, or it was told */
+  bool has_refused;
 };
 
 /* ---- a handle ------------------------------------------------------------------------------- */
@@ -324,11 +329,13 @@ static cublasStatus_t set_operation(const vk_cuda_gemm *g, const vk_cuda_product
 }
 
 /* The descriptors, for m rows of op(a) and k terms. */
-static cublasStatus_t describe(const vk_cuda_gemm *g, const vk_cuda_product *p, int64_t m,
-                               int64_t k)
+static cublasStatus_t describe(vk_cuda_gemm *g, const vk_cuda_product *p, int64_t m, int64_t k)
 {
   const functions *f = &g->lib;
+  g->call = "cublasLtMatmulDescSetAttribute";
   cublasStatus_t st = set_operation(g, p);
+  if (st == CUBLAS_STATUS_SUCCESS)
+    g->call = "cublasLtMatrixLayoutSetAttribute";
   if (st == CUBLAS_STATUS_SUCCESS)
     st = set_layout(f, g->a, p->dtype, p->a_trans ? k : m, p->a_trans ? m : k, p->lda);
   if (st == CUBLAS_STATUS_SUCCESS)
@@ -361,13 +368,14 @@ static cublasStatus_t set_preference(const vk_cuda_gemm *g, const algo_key *key)
   return st;
 }
 
-static cublasStatus_t run_algo(const vk_cuda_gemm *g, const vk_cuda_product *p,
+static cublasStatus_t run_algo(vk_cuda_gemm *g, const vk_cuda_product *p,
                                const cublasLtMatmulAlgo_t *algo, cudaStream_t stream)
 {
   const float alpha = 1, beta = p->beta;
   cublasStatus_t st = describe(g, p, p->m, p->k);
   if (st != CUBLAS_STATUS_SUCCESS)
     return st;
+  g->call = "cublasLtMatmul";
   return g->lib.cublasLtMatmul(g->handle, g->desc, &alpha, p->b, g->b, p->a, g->a, &beta,
                                added_to(p), g->c, p->c, g->d, algo, g->workspace, WORKSPACE_BYTES,
                                stream);
@@ -387,9 +395,12 @@ static cublasStatus_t run_new(vk_cuda_gemm *g, const vk_cuda_product *p, const a
 {
   cublasLtMatmulHeuristicResult_t found[N_CANDIDATE];
   int n = 0;
+  g->call = "cublasLtMatmulPreferenceSetAttribute";
   cublasStatus_t st = set_preference(g, key);
   if (st == CUBLAS_STATUS_SUCCESS)
     st = describe(g, p, key->m, key->k);
+  if (st == CUBLAS_STATUS_SUCCESS)
+    g->call = "cublasLtMatmulAlgoGetHeuristic";
   if (st == CUBLAS_STATUS_SUCCESS)
     st = g->lib.cublasLtMatmulAlgoGetHeuristic(g->handle, g->desc, g->b, g->a, g->c, g->d,
                                                g->preference, N_CANDIDATE, found, &n);
@@ -419,6 +430,39 @@ static cublasStatus_t run_key(vk_cuda_gemm *g, const vk_cuda_product *p, const a
   return e->is_refused ? CUBLAS_STATUS_NOT_SUPPORTED : run_algo(g, p, &e->algo, stream);
 }
 
+/* What the device was lost by, if it was: the library's own statuses say less. */
+static cudaError_t fail_product(vk_cuda_gemm *g, cublasStatus_t st)
+{
+  snprintf(g->failed, sizeof g->failed, "%s [%s]", g->call, g->lib.cublasLtGetStatusString(st));
+  if (st == CUBLAS_STATUS_ALLOC_FAILED)
+    return cudaErrorMemoryAllocation;
+  cudaError_t e = cudaPeekAtLastError();
+  return e == cudaSuccess ? cudaErrorUnknown : e;
+}
+
+const char *vk_cuda_gemm_take_failure(vk_cuda_gemm *g, char text[128])
+{
+  snprintf(text, 128, "%s", g->failed);
+  g->failed[0] = '\0';
+  return text;
+}
+
+/* Once a handle. */
+static void remember_refused(vk_cuda_gemm *g, const vk_cuda_product *p)
+{
+  if (!g->has_refused)
+    snprintf(g->refused, sizeof g->refused, "[%lld, %lld] of %lld terms each in %s",
+             (long long)p->m, (long long)p->n, (long long)p->k, vk_dtype_name(p->dtype));
+  g->has_refused = true;
+}
+
+bool vk_cuda_gemm_take_refused(vk_cuda_gemm *g, char text[128])
+{
+  snprintf(text, 128, "%s", g->refused);
+  g->refused[0] = '\0';
+  return text[0] != '\0';
+}
+
 cudaError_t vk_cuda_gemm_run(vk_cuda_gemm *g, const vk_cuda_product *p, cudaStream_t stream)
 {
   VK_ASSERT(p->m > 0 && p->n > 0 && p->k > 0);
@@ -431,5 +475,8 @@ cudaError_t vk_cuda_gemm_run(vk_cuda_gemm *g, const vk_cuda_product *p, cudaStre
   }
   if (st == CUBLAS_STATUS_SUCCESS)
     return cudaSuccess;
-  return is_refused(st) ? vk_cuda_gemm_plain(p, stream) : cudaErrorUnknown;
+  if (!is_refused(st))
+    return fail_product(g, st);
+  remember_refused(g, p);
+  return vk_cuda_gemm_plain(p, stream);
 }

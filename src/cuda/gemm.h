@@ -49,8 +49,15 @@ typedef struct vk_cuda_product {
 /* Starts it on the stream. How, the library is asked once for a shape, where the number of rows (m,
  * or k with a_trans) counts to within a quarter. The first product of a shape may load kernels: it
  * is no part of a graph that is captured.
- * What it refuses, vk_cuda_gemm_plain computes. cudaErrorUnknown: another error of its. */
+ * What it refuses, vk_cuda_gemm_plain computes. Its other errors: what the device was lost by;
+ * cudaErrorMemoryAllocation; cudaErrorUnknown: neither. */
 cudaError_t vk_cuda_gemm_run(vk_cuda_gemm *g, const vk_cuda_product *p, cudaStream_t stream);
+/* Which call of the library made vk_cuda_gemm_run fail, and with what: "cublasLtMatmul [the GPU
+ * program failed to execute]"; "": none since this was asked last. Returns text. */
+const char *vk_cuda_gemm_take_failure(vk_cuda_gemm *g, char text[128]);
+/* The first product that the library refused, once: "[300, 40] of 7 terms each in bf16". false:
+ * none, or it was told. */
+bool vk_cuda_gemm_take_refused(vk_cuda_gemm *g, char text[128]);
 /* By a kernel of our own, which takes every product, slowly. */
 cudaError_t vk_cuda_gemm_plain(const vk_cuda_product *p, cudaStream_t stream);
 

@@ -4,17 +4,37 @@
 #include <stdio.h>
 #include <string.h>
 
-/* NULL with the loader's reason for the first file when there is none. */
-static void *open_first(const vk_cuda_library *l, char *reason, size_t n)
+/* That of the build first. */
+static const char *const toolkits[] = {
+#if defined(VK_CUDA_LIB_DIR)
+    VK_CUDA_LIB_DIR,
+#endif
+    "/usr/local/cuda/lib64",
+    NULL,
+};
+
+/* NULL with the loader's reason for the first file when there is none. dir: NULL: the loader's. */
+static void *open_in(const vk_cuda_library *l, const char *dir, char *reason, size_t n)
 {
   for (int i = 0; l->file[i]; i++) {
-    void *handle = dlopen(l->file[i], RTLD_LAZY | RTLD_LOCAL);
+    char path[1024];
+    int n_path = snprintf(path, sizeof path, "%s%s%s", dir ? dir : "", dir ? "/" : "", l->file[i]);
+    void *handle = n_path < (int)sizeof path ? dlopen(path, RTLD_LAZY | RTLD_LOCAL) : NULL;
     if (handle)
       return handle;
-    if (i == 0)
+    if (i == 0 && !dir)
       snprintf(reason, n, "%s", dlerror());
   }
   return NULL;
+}
+
+static void *open_first(const vk_cuda_library *l, char *reason, size_t n)
+{
+  const char *const *dir = l->dir ? l->dir : toolkits;
+  void *handle = open_in(l, NULL, reason, n);
+  for (int i = 0; dir[i] && !handle; i++)
+    handle = open_in(l, dir[i], reason, n);
+  return handle;
 }
 
 vk_status vk_cuda_library_open(const vk_cuda_library *l, void (**function)(void), vk_err *err)

@@ -16,6 +16,8 @@ typedef struct vk_cuda_library {
   const char *package;       /* which package has it */
   const char *const *file;   /* for the system's loader, the first that is there; NULL ends */
   const char *const *symbol; /* functions that must be in it; NULL ends */
+  const char *const *dir;    /* folders to look in after that; NULL ends. NULL: those of CUDA's
+                                toolkits, which a system's loader need not know */
 } vk_cuda_library;
 
 /* Opens the library and looks its functions up. It stays open until the program ends.

@@ -1,9 +1,7 @@
 /* sum.c - sums between GPUs by NCCL, one thread starting the work of all of them: a group of calls,
  * one a device, each on that device's stream.
  *
- * What is summed lies in managed memory. NCCL takes that, but GPUs of one process reach into each
- * other's buffers while they sum, which would move managed pages to and fro between them. So the
- * numbers go through a buffer of the device's own, piece by piece: copied in, summed in place,
+ * The numbers go through a buffer of the device's own, piece by piece: copied in, summed in place,
  * copied back, all in the stream's order. The copies stay within a device, whose memory is many
  * times faster than what connects it with others.
  *

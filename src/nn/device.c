@@ -146,6 +146,48 @@ vk_status vk_device_zero(const vk_device *d, void *p, size_t bytes, vk_err *err)
   return d->def->zero(d, p, bytes, err);
 }
 
+vk_status vk_device_write(const vk_device *d, void *to, const void *from, size_t bytes, vk_err *err)
+{
+  d = or_cpu(d);
+  if (d->def->write)
+    return d->def->write(d, to, from, bytes, err);
+  if (to != from && bytes > 0)
+    memcpy(to, from, bytes);
+  return VK_OK;
+}
+
+vk_status vk_device_view(const vk_device *d, const void *p, size_t bytes, void **view, vk_err *err)
+{
+  d = or_cpu(d);
+  *view = NULL;
+  if (!d->def->read) {
+    *view = (void *)(uintptr_t)p;
+    return VK_OK;
+  }
+  void *copy = aligned_alloc(64, (bytes + 127) / 64 * 64);
+  if (!copy)
+    return vk_fail(err, VK_E_NOMEM, "no memory for a copy of %.1f MB of the device's",
+                   (double)bytes * 1e-6);
+  vk_status st = d->def->read(d, copy, p, bytes, err);
+  if (st == VK_OK)
+    *view = copy;
+  else
+    free(copy);
+  return st;
+}
+
+void vk_device_unview(const vk_device *d, void *view)
+{
+  if (or_cpu(d)->def->read)
+    free(view);
+}
+
+bool vk_device_take_note(const vk_device *d, char text[VK_DEVICE_NOTE])
+{
+  d = or_cpu(d);
+  return d->def->take_note && d->def->take_note(d, text);
+}
+
 double vk_device_busy_s(const vk_device *d)
 {
   return d->def->busy_s ? d->def->busy_s(d) : NAN;

@@ -8,9 +8,10 @@
  *   ...
  *   vk_device_close(&device);
  *
- * Memory that vk_device_alloc gives is read and written by the device and by the host, one at a
- * time: parameters, gradients and the optimiser's state lie there. The device works on it from
- * vk_exec_start until vk_exec_wait, and in vk_optim_step.
+ * Memory that vk_device_alloc gives is the device's: parameters, gradients and the optimiser's
+ * state lie there. Only the CPU's is the host's as well; whoever does not know which device it is
+ * writes by vk_device_write and reads by vk_device_view. The device works on it from vk_exec_start
+ * until vk_exec_wait, and in vk_optim_step.
  *
  * Test: tests/unit/test_device.c */
 #ifndef VK_NN_DEVICE_H
@@ -42,6 +43,8 @@ typedef struct vk_device_info {
   uint64_t free_bytes;   /* now */
 } vk_device_info;
 
+enum { VK_DEVICE_NOTE = 384 };
+
 struct vk_device_def {
   const char *name; /* "cuda" */
   const char *help; /* one line */
@@ -57,7 +60,16 @@ struct vk_device_def {
   /* Zeroed, aligned to 64 bytes. Errors: VK_E_NOMEM with the bytes. */
   vk_status (*alloc)(const vk_device *d, void **out, size_t bytes, vk_err *err);
   void (*free)(const vk_device *d, void *p);
+  /* May return before it is done: what the device is given to do afterwards finds zeros. */
   vk_status (*zero)(const vk_device *d, void *p, size_t bytes, vk_err *err);
+  /* Between the host's memory and alloc's, after all that optim_run, sum_run and zero were called
+   * for; done when they return. NULL: the host's memory and the device's are one. */
+  vk_status (*write)(const vk_device *d, void *to, const void *from, size_t bytes, vk_err *err);
+  vk_status (*read)(const vk_device *d, void *to, const void *from, size_t bytes, vk_err *err);
+
+  /* What makes work there slower than it could be, a sentence each, once: vk_device_take_note.
+   * NULL: nothing does. */
+  bool (*take_note)(const vk_device *d, char text[VK_DEVICE_NOTE]);
 
   /* For how many seconds networks have run there since it was opened, from their start until they
    * were waited for. NULL: not known. */
@@ -70,7 +82,7 @@ struct vk_device_def {
   /* The part of an executor that is the device's own: nn/exec_internal.h. */
   vk_status (*exec_open)(struct vk_exec *x, vk_err *err);
   void (*exec_close)(struct vk_exec *x);
-  void (*exec_changed)(struct vk_exec *x); /* shapes or places of values, or what is read */
+  void (*exec_changed)(struct vk_exec *x); /* places of values, or which are read; not sizes */
   vk_status (*exec_start)(struct vk_exec *x, bool is_once, vk_err *err);
   /* Those of a device that works while the host goes on; NULL: it has finished when exec_start
    * returns, and inputs are where it reads them. */
@@ -129,6 +141,19 @@ void vk_device_close(vk_device *d);
 VK_NODISCARD vk_status vk_device_alloc(const vk_device *d, void **out, size_t bytes, vk_err *err);
 void vk_device_free(const vk_device *d, void *p);
 VK_NODISCARD vk_status vk_device_zero(const vk_device *d, void *p, size_t bytes, vk_err *err);
+/* bytes of the host's memory to the device's. */
+VK_NODISCARD vk_status vk_device_write(const vk_device *d, void *to, const void *from, size_t bytes,
+                                       vk_err *err);
+/* *view: bytes of the device's memory as the host sees them: on the CPU p itself, elsewhere a copy,
+ * which changes nothing where it came from; vk_device_write takes it back there. To be given back
+ * by vk_device_unview, NULL too. Errors: VK_E_NOMEM, those of the device; *view is NULL then. */
+VK_NODISCARD vk_status vk_device_view(const vk_device *d, const void *p, size_t bytes, void **view,
+                                      vk_err *err);
+void vk_device_unview(const vk_device *d, void *view);
+
+/* What a user should know of how the device works, and was not told yet: "device cuda:0 (...):
+ * ...". false: nothing. */
+bool vk_device_take_note(const vk_device *d, char text[VK_DEVICE_NOTE]);
 
 /* As vk_device_def has it; NAN where it is not known. */
 double vk_device_busy_s(const vk_device *d);

@@ -22,7 +22,6 @@ static void update_steps(vk_exec *x)
       s->tensor[k].data = x->data[v];
     }
   }
-  x->device.def->exec_changed(x);
 }
 
 static void add_steps(vk_exec *x)
@@ -133,6 +132,7 @@ void vk_exec_bind(vk_exec *x, vk_id value, void *data)
     if (x->plan->place[v].root == value)
       x->data[v] = data;
   update_steps(x);
+  x->device.def->exec_changed(x);
 }
 
 void *vk_exec_data(const vk_exec *x, vk_id value)

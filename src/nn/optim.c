@@ -231,7 +231,10 @@ vk_status vk_optim_new(vk_optim **out, const vk_optim_config *config, const vk_o
   p->beta2 = (float)config->beta2;
   p->share2 = (float)(1 - config->beta2);
   p->eps = (float)config->eps;
-  vk_optim_reset(o);
+  if ((st = vk_optim_reset(o, err)) != VK_OK) {
+    vk_optim_free(o);
+    return st;
+  }
   *out = o;
   return VK_OK;
 }
@@ -250,17 +253,20 @@ void vk_optim_free(vk_optim *o)
   free(o);
 }
 
-void vk_optim_reset(vk_optim *o)
+vk_status vk_optim_reset(vk_optim *o, vk_err *err)
 {
   vk_optim_pass *p = &o->pass;
+  const size_t bytes = sizeof *p->m * (size_t)o->n_item;
   o->n_step = 0;
-  for (int64_t i = 0; i < p->n_chunk; i++) {
-    const vk_optim_chunk *c = &p->chunk[i];
-    memset(p->m + c->begin, 0, sizeof *p->m * (size_t)c->n);
-    memset(p->v + c->begin, 0, sizeof *p->v * (size_t)c->n);
-  }
-  if (p->ema && o->n_item > 0)
-    memcpy(p->ema, p->param, sizeof *p->ema * (size_t)o->n_item);
+  VK_TRY(vk_device_zero(&o->device, p->m, bytes, err));
+  VK_TRY(vk_device_zero(&o->device, p->v, bytes, err));
+  if (!p->ema)
+    return VK_OK;
+  void *param;
+  VK_TRY(vk_device_view(&o->device, p->param, bytes, &param, err));
+  vk_status st = vk_device_write(&o->device, p->ema, param, bytes, err);
+  vk_device_unview(&o->device, param);
+  return st;
 }
 
 /* ---- a step ---- */
@@ -373,11 +379,21 @@ static void free_list(state_list *list)
   free(list->want);
 }
 
-static vk_status make_list(state_list *list, const vk_optim *o, vk_err *err)
+enum { N_BLOCK = 3 };
+
+/* The blocks of the state, and how many there are. */
+static int blocks_of(const vk_optim *o, float *block[N_BLOCK])
 {
-  static const char *const kind[] = {"m", "v", "ema"};
-  float *const block[] = {o->pass.m, o->pass.v, o->pass.ema};
-  const int n_block = o->pass.ema ? 3 : 2;
+  float *const all[N_BLOCK] = {o->pass.m, o->pass.v, o->pass.ema};
+  memcpy(block, all, sizeof all);
+  return o->pass.ema ? N_BLOCK : N_BLOCK - 1;
+}
+
+/* block: as the host sees them. */
+static vk_status make_list(state_list *list, const vk_optim *o, float *const *block, vk_err *err)
+{
+  static const char *const kind[N_BLOCK] = {"m", "v", "ema"};
+  const int n_block = o->pass.ema ? N_BLOCK : N_BLOCK - 1;
   size_t n_char = 1;
   for (int i = 0; i < o->n_span; i++)
     n_char += 3 * (strlen("ema.") + strlen(o->span[i].name) + 1);
@@ -410,7 +426,35 @@ static void print_config(const vk_optim_config *c, char config[128], char ema[32
   snprintf(ema, 32, "%.17g", c->ema_decay);
 }
 
-vk_status vk_optim_save(const vk_optim *o, const char *path, vk_err *err)
+static void unview_blocks(const vk_optim *o, float *const *view)
+{
+  for (int i = 0; i < N_BLOCK; i++)
+    vk_device_unview(&o->device, view[i]);
+}
+
+/* view: zeroed. To be given back whatever this returns. */
+static vk_status view_blocks(const vk_optim *o, float **view, vk_err *err)
+{
+  float *block[N_BLOCK];
+  const int n = blocks_of(o, block);
+  for (int i = 0; i < n; i++) {
+    void *one;
+    VK_TRY(vk_device_view(&o->device, block[i], sizeof(float) * (size_t)o->n_item, &one, err));
+    view[i] = one;
+  }
+  return VK_OK;
+}
+
+static vk_status write_blocks(const vk_optim *o, float *const *view, vk_err *err)
+{
+  float *block[N_BLOCK];
+  const int n = blocks_of(o, block);
+  for (int i = 0; i < n; i++)
+    VK_TRY(vk_device_write(&o->device, block[i], view[i], sizeof(float) * (size_t)o->n_item, err));
+  return VK_OK;
+}
+
+static vk_status save(const vk_optim *o, float *const *block, const char *path, vk_err *err)
 {
   char step[32], config[128], ema[32];
   state_list list;
@@ -418,7 +462,7 @@ vk_status vk_optim_save(const vk_optim *o, const char *path, vk_err *err)
   print_config(&o->config, config, ema);
   const vk_safetensors_pair pair[] = {
       {"kind", state_kind}, {"step", step}, {"config", config}, {"ema_decay", ema}};
-  VK_TRY(make_list(&list, o, err));
+  VK_TRY(make_list(&list, o, block, err));
   vk_safetensors_entry *entry = calloc((size_t)list.n + 1, sizeof *entry);
   vk_status st = VK_OK;
   if (!entry)
@@ -433,6 +477,16 @@ vk_status vk_optim_save(const vk_optim *o, const char *path, vk_err *err)
     st = vk_safetensors_write(path, entry, list.n, pair, VK_COUNT(pair), err);
   free(entry);
   free_list(&list);
+  return st;
+}
+
+vk_status vk_optim_save(const vk_optim *o, const char *path, vk_err *err)
+{
+  float *view[N_BLOCK] = {0};
+  vk_status st = view_blocks(o, view, err);
+  if (st == VK_OK)
+    st = save(o, view, path, err);
+  unview_blocks(o, view);
   return st;
 }
 
@@ -469,7 +523,7 @@ static vk_status check_same(const vk_safetensors *s, const vk_optim *o, vk_err *
   return VK_OK;
 }
 
-vk_status vk_optim_load(vk_optim *o, const char *path, vk_err *err)
+static vk_status load(vk_optim *o, float *const *block, const char *path, vk_err *err)
 {
   vk_safetensors s;
   state_list list;
@@ -478,12 +532,24 @@ vk_status vk_optim_load(vk_optim *o, const char *path, vk_err *err)
   vk_status st = read_step(&s, &n_step, err);
   if (st == VK_OK)
     st = check_same(&s, o, err);
-  if (st == VK_OK && (st = make_list(&list, o, err)) == VK_OK) {
+  if (st == VK_OK && (st = make_list(&list, o, block, err)) == VK_OK) {
     st = vk_safetensors_load(&s, list.want, list.n, err);
     free_list(&list);
   }
   if (st == VK_OK)
+    st = write_blocks(o, block, err);
+  if (st == VK_OK)
     o->n_step = n_step;
   vk_safetensors_close(&s);
+  return st;
+}
+
+vk_status vk_optim_load(vk_optim *o, const char *path, vk_err *err)
+{
+  float *view[N_BLOCK] = {0};
+  vk_status st = view_blocks(o, view, err);
+  if (st == VK_OK)
+    st = load(o, view, path, err);
+  unview_blocks(o, view);
   return st;
 }

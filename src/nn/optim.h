@@ -77,8 +77,9 @@ VK_NODISCARD vk_status vk_optim_new(vk_optim **out, const vk_optim_config *confi
                                     const float *grad, vk_err *err);
 /* NULL is allowed. */
 void vk_optim_free(vk_optim *o);
-/* Step 0: moments zero, the average equal to param as it is now. */
-void vk_optim_reset(vk_optim *o);
+/* Step 0: moments zero, the average equal to param as it is now. Errors: those of the device; the
+ * CPU has none. */
+VK_NODISCARD vk_status vk_optim_reset(vk_optim *o, vk_err *err);
 
 /* Another share of the learning rate for a group, from the next step on; 0: it stays, and its
  * moments follow its gradients. */
@@ -101,15 +102,15 @@ VK_NODISCARD vk_status vk_optim_step(vk_optim *o, vk_team *team, double lr, doub
 
 /* Steps done. */
 int64_t vk_optim_n_step(const vk_optim *o);
-/* The average, laid out as param up to the last span's end; NULL without ema_decay. Frozen
- * parameters and gaps have what reset found in param. */
+/* The average, in memory of the device, laid out as param up to the last span's end; NULL without
+ * ema_decay. Frozen parameters and gaps have what reset found in param. */
 const float *vk_optim_ema(const vk_optim *o);
 
 /* The state in a file: the step, and of every parameter that is not frozen m.NAME, v.NAME and
  * ema.NAME; a run that is continued from it has the same bits. Errors of save: as
  * vk_safetensors_write; of load: as vk_safetensors_open and _load, VK_E_FORMAT (no such file),
- * VK_E_MISMATCH (saved with other betas, eps, max_norm or ema_decay). The state is unchanged when
- * load fails. */
+ * VK_E_MISMATCH (saved with other betas, eps, max_norm or ema_decay); of both: VK_E_NOMEM, those of
+ * the device. The state is unchanged when load fails, unless the device does. */
 VK_NODISCARD vk_status vk_optim_save(const vk_optim *o, const char *path, vk_err *err);
 VK_NODISCARD vk_status vk_optim_load(vk_optim *o, const char *path, vk_err *err);
 

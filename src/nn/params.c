@@ -38,9 +38,17 @@ void vk_params_free(vk_params *p)
 
 vk_status vk_params_move(vk_params *p, const vk_device *device, vk_err *err)
 {
-  void *data;
-  VK_TRY(vk_device_alloc(device, &data, sizeof(float) * (size_t)(p->n_item + ALIGN), err));
-  memcpy(data, p->data, sizeof(float) * (size_t)p->n_item);
+  const size_t bytes = sizeof(float) * (size_t)p->n_item;
+  void *data, *old;
+  VK_TRY(vk_device_view(&p->device, p->data, bytes, &old, err));
+  vk_status st = vk_device_alloc(device, &data, bytes + sizeof(float) * ALIGN, err);
+  if (st == VK_OK)
+    st = vk_device_write(device, data, old, bytes, err);
+  vk_device_unview(&p->device, old);
+  if (st != VK_OK) {
+    vk_device_free(device, data);
+    return st;
+  }
   vk_params_block_free(p, p->data);
   p->data = data;
   p->device = *device;
@@ -58,6 +66,13 @@ void vk_params_block_free(const vk_params *p, float *block)
   vk_device_free(&p->device, block);
 }
 
+/* To the end of the last parameter: what a block of any maker has. */
+static size_t bytes_of(const vk_params *p)
+{
+  const vk_param *last = p->n_param > 0 ? &p->param[p->n_param - 1] : NULL;
+  return last ? sizeof(float) * (size_t)(last->offset + last->n) : 0;
+}
+
 const vk_param *vk_params_find(const vk_params *p, const char *name)
 {
   for (int i = 0; i < p->n_param; i++)
@@ -66,7 +81,8 @@ const vk_param *vk_params_find(const vk_params *p, const char *name)
   return NULL;
 }
 
-vk_status vk_params_load(vk_params *p, const char *path, vk_err *err)
+/* Of the whole block, on the host. */
+static vk_status load(const vk_params *p, float *block, const char *path, vk_err *err)
 {
   vk_safetensors file = {0};
   vk_safetensors_want *want = calloc((size_t)p->n_param + 1, sizeof *want);
@@ -76,7 +92,7 @@ vk_status vk_params_load(vk_params *p, const char *path, vk_err *err)
   for (int i = 0; i < p->n_param; i++) {
     const vk_param *a = &p->param[i];
     want[i] =
-        (vk_safetensors_want){.name = a->name, .n_dim = a->shape.n_dim, .dst = p->data + a->offset};
+        (vk_safetensors_want){.name = a->name, .n_dim = a->shape.n_dim, .dst = block + a->offset};
     memcpy(want[i].shape, a->shape.dim, sizeof a->shape.dim);
   }
   VK_TRY_DONE(vk_safetensors_open(&file, path, err));
@@ -87,22 +103,39 @@ done:
   return st;
 }
 
+vk_status vk_params_load(vk_params *p, const char *path, vk_err *err)
+{
+  const size_t bytes = bytes_of(p);
+  void *block;
+  VK_TRY(vk_device_view(&p->device, p->data, bytes, &block, err));
+  vk_status st = load(p, block, path, err);
+  if (st == VK_OK)
+    st = vk_device_write(&p->device, p->data, block, bytes, err);
+  vk_device_unview(&p->device, block);
+  return st;
+}
+
 vk_status vk_params_save(const vk_params *p, const float *block, const char *path,
                          vk_safetensors_dtype dtype, const vk_safetensors_pair *pair, int n_pair,
                          vk_err *err)
 {
   vk_safetensors_entry *entry = calloc((size_t)p->n_param + 1, sizeof *entry);
+  void *view = NULL;
+  vk_status st = VK_OK;
   if (!entry)
     return vk_fail(err, VK_E_NOMEM, "%s: no memory to save %d tensors", path, p->n_param);
+  VK_TRY_DONE(vk_device_view(&p->device, block ? block : p->data, bytes_of(p), &view, err));
   for (int i = 0; i < p->n_param; i++) {
     const vk_param *a = &p->param[i];
     entry[i] = (vk_safetensors_entry){.name = a->name,
                                       .dtype = dtype,
                                       .n_dim = a->shape.n_dim,
-                                      .data = (block ? block : p->data) + a->offset};
+                                      .data = (const float *)view + a->offset};
     memcpy(entry[i].shape, a->shape.dim, sizeof a->shape.dim);
   }
-  vk_status st = vk_safetensors_write(path, entry, p->n_param, pair, n_pair, err);
+  VK_TRY_DONE(vk_safetensors_write(path, entry, p->n_param, pair, n_pair, err));
+done:
+  vk_device_unview(&p->device, view);
   free(entry);
   return st;
 }

@@ -114,7 +114,8 @@ VK_NODISCARD vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_er
  * Errors: VK_E_DIVERGED: the gradient is not finite; parameters are as they were. */
 VK_NODISCARD vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err);
 
-/* The weights that are used: the average, or without one the parameters. Laid out as params. */
+/* The weights that are used: the average, or without one the parameters. Laid out as params of the
+ * first replica, in memory of its device. */
 const float *vk_learner_weights(const vk_learner *l);
 /* Loss of a batch by them, without dropout. */
 VK_NODISCARD vk_status vk_learner_check(vk_learner *l, const vk_batch *batch, double *loss,

@@ -340,6 +340,14 @@ static vk_status fail_diverged(vk_trainer *t, vk_err *err)
                  t->checkpoint[0] ? t->checkpoint : "in no checkpoint yet");
 }
 
+static void tell_notes(const vk_trainer *t)
+{
+  char text[VK_DEVICE_NOTE];
+  for (int i = 0; i < t->devices.n && t->config.warn; i++)
+    while (vk_device_take_note(&t->devices.device[i], text))
+      vk_log_line(t->config.warn, "train: %s", text);
+}
+
 static vk_status run_step(vk_trainer *t, vk_err *err)
 {
   vk_train_step step = {0};
@@ -350,6 +358,7 @@ static vk_status run_step(vk_trainer *t, vk_err *err)
   if (st == VK_E_DIVERGED)
     return fail_diverged(t, err);
   VK_TRY(st);
+  tell_notes(t);
   t->step++;
   t->score = NAN;
   t->is_judged = false;

@@ -33,8 +33,6 @@ static inline void fields(const struct cudaDeviceProp *p, const cudaGraphExecUpd
                           &p->regsPerBlock,
                           &p->l2CacheSize,
                           &p->integrated,
-                          &p->managedMemory,
-                          &p->concurrentManagedAccess,
                           &p->pageableMemoryAccess,
                           &p->unifiedAddressing};
   const enum cudaGraphExecUpdateResult *result = &i->result;

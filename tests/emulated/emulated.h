@@ -6,8 +6,9 @@
  * allocation (cudaErrorIllegalAddress when the stream or device is waited for, or memory freed; at
  * once under AddressSanitizer), pointers of the host or of another device among a kernel's
  * arguments (cudaErrorIllegalAddress), work for a stream whose device is not current
- * (cudaErrorInvalidResourceHandle; copies, waiting and events' questions may). Fresh memory and
- * shared memory hold bytes of 0xff: NaN.
+ * (cudaErrorInvalidResourceHandle; copies, waiting and events' questions may). The host that reads
+ * or writes a device's memory gets SIGSEGV, but for the time from when work ran until it is waited
+ * for. Fresh memory and shared memory hold bytes of 0xff: NaN.
  *
  * A thread has a current device, 0 at first. Streams, events and memory are of the device that was
  * current when they were made; a device that is lost loses them alone.
@@ -50,6 +51,11 @@ void vk_emulated_set_late(bool is_late);
  * calls whatever they compute. */
 void vk_emulated_set_dry(bool is_dry);
 
+/* Captured graphs cannot be made ready to run: cudaErrorMemoryAllocation. */
+void vk_emulated_set_graphless(bool is_graphless);
+/* Captures so far that were begun. */
+int64_t vk_emulated_n_capture(void);
+
 /* Bytes of scratch that a product is given at once (VK_PRODUCT_CHUNK of cuda/round.h), for plans to
  * come: so few as the process begins that small products come in chunks, too. */
 extern int64_t vk_emulated_product_chunk;
@@ -59,7 +65,7 @@ void vk_emulated_set_seed(uint64_t seed);
 
 /* What was made and not given back. */
 typedef struct vk_emulated_live {
-  int64_t n_device, n_managed, n_host, n_byte; /* allocations; bytes of the first two */
+  int64_t n_device, n_host, n_byte; /* allocations; bytes of the first */
   int64_t n_stream, n_event, n_graph, n_exec;
   int64_t n_comm; /* of NCCL */
 } vk_emulated_live;
@@ -67,6 +73,9 @@ vk_emulated_live vk_emulated_count(void);
 /* Everything of it is 0. */
 bool vk_emulated_is_clean(void);
 int64_t vk_emulated_n_launch(void); /* kernels that ran */
+
+/* Copies n bytes, of a device's memory or to it, at once: for tests that count calls. */
+void vk_emulated_copy(void *to, const void *from, size_t n);
 
 /* Enqueues run(data), data being n copied bytes, as a kernel would be, on a stream whose device is
  * current: for libraries of CUDA's

@@ -116,6 +116,16 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureSta
   return vk_emulated_leave(cudaSuccess);
 }
 
+void vk_emulated_set_graphless(bool is_graphless)
+{
+  vk_emulated.is_graphless = is_graphless;
+}
+
+int64_t vk_emulated_n_capture(void)
+{
+  return n_capture;
+}
+
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
 /* Their number alone: nodes must be NULL. */
@@ -128,12 +138,13 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t 
   return vk_emulated_leave(cudaSuccess);
 }
 
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags)
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                          unsigned long long flags)
 {
   ENTER();
   if (!graph)
     return vk_emulated_leave(cudaErrorInvalidValue);
-  cudaGraphExec_t e = calloc(1, sizeof *e);
+  cudaGraphExec_t e = vk_emulated.is_graphless ? NULL : calloc(1, sizeof *e);
   if (!e)
     return vk_emulated_leave(cudaErrorMemoryAllocation);
   e->list = graph->list;

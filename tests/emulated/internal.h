@@ -68,14 +68,16 @@ cudaError_t vk_emulated_lose(int device, cudaError_t error);
 typedef enum vk_emulated_place {
   VK_PLACE_PAGEABLE,
   VK_PLACE_HOST,
-  VK_PLACE_MANAGED,
   VK_PLACE_DEVICE
 } vk_emulated_place;
 /* Where p lies; *n: bytes from p to the end of its allocation (pageable: SIZE_MAX). */
 vk_emulated_place vk_emulated_find(const void *p, size_t *n);
-/* Whether n bytes from p on lie in memory that the device's kernels reach: its own, managed, or
- * pinned. */
+/* Whether n bytes from p on lie in memory that the device's kernels reach: its own, or pinned. */
 bool vk_emulated_reaches(int device, const void *p, size_t n);
+/* Memory of devices is opened before work runs, and closed to the program when it has waited for
+ * work: what lies there is out of the host's reach. */
+void vk_emulated_open_memory(void);
+void vk_emulated_close_memory(void);
 /* Guard bytes of what was allocated on the device: cudaSuccess or cudaErrorIllegalAddress. */
 cudaError_t vk_emulated_check_guards(int device);
 
@@ -84,7 +86,7 @@ extern struct vk_emulated_state {
   cudaError_t fail_with, lost[VK_EMULATED_DEVICE_MAX];
   size_t memory, used[VK_EMULATED_DEVICE_MAX]; /* of each */
   int n_device, major, minor, driver;
-  bool is_late, is_dry;
+  bool is_late, is_dry, is_graphless;
   uint64_t seed;
   vk_emulated_live live;
 } vk_emulated;

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "fiber.h"
 #include "internal.h"
 
+enum { PAGE = 4096, CLOSED_MAX = 256 << 10, N_KEPT = 32 };
 enum { GUARD = 256, GUARD_BYTE = 0xa5, FRESH_BYTE = 0xff };
 
 struct vk_emulated_state vk_emulated = {
@@ -147,7 +149,7 @@ void vk_emulated_reset(void)
   vk_emulated.major = 9;
   vk_emulated.minor = 0;
   vk_emulated.driver = CUDART_VERSION;
-  vk_emulated.is_late = vk_emulated.is_dry = false;
+  vk_emulated.is_late = vk_emulated.is_dry = vk_emulated.is_graphless = false;
   vk_emulated.seed = 0;
   pthread_mutex_unlock(&mutex);
 }
@@ -211,8 +213,8 @@ vk_emulated_live vk_emulated_count(void)
 bool vk_emulated_is_clean(void)
 {
   const vk_emulated_live l = vk_emulated_count();
-  return !l.n_device && !l.n_managed && !l.n_host && !l.n_stream && !l.n_event && !l.n_graph &&
-         !l.n_exec && !l.n_comm;
+  return !l.n_device && !l.n_host && !l.n_stream && !l.n_event && !l.n_graph && !l.n_exec &&
+         !l.n_comm;
 }
 
 void vk_emulated_set_dry(bool is_dry)
@@ -275,8 +277,6 @@ static struct cudaDeviceProp properties(void)
       .maxThreadsPerBlock = 1024,
       .regsPerBlock = 65536,
       .l2CacheSize = 50 << 20,
-      .managedMemory = 1,
-      .concurrentManagedAccess = 1,
       .unifiedAddressing = 1,
   };
 }
@@ -325,14 +325,8 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attr, int dev
   case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
     *value = (int)p.sharedMemPerMultiprocessor;
     break;
-  case cudaDevAttrManagedMemory:
-    *value = p.managedMemory;
-    break;
   case cudaDevAttrPageableMemoryAccess:
     *value = p.pageableMemoryAccess;
-    break;
-  case cudaDevAttrConcurrentManagedAccess:
-    *value = p.concurrentManagedAccess;
     break;
   case cudaDevAttrMaxSharedMemoryPerBlockOptin:
     *value = (int)p.sharedMemPerBlockOptin;
@@ -379,7 +373,9 @@ cudaError_t cudaDeviceSynchronize(void)
   if (vk_emulated_end_captures())
     return vk_emulated_leave(cudaErrorStreamCaptureUnsupported);
   vk_emulated_drain(vk_emulated_device);
-  return vk_emulated_leave(vk_emulated_check_guards(vk_emulated_device));
+  cudaError_t error = vk_emulated_check_guards(vk_emulated_device);
+  vk_emulated_close_memory();
+  return vk_emulated_leave(error);
 }
 
 /* Ends what the device was lost by. */
@@ -405,6 +401,7 @@ typedef struct allocation {
 } allocation;
 
 static allocation *allocations;
+static bool is_open; /* that of devices */
 
 static char *base_of(const allocation *a)
 {
@@ -414,6 +411,74 @@ static char *base_of(const allocation *a)
 static size_t padded(size_t n)
 {
   return (n + 2 * GUARD + GUARD - 1) / GUARD * GUARD;
+}
+
+/* Pages of its own, so that they can be closed. */
+static size_t page_bytes(size_t n)
+{
+  return (padded(n) + PAGE - 1) / PAGE * PAGE;
+}
+
+/* Of what is large, the beginning: where nearly everybody begins to read, and soon done. */
+static void protect(const allocation *a, bool open)
+{
+  size_t n = page_bytes(a->n);
+  if (a->place == VK_PLACE_DEVICE && mprotect(base_of(a), n < CLOSED_MAX ? n : CLOSED_MAX,
+                                              open ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+    vk_emulated_fatal("no way to close memory of a device");
+}
+
+void vk_emulated_open_memory(void)
+{
+  for (const allocation *a = allocations; a && !is_open; a = a->next)
+    protect(a, true);
+  is_open = true;
+}
+
+void vk_emulated_close_memory(void)
+{
+  for (const allocation *a = allocations; a && is_open; a = a->next)
+    protect(a, false);
+  is_open = false;
+}
+
+void vk_emulated_copy(void *to, const void *from, size_t n)
+{
+  pthread_mutex_lock(&mutex);
+  bool was_open = is_open;
+  vk_emulated_open_memory();
+  memmove(to, from, n);
+  if (!was_open)
+    vk_emulated_close_memory();
+  pthread_mutex_unlock(&mutex);
+}
+
+/* Pages that were given back, open, for the next of their size: new ones take long. */
+static struct {
+  char *p;
+  size_t n;
+} kept[N_KEPT];
+
+static char *take_pages(size_t n)
+{
+  for (int i = 0; i < N_KEPT; i++)
+    if (kept[i].p && kept[i].n == n) {
+      char *p = kept[i].p;
+      kept[i].p = NULL;
+      return p;
+    }
+  char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+static void give_pages(char *p, size_t n)
+{
+  static int i_next;
+  int i = i_next++ % N_KEPT;
+  if (kept[i].p)
+    (void)munmap(kept[i].p, kept[i].n);
+  kept[i].p = p;
+  kept[i].n = n;
 }
 
 static void guard(const allocation *a, bool is_on)
@@ -454,7 +519,8 @@ static cudaError_t check_guard(const allocation *a)
 cudaError_t vk_emulated_check_guards(int device)
 {
   cudaError_t error = cudaSuccess;
-  for (const allocation *a = allocations; a && error == cudaSuccess; a = a->next)
+  /* nothing has run since it was closed */
+  for (const allocation *a = allocations; a && is_open && error == cudaSuccess; a = a->next)
     error = a->device == device ? check_guard(a) : cudaSuccess;
   return error;
 }
@@ -503,9 +569,7 @@ cudaError_t vk_emulated_refuse_pointer(void)
 
 static int64_t *count_of(vk_emulated_place place)
 {
-  return place == VK_PLACE_DEVICE    ? &vk_emulated.live.n_device
-         : place == VK_PLACE_MANAGED ? &vk_emulated.live.n_managed
-                                     : &vk_emulated.live.n_host;
+  return place == VK_PLACE_DEVICE ? &vk_emulated.live.n_device : &vk_emulated.live.n_host;
 }
 
 static cudaError_t allocate(void **p, size_t n, vk_emulated_place place)
@@ -521,7 +585,7 @@ static cudaError_t allocate(void **p, size_t n, vk_emulated_place place)
   if (is_device && (n > vk_emulated.memory || *used > vk_emulated.memory - n))
     return cudaErrorMemoryAllocation;
   allocation *a = malloc(sizeof *a);
-  char *base = a ? aligned_alloc(GUARD, padded(n)) : NULL;
+  char *base = !a ? NULL : is_device ? take_pages(page_bytes(n)) : aligned_alloc(GUARD, padded(n));
   if (!base) {
     free(a);
     return cudaErrorMemoryAllocation;
@@ -531,6 +595,8 @@ static cudaError_t allocate(void **p, size_t n, vk_emulated_place place)
   allocations = a;
   memset(a->p, vk_emulated.is_dry ? 0 : FRESH_BYTE, n);
   guard(a, true);
+  if (!is_open)
+    protect(a, false);
   ++*count_of(place);
   if (is_device) {
     *used += n;
@@ -570,6 +636,7 @@ static cudaError_t give_back(void *p, bool is_host)
     allocation *a = *at;
     if (a->p != p || (a->place == VK_PLACE_HOST) != is_host)
       continue;
+    protect(a, true);
     cudaError_t guards = check_guard(a);
     --*count_of(a->place);
     if (!is_host) {
@@ -578,7 +645,10 @@ static cudaError_t give_back(void *p, bool is_host)
     }
     *at = a->next;
     guard(a, false);
-    free(base_of(a));
+    if (is_host)
+      free(base_of(a));
+    else
+      give_pages(base_of(a), page_bytes(a->n));
     free(a);
     return vk_emulated_leave(error ? error : guards);
   }
@@ -589,14 +659,6 @@ cudaError_t cudaMalloc(void **p, size_t n)
 {
   ENTER();
   return vk_emulated_leave(allocate(p, n, VK_PLACE_DEVICE));
-}
-
-cudaError_t cudaMallocManaged(void **p, size_t n, unsigned flags)
-{
-  ENTER();
-  if (flags != cudaMemAttachGlobal && flags != cudaMemAttachHost)
-    return vk_emulated_leave(cudaErrorInvalidValue);
-  return vk_emulated_leave(allocate(p, n, VK_PLACE_MANAGED));
 }
 
 cudaError_t cudaMallocHost(void **p, size_t n)

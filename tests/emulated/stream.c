@@ -61,6 +61,7 @@ static bool run_next(cudaStream_t s)
   if (!s->first)
     s->last = NULL;
   vk_emulated_running = s->device;
+  vk_emulated_open_memory();
   it->run(it->data);
   vk_emulated_running = old;
   s->n_out++;
@@ -376,7 +377,7 @@ static void run_fill(void *data)
 
 static bool is_device(vk_emulated_place place)
 {
-  return place == VK_PLACE_DEVICE || place == VK_PLACE_MANAGED;
+  return place == VK_PLACE_DEVICE;
 }
 
 static cudaError_t check_copy(const void *to, const void *from, size_t n, enum cudaMemcpyKind kind)
@@ -441,7 +442,11 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind
   cudaError_t error = wait_for_legacy();
   if (!error && n)
     error = check_copy(to, from, n, kind);
-  return vk_emulated_leave(error || !n ? error : start_copy(to, from, n, NULL));
+  if (!error && n) {
+    error = start_copy(to, from, n, NULL);
+    vk_emulated_close_memory();
+  }
+  return vk_emulated_leave(error);
 }
 
 static cudaError_t start_fill(void *to, int value, size_t n, cudaStream_t stream)
@@ -540,6 +545,14 @@ static cudaError_t refuse_captured(cudaStream_t s)
   return cudaErrorStreamCaptureUnsupported;
 }
 
+/* What the host waits for has ended well, and from now on it is the host's turn. */
+static cudaError_t end_wait(int device)
+{
+  cudaError_t error = vk_emulated_check_guards(device);
+  vk_emulated_close_memory();
+  return error;
+}
+
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
   ENTER_ON(device_of(stream));
@@ -548,7 +561,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
   if (error != cudaSuccess)
     return vk_emulated_leave(error);
   drain(s);
-  return vk_emulated_leave(vk_emulated_check_guards(s->device));
+  return vk_emulated_leave(end_wait(s->device));
 }
 
 /* A little of the work gets done between two questions. */
@@ -560,7 +573,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
   if (error != cudaSuccess)
     return vk_emulated_leave(error);
   if (!s->first)
-    return vk_emulated_leave(vk_emulated_check_guards(s->device));
+    return vk_emulated_leave(end_wait(s->device));
   if (!run_next(s) && ++s->n_asked > N_ASKED_MAX)
     vk_emulated_fatal("a stream of device %d was asked %d times, and waits for ever", s->device,
                       N_ASKED_MAX);
@@ -655,7 +668,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
   if (error != cudaSuccess)
     return vk_emulated_leave(error);
   wait_for_event(event);
-  return vk_emulated_leave(vk_emulated_check_guards(event->device));
+  return vk_emulated_leave(end_wait(event->device));
 }
 
 static bool is_done(const struct vk_emulated_event *e)

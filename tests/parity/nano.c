@@ -182,6 +182,23 @@ static void compare(parity *p, const vk_net *net, const char *output, const char
 
 /* ---- what is compared ---------------------------------------------------------------------- */
 
+static size_t bytes_of(const parity *p)
+{
+  return sizeof(float) * (size_t)p->params.n_item;
+}
+
+/* A block of the device on the host; to be freed. */
+static vk_status copy_of(const parity *p, const float *block, float **copy, vk_err *err)
+{
+  void *view;
+  VK_TRY(vk_device_view(&p->device, block, bytes_of(p), &view, err));
+  *copy = malloc(bytes_of(p) + 1);
+  if (*copy)
+    memcpy(*copy, view, bytes_of(p));
+  vk_device_unview(&p->device, view);
+  return *copy ? VK_OK : vk_fail(err, VK_E_NOMEM, "no memory for parameters");
+}
+
 /* Gradients, and how far the optimiser's first step takes each parameter. */
 static vk_status compare_step(parity *p, vk_err *err)
 {
@@ -195,36 +212,40 @@ static vk_status compare_step(parity *p, vk_err *err)
   vk_optim *optim = NULL;
   vk_optim_span *span = NULL;
   double norm;
-  for (int i = 0; i < p->params.n_param; i++) {
+  float *grad = NULL, *before = NULL, *after = NULL;
+  vk_status st = copy_of(p, p->grad, &grad, err);
+  for (int i = 0; i < p->params.n_param && st == VK_OK; i++) {
     const vk_param *a = &p->params.param[i];
     snprintf(name, sizeof name, "grad.%s", a->name);
-    if (!golden_compare(p->g, name, p->grad + a->offset, a->n, grad_bound))
-      return vk_fail(err, VK_E_NOTFOUND, "the golden files have no %s", name);
+    if (!golden_compare(p->g, name, grad + a->offset, a->n, grad_bound))
+      st = vk_fail(err, VK_E_NOTFOUND, "the golden files have no %s", name);
   }
-  float *before = malloc((size_t)p->params.n_item * sizeof *before);
-  if (!before)
-    return vk_fail(err, VK_E_NOMEM, "no memory for parameters");
-  memcpy(before, p->params.data, (size_t)p->params.n_item * sizeof *before);
-  vk_status st = vk_net_optim_new(&optim, &span, &p->model, &p->params, p->grad, &config, .05, err);
+  free(grad);
+  VK_TRY(st);
+  VK_TRY(copy_of(p, p->params.data, &before, err));
+  st = vk_net_optim_new(&optim, &span, &p->model, &p->params, p->grad, &config, .05, err);
   if (st == VK_OK)
     st = vk_optim_step(optim, p->team, 3e-4, 1, &norm, err);
+  if (st == VK_OK)
+    st = copy_of(p, p->params.data, &after, err);
   if (st == VK_OK) {
     need(p, "grad_norm", golden_compare(p->g, "grad_norm", &(float){(float)norm}, 1, grad_bound));
     for (int i = 0; i < p->params.n_param; i++) {
       const vk_param *a = &p->params.param[i];
       double sum = 0;
       for (int64_t k = a->offset; k < a->offset + a->n; k++) {
-        double d = (double)p->params.data[k] - before[k];
+        double d = (double)after[k] - before[k];
         sum += d * d;
       }
       snprintf(name, sizeof name, "step_norm.%s", a->name);
       need(p, name, golden_compare(p->g, name, &(float){(float)sqrt(sum)}, 1, step_bound));
     }
-    memcpy(p->params.data, before, (size_t)p->params.n_item * sizeof *before);
+    st = vk_device_write(&p->device, p->params.data, before, bytes_of(p), err);
   }
   vk_optim_free(optim);
   free(span);
   free(before);
+  free(after);
   return st;
 }
 

@@ -107,7 +107,8 @@ typedef struct net_run {
   vk_device device;
   vk_exec *exec;
   int n_block;
-  void **block; /* [plan->graph.n_value], aligned to 64; NULL where nothing is bound */
+  void **block; /* [plan->graph.n_value] on the device, to 64 bytes; NULL where nothing is bound */
+  void **view;  /* as the host sees them: block, or copies that net_send and net_fetch keep alike */
 } net_run;
 
 static inline void *net_alloc(size_t n)
@@ -144,9 +145,40 @@ static inline vk_id net_value(const net_run *r, const char *name)
   return v;
 }
 
+/* Where the host writes and reads a value. */
+static inline void *net_at(const net_run *r, vk_id v)
+{
+  const vk_value_place *place = &r->plan->place[v];
+  bool is_copy = place->where == VK_WHERE_BOUND && r->view[place->root] != r->block[place->root];
+  return is_copy ? r->view[place->root] : vk_exec_data(r->exec, v);
+}
+
 static inline float *net_data(const net_run *r, const char *name)
 {
-  return vk_exec_data(r->exec, net_value(r, name));
+  return net_at(r, net_value(r, name));
+}
+
+/* What the host wrote to what is bound, before it is computed with. */
+static inline void net_send(const net_run *r)
+{
+  for (vk_id v = 0; v < r->n_block; v++)
+    if (r->block[v])
+      vk_assert_ok(vk_device_write(&r->device, r->block[v], r->view[v],
+                                   vk_value_bytes(&r->plan->graph.value[v]), NULL),
+                   NULL);
+}
+
+/* What a run wrote there, before the host reads it. */
+static inline void net_fetch(const net_run *r)
+{
+  for (vk_id v = 0; v < r->n_block; v++)
+    if (r->view[v] != r->block[v]) {
+      size_t bytes = vk_value_bytes(&r->plan->graph.value[v]);
+      void *now;
+      vk_assert_ok(vk_device_view(&r->device, r->block[v], bytes, &now, NULL), NULL);
+      memcpy(r->view[v], now, bytes);
+      vk_device_unview(&r->device, now);
+    }
 }
 
 /* Fills all f32 inputs with the set sizes' number of items, and everything bound; prepares. */
@@ -154,11 +186,12 @@ static inline void net_fill_all(net_run *r, uint64_t seed)
 {
   const vk_graph *g = &r->plan->graph;
   for (vk_id v = 0; v < g->n_value; v++) {
-    float *x = vk_exec_data(r->exec, v);
+    float *x = net_at(r, v);
     if (x && g->value[v].dtype == VK_F32 &&
         (g->value[v].kind == VK_INPUT || g->value[v].kind == VK_PARAM))
       net_fill(x, net_n_item(r, v), g->value[v].name, seed);
   }
+  net_send(r);
   vk_assert_ok(vk_exec_prepare(r->exec, NULL), NULL);
 }
 
@@ -195,8 +228,9 @@ static inline void net_zero_all(net_run *r)
 {
   const vk_graph *g = &r->plan->graph;
   for (vk_id v = 0; v < g->n_value; v++)
-    if (g->value[v].kind == VK_INPUT && vk_exec_data(r->exec, v))
-      memset(vk_exec_data(r->exec, v), 0, vk_value_bytes(&g->value[v]));
+    if (g->value[v].kind == VK_INPUT && net_at(r, v))
+      memset(net_at(r, v), 0, vk_value_bytes(&g->value[v]));
+  net_send(r);
 }
 
 /* On the first device of the target's kind. */
@@ -212,11 +246,13 @@ static inline void net_open(net_run *r, const vk_graph *graph, const vk_target *
   const vk_graph *g = &r->plan->graph;
   r->n_block = g->n_value;
   r->block = calloc((size_t)g->n_value + 1, sizeof *r->block);
-  assert_non_null(r->block);
+  r->view = calloc((size_t)g->n_value + 1, sizeof *r->view);
+  assert_true(r->block && r->view);
   for (vk_id v = 0; v < g->n_value; v++)
     if (r->plan->place[v].where == VK_WHERE_BOUND && r->plan->place[v].root == v) {
       size_t bytes = vk_value_bytes(&g->value[v]);
       vk_assert_ok(vk_device_alloc(&r->device, &r->block[v], bytes, &err), &err);
+      vk_assert_ok(vk_device_view(&r->device, r->block[v], bytes, &r->view[v], &err), &err);
       vk_exec_bind(r->exec, v, r->block[v]);
     }
 }
@@ -226,10 +262,13 @@ static inline void net_close(net_run *r)
   vk_exec_free(r->exec);
   vk_team_free(r->team);
   vk_plan_free(r->plan);
-  for (int v = 0; v < r->n_block; v++)
+  for (int v = 0; v < r->n_block; v++) {
+    vk_device_unview(&r->device, r->view[v]);
     vk_device_free(&r->device, r->block[v]);
+  }
   vk_device_close(&r->device);
   free(r->block);
+  free(r->view);
   *r = (net_run){0};
 }
 
@@ -254,7 +293,7 @@ static inline void **net_run_double(const vk_graph *g, const net_run *r, const i
       continue;
     vk_shape s = vk_value_shape(x, n);
     vk_id there = x->kind == VK_CONST ? VK_NONE : vk_graph_find(&r->plan->graph, x->name);
-    const void *from = there == VK_NONE ? x->data : vk_exec_data(r->exec, there);
+    const void *from = there == VK_NONE ? x->data : net_at(r, there);
     int64_t n_item = vk_shape_n_item(&s);
     data[v] = calloc((size_t)n_item + 1, sizeof(double));
     assert_non_null(data[v]);

@@ -4,6 +4,7 @@
 #include "cuda_memory.h"
 #include "small_learner.h"
 #if defined(VK_EMULATED)
+#include "emulated/cublaslt.h"
 #include "emulated/emulated.h"
 #endif
 
@@ -402,12 +403,101 @@ static void survives_a_lost_device(void **state)
   }
 }
 
+/* What was lost in a product is named as it is, with the library's call. */
+static void a_failed_product_is_named(void **state)
+{
+  vk_err err = VK_ERR_INIT;
+  fixture f;
+  double loss;
+  bool is_named = false;
+  vk_batch all = batch(0, N);
+  vk_emulated_reset();
+  vk_emulated_set_dry(true);
+  vk_assert_ok(open_on(&f, "cuda", false, 1, &err), &err);
+  for (int k = 1; k < 200 && !is_named; k++) {
+    vk_emulated_fail_after(k, cudaErrorECCUncorrectable);
+    err = (vk_err)VK_ERR_INIT;
+    vk_assert_fails(learn_batch(&f.l, &all, 0, &loss, &err), VK_E_IO);
+    is_named = strstr(err.text, "by cublasLtMatmul [CUBLAS_STATUS_EXECUTION_FAILED] failed with "
+                                "cudaErrorECCUncorrectable");
+    vk_learner_unput(&f.l);
+    vk_emulated_reset();
+    vk_emulated_set_dry(true);
+  }
+  assert_true(is_named);
+  close_learner(&f);
+  vk_emulated_reset();
+  expect_clean();
+}
+
+/* What makes runs slower is told, once, and they go on. */
+static void slow_work_is_told(void **state)
+{
+  static const char *const says[] = {
+      "device cuda:0 (emulated GPU): runs of small are started kernel "
+      "by kernel, which is slower, as one could not be captured: ",
+      "device cuda:0 (emulated GPU): cuBLASLt refused a product in "
+      "small, ["};
+  for (int i = 0; i < 2; i++) {
+    vk_err err = VK_ERR_INIT;
+    char text[VK_DEVICE_NOTE];
+    double first = 0, loss;
+    fixture f;
+    vk_batch all = batch(0, N);
+    vk_emulated_reset();
+    vk_cublaslt.is_empty = i == 1;
+    vk_emulated_set_graphless(i == 0);
+    vk_assert_ok(open_on(&f, "cuda", false, 1, &err), &err);
+    const vk_device *d = &f.devices.device[0];
+    int64_t before = vk_emulated_n_capture();
+    for (int k = 0; k < 5; k++) {
+      assert_false(vk_device_take_note(d, text));
+      vk_assert_ok(learn_batch(&f.l, &all, 0, &loss, &err), &err);
+      first = k == 0 ? loss : first;
+      assert_true(loss == first);
+      if (k != (i == 0 ? 2 : 0))
+        continue;
+      assert_true(vk_device_take_note(d, text));
+      assert_memory_equal(text, says[i], strlen(says[i]));
+    }
+    assert_int_equal(vk_emulated_n_capture() - before, 1);
+    close_learner(&f);
+    vk_cublaslt.is_empty = false;
+    expect_clean();
+  }
+  vk_emulated_reset();
+}
+
+/* Runs whose sizes take turns are captured once for each, and have the bits of the first ones. */
+static void sizes_take_turns(void **state)
+{
+  enum { N_RUN = 10 };
+  vk_err err = VK_ERR_INIT;
+  double first[2] = {0}, loss;
+  fixture f;
+  vk_emulated_reset();
+  vk_assert_ok(open_on(&f, "cuda", false, 1, &err), &err);
+  int64_t before = vk_emulated_n_capture();
+  for (int i = 0; i < N_RUN; i++) {
+    vk_batch b = batch(0, i % 2 ? N : N / 2);
+    vk_assert_ok(learn_batch(&f.l, &b, 0, &loss, &err), &err);
+    if (i < 2)
+      first[i] = loss;
+    vk_assert_same_bits(loss, first[i % 2]);
+    assert_int_equal(vk_emulated_n_capture() - before, i < 4 ? 0 : i == 4 ? 1 : 2);
+  }
+  assert_true(first[0] != first[1]);
+  assert_int_equal(vk_emulated_count().n_exec, 2);
+  close_learner(&f);
+  expect_clean();
+}
+
 static int test_stand_in(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(refuses_what_is_not_there),
-      cmocka_unit_test(refuses_what_does_not_fit),
-      cmocka_unit_test(survives_a_lost_device),
+      cmocka_unit_test(sizes_take_turns),          cmocka_unit_test(a_failed_product_is_named),
+      cmocka_unit_test(slow_work_is_told),         cmocka_unit_test(refuses_what_is_not_there),
+      cmocka_unit_test(refuses_what_does_not_fit), cmocka_unit_test(survives_a_lost_device),
   };
   return cmocka_run_group_tests_name("cuda device, stand-in", tests, NULL, NULL);
 }

@@ -394,8 +394,12 @@ static void test_lost_device(void **state)
   trial t = {.m = 5, .n = 6, .k = 7, .dtype = VK_F32, .c_dtype = VK_F32};
   operands o = new_operands(&t);
   vk_cuda_product p = product_of(&t, &o);
+  char text[128];
   vk_emulated_fail_after(1, cudaErrorLaunchFailure);
-  assert_int_equal(vk_cuda_gemm_run(g, &p, NULL), cudaErrorUnknown);
+  assert_int_equal(vk_cuda_gemm_run(g, &p, NULL), cudaErrorLaunchFailure);
+  assert_string_equal(vk_cuda_gemm_take_failure(g, text),
+                      "cublasLtMatmul [CUBLAS_STATUS_EXECUTION_FAILED]");
+  assert_string_equal(vk_cuda_gemm_take_failure(g, text), "");
   vk_emulated_reset();
   assert_int_equal(vk_cuda_gemm_run(g, &p, NULL), cudaSuccess);
   check_result(&t, &o);

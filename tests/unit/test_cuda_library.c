@@ -4,6 +4,12 @@
 
 #include "test.h"
 
+#include <dlfcn.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 typedef void function(void);
 
 static const char *const none[] = {"libvlakit-none.so.2", "libvlakit-none.so", NULL};
@@ -20,6 +26,28 @@ static void test_opens(void **state)
   assert_true(at[0] && at[1] && at[0] != at[1]);
   double (*root)(double) = (double (*)(double))at[1];
   vk_assert_close(root(2.25), 1.5, 0, 0);
+}
+
+/* What the loader does not find by itself is looked for in folders, in their order. */
+static void test_folders(void **state)
+{
+  char dir[] = "/tmp/vk_test_library_XXXXXX", path[64];
+  vk_err err = VK_ERR_INIT;
+  function *at[2] = {NULL, NULL};
+  assert_non_null(mkdtemp(dir));
+  snprintf(path, sizeof path, "%s/%s", dir, none[1]);
+  void *maths_there = dlopen("libm.so.6", RTLD_LAZY);
+  struct link_map *map = NULL;
+  assert_true(maths_there && dlinfo(maths_there, RTLD_DI_LINKMAP, &map) == 0);
+  assert_int_equal(symlink(map->l_name, path), 0);
+  const char *const folders[] = {"/nowhere", dir, NULL};
+  const vk_cuda_library l = {
+      .name = "maths", .package = "libc6", .file = none, .symbol = maths, .dir = folders};
+  vk_assert_ok(vk_cuda_library_open(&l, at, &err), &err);
+  assert_true(at[0] && at[1]);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rmdir(dir), 0);
+  dlclose(maths_there);
 }
 
 static void test_missing(void **state)
@@ -47,6 +75,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_opens),
+      cmocka_unit_test(test_folders),
       cmocka_unit_test(test_missing),
       cmocka_unit_test(test_lacks_function),
   };

@@ -28,10 +28,10 @@ static cudaStream_t stream;
 #define fails(call, error) assert_string_equal(cudaGetErrorName(call), #error)
 
 /* n bytes that both sides reach. */
-static void *new_managed(size_t n)
+static void *new_shared(size_t n)
 {
   void *p = NULL;
-  ok(cudaMallocManaged(&p, n, cudaMemAttachGlobal));
+  ok(cudaMallocHost(&p, n));
   return p;
 }
 
@@ -57,7 +57,7 @@ static void threads_have_their_numbers(void **state)
 {
   const dim3 grid = {3, 2, 2}, block = {5, 4, 3};
   enum { N = 12 * 60 };
-  int *out = new_managed(N * sizeof *out);
+  int *out = new_shared(N * sizeof *out);
   memset(out, 0, N * sizeof *out);
   for (int run = 1; run <= N_RUN; run++) {
     ok(start_number(out, grid, block, stream));
@@ -65,13 +65,13 @@ static void threads_have_their_numbers(void **state)
     for (int i = 0; i < N; i++)
       assert_int_equal(out[i], run * i);
   }
-  ok(cudaFree(out));
+  ok(cudaFreeHost(out));
 }
 
 static void blocks_add_up(void **state)
 {
   enum { N_BLOCK = 7, N_THREAD = 160 };
-  float *x = new_managed(N_BLOCK * N_THREAD * sizeof *x), *out = new_managed(2 * N_BLOCK * 4);
+  float *x = new_shared(N_BLOCK * N_THREAD * sizeof *x), *out = new_shared(2 * N_BLOCK * 4);
   for (int i = 0; i < N_BLOCK * N_THREAD; i++)
     x[i] = (float)(i * 37 % 101);
   for (int run = 0; run < N_RUN; run++) {
@@ -87,14 +87,14 @@ static void blocks_add_up(void **state)
       vk_assert_close(out[N_BLOCK + b], most, 0, 0);
     }
   }
-  ok(cudaFree(x));
-  ok(cudaFree(out));
+  ok(cudaFreeHost(x));
+  ok(cudaFreeHost(out));
 }
 
 static void lanes_exchange(void **state)
 {
   enum { N = 96 };
-  int *out = new_managed(N_EXCHANGE * N * sizeof *out);
+  int *out = new_shared(N_EXCHANGE * N * sizeof *out);
   for (int run = 0; run < N_RUN; run++) {
     ok(start_exchanges(out, N, stream));
     ok(cudaStreamSynchronize(stream));
@@ -118,30 +118,30 @@ static void lanes_exchange(void **state)
         assert_int_equal(out[row * N + t], want[row]);
     }
   }
-  ok(cudaFree(out));
+  ok(cudaFreeHost(out));
 }
 
 static void threads_may_leave(void **state)
 {
   enum { N = 70 };
-  int *out = new_managed(N * sizeof *out);
+  int *out = new_shared(N * sizeof *out);
   for (int run = 0; run < N_RUN; run++) {
     ok(start_leavers(out, N, stream));
     ok(cudaStreamSynchronize(stream));
     for (int i = 0; i < N; i++)
       assert_int_equal(out[i], N - i);
   }
-  ok(cudaFree(out));
+  ok(cudaFreeHost(out));
 }
 
 static void shared_memory_is_dirty(void **state)
 {
-  float *out = new_managed(8 * sizeof *out);
+  float *out = new_shared(8 * sizeof *out);
   ok(start_read_shared(out, stream));
   ok(cudaStreamSynchronize(stream));
   for (int i = 0; i < 8; i++)
     assert_true(isnan(out[i]));
-  ok(cudaFree(out));
+  ok(cudaFreeHost(out));
 }
 
 /* ---- wrong kernels -------------------------------------------------------------------------- */
@@ -150,7 +150,7 @@ static void shared_memory_is_dirty(void **state)
 static int n_wrong_reverse(bool has_barrier)
 {
   enum { N_BLOCK = 3, N = 64 };
-  int n_wrong = 0, *out = new_managed(N_BLOCK * N * sizeof *out);
+  int n_wrong = 0, *out = new_shared(N_BLOCK * N * sizeof *out);
   for (int run = 0; run < N_RUN; run++) {
     ok(start_reverse(out, N_BLOCK, N, has_barrier, stream));
     ok(cudaStreamSynchronize(stream));
@@ -158,21 +158,21 @@ static int n_wrong_reverse(bool has_barrier)
       for (int i = 0; i < N && !is_wrong; i++)
         n_wrong += is_wrong = out[b * N + i] != b * N + N - 1 - i;
   }
-  ok(cudaFree(out));
+  ok(cudaFreeHost(out));
   return n_wrong;
 }
 
 static int n_wrong_rounds(bool has_barrier)
 {
   enum { N = 128 };
-  int n_wrong = 0, *out = new_managed(N * sizeof *out);
+  int n_wrong = 0, *out = new_shared(N * sizeof *out);
   for (int run = 0; run < N_RUN; run++) {
     ok(start_rounds(out, N, has_barrier, stream));
     ok(cudaStreamSynchronize(stream));
     for (int i = 0, is_wrong = 0; i < N && !is_wrong; i++)
       n_wrong += is_wrong = out[i] != (i + 32) % N;
   }
-  ok(cudaFree(out));
+  ok(cudaFreeHost(out));
   return n_wrong;
 }
 
@@ -247,11 +247,11 @@ static void addresses_of_nothing_are_found(void **state)
   ok(start_write(p, 3, stream)); /* others run after it */
   fails(start_write(NULL, 0, stream), cudaErrorIllegalAddress);
   vk_emulated_reset();
-  int *out = new_managed(sizeof *out);
+  int *out = new_shared(sizeof *out);
   ok(start_recursion(out, 10, stream));
   fails(start_recursion(out, 1000, stream), cudaErrorIllegalAddress); /* more than a stack */
   vk_emulated_reset();
-  ok(cudaFree(out));
+  ok(cudaFreeHost(out));
   ok(cudaFree(p));
 }
 
@@ -263,7 +263,7 @@ static void pointers_of_the_host_are_found(void **state)
 
 static void wrong_launches_are_refused(void **state)
 {
-  int *out = new_managed(2048 * sizeof *out);
+  int *out = new_shared(2048 * sizeof *out);
   fails(start_count(out, 0, 32, 0, stream), cudaErrorInvalidConfiguration);
   fails(start_count(out, 1, 0, 0, stream), cudaErrorInvalidConfiguration);
   fails(start_count(out, 1, 1025, 0, stream), cudaErrorInvalidConfiguration);
@@ -283,7 +283,7 @@ static void wrong_launches_are_refused(void **state)
   ok(allow_shared(200 * 1024));
   ok(start_count(out, 1, 32, 200 * 1024, stream));
   ok(cudaStreamSynchronize(stream));
-  ok(cudaFree(out));
+  ok(cudaFreeHost(out));
 }
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -296,13 +296,13 @@ static void memory_is_counted_and_bounded(void **state)
   ok(cudaMalloc(&a, 600));
   fails(cudaMalloc(&b, 401), cudaErrorMemoryAllocation);
   assert_null(b);
-  ok(cudaMallocManaged(&b, 300, cudaMemAttachGlobal));
+  ok(cudaMalloc(&b, 300));
   ok(cudaMallocHost(&host, 5000));
   ok(cudaMemGetInfo(&n_free, &n_total));
   assert_int_equal(n_free, 100);
   assert_int_equal(n_total, 1000);
   vk_emulated_live live = vk_emulated_count();
-  assert_true(live.n_device == 1 && live.n_managed == 1 && live.n_host == 1);
+  assert_true(live.n_device == 2 && live.n_host == 1);
   assert_int_equal(live.n_byte, 900);
   assert_false(vk_emulated_is_clean()); /* leaks, if nothing more came */
   fails(cudaFree((char *)a + 1), cudaErrorInvalidValue);
@@ -315,6 +315,28 @@ static void memory_is_counted_and_bounded(void **state)
   ok(cudaFree(NULL));
   ok(cudaMemGetInfo(&n_free, &n_total));
   assert_int_equal(n_free, 1000);
+}
+
+static bool is_readable(const char *p)
+{
+  int ends[2];
+  assert_int_equal(pipe(ends), 0);
+  bool is_read = write(ends[1], p, 1) == 1; /* else EFAULT */
+  close(ends[0]);
+  close(ends[1]);
+  return is_read;
+}
+
+/* What the host reads of a device's memory without a copy is found, whatever ran before. */
+static void memory_is_out_of_reach(void **state)
+{
+  char *p = NULL;
+  ok(cudaMalloc((void **)&p, 100));
+  assert_true(!is_readable(p) && is_readable("host"));
+  ok(start_write(p, 3, stream));
+  ok(cudaStreamSynchronize(stream));
+  assert_false(is_readable(p + 3));
+  ok(cudaFree(p));
 }
 
 static void copies_know_their_sides(void **state)
@@ -393,7 +415,7 @@ static void work_may_be_late(void **state)
 {
   cudaStream_t other = NULL;
   cudaEvent_t event = NULL;
-  float *x = new_managed(4 * sizeof *x), *pinned = NULL;
+  float *x = new_shared(4 * sizeof *x), *pinned = NULL;
   const float start[4] = {1, 1, 1, 1};
   ok(cudaMallocHost((void **)&pinned, 4 * sizeof *pinned));
   ok(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking));
@@ -403,10 +425,10 @@ static void work_may_be_late(void **state)
   vk_emulated_set_late(true);
   float from[4];
   memcpy(from, start, sizeof from);
-  ok(cudaMemcpyAsync(x, from, sizeof from, cudaMemcpyHostToDevice, stream));
+  ok(cudaMemcpyAsync(x, from, sizeof from, cudaMemcpyDefault, stream));
   from[0] = 9; /* pageable memory was read already */
   ok(start_add(x, 4, 1, stream));
-  ok(cudaMemcpyAsync(pinned, x, 4 * sizeof *x, cudaMemcpyDeviceToHost, stream));
+  ok(cudaMemcpyAsync(pinned, x, 4 * sizeof *x, cudaMemcpyDefault, stream));
   assert_true(x[0] == 0 && pinned[0] == 0);
   ok(cudaEventRecord(event, stream));
   ok(start_add(x, 4, 10, stream));
@@ -421,7 +443,7 @@ static void work_may_be_late(void **state)
   ok(cudaDeviceSynchronize());
   assert_true(x[0] == 112);
   ok(start_add(x, 4, 1, stream));
-  ok(cudaMemcpyAsync(from, x, sizeof from, cudaMemcpyDeviceToHost, stream)); /* waits */
+  ok(cudaMemcpyAsync(from, x, sizeof from, cudaMemcpyDefault, stream)); /* waits */
   assert_true(from[3] == 113);
   vk_emulated_set_late(false);
   ok(start_add(x, 4, 1, stream));
@@ -429,7 +451,7 @@ static void work_may_be_late(void **state)
   ok(cudaEventDestroy(event));
   ok(cudaStreamDestroy(other));
   ok(cudaFreeHost(pinned));
-  ok(cudaFree(x));
+  ok(cudaFreeHost(x));
 }
 
 static void count_up(void *data)
@@ -444,13 +466,13 @@ static void kernels_may_be_left_out(void **state)
   int n = 0, *at = &n;
   int64_t before = vk_emulated_n_launch(), n_call = vk_emulated_n_call();
   vk_emulated_set_dry(true);
-  x = new_managed(4 * sizeof *x);
-  y = new_managed(4 * sizeof *y);
+  x = new_shared(4 * sizeof *x);
+  y = new_shared(4 * sizeof *y);
   assert_true(x[0] == 0 && x[3] == 0);
   x[0] = 7;
   ok(start_add(x, 4, 1, stream));
   ok(vk_emulated_enqueue(stream, count_up, &at, sizeof at));
-  ok(cudaMemcpyAsync(y, x, 4 * sizeof *x, cudaMemcpyDeviceToDevice, stream));
+  ok(cudaMemcpyAsync(y, x, 4 * sizeof *x, cudaMemcpyDefault, stream));
   ok(cudaStreamSynchronize(stream));
   assert_true(x[0] == 7 && y[0] == 7 && n == 0);
   assert_int_equal(vk_emulated_n_launch(), before);
@@ -461,8 +483,8 @@ static void kernels_may_be_left_out(void **state)
   ok(start_add(x, 4, 1, stream));
   ok(vk_emulated_enqueue(stream, count_up, &at, sizeof at));
   assert_true(x[0] == 8 && n == 1);
-  ok(cudaFree(x));
-  ok(cudaFree(y));
+  ok(cudaFreeHost(x));
+  ok(cudaFreeHost(y));
 }
 
 static cudaGraph_t capture_adds(float *x, float by, int n)
@@ -471,14 +493,14 @@ static cudaGraph_t capture_adds(float *x, float by, int n)
   ok(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
   for (int i = 0; i < n; i++)
     ok(start_add(x, 4, by, stream));
-  ok(cudaMemcpyAsync(x + 4, x, 4 * sizeof *x, cudaMemcpyDeviceToDevice, stream));
+  ok(cudaMemcpyAsync(x + 4, x, 4 * sizeof *x, cudaMemcpyDefault, stream));
   ok(cudaStreamEndCapture(stream, &graph));
   return graph;
 }
 
 static void graphs_run_what_was_captured(void **state)
 {
-  float *x = new_managed(8 * sizeof *x);
+  float *x = new_shared(8 * sizeof *x);
   memset(x, 0, 8 * sizeof *x);
   cudaGraph_t graph = capture_adds(x, 1, 2), other = capture_adds(x, 10, 2),
               longer = capture_adds(x, 10, 3);
@@ -488,7 +510,7 @@ static void graphs_run_what_was_captured(void **state)
   cudaGraphExecUpdateResultInfo info;
   ok(cudaGraphGetNodes(graph, NULL, &n));
   assert_int_equal(n, 3);
-  ok(cudaGraphInstantiate(&exec, graph, 0));
+  ok(cudaGraphInstantiateWithFlags(&exec, graph, 0));
   ok(cudaGraphDestroy(graph));
   ok(cudaGraphLaunch(exec, stream));
   ok(cudaGraphLaunch(exec, stream));
@@ -506,7 +528,7 @@ static void graphs_run_what_was_captured(void **state)
   ok(cudaGraphDestroy(other));
   ok(cudaGraphDestroy(longer));
   ok(cudaGraphExecDestroy(exec));
-  ok(cudaFree(x));
+  ok(cudaFreeHost(x));
 }
 
 /* A call that a capture forbids: its error, and that the capture is over. */
@@ -551,7 +573,7 @@ static void captures_forbid_waiting(void **state)
 /* Work of another stream belongs to the graph if events lead to it and back. */
 static void captures_fork_and_join(void **state)
 {
-  float *x = new_managed(4 * sizeof *x);
+  float *x = new_shared(4 * sizeof *x);
   cudaStream_t side = NULL;
   cudaEvent_t fork = NULL, join = NULL;
   cudaGraph_t graph = NULL, none = NULL;
@@ -577,7 +599,7 @@ static void captures_fork_and_join(void **state)
   ok(start_add(x, 4, 1, side)); /* no longer captured */
   ok(cudaStreamSynchronize(side));
   assert_true(x[0] == 1);
-  ok(cudaGraphInstantiate(&exec, graph, 0));
+  ok(cudaGraphInstantiateWithFlags(&exec, graph, 0));
   ok(cudaGraphLaunch(exec, stream));
   ok(cudaStreamSynchronize(stream));
   assert_true(x[0] == 6);
@@ -593,7 +615,7 @@ static void captures_fork_and_join(void **state)
   ok(cudaEventDestroy(fork));
   ok(cudaEventDestroy(join));
   ok(cudaStreamDestroy(side));
-  ok(cudaFree(x));
+  ok(cudaFreeHost(x));
 }
 
 /* ---- several devices ------------------------------------------------------------------------ */
@@ -654,7 +676,7 @@ static void streams_have_a_device(void **state)
   cudaEvent_t event = NULL, of_other = NULL;
   cudaGraph_t graph = NULL;
   cudaGraphExec_t exec = NULL;
-  float ms, host[4] = {1, 2, 3, 4}, *x = new_managed(8 * sizeof *x);
+  float ms, host[4] = {1, 2, 3, 4}, *x = new_shared(8 * sizeof *x);
   memset(x, 0, 8 * sizeof *x);
   vk_emulated_set_device_count(2);
   ok(cudaEventCreate(&event));
@@ -669,14 +691,14 @@ static void streams_have_a_device(void **state)
   fails(cudaMemsetAsync(x, 0, 4, other), cudaErrorInvalidResourceHandle);
   fails(cudaEventRecord(event, other), cudaErrorInvalidResourceHandle);
   graph = capture_adds(x, 1, 1);
-  ok(cudaGraphInstantiate(&exec, graph, 0));
+  ok(cudaGraphInstantiateWithFlags(&exec, graph, 0));
   fails(cudaGraphLaunch(exec, other), cudaErrorInvalidResourceHandle);
   ok(cudaEventRecord(of_other, other));
   ok(cudaEventRecord(event, stream));
   fails(cudaEventElapsedTime(&ms, event, of_other), cudaErrorInvalidResourceHandle);
   ok(cudaStreamWaitEvent(stream, of_other, 0));
   ok(cudaEventQuery(of_other));
-  ok(cudaMemcpyAsync(x, host, sizeof host, cudaMemcpyHostToDevice, other));
+  ok(cudaMemcpyAsync(x, host, sizeof host, cudaMemcpyDefault, other));
   ok(cudaStreamQuery(other));
   ok(cudaStreamSynchronize(other));
   assert_true(x[3] == 4);
@@ -685,14 +707,14 @@ static void streams_have_a_device(void **state)
   ok(cudaEventDestroy(event));
   ok(cudaGraphExecDestroy(exec));
   ok(cudaGraphDestroy(graph));
-  ok(cudaFree(x));
+  ok(cudaFreeHost(x));
 }
 
 static void devices_are_waited_for_alone(void **state)
 {
   cudaStream_t other = NULL;
   cudaEvent_t event = NULL;
-  float *x = new_managed(8 * sizeof *x);
+  float *x = new_shared(8 * sizeof *x);
   memset(x, 0, 8 * sizeof *x);
   vk_emulated_set_device_count(2);
   vk_emulated_set_late(true);
@@ -713,7 +735,7 @@ static void devices_are_waited_for_alone(void **state)
   assert_true(x[1] == 1 && x[4] == 4);
   ok(cudaStreamDestroy(other));
   ok(cudaEventDestroy(event));
-  ok(cudaFree(x));
+  ok(cudaFreeHost(x));
 }
 
 static void devices_are_lost_alone(void **state)
@@ -758,6 +780,7 @@ int main(void)
       TEST(pointers_of_the_host_are_found),
       TEST(wrong_launches_are_refused),
       TEST(memory_is_counted_and_bounded),
+      TEST(memory_is_out_of_reach),
       TEST(copies_know_their_sides),
       TEST(calls_fail_when_told),
       TEST(machines_differ),

@@ -19,6 +19,14 @@ static const int all[N_RANK] = {2, 0, 1};
 #define sums(call)         assert_string_equal(ncclGetErrorString(call), "ncclSuccess")
 #define fails(call, error) assert_string_equal(ncclGetErrorString(call), #error)
 
+/* Number k of a device's. */
+static float at(const float *p, int k)
+{
+  float number;
+  vk_emulated_copy(&number, p + k, sizeof number);
+  return number;
+}
+
 static int setup(void **state)
 {
   vk_emulated_reset();
@@ -29,8 +37,10 @@ static int setup(void **state)
     ok(cudaSetDevice(all[i]));
     ok(cudaStreamCreateWithFlags(&stream[i], cudaStreamNonBlocking));
     ok(cudaMalloc((void **)&x[i], N * sizeof *x[i]));
-    for (int k = 0; k < N; k++)
-      x[i][k] = (float)(100 * i + k);
+    for (int k = 0; k < N; k++) {
+      const float number = (float)(100 * i + k);
+      vk_emulated_copy(&x[i][k], &number, sizeof number);
+    }
   }
   ok(cudaSetDevice(0));
   sums(ncclCommInitAll(comm, N_RANK, all));
@@ -94,7 +104,7 @@ static void adds_up(void **state)
   wait_for_all();
   for (int i = 0; i < N_RANK; i++)
     for (int k = 0; k < N; k++)
-      vk_assert_same_bits(x[i][k], k < N - 1 ? 300 + 3 * k : 100 * i + k);
+      vk_assert_same_bits(at(x[i], k), k < N - 1 ? 300 + 3 * k : 100 * i + k);
   assert_int_equal(vk_nccl.n_sum, 1);
 }
 
@@ -103,15 +113,15 @@ static void groups_nest(void **state)
 {
   sums(ncclGroupStart());
   sum_all(N);
-  assert_true(x[0][1] == 1);
+  assert_true(at(x[0], 1) == 1);
   sums(ncclGroupStart());
   for (int i = N_RANK - 1; i >= 0; i--)
     sums(reduce(i, 2));
   sums(ncclGroupEnd());
-  assert_true(x[0][1] == 1);
+  assert_true(at(x[0], 1) == 1);
   sums(ncclGroupEnd());
   wait_for_all();
-  assert_true(x[2][1] == 909 && x[0][1] == 909 && x[1][2] == 306);
+  assert_true(at(x[2], 1) == 909 && at(x[0], 1) == 909 && at(x[1], 2) == 306);
   fails(ncclGroupEnd(), ncclInvalidUsage);
 }
 
@@ -123,17 +133,17 @@ static void runs_in_turn(void **state)
   sum_all(N);
   first = 7;
   ok(cudaMemcpyAsync(x[0], &first, sizeof first, cudaMemcpyHostToDevice, stream[0]));
-  assert_true(x[2][0] == 200 && x[0][0] == 0 && x[1][0] == 100);
+  assert_true(at(x[2], 0) == 200 && at(x[0], 0) == 0 && at(x[1], 0) == 100);
   ok(cudaStreamSynchronize(stream[2])); /* others come as far as the sum, and no farther */
-  assert_true(x[2][0] == 250 && x[1][0] == 250 && x[0][0] == 250);
+  assert_true(at(x[2], 0) == 250 && at(x[1], 0) == 250 && at(x[0], 0) == 250);
   wait_for_all();
-  assert_true(x[0][0] == 7);
+  assert_true(at(x[0], 0) == 7);
   sum_all(1);
-  assert_true(x[0][0] == 7);
+  assert_true(at(x[0], 0) == 7);
   int n_asked = 0;
   while (cudaStreamQuery(stream[0]) == cudaErrorNotReady)
     n_asked++;
-  assert_true(n_asked > 0 && x[2][0] == 507);
+  assert_true(n_asked > 0 && at(x[2], 0) == 507);
 }
 
 /* One rank needs no group. */
@@ -148,7 +158,7 @@ static void one_rank_is_enough(void **state)
   sums(ncclAllReduce(x[0], y, N, ncclFloat32, ncclSum, one, stream[0]));
   ok(cudaStreamSynchronize(stream[0]));
   for (int k = 0; k < N; k++)
-    assert_true(y[k] == x[0][k] && y[k] == k);
+    assert_true(at(y, k) == at(x[0], k) && at(y, k) == k);
   assert_int_equal(vk_emulated_count().n_comm, N_RANK + 1);
   sums(ncclCommDestroy(one));
   ok(cudaFree(y));
@@ -277,7 +287,7 @@ static void aborting_ends_waiting(void **state)
   sums(ncclCommAbort(comm[0]));
   ok(cudaStreamSynchronize(stream[0]));
   memset(comm, 0, sizeof comm);
-  assert_true(vk_nccl.n_aborted == 3 && vk_nccl.n_sum == 0 && x[0][1] == 1);
+  assert_true(vk_nccl.n_aborted == 3 && vk_nccl.n_sum == 0 && at(x[0], 1) == 1);
 }
 
 /* ---- what is refused ----------------------------------------------------------------------- */
@@ -317,7 +327,7 @@ static void wrong_calls_are_refused(void **state)
         ncclInvalidArgument);
   sum_all(N); /* nothing of it is left */
   wait_for_all();
-  assert_true(y[0] == 300 && vk_nccl.n_sum == 1);
+  assert_true(at(y, 0) == 300 && vk_nccl.n_sum == 1);
 }
 
 static void wrong_devices_are_refused(void **state)
@@ -391,7 +401,7 @@ static void groups_fail_halfway(void **state)
   fails(reduce(1, N), ncclInvalidUsage);
   abort_all();
   wait_for_all();
-  assert_true(x[0][1] == 1 && x[2][1] == 201);
+  assert_true(at(x[0], 1) == 1 && at(x[2], 1) == 201);
 }
 
 /* So does one in which CUDA fails. */

@@ -192,7 +192,7 @@ static void open_run(net_run *run, const random_graph *r, const vk_graph *graph,
   const vk_graph *g = &run->plan->graph;
   for (vk_id v = 0; v < g->n_value; v++) {
     const vk_value *x = &g->value[v];
-    void *to = vk_exec_data(run->exec, v);
+    void *to = net_at(run, v);
     vk_id from =
         x->kind == VK_INPUT || x->kind == VK_PARAM ? vk_graph_find(&r->graph, x->name) : VK_NONE;
     if (from != VK_NONE && to)
@@ -203,6 +203,7 @@ static void open_run(net_run *run, const random_graph *r, const vk_graph *graph,
       vk_exec_bind(run->exec, v, run->block[vk_graph_find_output(g, name)]);
     }
   }
+  net_send(run);
   vk_assert_ok(vk_exec_prepare(run->exec, NULL), NULL);
 }
 
@@ -223,7 +224,7 @@ static void check_output(const random_graph *r, const reference *f, const net_ru
   assert_true(there != VK_NONE);
   const vk_value *v = &f->graph.value[o->value];
   int64_t n = net_n_item(run, there);
-  const void *got = vk_exec_data(run->exec, there);
+  const void *got = net_at(run, there);
   if (v->dtype == VK_I32) {
     assert_memory_equal(got, f->want[o->value], (size_t)n * 4);
     return;
@@ -259,7 +260,7 @@ static uint8_t *bits_of(const net_run *run, size_t *n)
       vk_id v = g->output[i].value;
       size_t bytes = g->value[v].dtype == VK_F32 ? (size_t)net_n_item(run, v) * 4 : 0;
       if (bits && bytes)
-        memcpy(bits + at, vk_exec_data(run->exec, v), bytes);
+        memcpy(bits + at, net_at(run, v), bytes);
       at += bytes;
     }
     if (!bits)
@@ -312,6 +313,7 @@ static uint8_t *run_graph(const random_graph *r, const reference *f, const vk_gr
   net_run run;
   open_run(&run, r, graph, t, f->n[0]);
   vk_assert_ok(vk_exec_run(run.exec, NULL), NULL);
+  net_fetch(&run);
   for (int i = 0; i < f->graph.n_output; i++)
     check_output(r, f, &run, t, i);
   uint8_t *bits = bits_of(&run, n);
@@ -320,6 +322,7 @@ static uint8_t *run_graph(const random_graph *r, const reference *f, const vk_gr
     clear_sums(&run);
     put_inputs(&run, r, is_other ? 0.5f : 1);
     vk_assert_ok(vk_exec_run(run.exec, NULL), NULL);
+    net_fetch(&run);
     if (is_other)
       continue;
     uint8_t *again = bits_of(&run, n);

@@ -41,7 +41,7 @@ struct cudaDeviceProp {
   size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerBlockOptin, sharedMemPerMultiprocessor;
   int major, minor, multiProcessorCount, warpSize;
   int maxThreadsPerBlock, regsPerBlock, l2CacheSize, integrated;
-  int managedMemory, concurrentManagedAccess, pageableMemoryAccess, unifiedAddressing;
+  int pageableMemoryAccess, unifiedAddressing;
 };
 
 typedef struct uint3 {

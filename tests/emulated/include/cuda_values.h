@@ -71,9 +71,7 @@
   X(cudaDevAttrComputeCapabilityMajor, 75)                                                         \
   X(cudaDevAttrComputeCapabilityMinor, 76)                                                         \
   X(cudaDevAttrMaxSharedMemoryPerMultiprocessor, 81)                                               \
-  X(cudaDevAttrManagedMemory, 83)                                                                  \
   X(cudaDevAttrPageableMemoryAccess, 88)                                                           \
-  X(cudaDevAttrConcurrentManagedAccess, 89)                                                        \
   X(cudaDevAttrMaxSharedMemoryPerBlockOptin, 97)
 
 #define VK_CUDA_FUNC_ATTRIBUTE(X)                                                                  \
@@ -96,9 +94,7 @@
   X(cudaEventDisableTiming, 2)                                                                     \
   X(cudaHostAllocDefault, 0)                                                                       \
   X(cudaHostAllocPortable, 1)                                                                      \
-  X(cudaHostAllocMapped, 2)                                                                        \
-  X(cudaMemAttachGlobal, 1)                                                                        \
-  X(cudaMemAttachHost, 2)
+  X(cudaHostAllocMapped, 2)
 /* clang-format on */
 
 #endif

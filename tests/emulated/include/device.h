@@ -13,7 +13,6 @@
 #define __host__
 #define __constant__    static
 #define __shared__      static
-#define __managed__     static
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
