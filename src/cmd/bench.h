@@ -12,10 +12,10 @@ typedef struct bench_args {
 } bench_args;
 
 typedef struct result {
-  char name[80];
+  char name[128];
   double value;
   const char *unit;
-  char note[96]; /* printed behind the unit; "" for none */
+  char note[512]; /* printed behind the unit; "" for none */
 } result;
 
 typedef struct bench {

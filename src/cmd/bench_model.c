@@ -11,6 +11,7 @@
 #include "nn/model_nano.h"
 #include "nn/net.h"
 
+enum { N_MODEL_MAX = 32, NAME_SIZE = 48 };
 enum { N_TEXT = 4, N_DECISION = 400, N_DECISION_LEAST = 10, N_WARM = 4, N_SPAN = 1 << 18 };
 
 /* N_WARM runs come before those that count: on a GPU the third of a size is captured as a graph,
@@ -26,6 +27,8 @@ static const char *const texts[N_TEXT] = {
 /* One model with all that a measurement needs. */
 typedef struct subject {
   bench *b;
+  const char *path;     /* where it lies, until its first result has told so; NULL: it has a name */
+  char name[NAME_SIZE]; /* of its results */
   vk_model model;
   vk_params params;
   vk_device device;
@@ -37,12 +40,32 @@ typedef struct subject {
   uint64_t free_bytes; /* of the device, before it held any of this; 0: not known */
 } subject;
 
+/* What two machines call alike: "nano-n2", of a path the last part without the ending of a file. */
+static void name_results(char out[NAME_SIZE], const char *word)
+{
+  static const char *const endings[] = {".json", ".safetensors"};
+  size_t end = strlen(word);
+  while (end > 1 && word[end - 1] == '/')
+    end--;
+  size_t begin = end;
+  while (begin > 0 && word[begin - 1] != '/')
+    begin--;
+  for (size_t i = 0; i < VK_COUNT(endings); i++) {
+    size_t n = strlen(endings[i]);
+    if (end - begin > n && strncmp(word + end - n, endings[i], n) == 0)
+      end -= n;
+  }
+  snprintf(out, NAME_SIZE, "%.*s", (int)(end - begin), word + begin);
+}
+
 static vk_status add_result(subject *s, const char *what, double value, const char *unit,
                             vk_err *err)
 {
-  char name[80];
-  snprintf(name, sizeof name, "%s%s.%s", s->model.name, s->b->args->bf16 ? ".bf16" : "", what);
-  return vk_bench_add(s->b, "model", name, value, unit, err);
+  char name[2 * NAME_SIZE];
+  snprintf(name, sizeof name, "%s%s.%s", s->name, s->b->args->bf16 ? ".bf16" : "", what);
+  const char *path = s->path;
+  s->path = NULL;
+  return vk_bench_add_noted(s->b, "model", name, value, unit, path ? path : "", err);
 }
 
 static vk_status make_batch(subject *s, int n, vk_err *err)
@@ -292,11 +315,13 @@ static vk_status bench_act(subject *s, int n_batch, vk_err *err)
   return st;
 }
 
-static vk_status bench_one(bench *b, const vk_device *device, vk_trace *trace, const char *name,
+static vk_status bench_one(bench *b, const vk_device *device, vk_trace *trace, const char *word,
                            vk_err *err)
 {
   subject s = {.b = b, .device = *device, .trace = trace};
-  VK_TRY(vk_model_open(&s.model, name, err));
+  s.path = vk_model_is_name(word) ? NULL : word;
+  name_results(s.name, word);
+  VK_TRY(vk_model_open(&s.model, word, err));
   VK_TRY(vk_net_params_new(&s.params, &s.model, 0, err));
   const bench_args *a = b->args;
   vk_status st = read_free(&s, &s.free_bytes, err);
@@ -312,28 +337,66 @@ static vk_status bench_one(bench *b, const vk_device *device, vk_trace *trace, c
   return st;
 }
 
-vk_status vk_bench_model(bench *b, vk_err *err)
+/* The models of --model. Results of two must not have one name. */
+typedef struct model_list {
+  char text[4096];
+  int n;
+  const char *word[N_MODEL_MAX];
+} model_list;
+
+static vk_status read_list(model_list *l, const char *text, vk_err *err)
 {
-  vk_team *team = NULL;
-  vk_device device = {0};
-  vk_trace *trace = NULL;
-  char list[256], *save = NULL;
-  if (strlen(b->args->model) >= sizeof list)
+  char name[NAME_SIZE], other[NAME_SIZE];
+  if (strlen(text) >= sizeof l->text)
     return vk_fail(err, VK_E_USAGE, "--model: the list is too long");
-  snprintf(list, sizeof list, "%s", b->args->model);
-  vk_status st = vk_team_new(&team, (int)b->call->common->n_thread, err);
-  if (st == VK_OK)
-    st = vk_device_open(&device, b->call->common->device, team, err);
-  if (st == VK_OK && b->args->trace)
-    st = vk_trace_new(&trace, b->args->trace, N_SPAN, err);
-  for (char *name = strtok_r(list, ",", &save); name && st == VK_OK;
-       name = strtok_r(NULL, ",", &save))
-    st = bench_one(b, &device, trace, name, err);
+  snprintf(l->text, sizeof l->text, "%s", text);
+  char *rest = l->text;
+  for (char *word; (word = strsep(&rest, ",")) != NULL; l->word[l->n++] = word) {
+    if (!*word || l->n == N_MODEL_MAX)
+      return vk_fail(
+          err, VK_E_USAGE,
+          "--model %.80s: expected 1 to %d names or paths of models with commas between, "
+          "as in nano-n2,nano-n8",
+          text, N_MODEL_MAX);
+    name_results(name, word);
+    for (int i = 0; i < l->n; i++) {
+      name_results(other, l->word[i]);
+      if (strcmp(name, other) == 0)
+        return vk_fail(err, VK_E_USAGE,
+                       "--model: results of %.80s and %.80s would both be named %s", l->word[i],
+                       word, name);
+    }
+  }
+  return VK_OK;
+}
+
+static vk_status bench_all(bench *b, const vk_device *device, const model_list *list, vk_err *err)
+{
+  vk_trace *trace = NULL;
+  if (b->args->trace)
+    VK_TRY(vk_trace_new(&trace, b->args->trace, N_SPAN, err));
+  vk_status st = VK_OK;
+  for (int i = 0; i < list->n && st == VK_OK; i++)
+    st = bench_one(b, device, trace, list->word[i], err);
   if (trace && (st == VK_OK || st == VK_E_INTERRUPTED)) {
     vk_status written = vk_trace_write(trace, st == VK_OK ? err : NULL);
     st = st == VK_OK ? written : st;
   }
   vk_trace_free(trace);
+  return st;
+}
+
+vk_status vk_bench_model(bench *b, vk_err *err)
+{
+  vk_team *team = NULL;
+  vk_device device = {0};
+  model_list list = {.n = 0};
+  VK_TRY(read_list(&list, b->args->model, err));
+  vk_status st = vk_team_new(&team, (int)b->call->common->n_thread, err);
+  if (st == VK_OK)
+    st = vk_device_open(&device, b->call->common->device, team, err);
+  if (st == VK_OK)
+    st = bench_all(b, &device, &list, err);
   vk_device_close(&device);
   vk_team_free(team);
   return st;

@@ -534,6 +534,20 @@ static vk_status fail_unknown(const char *name, vk_err *err)
   return st;
 }
 
+/* --op names an op, and one that does something. */
+static vk_status check_op(const char *name, vk_err *err)
+{
+  const vk_op_def *op = vk_op_find(name);
+  if (!op)
+    return fail_unknown(name, err);
+  if (op->flags & VK_OP_VIEW)
+    return vk_fail(err, VK_E_USAGE,
+                   "op %s is a view: it moves no bytes and takes no time, so there is nothing to "
+                   "measure",
+                   name);
+  return VK_OK;
+}
+
 static vk_status measure_all(bench *b, const vk_device *device, vk_err *err)
 {
   const char *name = b->args->op;
@@ -543,7 +557,7 @@ static vk_status measure_all(bench *b, const vk_device *device, vk_err *err)
     VK_TRY(measure_references(b, device, &most, err));
   for (int i = 0; i < vk_op_count(); i++) {
     const vk_op_def *op = vk_ops[i];
-    if (name ? strcmp(name, op->name) != 0 : (op->flags & VK_OP_VIEW) != 0)
+    if ((name && strcmp(name, op->name) != 0) || op->flags & VK_OP_VIEW)
       continue;
     if (!is_cpu && !device->def->has_op(op)) { /* panels of weights are the CPU's alone */
       if (name)
@@ -562,8 +576,8 @@ vk_status vk_bench_ops(bench *b, vk_err *err)
 {
   vk_team *team = NULL;
   vk_device device = {0};
-  if (b->args->op && !vk_op_find(b->args->op))
-    return fail_unknown(b->args->op, err);
+  if (b->args->op)
+    VK_TRY(check_op(b->args->op, err));
   vk_status st = vk_team_new(&team, 1, err);
   if (st == VK_OK)
     st = vk_device_open(&device, b->call->common->device, team, err);

@@ -16,7 +16,8 @@ static const vk_opt opts[] = {
                "model: decisions and training steps of this batch; of 1, decisions alone (default: "
                "decisions of 1, training steps of 32 and 128)"),
     VK_OPT_FLAG(bench_args, "bf16", bf16, "model: products in bf16"),
-    VK_OPT_STR(bench_args, "model", model, "MODEL", "model: which ones, a comma list"),
+    VK_OPT_STR(bench_args, "model", model, "MODEL",
+               "model: which ones, names or paths, a comma list"),
     VK_OPT_STR(bench_args, "op", op, "NAME", "ops: this one alone"),
     VK_OPT_I64(bench_args, "pictures", picture_every, 1, 1000, "N", "steps",
                "env: also with two views of 128 pixels of every N-th step; 0: not"),
@@ -268,9 +269,11 @@ const vk_cmd vk_cmd_bench = {
         "  NAME.infer.bN.p99  the slowest of a hundred\n"
         "  NAME.train.bN      samples a second: forward, backward, clipping, AdamW\n"
         "  NAME.infer.bN_cpu, NAME.train.bN_cpu  the same by the processor time of all threads\n"
-        "  NAME.train.bN.plan_bytes  memory of such a step beside parameters and gradients\n\n"
+        "  NAME.train.bN.plan_bytes  memory of such a step beside parameters and gradients\n"
+        "NAME of a model given by a path is the path's last part; the path stands behind its first "
+        "number (\"note\" in --json).\n\n"
         "ops: kernels of the network engine, on one thread, by op and example; the shapes of the "
-        "example's inputs stand behind the time.\n"
+        "example's inputs stand behind the time. Views, which move no bytes, are left out.\n"
         "  time         processor time of a call\n"
         "  work         of a call by its multiply-adds, each two operations\n"
         "  moved        by the bytes that must at least be read and written\n"

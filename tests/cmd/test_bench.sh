@@ -35,6 +35,21 @@ python3 -c "import json; t = json.load(open('trace.json'))['traceEvents']; asser
   fail 'the trace has no slice a node'
 expect 2 bench model --model nano-n3
 says 'did you mean nano-n2'
+for list in , ,, nano-n2, ,nano-n2 nano-n2,,nano-n8; do
+  expect 2 bench model --model $list
+  says "--model $list: expected 1 to 32 names or paths of models with commas between"
+  silent
+done
+# results of a path have names that those of another machine have, too
+mkdir -p some/where else
+echo '{"model": "nano", "d_model": 16, "n_head": 2, "n_encoder": 1, "n_decoder": 1, "stem": [8, 8, 8, 16]}' >some/where/tiny.json
+cp some/where/tiny.json else/config.json
+expect 0 bench model --model some/where/tiny.json,"$T/else/" --batch 1 --json
+json "{r['name'].split('.infer')[0] for r in d['results']} == {'model.tiny', 'model.else'}"
+json "[r['note'] for r in d['results'] if 'note' in r] == ['some/where/tiny.json', '$T/else/']"
+cp some/where/tiny.json else/tiny.json
+expect 2 bench model --model some/where/tiny.json,else/tiny.json
+says 'results of some/where/tiny.json and else/tiny.json would both be named tiny'
 expect 0 bench ops --op matmul --reps 1 --json --isa scalar --pack nowhere.pack
 json "d['isa'] == 'scalar' and {'time', 'work', 'moved'} == {r['name'].split('.')[3] for r in d['results']}"
 json "all(r['name'].startswith('ops.matmul.') and r['value'] > 0 for r in d['results'])"
@@ -43,6 +58,9 @@ expect 0 bench ops --op cross_entropy --reps 1
 prints '[1792, 256] f32, [1792] i32'
 expect 2 bench ops --op matmil
 says 'did you mean matmul'
+expect 2 bench ops --op reshape
+says 'op reshape is a view: it moves no bytes and takes no time, so there is nothing to measure'
+silent
 expect 2 bench ops --op list
 says 'vlakit graph ops lists all'
 expect 2 bench gemm --op add
