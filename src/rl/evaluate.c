@@ -400,7 +400,7 @@ static vk_status take_action(eval *e, int i, vk_err *err)
 static vk_status ask_after(eval *e, int i, vk_err *err)
 {
   vk_policy_obs obs = observe(e, i);
-  bool is_lockstep = (e->c->policy->def->needs & VK_POLICY_BATCH) != 0;
+  bool is_lockstep = e->c->policy->is_batched;
   return ask(e, e->viewer ? e->viewer[is_lockstep ? 0 : i] : NULL, &obs, &e->shot[i], 1,
              chunk_of(e, e->chunk, i), err);
 }
@@ -608,7 +608,7 @@ static vk_status make_viewers(eval *e, vk_err *err)
 {
   const vk_eval_config *c = e->c;
   size_t n = (size_t)e->n_slot;
-  bool is_lockstep = (c->policy->def->needs & VK_POLICY_BATCH) != 0;
+  bool is_lockstep = c->policy->is_batched;
   if (!c->visuals)
     return vk_fail(err, VK_E_USAGE, "policy %s sees pictures: visuals are needed",
                    c->policy->def->name);
@@ -687,7 +687,7 @@ vk_status vk_evaluate(const vk_eval_config *config, vk_eval_stats *stats, vk_err
   pthread_cond_init(&e.task_built, NULL);
   vk_status st = make_eval(&e, err);
   if (st == VK_OK) {
-    if (config->policy->def->needs & VK_POLICY_BATCH)
+    if (config->policy->is_batched)
       run_lockstep(&e);
     else
       vk_pool_run(config->pool, run_episode, &e, config->n_episode);

@@ -17,9 +17,8 @@ enum { VK_POLICY_ACTIONS_MAX = 64 }; /* of an answer */
 enum {
   VK_POLICY_STATE = 1,    /* looks at the simulator's state (privileged) */
   VK_POLICY_PICTURES = 2, /* looks at camera pictures */
-  VK_POLICY_BATCH = 4,    /* answers for many environments at once faster than one by one */
-  VK_POLICY_DRAWS = 8,    /* can draw its actions at a temperature */
-  VK_POLICY_READS = 16,   /* acts on the instruction's words */
+  VK_POLICY_DRAWS = 4,    /* can draw its actions at a temperature */
+  VK_POLICY_READS = 8,    /* acts on the instruction's words */
 };
 
 /* What an episode's policy sees of one environment in one query. */
@@ -67,8 +66,8 @@ typedef struct vk_policy_def {
   /* Adds to the hash what stands behind the argument (a file's content). NULL: the argument's own
    * text is all there is. */
   void (*identify)(const void *state, vk_sha256 *hash);
-  /* Fills in n_action, n_view, view, source, thread_bytes and decoding of a policy that was opened.
-   * NULL: one action an answer, no pictures. */
+  /* Fills in n_action, n_view, is_batched, view, source, thread_bytes and decoding of a policy
+   * that was opened. NULL: one action an answer, no pictures, one environment at a time. */
   void (*describe)(const void *state, vk_policy *policy);
 } vk_policy_def;
 
@@ -81,10 +80,12 @@ extern const vk_policy_def *const vk_policy_defs[]; /* NULL-terminated */
 struct vk_policy {
   const vk_policy_def *def;
   void *state;
-  char hash[65]; /* identifies what acts: name, argument, version, data */
-  int n_action;  /* of an answer, at most VK_POLICY_ACTIONS_MAX; it is asked anew when as many of
-                    them were executed as it has, or as the protocol allows */
-  int n_view;    /* of the pictures, the first so many are looked at */
+  char hash[65];   /* identifies what acts: name, argument, version, data */
+  int n_action;    /* of an answer, at most VK_POLICY_ACTIONS_MAX; it is asked anew when as many of
+                      them were executed as it has, or as the protocol allows */
+  int n_view;      /* of the pictures, the first so many are looked at */
+  bool is_batched; /* answers for many environments at once faster than one by one: it is asked for
+                      half of them while the other half steps */
   vk_view_config view;
   const struct vk_checkpoint_source *source; /* what it was trained on; NULL: not known */
   size_t thread_bytes;                       /* memory of each thread that it acts on, about */

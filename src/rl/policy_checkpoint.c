@@ -12,7 +12,8 @@
 static const uint64_t stream_bins = (uint64_t)2 << 40;
 
 enum {
-  BATCH_MAX = 8, /* most observations of a run: larger ones are no faster */
+  BATCH_MAX = 64,    /* most observations of a run */
+  BATCH_MAX_CPU = 8, /* larger ones are no faster there */
   INSTRUCTION_MAX = 1024
 };
 
@@ -48,12 +49,18 @@ typedef struct checkpoint_policy {
   void *arg;
   int d, n_view;
   int n_slot;
+  int batch_max; /* observations of a run */
   slot *slot;
   float *text_block;
   pthread_mutex_t mutex; /* guards text's use and what follows */
   worker text;
   worker *idle;
 } checkpoint_policy;
+
+static bool is_on_gpu(const checkpoint_policy *p)
+{
+  return p->device.def && p->device.def != &vk_device_cpu;
+}
 
 /* ---- networks ---- */
 
@@ -97,8 +104,8 @@ static vk_status take_worker(checkpoint_policy *p, worker **out, int n, vk_err *
     w = *out = calloc(1, sizeof *w);
   if (!w)
     return vk_fail(err, VK_E_NOMEM, "no memory for a network");
-  if (n > BATCH_MAX)
-    n = BATCH_MAX;
+  if (n > p->batch_max || is_on_gpu(p)) /* there one network is for all n */
+    n = p->batch_max;
   vk_status st = w->n_batch >= n ? VK_OK : make_net(p, w, VK_PART_ACT, n, err);
   if (st == VK_OK)
     return VK_OK;
@@ -252,8 +259,8 @@ static vk_status act(void *state, int n, const vk_policy_obs *obs, double *actio
   worker *w = NULL;
   VK_TRY(take_worker(p, &w, n, err));
   vk_status st = VK_OK;
-  for (int i = 0; i < n && st == VK_OK; i += BATCH_MAX) {
-    int n_now = n - i < BATCH_MAX ? n - i : BATCH_MAX;
+  for (int i = 0; i < n && st == VK_OK; i += p->batch_max) {
+    int n_now = n - i < p->batch_max ? n - i : p->batch_max;
     st = decide(p, w, n_now, obs + i, action + (int64_t)VK_N_ACTION * p->info->n_action_step * i,
                 err);
   }
@@ -294,6 +301,8 @@ static vk_status prepare(checkpoint_policy *p, const vk_policy_args *args, vk_er
   p->seed = args->seed;
   p->temperature = args->temperature;
   p->n_slot = args->n_env;
+  const int most = is_on_gpu(p) ? BATCH_MAX : BATCH_MAX_CPU;
+  p->batch_max = p->n_slot < most ? p->n_slot : most;
   size_t n = (size_t)args->n_env, room = (size_t)p->d * (VK_NANO_WORDS + 1);
   p->slot = calloc(n, sizeof *p->slot);
   p->text_block = malloc(n * room * sizeof *p->text_block);
@@ -391,9 +400,10 @@ static void describe(const void *state, vk_policy *policy)
   const checkpoint_policy *p = state;
   policy->n_action = (int)p->info->n_action_step;
   policy->n_view = p->n_view;
+  policy->is_batched = is_on_gpu(p);
   policy->view = p->info->view;
   policy->source = &p->info->source;
-  policy->thread_bytes = vk_plan_bytes(p->idle->net.plan);
+  policy->thread_bytes = is_on_gpu(p) ? 0 : vk_plan_bytes(p->idle->net.plan);
   if (p->temperature > 0)
     snprintf(policy->decoding, sizeof policy->decoding, "sampled at T %g", p->temperature);
   else

@@ -1,7 +1,7 @@
 /* test_cuda_train.c - training on a GPU that is lost, on tests/emulated: in the middle of a step,
  * of a step of the optimiser, and while a checkpoint is written. The run ends with an error that
  * says so, its last checkpoint is whole, and a run that goes on from it ends with the weights of
- * one that nothing disturbed. And on two, which learn together. */
+ * one that nothing disturbed. And on two, which learn together; and what was learned acts there. */
 #include "demo_world.h"
 
 #include "emulated/emulated.h"
@@ -298,6 +298,58 @@ static void two_learn_together(void **state)
   free_weights(&together);
 }
 
+/* ---- the policy on a GPU ---- */
+
+enum { N_OBS = 5 };
+
+static void look(vk_policy_obs *obs, vk_robot_obs *robot, uint8_t *picture, int i)
+{
+  for (size_t k = 0; k < (size_t)VK_VIEW_N * VK_VIEW_BYTES; k++)
+    picture[k] = (uint8_t)(k * (size_t)(7 + 2 * i) + k / 384 * 13);
+  *robot = (vk_robot_obs){.eef_pos_m = {0.1 * i, 0, 1}, .eef_quat_xyzw = {0, 1, 0, 0}};
+  *obs = (vk_policy_obs){.i_env = i,
+                         .instruction = i % 2 ? "turn on the stove" : "push the plate",
+                         .suite = "libero_goal",
+                         .robot = robot,
+                         .picture = {picture, picture + VK_VIEW_BYTES}};
+}
+
+/* It is asked for many environments at once, and answers each as if alone. */
+static void answers_for_many(void **state)
+{
+  enum { N_ANSWER = VK_N_ACTION * VK_POLICY_ACTIONS_MAX };
+  static uint8_t picture[N_OBS][VK_VIEW_N * VK_VIEW_BYTES];
+  static double together[N_OBS * N_ANSWER], alone[N_ANSWER];
+  vk_err err = VK_ERR_INIT;
+  vk_device device;
+  vk_policy policy;
+  vk_policy_obs obs[N_OBS];
+  vk_robot_obs robot[N_OBS];
+  vk_assert_ok(vk_device_open(&device, "cuda", NULL, &err), &err);
+  vk_policy_args args = {.n_env = N_OBS};
+  vk_assert_ok(vk_policy_open(&policy, in_dir("whole"), &args, &err), &err);
+  assert_false(policy.is_batched); /* on a CPU each thread asks for its own */
+  vk_policy_close(&policy);
+  args.device = &device;
+  vk_assert_ok(vk_policy_open(&policy, in_dir("whole"), &args, &err), &err);
+  assert_true(policy.is_batched);
+  for (int i = 0; i < N_OBS; i++) {
+    look(&obs[i], &robot[i], picture[i], i);
+    vk_assert_ok(policy.def->begin(policy.state, &obs[i], (uint64_t)i, &err), &err);
+  }
+  size_t n = (size_t)VK_N_ACTION * (size_t)policy.n_action;
+  vk_assert_ok(policy.def->act(policy.state, N_OBS, obs, together, &err), &err);
+  assert_memory_not_equal(together, together + n, n * sizeof *together);
+  for (int i = 0; i < N_OBS; i++) {
+    vk_assert_ok(policy.def->act(policy.state, 1, &obs[i], alone, &err), &err);
+    assert_memory_equal(alone, together + n * (size_t)i, n * sizeof *alone);
+  }
+  vk_policy_close(&policy);
+  vk_device_close(&device);
+  vk_emulated_reset();
+  assert_true(vk_emulated_is_clean());
+}
+
 /* What devices cannot share evenly is refused, with what they can. */
 static void uneven_shares_are_refused(void **state)
 {
@@ -331,6 +383,7 @@ int main(void)
       cmocka_unit_test(trains_undisturbed),    cmocka_unit_test(lost_in_a_step),
       cmocka_unit_test(lost_in_the_optimiser), cmocka_unit_test(lost_while_it_saves),
       cmocka_unit_test(two_learn_together),    cmocka_unit_test(uneven_shares_are_refused),
+      cmocka_unit_test(answers_for_many),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

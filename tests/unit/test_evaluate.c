@@ -59,7 +59,7 @@ static const vk_eval_result *find(const results *r, vk_eval_episode e)
 
 /* Evaluates with a policy of the table, or with one that `def` stands for. */
 static vk_status evaluate_traced(results *out, int n_thread, const vk_policy_def *def,
-                                 unsigned needs, int n, const vk_eval_episode *episode,
+                                 bool is_batched, int n, const vk_eval_episode *episode,
                                  vk_trace *trace, vk_err *err)
 {
   vk_pool *pool = NULL;
@@ -68,10 +68,10 @@ static vk_status evaluate_traced(results *out, int n_thread, const vk_policy_def
   const vk_policy_args args = {.n_env = vk_eval_n_slot(pool), .seed = 3};
   vk_assert_ok(vk_policy_open(&policy, "random", &args, err), err);
   vk_policy_def own = def ? *def : *policy.def;
-  own.needs |= needs;
   vk_policy used = {.def = &own, .state = policy.state};
   if (own.describe)
     own.describe(policy.state, &used);
+  used.is_batched = is_batched;
   if (out->n_max == 0)
     out->n_max = ROOM;
   const vk_eval_config config = {.pack = &pack,
@@ -96,10 +96,10 @@ static vk_status evaluate_traced(results *out, int n_thread, const vk_policy_def
   return st;
 }
 
-static vk_status evaluate(results *out, int n_thread, const vk_policy_def *def, unsigned needs,
+static vk_status evaluate(results *out, int n_thread, const vk_policy_def *def, bool is_batched,
                           int n, const vk_eval_episode *episode, vk_err *err)
 {
-  return evaluate_traced(out, n_thread, def, needs, n, episode, NULL, err);
+  return evaluate_traced(out, n_thread, def, is_batched, n, episode, NULL, err);
 }
 
 static void expect_same(const results *a, const results *b)
@@ -122,7 +122,7 @@ static void test_same_results(void **state)
                         backward[] = {{b, 1}, {b, 0}, {a, 2}, {a, 1}, {a, 0}};
   vk_err err = VK_ERR_INIT;
   results one = {0}, three = {0}, reversed = {0}, lockstep = {0}, lockstep_3 = {0}, alone = {0};
-  vk_assert_ok(evaluate(&one, 1, NULL, 0, 5, forward, &err), &err);
+  vk_assert_ok(evaluate(&one, 1, NULL, false, 5, forward, &err), &err);
   assert_int_equal(one.n, 5);
   for (int i = 0; i < 5; i++) {
     assert_int_equal(one.item[i].status, VK_OK);
@@ -131,15 +131,15 @@ static void test_same_results(void **state)
     assert_int_equal(strlen(one.item[i].state_sha256), 64);
   }
   assert_string_not_equal(one.item[0].state_sha256, one.item[1].state_sha256);
-  vk_assert_ok(evaluate(&three, 3, NULL, 0, 5, forward, &err), &err);
+  vk_assert_ok(evaluate(&three, 3, NULL, false, 5, forward, &err), &err);
   expect_same(&one, &three);
-  vk_assert_ok(evaluate(&reversed, 1, NULL, 0, 5, backward, &err), &err);
+  vk_assert_ok(evaluate(&reversed, 1, NULL, false, 5, backward, &err), &err);
   expect_same(&one, &reversed);
-  vk_assert_ok(evaluate(&lockstep, 1, NULL, VK_POLICY_BATCH, 5, forward, &err), &err);
+  vk_assert_ok(evaluate(&lockstep, 1, NULL, true, 5, forward, &err), &err);
   expect_same(&one, &lockstep);
-  vk_assert_ok(evaluate(&lockstep_3, 3, NULL, VK_POLICY_BATCH, 5, backward, &err), &err);
+  vk_assert_ok(evaluate(&lockstep_3, 3, NULL, true, 5, backward, &err), &err);
   expect_same(&one, &lockstep_3);
-  vk_assert_ok(evaluate(&alone, 1, NULL, 0, 1, forward + 2, &err), &err);
+  vk_assert_ok(evaluate(&alone, 1, NULL, false, 1, forward + 2, &err), &err);
   assert_string_equal(alone.item[0].state_sha256, find(&one, forward[2])->state_sha256);
 }
 
@@ -150,7 +150,7 @@ static void test_protocol_order(void **state)
   const vk_eval_episode episode = {task_index("libero_90/0"), ROW};
   vk_err err = VK_ERR_INIT;
   results r = {0};
-  vk_assert_ok(evaluate(&r, 1, NULL, 0, 1, &episode, &err), &err);
+  vk_assert_ok(evaluate(&r, 1, NULL, false, 1, &episode, &err), &err);
 
   vk_scene *scene = NULL;
   vk_env *env = NULL;
@@ -204,7 +204,7 @@ static void test_scenes_are_built_once(void **state)
     char *text = NULL;
     size_t n = 0;
     vk_assert_ok(vk_trace_new(&trace, path, 10000, &err), &err);
-    vk_assert_ok(evaluate_traced(&r, n_thread, NULL, 0, 5, episode, trace, &err), &err);
+    vk_assert_ok(evaluate_traced(&r, n_thread, NULL, false, 5, episode, trace, &err), &err);
     vk_assert_ok(vk_trace_write(trace, &err), &err);
     vk_trace_free(trace);
     vk_assert_ok(vk_fs_read(&text, &n, path, 10 << 20, &err), &err);
@@ -247,10 +247,10 @@ static void test_policy_begins(void **state)
   vk_err err = VK_ERR_INIT;
   double *start = calloc(t->n_state, sizeof *start);
   vk_assert_ok(vk_pack_init_row(&pack, t, 0, start, &err), &err);
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+  for (int is_batched = 0; is_batched <= 1; is_batched++) {
     results r = {0};
     n_begun = n_acted = 0;
-    vk_assert_ok(evaluate(&r, 1, &def, needs, 1, &episode, &err), &err);
+    vk_assert_ok(evaluate(&r, 1, &def, is_batched, 1, &episode, &err), &err);
     vk_assert_ok(r.item[0].status, &r.item[0].error);
     assert_int_equal(n_begun, 1);
     assert_int_equal(n_acted, N_STEP);
@@ -274,7 +274,7 @@ static void test_asked_after_the_end(void **state)
     results r = {0};
     n_begun = n_acted = 0;
     asks_after = i % 2;
-    vk_assert_ok(evaluate(&r, 1, &def, i / 2 ? VK_POLICY_BATCH : 0, 1, &episode, &err), &err);
+    vk_assert_ok(evaluate(&r, 1, &def, i / 2 == 1, 1, &episode, &err), &err);
     vk_assert_ok(r.item[0].status, &r.item[0].error);
     assert_int_equal(r.item[0].steps, MOST);
     assert_int_equal(n_acted, asks_after ? MOST + 1 : MOST);
@@ -344,11 +344,11 @@ static void test_chunks_are_executed_before_the_next_is_asked_for(void **state)
   const vk_eval_episode episode[] = {{a, 0}, {a, 1}, {b, 0}};
   vk_err err = VK_ERR_INIT;
   results want = {0};
-  vk_assert_ok(evaluate(&want, 1, &single, 0, 3, episode, &err), &err);
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH)
+  vk_assert_ok(evaluate(&want, 1, &single, false, 3, episode, &err), &err);
+  for (int is_batched = 0; is_batched <= 1; is_batched++)
     for (int n_thread = 1; n_thread <= 2; n_thread++) {
       results got = {0};
-      vk_assert_ok(evaluate(&got, n_thread, &chunks, needs, 3, episode, &err), &err);
+      vk_assert_ok(evaluate(&got, n_thread, &chunks, is_batched, 3, episode, &err), &err);
       for (int i = 0; i < got.n; i++)
         vk_assert_ok(got.item[i].status, &got.item[i].error);
       expect_same(&want, &got);
@@ -397,12 +397,13 @@ static void test_pictures_are_of_the_moment_and_the_slot(void **state)
   const vk_eval_episode forward[] = {{a, 0}, {a, 1}, {b, 0}}, backward[] = {{b, 0}, {a, 1}, {a, 0}};
   vk_err err = VK_ERR_INIT;
   results want = {0};
-  vk_assert_ok(evaluate(&want, 1, &def, 0, 3, forward, &err), &err);
+  vk_assert_ok(evaluate(&want, 1, &def, false, 3, forward, &err), &err);
   for (int i = 0; i < want.n; i++)
     vk_assert_ok(want.item[i].status, &want.item[i].error);
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+  for (int is_batched = 0; is_batched <= 1; is_batched++) {
     results got = {0};
-    vk_assert_ok(evaluate(&got, 2, &def, needs, 3, needs ? forward : backward, &err), &err);
+    vk_assert_ok(evaluate(&got, 2, &def, is_batched, 3, is_batched ? forward : backward, &err),
+                 &err);
     expect_same(&want, &got);
   }
 }
@@ -448,7 +449,7 @@ static void test_instructions_are_the_episodes_own(void **state)
     vk_err err = VK_ERR_INIT;
     results r = {0};
     perturb = k ? VK_PERTURB_LANGUAGE : VK_PERTURB_NONE;
-    vk_assert_ok(evaluate(&r, 1, &def, k ? VK_POLICY_BATCH : 0, 4, episode, &err), &err);
+    vk_assert_ok(evaluate(&r, 1, &def, k == 1, 4, episode, &err), &err);
     perturb = VK_PERTURB_NONE;
     for (int i = 0; i < r.n; i++)
       vk_assert_ok(r.item[i].status, &r.item[i].error);
@@ -488,10 +489,10 @@ static void test_errors_stay_with_their_episode(void **state)
       .name = "bad", .needs = VK_POLICY_STATE, .begin = begin_unless_row_1, .act = act_nan_at_3};
   const uint32_t b = task_index("libero_90/0");
   const vk_eval_episode episode[] = {{b, 0}, {b, 1}, {b, 2}, {b, 50}}; /* rows end at 49 */
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+  for (int is_batched = 0; is_batched <= 1; is_batched++) {
     vk_err err = VK_ERR_INIT;
     results r = {0};
-    vk_assert_ok(evaluate(&r, 2, &bad, needs, 4, episode, &err), &err);
+    vk_assert_ok(evaluate(&r, 2, &bad, is_batched, 4, episode, &err), &err);
     assert_int_equal(r.n, 4);
     const vk_eval_result *nan = find(&r, episode[0]);
     vk_assert_fails(nan->status, VK_E_RANGE);
@@ -533,10 +534,10 @@ static void test_errors_of_a_batch_stay_with_their_slot(void **state)
       .name = "bad", .begin = begin_with_row, .act = act_but_not_for_row_2};
   const uint32_t b = task_index("libero_90/0");
   const vk_eval_episode episode[] = {{b, 0}, {b, 1}, {b, 2}, {b, 3}, {b, 4}, {b, 5}};
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+  for (int is_batched = 0; is_batched <= 1; is_batched++) {
     vk_err err = VK_ERR_INIT;
     results r = {0};
-    vk_assert_ok(evaluate(&r, 3, &bad, needs, 6, episode, &err), &err);
+    vk_assert_ok(evaluate(&r, 3, &bad, is_batched, 6, episode, &err), &err);
     for (int i = 0; i < 6; i++) {
       const vk_eval_result *one = find(&r, episode[i]);
       assert_int_equal(one->status, i == 2 ? VK_E_NOTFOUND : VK_OK);
@@ -570,10 +571,10 @@ static void test_a_simulation_that_the_policy_breaks_is_a_failure(void **state)
       .name = "breaking", .needs = VK_POLICY_STATE, .begin = begin_halted, .act = act_halting_at_3};
   const uint32_t b = task_index("libero_90/0");
   const vk_eval_episode episode[] = {{b, 0}, {b, 1}};
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+  for (int is_batched = 0; is_batched <= 1; is_batched++) {
     vk_err err = VK_ERR_INIT;
     results r = {0};
-    vk_assert_ok(evaluate(&r, 1, &bad, needs, 2, episode, &err), &err);
+    vk_assert_ok(evaluate(&r, 1, &bad, is_batched, 2, episode, &err), &err);
     const vk_eval_result *halted = find(&r, episode[0]), *error = find(&r, episode[1]);
     vk_assert_fails(halted->status, VK_E_SIM); /* practice begins such an episode anew */
     assert_true(halted->is_scored && !halted->success);
@@ -595,10 +596,10 @@ static void test_an_interruption_is_no_result(void **state)
 {
   static const vk_policy_def def = {.name = "waiting", .begin = begin_any, .act = act_interrupted};
   const vk_eval_episode episode[] = {{task_index("libero_90/0"), 0}};
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+  for (int is_batched = 0; is_batched <= 1; is_batched++) {
     vk_err err = VK_ERR_INIT;
     results r = {0};
-    vk_assert_fails(evaluate(&r, 1, &def, needs, 1, episode, &err), VK_E_INTERRUPTED);
+    vk_assert_fails(evaluate(&r, 1, &def, is_batched, 1, episode, &err), VK_E_INTERRUPTED);
     assert_int_equal(r.n, 0);
   }
 }
@@ -607,10 +608,10 @@ static void test_put_error_ends_it(void **state)
 {
   const uint32_t b = task_index("libero_90/0");
   const vk_eval_episode episode[] = {{b, 0}, {b, 1}, {b, 2}, {b, 3}};
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+  for (int is_batched = 0; is_batched <= 1; is_batched++) {
     vk_err err = VK_ERR_INIT;
     results r = {.n_max = 1};
-    vk_assert_fails(evaluate(&r, 1, NULL, needs, 4, episode, &err), VK_E_IO);
+    vk_assert_fails(evaluate(&r, 1, NULL, is_batched, 4, episode, &err), VK_E_IO);
     vk_assert_says(&err, "no room");
     assert_int_equal(r.n, 1);
   }
@@ -632,13 +633,13 @@ static void test_interruption(void **state)
       .name = "interrupter", .begin = begin_any, .act = act_and_interrupt};
   const uint32_t b = task_index("libero_90/0");
   const vk_eval_episode episode[] = {{b, 0}, {b, 1}, {b, 2}};
-  for (unsigned needs = 0; needs <= VK_POLICY_BATCH; needs += VK_POLICY_BATCH) {
+  for (int is_batched = 0; is_batched <= 1; is_batched++) {
     pid_t pid = fork();
     if (pid == 0) {
       vk_signal_init();
       vk_err err = VK_ERR_INIT;
       results r = {0};
-      vk_status st = evaluate(&r, 1, &def, needs, 3, episode, &err);
+      vk_status st = evaluate(&r, 1, &def, is_batched, 3, episode, &err);
       _exit(st != VK_E_INTERRUPTED ? 1 : r.n != 0 ? 2 : vk_interrupted() != SIGINT ? 3 : 0);
     }
     int status = 0;

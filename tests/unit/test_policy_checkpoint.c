@@ -73,14 +73,12 @@ static vk_status take(void *arg, const vk_eval_result *result, vk_err *err)
   return VK_OK;
 }
 
-static void evaluate(results *out, vk_policy *policy, unsigned needs, int n_thread)
+static void evaluate(results *out, vk_policy *policy, bool is_batched, int n_thread)
 {
   vk_err err = VK_ERR_INIT;
   vk_pool *pool;
-  vk_policy_def def = *policy->def;
   vk_policy used = *policy;
-  def.needs |= needs;
-  used.def = &def;
+  used.is_batched = is_batched;
   out->n = 0;
   vk_assert_ok(vk_pool_new(&pool, n_thread, &err), &err);
   const vk_eval_config config = {.pack = &pack,
@@ -136,12 +134,12 @@ static void test_episodes_depend_on_nothing_that_runs_beside_them(void **state)
     assert_string_equal(policy.decoding, k == 0   ? "greedy (argmax)"
                                          : k == 1 ? "sampled at T 1"
                                                   : "greedy (median)");
-    evaluate(&want, &policy, 0, 1);
+    evaluate(&want, &policy, false, 1);
     assert_string_not_equal(want.item[0].state_sha256, want.item[1].state_sha256);
     for (int n_thread = 1 + k; n_thread <= 3; n_thread++) {
-      evaluate(&got, &policy, VK_POLICY_BATCH, n_thread); /* two slots a thread, in batches */
+      evaluate(&got, &policy, true, n_thread); /* two slots a thread, in batches */
       assert_int_equal(n_same(&want, &got), N_EPISODE);
-      evaluate(&got, &policy, 0, n_thread);
+      evaluate(&got, &policy, false, n_thread);
       assert_int_equal(n_same(&want, &got), N_EPISODE);
     }
     vk_policy_close(&policy);
@@ -153,16 +151,16 @@ static void test_draws_depend_on_seed_and_temperature(void **state)
 {
   results greedy, warm, again, other;
   vk_policy policy = in_memory(0, 3, NULL, NULL);
-  evaluate(&greedy, &policy, 0, 2);
+  evaluate(&greedy, &policy, false, 2);
   vk_policy_close(&policy);
   policy = in_memory(1, 3, NULL, NULL);
-  evaluate(&warm, &policy, 0, 2);
+  evaluate(&warm, &policy, false, 2);
   vk_policy_close(&policy);
   policy = in_memory(1, 3, NULL, NULL);
-  evaluate(&again, &policy, 0, 2);
+  evaluate(&again, &policy, false, 2);
   vk_policy_close(&policy);
   policy = in_memory(1, 4, NULL, NULL);
-  evaluate(&other, &policy, 0, 2);
+  evaluate(&other, &policy, false, 2);
   vk_policy_close(&policy);
   assert_int_equal(n_same(&warm, &again), N_EPISODE);
   assert_int_equal(n_same(&warm, &greedy), 0);
@@ -174,7 +172,7 @@ static void test_a_saved_policy_acts_alike(void **state)
   vk_err err = VK_ERR_INIT;
   results want, got;
   vk_policy policy = in_memory(0, 3, NULL, NULL), saved[2];
-  evaluate(&want, &policy, 0, 2);
+  evaluate(&want, &policy, false, 2);
   vk_policy_close(&policy);
   const vk_checkpoint_write what = {.info = &info, .params = &params, .dtype = VK_SAFETENSORS_F32};
   vk_assert_ok(vk_checkpoint_save(in_dir("run"), 12, &what, &err), &err);
@@ -224,7 +222,7 @@ static void test_an_exported_policy_acts_as_its_weights(void **state)
     rounded[i] = vk_f32_from_bf16(vk_bf16_from_f32(weights[i]));
   params.data = rounded;
   vk_policy policy = in_memory(0, 3, NULL, NULL);
-  evaluate(&want, &policy, 0, 1);
+  evaluate(&want, &policy, false, 1);
   vk_policy_close(&policy);
   params.data = weights;
   free(rounded);
@@ -296,11 +294,11 @@ static void test_decisions_are_told(void **state)
                             NULL, &err),
                  &err);
     vk_policy policy = in_memory(s.temperature, 3, check_decision, &s);
-    evaluate(&with, &policy, k ? VK_POLICY_BATCH : 0, 1);
+    evaluate(&with, &policy, k == 1, 1);
     vk_policy_close(&policy);
     assert_int_equal(s.n, N_EPISODE * 3); /* steps 0, 3 and 6 */
     policy = in_memory(s.temperature, 3, NULL, NULL);
-    evaluate(&without, &policy, 0, 1);
+    evaluate(&without, &policy, false, 1);
     vk_policy_close(&policy);
     assert_int_equal(n_same(&with, &without), N_EPISODE);
     vk_net_free(&s.net);
