@@ -18,29 +18,16 @@ const vk_cmd *const vk_cmds[] = {
 #undef VK_CMD
     NULL};
 
-static const char *const isas[] = {"auto", "scalar", "avx2", "avx512", "amx", NULL};
+const char *const vk_common_isas[] = {"auto", "scalar", "avx2", "avx512", "amx", NULL};
 
 const vk_common_args vk_common_defaults = {.isa = "auto", .device = "cpu"};
 
-#define ARGS vk_common_args
-const vk_opt vk_common_opts[] = {
-    VK_OPT_STR(ARGS, "catalog", catalog, "FILE",
-               "database of runs (default $XDG_DATA_HOME/vlakit/catalog.db)"),
-    VK_OPT_STR(ARGS, "device", device, "cpu|cuda|cuda:K",
-               "where networks run (train, eval, bench model, bench ops); train takes several: "
-               "cuda:0,1 or cuda:all"),
-    VK_OPT_FLAG_SHORT(ARGS, "help", 'h', help, "show this help"),
-    VK_OPT_CHOICE(ARGS, "isa", isa, "NAME", isas, "instruction set of the fast paths"),
-    VK_OPT_FLAG(ARGS, "json", json, "print one JSON object instead of text"),
-    VK_OPT_STR(ARGS, "pack", pack, "FILE",
-               "scene pack (default: the user's cache, then the installed one)"),
-    VK_OPT_FLAG_SHORT(ARGS, "quiet", 'q', quiet, "show no progress"),
-    VK_OPT_I64_GIVEN(ARGS, "seed", seed, seed_given, 0, 4294967295.0, "N", NULL,
-                     "seed of the generators (default: the protocol's, else 0)"),
-    VK_OPT_I64(ARGS, "threads", n_thread, 0, 4096, "N", NULL, "threads to use; 0 is one a core"),
-    VK_OPT_END,
-};
+/* What every command takes, whether it reads it or not. */
+static const vk_opt *const common_opts = VK_COMMON(
+    VK_COMMON_CATALOG, VK_COMMON_DEVICE("where networks run"), VK_COMMON_ISA, VK_COMMON_JSON,
+    VK_COMMON_PACK, VK_COMMON_QUIET, VK_COMMON_SEED_OF_PROTOCOL, VK_COMMON_THREADS);
 
+#define ARGS vk_common_args
 const vk_opt vk_long_opts[] = {
     VK_OPT_FLAG(ARGS, "dry-run", dry_run,
                 "say what would run, how long and with how much memory, and stop"),
@@ -197,7 +184,7 @@ static vk_status run(const vk_cmd *cmd, int argc, const char *const *argv, vk_er
   if (cmd->args_size)
     memcpy(args, cmd->args_default, cmd->args_size);
   const vk_opt_set sets[] = {{cmd->opts, args},
-                             {vk_common_opts, &common},
+                             {common_opts, &common},
                              {cmd->flags & VK_CMD_LONG ? vk_long_opts : NULL, &common}};
   int n_positional = 0;
   st = vk_opt_parse(sets, VK_COUNT(sets), argc - 2, argv + 2, positional, &n_positional, err);

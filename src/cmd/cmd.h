@@ -8,7 +8,8 @@
 #include "core/err.h"
 #include "core/opt.h"
 
-/* Options that every command takes (spec: the command line's promises). */
+/* Options that every command takes (spec: the command line's promises); those that it reads are in
+ * its list, vk_cmd.common. */
 typedef struct vk_common_args {
   bool json;  /* one JSON object on stdout and nothing else */
   bool quiet; /* no progress */
@@ -54,6 +55,8 @@ typedef struct vk_cmd {
                               be NULL */
   const char *examples;    /* lines "vlakit NAME ...  # what it does" */
   const vk_opt *opts;      /* may be NULL */
+  const vk_opt *common;    /* VK_COMMON: the common options that it reads, which help, man page and
+                              completion show; it takes the others, too */
   size_t args_size;
   const void *args_default;               /* args_size bytes */
   int n_positional_min, n_positional_max; /* -1: any number */
@@ -71,8 +74,37 @@ const vk_cmd *vk_cmd_find(const char *name);
 /* Always VK_E_USAGE, with the nearest command. */
 vk_status vk_cmd_fail_unknown(const char *name, vk_err *err);
 
-extern const vk_opt vk_common_opts[]; /* every command has these */
-extern const vk_opt vk_long_opts[];   /* and these, with VK_CMD_LONG */
+/* The common options, for a command's list of those that it reads: where it is said what one of
+ * them is to the command, by their help lines. In alphabetical order, but for --help. */
+#define VK_COMMON(...)                                                                             \
+  (const vk_opt[])                                                                                 \
+  {                                                                                                \
+    VK_OPT_FLAG_SHORT(vk_common_args, "help", 'h', help, "show this help"), __VA_ARGS__,           \
+        VK_OPT_END                                                                                 \
+  }
+#define VK_COMMON_CATALOG                                                                          \
+  VK_OPT_STR(vk_common_args, "catalog", catalog, "FILE",                                           \
+             "database of runs (default: $XDG_DATA_HOME/vlakit/catalog.db)")
+#define VK_COMMON_DEVICE(help) VK_OPT_STR(vk_common_args, "device", device, "cpu|cuda|cuda:K", help)
+#define VK_COMMON_ISA                                                                              \
+  VK_OPT_CHOICE(vk_common_args, "isa", isa, "NAME", vk_common_isas,                                \
+                "instruction set of the fast paths")
+#define VK_COMMON_JSON                                                                             \
+  VK_OPT_FLAG(vk_common_args, "json", json, "print one JSON object instead of text")
+#define VK_COMMON_PACK                                                                             \
+  VK_OPT_STR(vk_common_args, "pack", pack, "FILE",                                                 \
+             "scene pack (default: the user's cache, then the installed one)")
+#define VK_COMMON_QUIET VK_OPT_FLAG_SHORT(vk_common_args, "quiet", 'q', quiet, "show no progress")
+#define VK_COMMON_SEED(help)                                                                       \
+  VK_OPT_I64_GIVEN(vk_common_args, "seed", seed, seed_given, 0, 4294967295.0, "N", NULL, help)
+#define VK_COMMON_SEED_OF_PROTOCOL                                                                 \
+  VK_COMMON_SEED("seed of the generators (default: the protocol's)")
+#define VK_COMMON_THREADS                                                                          \
+  VK_OPT_I64(vk_common_args, "threads", n_thread, 0, 4096, "N", NULL,                              \
+             "threads to use; 0 is one a core")
+
+extern const char *const vk_common_isas[];
+extern const vk_opt vk_long_opts[]; /* with VK_CMD_LONG */
 extern const vk_common_args vk_common_defaults;
 
 /* An option that some parts of a command alone read: "bench gemm", "graph show". */

@@ -19,8 +19,8 @@ static const vk_opt opts[] = {
     VK_OPT_STR(bench_args, "model", model, "MODEL",
                "model: which ones, names or paths, a comma list"),
     VK_OPT_STR(bench_args, "op", op, "NAME", "ops: this one alone"),
-    VK_OPT_I64(bench_args, "pictures", picture_every, 1, 1000, "N", "steps",
-               "env: also with two views of 128 pixels of every N-th step; 0: not"),
+    VK_OPT_I64(bench_args, "picture-every", picture_every, 0, 1000, "N", "steps",
+               "env: also with two views of 128 pixels of every N-th step; 0: none"),
     VK_OPT_I64(bench_args, "samples", n_sample, 1, 4, "1|4", NULL,
                "env: samples a pixel of those; the benchmark's have 4"),
     VK_OPT_I64(bench_args, "reps", n_rep, 1, 100, "N", NULL, "repetitions; the median counts"),
@@ -136,7 +136,7 @@ static const vk_cmd_part_opt opt_of[] = {
     {"bf16", "model"},
     {"model", "model"},
     {"op", "ops"},
-    {"pictures", "env"},
+    {"picture-every", "env"},
     {"samples", "env"},
     {"shape", "gemm"},
     {"steps", "data, env, render"},
@@ -254,7 +254,7 @@ const vk_cmd vk_cmd_bench = {
         "hand\n"
         "  memory       what each further environment of the task takes\n"
         "  two_threads  steps a second of eight environments on two threads, over one thread\n"
-        "and with --pictures N\n"
+        "and with --picture-every N\n"
         "  pictures_N, pictures_N_cpu  as steps and steps_cpu, drawing both views (128 pixels)\n"
         "                              of every N-th step\n\n"
         "gemm: products of matrices, one thread, by the processor time that they take.\n"
@@ -299,7 +299,7 @@ const vk_cmd vk_cmd_bench = {
     .examples =
         "vlakit bench env  # all suites\n"
         "vlakit bench env --suite libero_goal --json  # one, for a script\n"
-        "vlakit bench env --pictures 8  # as a policy sees them that acts in chunks\n"
+        "vlakit bench env --picture-every 8  # as a policy sees them that acts in chunks\n"
         "vlakit bench gemm --isa avx2  # as on a machine without AVX-512\n"
         "vlakit bench gemm --shape 32x1024x256  # 32 rows through a layer of 1,024 outputs\n"
         "vlakit bench model --model nano-n8 --batch 1 --threads 1  # how long a decision takes\n"
@@ -312,5 +312,7 @@ const vk_cmd vk_cmd_bench = {
     .args_default = &defaults,
     .n_positional_min = 1,
     .n_positional_max = 1,
+    .common = VK_COMMON(VK_COMMON_DEVICE("model, ops: where they run"), VK_COMMON_ISA,
+                        VK_COMMON_JSON, VK_COMMON_PACK, VK_COMMON_THREADS),
     .run = run,
 };

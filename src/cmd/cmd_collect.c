@@ -39,8 +39,9 @@ static const vk_opt opts[] = {
                "a suite, libero130 (all five), SUITE/INDEX, a task's name, or a comma list"),
     VK_OPT_I64_GIVEN(ARGS, "episodes", n_episode, is_n_episode_given, 1, EPISODES_MAX, "N", NULL,
                      "successful demonstrations a task"),
-    VK_OPT_CHOICE_GIVEN(ARGS, "rows", rows, is_rows_given, "eval|sampled", rows_names,
-                        "first states: the init rows, which evaluations score, or others"),
+    VK_OPT_CHOICE_GIVEN(
+        ARGS, "rows", rows, is_rows_given, "eval|sampled", rows_names,
+        "which first states: eval, the init rows, which evaluations score; sampled, others"),
     VK_OPT_I64_GIVEN(ARGS, "tries", n_try, is_n_try_given, 1, TRIES_MAX, "N", NULL,
                      "episodes a task at most (default: 2 x episodes + 10; the init rows end)"),
     VK_OPT_F64_GIVEN(ARGS, "noise", noise, is_noise_given, 0, 1, "SIGMA", NULL,
@@ -52,7 +53,7 @@ static const vk_opt opts[] = {
     VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
                "what things look like (default: original when imported, else stand-in)"),
     VK_OPT_CHOICE(ARGS, "format", format, "store|hdf5", format_names,
-                  "default: by the ending of --out; hdf5 with --pictures, else store"),
+                  "of files (default: by the ending of --out; hdf5 with --pictures, else store)"),
     VK_OPT_CHOICE_GIVEN(ARGS, "obs-align", align, is_align_given, "fixed|as-published",
                         vk_obs_align_names,
                         "hdf5: obs[t] before actions[t], or after it as in LIBERO's own files"),
@@ -732,5 +733,7 @@ const vk_cmd vk_cmd_collect = {
     .opts = opts,
     .args_size = sizeof(collect_args),
     .args_default = &defaults,
+    .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_ISA, VK_COMMON_JSON, VK_COMMON_PACK,
+                        VK_COMMON_QUIET, VK_COMMON_SEED_OF_PROTOCOL, VK_COMMON_THREADS),
     .run = run,
 };

@@ -193,5 +193,6 @@ const vk_cmd vk_cmd_compare = {
     .examples = "  vlakit compare 05k2m3xq 05k2n81a  # is the second better?\n",
     .n_positional_min = 2,
     .n_positional_max = 2,
+    .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON),
     .run = run,
 };

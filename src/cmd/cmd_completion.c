@@ -593,5 +593,6 @@ const vk_cmd vk_cmd_completion = {
     .args_size = sizeof(args),
     .args_default = &(const args){.words = NULL},
     .n_positional_max = 1,
+    .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON, VK_COMMON_PACK),
     .run = run,
 };

@@ -38,7 +38,7 @@ static const vk_opt opts[] = {
     VK_OPT_I64_GIVEN(ARGS, "size", px, is_px_given, VK_RENDER_SIDE_MIN, VK_RENDER_SIDE_MAX, "N",
                      "pixels", "side of the pictures (openvla: 256)"),
     VK_OPT_STR(ARGS, "visuals", visuals, "stand-in|original|FILE",
-               "render anew with them (default for what has no pictures: as vlakit render)"),
+               "render anew with them (default: what has no pictures, as vlakit render)"),
     VK_OPT_CHOICE_GIVEN(ARGS, "obs-align", align, is_align_given, "fixed|as-published",
                         vk_obs_align_names,
                         "convert: obs[t] before actions[t], or after it as in LIBERO's own files"),
@@ -733,5 +733,7 @@ const vk_cmd vk_cmd_demos = {
     .args_default = &defaults,
     .n_positional_min = 1,
     .n_positional_max = -1,
+    .common = VK_COMMON(VK_COMMON_ISA, VK_COMMON_JSON, VK_COMMON_PACK, VK_COMMON_QUIET,
+                        VK_COMMON_THREADS),
     .run = run,
 };

@@ -411,5 +411,6 @@ const vk_cmd vk_cmd_doctor = {
         "useful is a note.",
     .examples = "vlakit doctor\n"
                 "vlakit doctor --pack other.pack --json\n",
+    .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON, VK_COMMON_PACK, VK_COMMON_THREADS),
     .run = run,
 };

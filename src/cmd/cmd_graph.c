@@ -386,5 +386,6 @@ const vk_cmd vk_cmd_graph = {
     .args_default = &defaults,
     .n_positional_min = 1,
     .n_positional_max = 2,
+    .common = VK_COMMON(VK_COMMON_ISA, VK_COMMON_JSON, VK_COMMON_THREADS),
     .run = run,
 };

@@ -37,10 +37,13 @@ const vk_cmd vk_cmd_help = {
     .name = "help",
     .summary = "list the commands, or show a command's options",
     .synopsis = "[COMMAND] [options]",
-    .description = "Lists the commands, or shows what COMMAND does, its options and examples. "
-                   "`vlakit COMMAND --help` shows the same.\n"
-                   "\n"
-                   "Help, man pages and completion are all made from one table a command.",
+    .description =
+        "Lists the commands, or shows what COMMAND does, its options and examples. "
+        "`vlakit COMMAND --help` shows the same.\n"
+        "\n"
+        "Help, man pages and completion are all made from one table a command. They show the "
+        "common options that a command reads; every command takes them all, so that a "
+        "script may give the same ones to each.",
     .examples = "vlakit help\n"
                 "vlakit help help\n"
                 "vlakit help help --man | man -l -\n",
@@ -48,5 +51,6 @@ const vk_cmd vk_cmd_help = {
     .args_size = sizeof(args),
     .args_default = &(const args){.man = false},
     .n_positional_max = 1,
+    .common = VK_COMMON(VK_COMMON_JSON),
     .run = run,
 };

@@ -271,5 +271,6 @@ const vk_cmd vk_cmd_import = {
     .args_default = &defaults,
     .n_positional_min = 1,
     .n_positional_max = 1,
+    .common = VK_COMMON(VK_COMMON_JSON, VK_COMMON_QUIET),
     .run = run,
 };

@@ -215,5 +215,6 @@ const vk_cmd vk_cmd_policies = {
     .args_size = sizeof(policies_args),
     .args_default = &defaults,
     .n_positional_max = 2,
+    .common = VK_COMMON(VK_COMMON_ISA, VK_COMMON_JSON),
     .run = run,
 };

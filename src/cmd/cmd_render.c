@@ -34,8 +34,9 @@ static const render_args defaults = {
 static const vk_opt opts[] = {
     VK_OPT_STR(render_args, "task", task, "TASK", "task to show: SUITE/INDEX or its name"),
     VK_OPT_I64_GIVEN(render_args, "row", row, has_row, 0, INT_MAX, "K", NULL,
-                     "init row of the task (default 0)"),
-    VK_OPT_STR(render_args, "rows", rows, "A-B", "contact sheet of init rows A to B"),
+                     "init row of the task (default: 0)"),
+    VK_OPT_STR(render_args, "rows", rows, "A-B",
+               "numbers of init rows: a contact sheet of rows A to B"),
     VK_OPT_STR(render_args, "state", state, "FILE",
                "state to show, .npy: [time, qpos, qvel], or a picture state"),
     VK_OPT_STR(render_args, "demo", demo, "FILE",
@@ -454,5 +455,7 @@ const vk_cmd vk_cmd_render = {
     .opts = opts,
     .args_size = sizeof(render_args),
     .args_default = &defaults,
+    .common = VK_COMMON(VK_COMMON_ISA, VK_COMMON_JSON, VK_COMMON_PACK, VK_COMMON_SEED_OF_PROTOCOL,
+                        VK_COMMON_THREADS),
     .run = run,
 };

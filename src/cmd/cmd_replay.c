@@ -411,5 +411,7 @@ const vk_cmd vk_cmd_replay = {
     .args_default = &defaults,
     .n_positional_min = 1,
     .n_positional_max = -1,
+    .common = VK_COMMON(VK_COMMON_ISA, VK_COMMON_JSON, VK_COMMON_PACK, VK_COMMON_QUIET,
+                        VK_COMMON_THREADS),
     .run = run,
 };

@@ -331,6 +331,7 @@ const vk_cmd vk_cmd_runs = {
                 "  vlakit runs export 05k2m3xq > episodes.csv  # for a spreadsheet\n",
     .opts = opts,
     .args_size = sizeof(runs_args),
+    .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON),
     .args_default = &defaults,
     .n_positional_max = 2,
     .run = run,

@@ -21,7 +21,8 @@ static const vk_opt opts[] = {
     VK_OPT_STR(tasks_args, "mjcf", mjcf, "DIR",
                "write the tasks' scenes (XML and STL) to a folder"),
     VK_OPT_STR(tasks_args, "protocol", protocol, "PROTOCOL", "whose step limits to show"),
-    VK_OPT_STR(tasks_args, "suite", suite, "SUITE", "a suite, or a comma list (default libero130)"),
+    VK_OPT_STR(tasks_args, "suite", suite, "SUITE",
+               "a suite, or a comma list (default: libero130)"),
     VK_OPT_STR(tasks_args, "task", task, "TASK",
                "one task, with its objects: SUITE/INDEX or a name"),
     VK_OPT_END,
@@ -204,5 +205,6 @@ const vk_cmd vk_cmd_tasks = {
     .opts = opts,
     .args_size = sizeof defaults,
     .args_default = &defaults,
+    .common = VK_COMMON(VK_COMMON_JSON, VK_COMMON_PACK),
     .run = run,
 };

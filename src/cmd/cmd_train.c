@@ -756,5 +756,11 @@ const vk_cmd vk_cmd_train = {
     .args_size = sizeof(train_args),
     .args_default = &defaults,
     .keys = keys,
+    .common = VK_COMMON(
+        VK_COMMON_CATALOG,
+        VK_COMMON_DEVICE("where the network learns; several: cuda:0,1 or cuda:all"), VK_COMMON_ISA,
+        VK_COMMON_JSON, VK_COMMON_PACK, VK_COMMON_QUIET,
+        VK_COMMON_SEED("seed of all that is drawn, as --set seed=N (default: the configuration's)"),
+        VK_COMMON_THREADS),
     .run = run,
 };

@@ -86,6 +86,8 @@ void vk_doc_option_notes(const vk_doc_group *group, const vk_opt *opt, char *out
     size_t at = strlen(choices);
     snprintf(choices + at, sizeof choices - at, "%s%s", i ? ", " : "", opt->choices[i]);
   }
+  if (strstr(opt->help, "default")) /* it is no constant, or means another */
+    value[0] = '\0';
   snprintf(out, size, "%s%s%s%s%s%s%s", choices, *choices && *value ? "; " : "",
            *value ? "default " : "", value, only && (*choices || *value) ? "; " : "",
            only ? "only " : "", only ? only : "");
@@ -103,7 +105,7 @@ int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX])
     out[n++] = (vk_doc_group){"Options", cmd->opts, cmd->args_default, NULL};
   if (cmd->flags & VK_CMD_LONG)
     out[n++] = (vk_doc_group){"Options of long commands", vk_long_opts, &vk_common_defaults, NULL};
-  out[n++] = (vk_doc_group){"Common options", vk_common_opts, &vk_common_defaults, NULL};
+  out[n++] = (vk_doc_group){"Common options", cmd->common, &vk_common_defaults, NULL};
   return n;
 }
 

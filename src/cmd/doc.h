@@ -18,14 +18,15 @@ typedef struct vk_doc_group {
 
 enum { VK_DOC_GROUPS_MAX = 3, VK_DOC_KEY_GROUPS_MAX = 16 };
 
-/* The command's own options, the common ones, and those of long commands; cmd NULL: the options
- * that stand in place of a command. Empty groups are left out. Returns their number. */
+/* The command's own options, those of long commands, and the common ones that it reads; cmd NULL:
+ * the options that stand in place of a command. Empty groups are left out. Returns their number. */
 int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX]);
 
 /* The command's keys; returns the number of groups, 0 when it has none. */
 int vk_doc_key_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_KEY_GROUPS_MAX]);
 
-/* "all, none; default all; only ppo": what the table knows beyond the help line; may be empty. */
+/* "all, none; default all; only ppo": what the table knows beyond the help line, which may say
+ * itself what the default is; may be empty. */
 void vk_doc_option_notes(const vk_doc_group *group, const vk_opt *opt, char *out, size_t size);
 
 /* `vlakit help` */

@@ -200,6 +200,8 @@ static void put_overview(FILE *out)
         "Results go to standard output, as text or with \\fB\\-\\-json\\fR as one JSON\n"
         "object; progress and errors go to standard error.\n"
         "Every run is kept in a catalog.\n"
+        "Pages of commands list the common options that they read; every command takes\n"
+        "all of them.\n"
         ".SH COMMANDS\n",
         out);
   for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {

@@ -112,7 +112,7 @@ static const vk_opt keys_data[] = {
     VK_OPT_I64(C, "validation_demos", validation_demos, 0, 1e6, "N", NULL,
                "of each task, the last ones, held out of training"),
     VK_OPT_I64(C, "views", views, 1, 2, "N", NULL,
-               "pictures: 1 agentview, 2 and eye in hand (default: of init)"),
+               "pictures: 1 agentview, 2 and eye in hand (default: of init, else 2)"),
     VK_OPT_STR(C, "visuals", visuals, "stand-in|original|FILE",
                "what pictures show (default: of init, else original when imported)"),
     VK_OPT_END,

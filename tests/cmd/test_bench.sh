@@ -8,9 +8,9 @@ json "{'steps', 'steps_cpu', 'reset', 'first_step', 'memory'} <= {r['name'].spli
 json "all(r['name'].startswith('env.') and r['unit'] for r in d['results'])"
 json "all(r['value'] > 0 for r in d['results'] if not r['name'].endswith('memory'))"
 json "not [r for r in d['results'] if 'pictures' in r['name']]"
-expect 0 bench env --pack "$PACK" --suite libero_goal --steps 10 --reps 1 --json --pictures 8 --visuals stand-in
+expect 0 bench env --pack "$PACK" --suite libero_goal --steps 10 --reps 1 --json --picture-every 8 --visuals stand-in
 json "{'pictures_8', 'pictures_8_cpu'} <= {r['name'].split('.')[2] for r in d['results'] if r['value'] > 0}"
-expect 2 bench env --pack "$PACK" --pictures 1 --samples 2
+expect 2 bench env --pack "$PACK" --picture-every 1 --samples 2
 says '--samples 2: expected 1 or 4'
 expect 0 bench all --pack "$PACK" --suite libero_object --steps 10 --reps 1 --isa scalar --op tile \
   --model nano-n2 --batch 1 --shape 32x256x256
@@ -99,7 +99,7 @@ expect 2 bench ops --op add --model=nano-n2
 says 'bench ops has no option --model: it is one of model'
 expect 2 bench model --visuals stand-in
 says 'it is one of data, env, render'
-expect 2 bench render --pack "$PACK" --pictures 3
+expect 2 bench render --pack "$PACK" --picture-every 3
 expect 2 bench
 expect 2 bench env render
 expect 2 bench enw --pack "$PACK"

@@ -27,6 +27,13 @@ offers() { # offers WORD LINE...: bash offers the word at the end of the line
   [ ! -s "$T/err" ] || fail "bash completion of '$*': $(cat "$T/err")"
   grep -qF -- " $word " "$T/out" || fail "bash completion of '$*' lacks $word: $(cat "$T/out")"
 }
+offers_no() { # offers_no WORD LINE...: and this not
+  n_check=$((n_check + 1))
+  word=$1
+  shift
+  bash "$T/ask.bash" "$@" >"$T/out" 2>&1
+  ! grep -qF -- " $word " "$T/out" || fail "bash completion of '$*' has $word"
+}
 if command -v bash >/dev/null; then
   touch "$T/some_file"
   offers help vlakit ''
@@ -34,9 +41,9 @@ if command -v bash >/dev/null; then
   offers completion vlakit comp
   offers completion vlakit help ''
   offers zsh vlakit completion ''
-  offers --isa vlakit help --i
-  offers avx2 vlakit help --isa a
-  offers avx2 vlakit help --isa = a
+  offers --isa vlakit graph --is
+  offers avx2 vlakit graph --isa a
+  offers avx2 vlakit graph --isa = a
   offers protocols vlakit completion --words ''
   offers libero vlakit import ''
   offers some_file vlakit import libero --from other.whl some
@@ -50,6 +57,8 @@ if command -v bash >/dev/null; then
     offers original vlakit $cmd --visuals ''
     offers some_file vlakit $cmd --visuals some
   done
+  offers_no --isa vlakit runs -- # which it does not read
+  offers --catalog vlakit runs --
   offers env vlakit bench ''
   offers all vlakit bench ''
   offers convert vlakit demos ''
@@ -64,8 +73,8 @@ if command -v bash >/dev/null; then
   offers some_file vlakit demos info some_file ''
   offers some_file vlakit replay some
   offers failures vlakit eval --film ''
-  offers cuda vlakit help --device ''
-  offers some_file vlakit help --pack some
+  offers cuda vlakit eval --device ''
+  offers some_file vlakit eval --pack some
 fi
 
 if command -v fish >/dev/null; then
@@ -77,8 +86,8 @@ if command -v fish >/dev/null; then
   }
   fish_offers completion 'vlakit '
   fish_offers help 'vlakit help '
-  fish_offers --isa 'vlakit help --i'
-  fish_offers avx2 'vlakit help --isa '
+  fish_offers --isa 'vlakit graph --is'
+  fish_offers avx2 'vlakit graph --isa '
   touch "$T/fish_file"
   fish_offers original 'vlakit render --visuals '
   fish_offers fish_file 'vlakit render --visuals '

@@ -26,6 +26,12 @@ def read(name):
     return open(name, encoding="utf-8").read()
 def flat(text):
     return " ".join(text.split())
+common = set("catalog device isa json pack quiet seed threads".split())
+reads = {name: set(words.split()) for name, words in (
+    ("runs", "catalog json"), ("compare", "catalog json"), ("completion", "catalog json pack"), ("help", "json"),
+    ("doctor", "catalog json pack threads"), ("graph", "isa json threads"), ("tasks", "json pack"),
+    ("render", "isa json pack seed threads"), ("bench", "device isa json pack threads"),
+    ("eval", " ".join(common)), ("train", " ".join(common)))}
 shells = {s: read(s) for s in ("bash", "fish", "zsh")}
 for name in sys.argv[1:]:
     table = json.loads(read(name + ".json"))
@@ -36,7 +42,13 @@ for name in sys.argv[1:]:
                           ("\\&", "")):
         page = page.replace(escape, plain)
     page = flat(page)
+    for o in table["options"] + table.get("keys", []):
+        text = f"{o['help']} ({o['notes']})"
+        if text.count("default") > 1 or "default" in o["help"] and "(default: " not in o["help"]:
+            bad(f"{name}: one default, in the table or as (default: ...): {o['name']}: {text}")
     names = [o["name"] for o in table["options"]]
+    if name in reads and reads[name] != common & set(names):
+        bad(f"{name}: shows the common options {sorted(common & set(names))}, reads {sorted(reads[name])}")
     if len(set(names)) != len(names):
         bad(f"{name}: an option comes twice in its tables: {sorted(names)}")
     for key in table.get("keys", []):

@@ -87,6 +87,12 @@ says '--out and --set out=z both set out'
 expect 2 train --task libero_goal/7
 says 'unknown option --task'
 
+# Common options are taken by who does not read them, too, and shown by who reads them.
+expect 0 runs --isa scalar --seed 3 --threads 1 --pack none --device cpu -q
+expect 0 help help --catalog none.db
+prints 'every command takes them all'
+check 'no option that help does not read' sh -c '! grep -q -e --catalog out'
+
 expect 2 help a b
 says "one argument too many: 'b'"
 expect 2 help --device gpu
