@@ -20,29 +20,32 @@ vk_status vk_lr_schedule_check(const vk_lr_schedule *s, vk_err *err)
 {
   if (!(s->lr >= 0 && s->lr < INFINITY))
     return vk_fail(err, VK_E_RANGE, "learning rate is %g, expected a number from 0", s->lr);
-  if (s->n_warmup < 0)
-    return vk_fail(err, VK_E_RANGE, "warm-up is %lld steps, expected a number from 0",
-                   (long long)s->n_warmup);
+  if (s->n_warmup < 0 || s->n_hold < 0)
+    return vk_fail(err, VK_E_RANGE, "warm-up is %lld steps after %lld, expected numbers from 0",
+                   (long long)s->n_warmup, (long long)s->n_hold);
   if (s->kind == VK_LR_CONSTANT)
     return VK_OK;
   if (!is_share(s->final_fraction))
     return vk_fail(err, VK_E_RANGE, "final fraction of the learning rate is %g, expected 0 to 1",
                    s->final_fraction);
-  if (s->n_step <= s->n_warmup)
+  if (s->n_step - s->n_hold <= s->n_warmup)
     return vk_fail(err, VK_E_RANGE,
                    "%lld steps are planned, expected more than the %lld of the warm-up",
-                   (long long)s->n_step, (long long)s->n_warmup);
+                   (long long)s->n_step, (long long)(s->n_hold + s->n_warmup));
   return VK_OK;
 }
 
 double vk_optim_lr(const vk_lr_schedule *s, int64_t i_step)
 {
   static const double pi = 3.14159265358979323846;
+  if (i_step < s->n_hold)
+    return s->lr;
+  i_step -= s->n_hold;
   if (i_step < s->n_warmup)
     return s->lr * (double)(i_step + 1) / (double)(s->n_warmup + 1);
   if (s->kind == VK_LR_CONSTANT)
     return s->lr;
-  double t = (double)(i_step - s->n_warmup) / (double)(s->n_step - s->n_warmup);
+  double t = (double)(i_step - s->n_warmup) / (double)(s->n_step - s->n_hold - s->n_warmup);
   t = t < 1 ? t : 1;
   double left = s->kind == VK_LR_LINEAR ? 1 - t : (1 + cos(pi * t)) / 2;
   return s->lr * (s->final_fraction + (1 - s->final_fraction) * left);

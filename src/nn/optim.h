@@ -30,7 +30,8 @@ typedef struct vk_lr_schedule {
   double lr;             /* the highest, at the end of the warm-up */
   double final_fraction; /* of lr, from step n_step on; unused when constant */
   int64_t n_warmup;      /* steps; step i of them has (i + 1) / (n_warmup + 1) of lr */
-  int64_t n_step;        /* with the warm-up; unused when constant */
+  int64_t n_step;        /* with all those before; unused when constant */
+  int64_t n_hold;        /* steps at lr that come before the warm-up */
 } vk_lr_schedule;
 
 /* Errors: VK_E_RANGE, with the member. */

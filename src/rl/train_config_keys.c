@@ -161,8 +161,10 @@ static const vk_opt keys_optim[] = {
                "samples in memory at a time, see recompute; gradients of a batch are summed"),
     VK_OPT_CHOICE(C, "schedule", schedule, "NAME", schedules, "of the learning rate"),
     VK_OPT_I64(C, "steps", steps, 0, 1e12, "N", NULL, "of the optimiser; 0: as epochs says"),
-    VK_OPT_I64(C, "warmup", warmup, 0, 1e12, "N", "steps",
-               "in which lr rises to its value; of ppo and grpo 3 unless said"),
+    VK_OPT_I64(
+        C, "warmup", warmup, 0, 1e12, "N", "steps",
+        "in which lr rises to its value, after those of critic_warmup; of ppo and grpo 3 unless "
+        "said"),
     VK_OPT_F64(C, "weight_decay", weight_decay, 0, 100, "X", NULL, "of matrices, times lr a step"),
     VK_OPT_END,
 };

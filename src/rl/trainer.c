@@ -88,31 +88,36 @@ static vk_status open_learner(vk_trainer *t, vk_err *err)
 
 /* One that is typed is meant as it stands; that of a file is cut to half of a run that is shorter,
  * as a run's own record says one, too. */
-static vk_status check_warmup(const vk_trainer *t, vk_err *err)
+static vk_status check_warmup(const vk_trainer *t, int64_t n_step, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
   const char *where = vk_train_config_said_where(c, "warmup");
-  if (!where || c->warmup == 0 || c->warmup < t->n_step)
+  if (!where || c->warmup == 0 || c->warmup < n_step)
     return VK_OK;
   if (strcmp(where, "--set") == 0)
     return vk_fail(err, VK_E_USAGE,
                    "--set: warmup is %lld of %lld steps: lr would never reach its value; take more "
                    "steps, or a shorter warm-up",
-                   (long long)c->warmup, (long long)t->n_step);
+                   (long long)c->warmup, (long long)n_step);
   if (t->config.log)
     vk_log_line(t->config.log, "train: %s: warmup is %lld of %lld steps, and is cut to %lld", where,
-                (long long)c->warmup, (long long)t->n_step, (long long)(t->n_step / 2));
+                (long long)c->warmup, (long long)n_step, (long long)(n_step / 2));
   return VK_OK;
 }
 
+/* While the value head alone learns there is nothing to warm up: what is held then begins after it,
+ * with moments of zero, whose first steps would all go the full way. */
 static vk_status make_schedule(vk_trainer *t, vk_err *err)
 {
   static const char *const name[] = {"constant", "linear", "cosine"};
   const vk_train_config *c = t->config.train;
-  VK_TRY(check_warmup(t, err));
+  const int64_t n_hold = vk_train_method(c->method) & VK_TRAIN_ppo ? c->critic_warmup : 0;
+  const int64_t n_step = t->n_step - n_hold;
+  VK_TRY(check_warmup(t, n_step, err));
   t->schedule = (vk_lr_schedule){.lr = c->lr,
                                  .final_fraction = c->final_lr,
-                                 .n_warmup = c->warmup < t->n_step ? c->warmup : t->n_step / 2,
+                                 .n_hold = n_hold,
+                                 .n_warmup = c->warmup < n_step ? c->warmup : n_step / 2,
                                  .n_step = t->n_step};
   for (int i = 0; i < (int)VK_COUNT(name); i++)
     if (strcmp(c->schedule, name[i]) == 0)

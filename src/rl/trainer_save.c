@@ -70,6 +70,7 @@ static cJSON *scheduler_json(const vk_trainer *t)
   cJSON_AddStringToObject(o, "schedule", t->config.train->schedule);
   cJSON_AddNumberToObject(o, "lr", t->schedule.lr);
   cJSON_AddNumberToObject(o, "final_fraction", t->schedule.final_fraction);
+  cJSON_AddNumberToObject(o, "n_hold", (double)t->schedule.n_hold);
   cJSON_AddNumberToObject(o, "n_warmup", (double)t->schedule.n_warmup);
   cJSON_AddNumberToObject(o, "n_step", (double)t->schedule.n_step);
   cJSON_AddNumberToObject(o, "next_lr", vk_trainer_lr(t));

@@ -491,7 +491,7 @@ static void says_when_memory_ends(void **state)
 
 static void schedules(void **state)
 {
-  vk_lr_schedule s = {VK_LR_COSINE, 2, 0.1, 4, 104};
+  vk_lr_schedule s = {VK_LR_COSINE, 2, 0.1, 4, 104, 0};
   vk_assert_ok(vk_lr_schedule_check(&s, NULL), NULL);
   for (int i = 0; i < 4; i++)
     vk_assert_close(vk_optim_lr(&s, i), 2 * (i + 1) / 5.0, 0, 1e-15);
@@ -508,6 +508,13 @@ static void schedules(void **state)
   vk_assert_close(vk_optim_lr(&s, 0), 1.5, 0, 0);
   vk_assert_close(vk_optim_lr(&s, 1), 3, 0, 0);
   vk_assert_close(vk_optim_lr(&s, INT64_MAX), 3, 0, 0);
+  s = (vk_lr_schedule){VK_LR_LINEAR, 2, 0.1, 4, 107, 3};
+  vk_assert_ok(vk_lr_schedule_check(&s, NULL), NULL);
+  vk_assert_close(vk_optim_lr(&s, 2), 2, 0, 0);
+  vk_assert_close(vk_optim_lr(&s, 3), 2 / 5.0, 0, 1e-15);
+  vk_assert_close(vk_optim_lr(&s, 7), 2, 0, 1e-15);
+  vk_assert_close(vk_optim_lr(&s, 32), 2 - 1.8 / 4, 0, 1e-14);
+  vk_assert_close(vk_optim_lr(&s, 107), 0.2, 0, 1e-14);
 }
 
 static void refuse_schedule(vk_lr_schedule s, const char *says)
@@ -519,11 +526,15 @@ static void refuse_schedule(vk_lr_schedule s, const char *says)
 
 static void refuses_bad_schedules(void **state)
 {
-  refuse_schedule((vk_lr_schedule){VK_LR_CONSTANT, NAN, 0, 0, 0}, "learning rate is");
-  refuse_schedule((vk_lr_schedule){VK_LR_CONSTANT, -1, 0, 0, 0}, "learning rate is -1");
-  refuse_schedule((vk_lr_schedule){VK_LR_CONSTANT, 1, 0, -1, 0}, "warm-up is -1");
-  refuse_schedule((vk_lr_schedule){VK_LR_COSINE, 1, 2, 0, 10}, "final fraction of the");
-  refuse_schedule((vk_lr_schedule){VK_LR_LINEAR, 1, 0, 10, 10}, "more than the 10 of the warm-up");
+  refuse_schedule((vk_lr_schedule){VK_LR_CONSTANT, NAN, 0, 0, 0, 0}, "learning rate is");
+  refuse_schedule((vk_lr_schedule){VK_LR_CONSTANT, -1, 0, 0, 0, 0}, "learning rate is -1");
+  refuse_schedule((vk_lr_schedule){VK_LR_CONSTANT, 1, 0, -1, 0, 0}, "warm-up is -1");
+  refuse_schedule((vk_lr_schedule){VK_LR_COSINE, 1, 2, 0, 10, 0}, "final fraction of the");
+  refuse_schedule((vk_lr_schedule){VK_LR_LINEAR, 1, 0, 10, 10, 0},
+                  "more than the 10 of the warm-up");
+  refuse_schedule((vk_lr_schedule){VK_LR_LINEAR, 1, 0, 7, 10, 3},
+                  "more than the 10 of the warm-up");
+  refuse_schedule((vk_lr_schedule){VK_LR_CONSTANT, 1, 0, 1, 0, -2}, "1 steps after -2");
 }
 
 int main(void)

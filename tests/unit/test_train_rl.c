@@ -167,8 +167,11 @@ static void test_critic_warms_up(void **state)
   assert_true(value_of(&c, "train/actor/updates", 1) == 4); /* 8 decisions, twice */
   assert_true(value_of(&c, "train/actor/approx_kl", 1) == 0);
   vk_params_free(&p);
-  const char *const then[] = {"steps=2", "critic_warmup=1", "kl_stop=0"};
+  const char *const then[] = {"steps=3", "critic_warmup=1", "kl_stop=0", "lr=1e-3", "warmup=1"};
   train("ppo-n2", VK_COUNT(then), then, "then", &c, &p);
+  vk_assert_close(value_of(&c, "train/actor/lr", 1), 1e-3, 0, 0); /* the critic's */
+  vk_assert_close(value_of(&c, "train/actor/lr", 2), 5e-4, 0, 0); /* then all else begins */
+  vk_assert_close(value_of(&c, "train/actor/lr", 3), 1e-3, 0, 0);
   assert_false(is_unchanged(&p, "stem.", true));
   assert_true(value_of(&c, "train/actor/approx_kl", 2) > 0);
   assert_true(value_of(&c, "train/actor/ratio_away_at_first", 2) == 0);
