@@ -165,6 +165,23 @@ typedef vk_status vk_point_row_fn(void *arg, const vk_point_row *row, vk_err *er
 VK_NODISCARD vk_status vk_catalog_each_point(vk_catalog *catalog, const char *id,
                                              vk_point_row_fn *fn, void *arg, vk_err *err);
 
+/* The last point of each curve of a run, by tag. */
+VK_NODISCARD vk_status vk_catalog_each_last_point(vk_catalog *catalog, const char *id,
+                                                  vk_point_row_fn *fn, void *arg, vk_err *err);
+
+/* What went with a run that was removed. */
+typedef struct vk_removed_sum {
+  int n_episode, n_point;
+} vk_removed_sum;
+
+/* Removes runs with their episodes and points, all of them or none; files that they wrote are not
+ * touched.
+ *   id   [n] no id twice
+ *   sum  out [n]
+ * Errors: VK_E_NOTFOUND (no such run), VK_E_MISMATCH (a living process writes to one), VK_E_IO. */
+VK_NODISCARD vk_status vk_catalog_remove(vk_catalog *catalog, int n, const char *const *id,
+                                         vk_removed_sum *sum, vk_err *err);
+
 /* Episodes that two runs share by (task, row) and that both scored. */
 typedef struct vk_pair_sum {
   int n, both, only_a, only_b, neither;

@@ -175,29 +175,40 @@ vk_status vk_run_begin(vk_run *run, vk_catalog *catalog, const vk_run_row *row,
   return st;
 }
 
+/* Gives the row of a run with its state, host and pid; *stmt is the caller's to finalize, also
+ * after an error. */
+static vk_status find_writer(vk_catalog *c, const char *id, sqlite3_stmt **stmt, const char *doing,
+                             vk_err *err)
+{
+  VK_TRY(
+      vk_catalog_prepare(c, "SELECT state, host, pid FROM run WHERE id = :id", stmt, doing, err));
+  vk_catalog_bind_text(*stmt, ":id", id);
+  int rc = sqlite3_step(*stmt);
+  if (rc == SQLITE_DONE)
+    return vk_fail(err, VK_E_NOTFOUND, "catalog %s: no run %s; `vlakit runs` lists them", c->path,
+                   id);
+  return rc == SQLITE_ROW ? VK_OK : vk_catalog_fail(c, rc, doing, err);
+}
+
+static vk_status fail_running(sqlite3_stmt *stmt, const char *id, vk_err *err)
+{
+  return vk_fail(err, VK_E_MISMATCH,
+                 "run %s is still running as process %lld on %s; wait for it or end it first", id,
+                 (long long)sqlite3_column_int64(stmt, 2), vk_catalog_text(stmt, 1));
+}
+
 /* Takes the run's lock, inside the transaction that takes the run over. */
 static vk_status lock_unfinished(vk_catalog *c, const char *id, vk_err *err)
 {
   sqlite3_stmt *stmt = NULL;
-  VK_TRY(vk_catalog_prepare(c, "SELECT state, host, pid FROM run WHERE id = :id", &stmt,
-                            "resuming a run", err));
-  vk_catalog_bind_text(stmt, ":id", id);
-  int rc = sqlite3_step(stmt);
-  vk_status st = VK_OK;
   bool is_free = true;
-  if (rc == SQLITE_DONE)
-    st =
-        vk_fail(err, VK_E_NOTFOUND, "catalog %s: no run %s; `vlakit runs` lists them", c->path, id);
-  else if (rc != SQLITE_ROW)
-    st = vk_catalog_fail(c, rc, "resuming a run", err);
-  else if (strcmp(vk_catalog_text(stmt, 0), "done") == 0)
+  vk_status st = find_writer(c, id, &stmt, "resuming a run", err);
+  if (st == VK_OK && strcmp(vk_catalog_text(stmt, 0), "done") == 0)
     st = vk_fail(err, VK_E_MISMATCH, "run %s is done: there is nothing to resume", id);
-  else
+  else if (st == VK_OK)
     st = lock_run(c, id, &is_free, err);
   if (!is_free)
-    st = vk_fail(err, VK_E_MISMATCH,
-                 "run %s is still running as process %lld on %s; wait for it or end it first", id,
-                 (long long)sqlite3_column_int64(stmt, 2), vk_catalog_text(stmt, 1));
+    st = fail_running(stmt, id, err);
   sqlite3_finalize(stmt);
   return st;
 }
@@ -341,6 +352,47 @@ vk_status vk_run_put_points(vk_run *run, int n, const vk_point_row *point, vk_er
   return st;
 }
 
+/* ---- removing ---- */
+
+static vk_status remove_rows(vk_catalog *c, const char *sql, const char *id, int *n, vk_err *err)
+{
+  sqlite3_stmt *stmt = NULL;
+  VK_TRY(vk_catalog_prepare(c, sql, &stmt, "removing a run", err));
+  vk_catalog_bind_text(stmt, ":id", id);
+  VK_TRY(vk_catalog_run(c, stmt, "removing a run", err));
+  *n = sqlite3_changes(c->db);
+  return VK_OK;
+}
+
+/* Inside a transaction, in which nobody can begin to write the run. */
+static vk_status remove_run(vk_catalog *c, const char *id, vk_removed_sum *sum, vk_err *err)
+{
+  sqlite3_stmt *stmt = NULL;
+  int n_run;
+  vk_status st = find_writer(c, id, &stmt, "removing a run", err);
+  if (st == VK_OK && writer_lives(c, id))
+    st = fail_running(stmt, id, err);
+  sqlite3_finalize(stmt);
+  VK_TRY(st);
+  VK_TRY(remove_rows(c, "DELETE FROM episode WHERE run_id = :id", id, &sum->n_episode, err));
+  VK_TRY(remove_rows(c, "DELETE FROM point WHERE run_id = :id", id, &sum->n_point, err));
+  return remove_rows(c, "DELETE FROM run WHERE id = :id", id, &n_run, err);
+}
+
+vk_status vk_catalog_remove(vk_catalog *catalog, int n, const char *const *id, vk_removed_sum *sum,
+                            vk_err *err)
+{
+  pthread_mutex_lock(&catalog->lock);
+  vk_status st = vk_catalog_exec(catalog, "BEGIN IMMEDIATE", "removing a run", err);
+  if (st == VK_OK) {
+    for (int i = 0; i < n && st == VK_OK; i++)
+      st = remove_run(catalog, id[i], &sum[i], err);
+    st = vk_catalog_end(catalog, st, "removing a run", err);
+  }
+  pthread_mutex_unlock(&catalog->lock);
+  return st;
+}
+
 /* ---- queries ---- */
 
 static const char select_runs[] = "SELECT id, state, error, start_utc, end_utc, wall_s, n_thread"
@@ -443,15 +495,13 @@ vk_status vk_catalog_each_episode(vk_catalog *catalog, const char *id, vk_episod
   return st;
 }
 
-vk_status vk_catalog_each_point(vk_catalog *catalog, const char *id, vk_point_row_fn *fn, void *arg,
-                                vk_err *err)
+static vk_status each_point(vk_catalog *catalog, const char *sql, const char *id,
+                            vk_point_row_fn *fn, void *arg, vk_err *err)
 {
   pthread_mutex_lock(&catalog->lock);
   sqlite3_stmt *stmt = NULL;
   int rc = SQLITE_DONE;
-  vk_status st = vk_catalog_prepare(
-      catalog, "SELECT tag, step, value FROM point WHERE run_id = :id ORDER BY tag, step", &stmt,
-      "listing points", err);
+  vk_status st = vk_catalog_prepare(catalog, sql, &stmt, "listing points", err);
   if (st == VK_OK)
     vk_catalog_bind_text(stmt, ":id", id);
   while (st == VK_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -466,6 +516,24 @@ vk_status vk_catalog_each_point(vk_catalog *catalog, const char *id, vk_point_ro
   sqlite3_finalize(stmt);
   pthread_mutex_unlock(&catalog->lock);
   return st;
+}
+
+vk_status vk_catalog_each_point(vk_catalog *catalog, const char *id, vk_point_row_fn *fn, void *arg,
+                                vk_err *err)
+{
+  return each_point(catalog,
+                    "SELECT tag, step, value FROM point WHERE run_id = :id ORDER BY tag, step", id,
+                    fn, arg, err);
+}
+
+vk_status vk_catalog_each_last_point(vk_catalog *catalog, const char *id, vk_point_row_fn *fn,
+                                     void *arg, vk_err *err)
+{
+  /* Beside max(), SQLite takes the other columns from the row that has it. */
+  return each_point(catalog,
+                    "SELECT tag, max(step), value FROM point WHERE run_id = :id GROUP BY tag "
+                    "ORDER BY tag",
+                    id, fn, arg, err);
 }
 
 vk_status vk_catalog_pair(vk_catalog *catalog, const char *id_a, const char *id_b, vk_pair_sum *out,

@@ -297,6 +297,16 @@ static vk_status check_point(void *arg, const vk_point_row *row, vk_err *err)
   return VK_OK;
 }
 
+static vk_status check_last_point(void *arg, const vk_point_row *row, vk_err *err)
+{
+  int *n = arg;
+  assert_string_equal(row->tag, *n == 0 ? "train/loss" : "val");
+  assert_int_equal(row->step, *n == 0 ? 20 : 10);
+  assert_true(*n == 0 ? row->value == 1 : isnan(row->value));
+  (*n)++;
+  return VK_OK;
+}
+
 static void test_points(void **state)
 {
   fixture *f = *state;
@@ -311,8 +321,68 @@ static void test_points(void **state)
   int n = 0;
   vk_assert_ok(vk_catalog_each_point(c, run.id, check_point, &n, &err), &err);
   assert_int_equal(n, 3);
+  n = 0;
+  vk_assert_ok(vk_catalog_each_last_point(c, run.id, check_last_point, &n, &err), &err);
+  assert_int_equal(n, 2);
   vk_run none = {.catalog = c, .id = "aaaaaaaa"};
   assert_int_equal(vk_run_put_points(&none, 1, first, &err), VK_E_IO); /* there is no such run */
+  vk_catalog_close(c);
+}
+
+static vk_status count_runs(void *arg, const vk_run_row *row, const vk_evaluation_row *e,
+                            const vk_episode_sum *sum, vk_err *err)
+{
+  (*(int *)arg)++;
+  return VK_OK;
+}
+
+static vk_status count_points(void *arg, const vk_point_row *row, vk_err *err)
+{
+  (*(int *)arg)++;
+  return VK_OK;
+}
+
+/* How many runs there are, and points of them. */
+static void expect_rows(vk_catalog *c, const vk_run *run, int n_run, int n_point)
+{
+  vk_err err = VK_ERR_INIT;
+  int n = 0;
+  vk_assert_ok(vk_catalog_each_run(c, NULL, count_runs, &n, &err), &err);
+  assert_int_equal(n, n_run);
+  n = 0;
+  for (int i = 0; i < 2; i++)
+    vk_assert_ok(vk_catalog_each_point(c, run[i].id, count_points, &n, &err), &err);
+  assert_int_equal(n, n_point);
+}
+
+static void test_remove(void **state)
+{
+  fixture *f = *state;
+  vk_err err = VK_ERR_INIT;
+  vk_removed_sum sum[2];
+  vk_catalog *c = open_ok(f->path, VK_CATALOG_WRITE);
+  vk_run run[2] = {begin_ok(c), begin_ok(c)};
+  vk_assert_ok(vk_run_put_points(&run[0], 1, &(vk_point_row){"val", 10, 1}, &err), &err);
+  vk_assert_ok(vk_run_put_points(&run[1], 1, &(vk_point_row){"val", 10, 1}, &err), &err);
+  vk_assert_ok(vk_run_put_episode(&run[0], &(vk_episode_row){.task = "a/0", .success = true}, &err),
+               &err);
+  vk_assert_ok(vk_run_finish(&run[0], VK_OK, NULL, 1, &err), &err);
+
+  /* One cannot be removed: none is. The second is still written to; then one is not there. */
+  const char *id[] = {run[0].id, run[1].id};
+  vk_catalog *other = open_ok(f->path, VK_CATALOG_WRITE);
+  assert_int_equal(vk_catalog_remove(other, 2, id, sum, &err), VK_E_MISMATCH);
+  assert_non_null(strstr(err.text, "is still running"));
+  expect_rows(c, run, 2, 2);
+  id[1] = "aaaaaaaa";
+  assert_int_equal(vk_catalog_remove(other, 2, id, sum, &err), VK_E_NOTFOUND);
+  expect_rows(c, run, 2, 2);
+
+  vk_assert_ok(vk_catalog_remove(other, 1, id, sum, &err), &err);
+  assert_int_equal(sum[0].n_episode, 1);
+  assert_int_equal(sum[0].n_point, 1);
+  expect_rows(c, run, 1, 1);
+  vk_catalog_close(other);
   vk_catalog_close(c);
 }
 
@@ -695,6 +765,7 @@ int main(void)
       T(test_pair),
       T(test_migration),
       T(test_points),
+      T(test_remove),
       T(test_newer_is_refused),
       T(test_other_databases),
       T(test_damage),
