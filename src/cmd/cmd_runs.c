@@ -1,120 +1,126 @@
 /* cmd_runs.c - vlakit runs: what the catalog holds. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/csv.h"
 #include "cmd/curve.h"
 #include "cmd/report.h"
+#include "cmd/run_rows.h"
 
 typedef struct runs_args {
+  vk_run_filter filter;
   const char *curves, *svg;
 } runs_args;
 
+/* Those that write runs. */
+static const char *const command_names[] = {"collect", "eval", "train", NULL};
+
 static const runs_args defaults = {0};
+#define ARGS runs_args
 static const vk_opt opts[] = {
-    VK_OPT_STR(runs_args, "curves", curves, "TAGS",
-               "show these of the run's curves alone, a comma list"),
-    VK_OPT_STR(runs_args, "svg", svg, "FILE", "write the run's curves as a drawing instead"),
+    VK_OPT_CHOICE(ARGS, "command", filter.command, "collect|eval|train", command_names,
+                  "list and export: only runs of this command"),
+    VK_OPT_STR(ARGS, "curves", curves, "TAGS", "show these of the curves alone, a comma list"),
+    VK_OPT_I64(ARGS, "last", filter.n_last, 1, 1e9, "N", NULL,
+               "list and export: only the newest N, of those that the rest lets through"),
+    VK_OPT_STR(ARGS, "policy", filter.policy, "POLICY",
+               "list and export: only runs in which this policy acted, or that made it"),
+    VK_OPT_STR(ARGS, "suite", filter.suite, "SUITE",
+               "list and export: only runs on this suite, or on tasks of it"),
+    VK_OPT_STR(ARGS, "svg", svg, "FILE", "write the curves as a drawing instead"),
     VK_OPT_END,
 };
+#undef ARGS
 
-/* Whose episodes are tries, of which the successes become demonstrations. */
-static bool is_collect(const char *command)
+/* What the words after the command ask for. */
+typedef enum runs_action { RUNS_SHOW, RUNS_EXPORT, RUNS_REMOVE } runs_action;
+typedef struct runs_call {
+  const vk_common_args *common;
+  const runs_args *args;
+  runs_action action;
+  int n;
+  const char *const *id; /* [n] */
+} runs_call;
+
+/* ---- all runs ---- */
+
+static vk_status list_json(cJSON *rows, vk_err *err)
 {
-  return strcmp(command, "collect") == 0;
-}
-
-/* ---- a list ---- */
-
-/* The temperature that actions were drawn at; 0: none were. */
-static double temperature_of(const cJSON *config)
-{
-  const cJSON *item = cJSON_GetObjectItemCaseSensitive(config, "sample");
-  return cJSON_IsNumber(item) ? item->valuedouble : 0;
-}
-
-/* "expert on libero_goal, oft, T 1: 10 of 10 episodes": what was run, and what came of it. */
-static void print_evaluation(const vk_run_row *row, const vk_evaluation_row *evaluation,
-                             const vk_episode_sum *sum)
-{
-  int n_done = sum->n_scored + sum->n_error;
-  char trials[VK_REPORT_NOTE_SIZE];
-  cJSON *config = cJSON_Parse(row->config);
-  printf("  %s on %s, %s", evaluation->policy, evaluation->suite, evaluation->protocol);
-  if (temperature_of(config) > 0)
-    printf(", T %g", temperature_of(config));
-  printf("%s: ", vk_report_trials(config, trials));
-  cJSON_Delete(config);
-  if (is_collect(row->command))
-    printf("%d of %d demonstration%s, %d %s", sum->n_success, evaluation->n_episode,
-           vk_plural(evaluation->n_episode), n_done, n_done == 1 ? "try" : "tries");
-  else
-    printf("%d of %d episode%s", n_done, evaluation->n_episode, vk_plural(evaluation->n_episode));
-  if (sum->n_scored && !is_collect(row->command))
-    printf(", success %.1f %%", 100.0 * sum->n_success / sum->n_scored);
-  if (sum->n_error)
-    printf(", %d error%s", sum->n_error, vk_plural(sum->n_error));
-}
-
-/* "sft of nano-n2, in FOLDER": what a training run makes, and what it began with. */
-static void print_train(const char *config)
-{
-  cJSON *json = cJSON_Parse(config);
-  const cJSON *train = cJSON_GetObjectItemCaseSensitive(json, "train");
-  const char *method = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "method"));
-  const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "model"));
-  const char *init = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(train, "init"));
-  const char *out = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "out"));
-  if (method && (init || model) && out)
-    printf("  %s of %s, in %s", method, init ? init : model, out);
-  cJSON_Delete(json);
-}
-
-static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
-                           const vk_episode_sum *sum, vk_err *err)
-{
-  int *n = arg;
-  if ((*n)++ == 0)
-    printf("%-8s  %-20s  %-11s  %-8s  %s\n", "run", "start", "state", "command", "what");
-  printf("%-8s  %-20s  %-11s  %-8s", row->id, row->start_utc, row->state, row->command);
-  if (evaluation)
-    print_evaluation(row, evaluation, sum);
-  if (strcmp(row->command, "train") == 0)
-    print_train(row->config);
-  putchar('\n');
-  return VK_OK;
-}
-
-static vk_status add_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
-                         const vk_episode_sum *sum, vk_err *err)
-{
-  cJSON_AddItemToArray(arg, vk_report_run_json(row, evaluation, sum));
-  return VK_OK;
-}
-
-static vk_status list_json(vk_catalog *catalog, vk_err *err)
-{
-  cJSON *top = cJSON_CreateObject(), *runs = cJSON_AddArrayToObject(top, "runs");
-  vk_status st = catalog ? vk_catalog_each_run(catalog, NULL, add_run, runs, err) : VK_OK;
-  if (st == VK_OK)
-    st = vk_json_print(top, err);
+  cJSON *top = cJSON_CreateObject();
+  cJSON_AddItemReferenceToObject(top, "runs", rows);
+  vk_status st = vk_json_print(top, err);
   cJSON_Delete(top);
   return st;
 }
 
-/* ---- one run ---- */
-
-static vk_status show_json(vk_report *r, const vk_curves *curves, vk_err *err)
+static bool is_filtered(const vk_run_filter *f)
 {
-  cJSON *top = cJSON_CreateObject(), *runs = cJSON_AddArrayToObject(top, "runs");
+  return f->command || f->suite || f->policy || f->n_last;
+}
+
+/* catalog NULL: who has not run anything yet has none. */
+static vk_status list(const runs_call *c, vk_catalog *catalog, vk_err *err)
+{
+  cJSON *rows = NULL;
+  vk_status st = VK_OK;
+  if (catalog)
+    VK_TRY(vk_run_rows(&rows, catalog, &c->args->filter, err));
+  else
+    rows = cJSON_CreateArray();
+  if (c->common->json)
+    st = list_json(rows, err);
+  else if (c->action == RUNS_EXPORT)
+    vk_run_rows_export(rows);
+  else if (cJSON_GetArraySize(rows))
+    vk_run_rows_print(rows);
+  else
+    puts(is_filtered(&c->args->filter) ? "no such runs" : "no runs yet");
+  cJSON_Delete(rows);
+  return st;
+}
+
+/* ---- one run, or some ---- */
+
+static bool is_train(const vk_report *r)
+{
+  return strcmp(vk_report_text(r, "command"), "train") == 0;
+}
+
+/* Adds what a run is and all its results to runs, which then has r's head. */
+static void add_run_json(cJSON *runs, vk_report *r, const vk_curves *curves)
+{
   if (vk_report_text(r, "suite")[0])
     vk_report_add_json(r->head, r);
   if (curves->n)
     cJSON_AddItemToObject(r->head, "curves", vk_curves_json(curves));
   cJSON_AddItemToArray(runs, r->head);
-  r->head = NULL; /* top has it */
-  vk_status st = vk_json_print(top, err);
-  cJSON_Delete(top);
+  r->head = NULL;
+}
+
+/* A run with its results, of a training too. */
+static vk_status load_run(vk_report *r, vk_catalog *catalog, const char *id, vk_err *err)
+{
+  VK_TRY(vk_report_load(r, catalog, id, 0, NULL, err));
+  return is_train(r) ? vk_run_add_train(r->head, catalog, err) : VK_OK;
+}
+
+static vk_status show_json(const runs_call *c, vk_catalog *catalog, const vk_curve_runs *curves,
+                           vk_err *err)
+{
+  cJSON *runs = cJSON_CreateArray();
+  vk_status st = VK_OK;
+  for (int i = 0; i < c->n && st == VK_OK; i++) {
+    vk_report r = {0};
+    st = load_run(&r, catalog, c->id[i], err);
+    if (st == VK_OK)
+      add_run_json(runs, &r, &curves->curves[i]);
+    vk_report_free(&r);
+  }
+  if (st == VK_OK)
+    st = list_json(runs, err);
+  cJSON_Delete(runs);
   return st;
 }
 
@@ -132,10 +138,12 @@ static void show_train(const vk_report *r)
     printf("%-12s  %s = %s\n", key == train->child ? "config" : "", key->string, text ? text : "");
     cJSON_free(text);
   }
-  putchar('\n');
+  printf("%-12s  ", "result");
+  vk_run_print_train(r->head);
+  puts("\n");
 }
 
-static void show(const vk_report *r, const vk_curves *curves)
+static void show_report(const vk_report *r, const vk_curve_runs *curves)
 {
   static const char *const key[] = {"command_line", "state",   "error",   "start",  "end",
                                     "isa",          "machine", "version", "mujoco", "suite"};
@@ -145,12 +153,12 @@ static void show(const vk_report *r, const vk_curves *curves)
       printf("%-12s  %s\n", key[i], vk_report_text(r, key[i]));
   printf("%-12s  %.1f s on %d thread%s\n", "time", vk_report_number(r, "wall_s"), n_thread,
          vk_plural(n_thread));
-  if (strcmp(vk_report_text(r, "command"), "train") == 0)
+  if (is_train(r))
     show_train(r);
-  vk_curves_print(curves);
+  vk_curve_runs_print(curves);
   if (!vk_report_text(r, "suite")[0])
     return;
-  if (is_collect(vk_report_text(r, "command")))
+  if (strcmp(vk_report_text(r, "command"), "collect") == 0)
     printf("%-12s  %d of %.0f, in %d %s\n\n", "collected", r->all.n_success,
            vk_report_number(r, "n_planned"), r->n_episode, r->n_episode == 1 ? "try" : "tries");
   else
@@ -158,159 +166,166 @@ static void show(const vk_report *r, const vk_curves *curves)
   vk_report_print(r, true);
 }
 
-static vk_status pick(vk_curves *curves, const char *id, const char *list, vk_err *err)
+/* Several runs are looked at side by side by their curves, which has to be some. */
+static vk_status check_curves(const runs_call *c, const vk_curve_runs *r, vk_err *err)
 {
-  if (curves->n == 0)
-    return vk_fail(err, VK_E_USAGE, "--curves: run %s has none; those of vlakit train have", id);
-  return vk_curves_pick(curves, list, err);
+  if (r->curves[0].n > 0 || (c->n == 1 && !c->args->svg))
+    return VK_OK;
+  if (c->n == 1)
+    return vk_fail(err, VK_E_USAGE, "--svg: run %s has no curves; those of vlakit train have",
+                   c->id[0]);
+  return vk_fail(err, VK_E_USAGE,
+                 "these runs have no curves in common; those of vlakit train have some, and "
+                 "evaluations are compared by vlakit compare RUN_A RUN_B");
 }
 
-static vk_status write_svg(const vk_curves *curves, const char *id, const char *path, vk_err *err)
+static vk_status write_svg(const vk_curve_runs *curves, const char *path, vk_err *err)
 {
   vk_fs_writer w;
-  char title[64];
-  if (curves->n == 0)
-    return vk_fail(err, VK_E_USAGE, "--svg: run %s has no curves; those of vlakit train have", id);
   VK_TRY(vk_fs_writer_open(&w, path, err));
-  snprintf(title, sizeof title, "vlakit train, run %s", id);
-  vk_curves_svg(curves, title, w.file);
+  vk_curve_runs_svg(curves, w.file);
   return vk_fs_writer_commit(&w, err);
 }
 
-/* ---- export ---- */
-
-/* A field of a CSV line (RFC 4180); NULL is empty. */
-static void print_field(const char *text, bool is_last)
+static void tell_svg(const vk_curve_runs *curves, const char *path)
 {
-  if (text && text[strcspn(text, ",\"\r\n")]) {
-    putchar('"');
-    for (; *text; text++) {
-      if (*text == '"')
-        putchar('"');
-      putchar(*text);
-    }
-    putchar('"');
-  } else if (text) {
-    fputs(text, stdout);
+  int n = curves->curves[0].n;
+  printf("%s: %d curve%s of run%s", path, n, vk_plural(n), vk_plural(curves->n));
+  for (int k = 0; k < curves->n; k++)
+    printf("%s %s", k == 0 ? "" : k + 1 < curves->n ? "," : " and", curves->id[k]);
+  putchar('\n');
+}
+
+static vk_status show_text(const runs_call *c, vk_catalog *catalog, const vk_curve_runs *curves,
+                           vk_err *err)
+{
+  vk_report r = {0};
+  if (c->args->svg || c->args->curves || c->n > 1) {
+    c->args->svg ? tell_svg(curves, c->args->svg) : vk_curve_runs_print(curves);
+    return VK_OK;
   }
-  fputs(is_last ? "\r\n" : ",", stdout);
+  vk_status st = load_run(&r, catalog, c->id[0], err);
+  if (st == VK_OK)
+    show_report(&r, curves);
+  vk_report_free(&r);
+  return st;
 }
 
-static void print_number(double value, bool is_last)
+/* That all of them are there is known before their curves are looked for. */
+static vk_status load_curves(const runs_call *c, vk_catalog *catalog, vk_curve_runs *curves,
+                             vk_err *err)
 {
-  char text[32];
-  snprintf(text, sizeof text, "%.17g", value);
-  print_field(text, is_last);
+  for (int i = 0; i < c->n; i++) {
+    vk_report r = {0};
+    vk_status st = vk_report_load(&r, catalog, c->id[i], 0, NULL, err);
+    vk_report_free(&r);
+    VK_TRY(st);
+  }
+  return vk_curve_runs_load(curves, catalog, c->n, c->id, c->args->curves, err);
 }
 
-static vk_status export_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
-                            const vk_episode_sum *sum, vk_err *err)
+static vk_status show(const runs_call *c, vk_catalog *catalog, vk_err *err)
 {
-  static const vk_evaluation_row none = {0};
-  const vk_evaluation_row *e = evaluation ? evaluation : &none;
-  print_field(row->id, false);
-  print_field(row->state, false);
-  print_field(row->error, false);
-  print_field(row->start_utc, false);
-  print_field(row->end_utc, false);
-  print_number(row->wall_s, false);
-  print_number(row->n_thread, false);
-#define X(column) print_field(row->column, false);
-  VK_RUN_TEXTS(X)
-#undef X
-  print_field(e->suite, false);
-  print_field(e->policy, false);
-  print_field(e->protocol, false);
-  print_field(e->rows, false);
-  print_number((double)e->seed, false);
-  print_number(e->n_episode, false);
-  print_number(sum->n_scored, false);
-  print_number(sum->n_success, false);
-  print_number(sum->n_error, true);
-  return VK_OK;
+  vk_curve_runs curves = {0};
+  vk_status st = load_curves(c, catalog, &curves, err);
+  if (st == VK_OK)
+    st = check_curves(c, &curves, err);
+  if (st == VK_OK && c->args->svg)
+    st = write_svg(&curves, c->args->svg, err);
+  if (st == VK_OK)
+    st =
+        c->common->json ? show_json(c, catalog, &curves, err) : show_text(c, catalog, &curves, err);
+  vk_curve_runs_free(&curves);
+  return st;
 }
 
-static vk_status export_runs(vk_catalog *catalog, vk_err *err)
-{
-  fputs("run,state,error,start_utc,end_utc,wall_s,n_thread"
-#define X(column) "," #column
-        VK_RUN_TEXTS(X)
-#undef X
-            ",suite,policy,protocol,rows,seed,n_planned,n_episode,n_success,n_error\r\n",
-        stdout);
-  return catalog ? vk_catalog_each_run(catalog, NULL, export_run, NULL, err) : VK_OK;
-}
+/* ---- export of one ---- */
 
 static void export_episodes(const vk_report *r)
 {
   fputs("run,task,row,success,steps,error,state_sha256,n_unstable\r\n", stdout);
   for (int i = 0; i < r->n_episode; i++) {
     const vk_report_episode *e = &r->episode[i];
-    print_field(vk_report_text(r, "run"), false);
-    print_field(e->task, false);
-    print_number(e->row, false);
-    print_field(e->error ? NULL : e->success ? "1" : "0", false);
-    print_number(e->steps, false);
-    print_field(e->error, false);
-    print_field(e->state_sha256, false);
-    print_number(e->n_unstable, true);
+    vk_csv_text(vk_report_text(r, "run"), false);
+    vk_csv_text(e->task, false);
+    vk_csv_number(e->row, false);
+    vk_csv_text(e->error ? NULL : e->success ? "1" : "0", false);
+    vk_csv_number(e->steps, false);
+    vk_csv_text(e->error, false);
+    vk_csv_text(e->state_sha256, false);
+    vk_csv_number(e->n_unstable, true);
   }
+}
+
+static vk_status export_one(const runs_call *c, vk_catalog *catalog, vk_err *err)
+{
+  vk_curve_runs curves = {0};
+  vk_report r = {0};
+  VK_TRY(load_curves(c, catalog, &curves, err));
+  vk_status st = load_run(&r, catalog, c->id[0], err);
+  if (st == VK_OK && c->common->json)
+    st = show_json(c, catalog, &curves, err);
+  else if (st == VK_OK && is_train(&r))
+    st = vk_curves_csv(&curves.curves[0], c->id[0], err);
+  else if (st == VK_OK)
+    export_episodes(&r);
+  vk_report_free(&r);
+  vk_curve_runs_free(&curves);
+  return st;
 }
 
 /* ---- the command ---- */
 
+static runs_call read_call(const vk_cmd_call *call)
+{
+  const char *word = call->n_positional ? call->positional[0] : "";
+  runs_action action = RUNS_SHOW;
+  if (strcmp(word, "export") == 0)
+    action = RUNS_EXPORT;
+  return (runs_call){.common = call->common,
+                     .args = call->args,
+                     .action = action,
+                     .n = call->n_positional - (action != RUNS_SHOW),
+                     .id = call->positional + (action != RUNS_SHOW)};
+}
+
+/* That the options say something of what is asked for. */
+static vk_status check_usage(const runs_call *c, vk_err *err)
+{
+  if (c->action == RUNS_EXPORT && c->n > 1)
+    return vk_fail(err, VK_E_USAGE,
+                   "export takes one run, or none for a line of each; usage: "
+                   "vlakit runs export [ID]");
+  if (c->n > VK_CURVE_RUNS_MAX)
+    return vk_fail(err, VK_E_USAGE, "%d runs given; curves of at most %d are shown together", c->n,
+                   (int)VK_CURVE_RUNS_MAX);
+  if (is_filtered(&c->args->filter) && c->n)
+    return vk_fail(err, VK_E_USAGE,
+                   "--command, --last, --policy and --suite choose from all runs; leave them out, "
+                   "or the ID");
+  if (c->args->svg && (c->n == 0 || c->action != RUNS_SHOW))
+    return vk_fail(err, VK_E_USAGE, "--svg is for runs with curves: vlakit runs ID... --svg FILE");
+  if (c->args->curves && c->n == 0)
+    return vk_fail(err, VK_E_USAGE,
+                   "--curves is for runs with curves: vlakit runs ID... --curves TAGS");
+  return VK_OK;
+}
+
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
-  const vk_common_args *common = call->common;
-  const runs_args *args = call->args;
-  int n = call->n_positional;
-  bool is_export = n > 0 && strcmp(call->positional[0], "export") == 0;
-  if (n == 2 && !is_export)
-    return vk_fail(err, VK_E_USAGE,
-                   "one run at a time, or export; usage: vlakit runs [ID], vlakit "
-                   "runs export [ID]");
-  const char *id = n > is_export ? call->positional[is_export] : NULL;
-  if (args->svg && (!id || is_export))
-    return vk_fail(err, VK_E_USAGE, "--svg is for one run: vlakit runs ID --svg FILE");
-  if (args->curves && (!id || is_export))
-    return vk_fail(err, VK_E_USAGE, "--curves is for one run: vlakit runs ID --curves TAGS");
+  const runs_call c = read_call(call);
   vk_catalog *catalog = NULL;
-  vk_status st = vk_catalog_open(&catalog, common->catalog, VK_CATALOG_READ, err);
+  VK_TRY(check_usage(&c, err));
+  vk_status st = vk_catalog_open(&catalog, c.common->catalog, VK_CATALOG_READ, err);
   /* Who has not run anything yet has no catalog: an empty list. */
-  if (st == VK_E_NOTFOUND && !common->catalog && !id)
+  if (st == VK_E_NOTFOUND && !c.common->catalog && c.n == 0)
     st = VK_OK;
-  if (st == VK_OK && id) {
-    vk_report r;
-    vk_curves curves = {0};
-    st = vk_report_load(&r, catalog, id, 0, NULL, err);
-    if (st == VK_OK)
-      st = vk_curves_load(&curves, catalog, id, err);
-    if (st == VK_OK && args->curves)
-      st = pick(&curves, id, args->curves, err);
-    if (st == VK_OK && args->svg)
-      st = write_svg(&curves, id, args->svg, err);
-    if (st == VK_OK && common->json)
-      st = show_json(&r, &curves, err);
-    else if (st == VK_OK && is_export)
-      export_episodes(&r);
-    else if (st == VK_OK && args->svg)
-      printf("%s: %d curve%s of run %s\n", args->svg, curves.n, vk_plural(curves.n), id);
-    else if (st == VK_OK && args->curves)
-      vk_curves_print(&curves);
-    else if (st == VK_OK)
-      show(&r, &curves);
-    vk_curves_free(&curves);
-    vk_report_free(&r);
-  } else if (st == VK_OK && common->json) {
-    st = list_json(catalog, err);
-  } else if (st == VK_OK && is_export) {
-    st = export_runs(catalog, err);
-  } else if (st == VK_OK) {
-    int n_run = 0;
-    st = catalog ? vk_catalog_each_run(catalog, NULL, print_run, &n_run, err) : VK_OK;
-    if (st == VK_OK && n_run == 0)
-      puts("no runs yet");
-  }
+  if (st == VK_OK && c.n == 0)
+    st = list(&c, catalog, err);
+  else if (st == VK_OK && c.action == RUNS_EXPORT)
+    st = export_one(&c, catalog, err);
+  else if (st == VK_OK)
+    st = show(&c, catalog, err);
   vk_catalog_close(catalog);
   return st;
 }
@@ -318,21 +333,30 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 const vk_cmd vk_cmd_runs = {
     .name = "runs",
     .summary = "list, show and export what was run",
-    .synopsis = "[ID] [--curves TAGS] [--svg FILE] | export [ID]",
-    .description = "Without an argument lists the runs in the catalog, oldest first; with a run's "
-                   "ID shows its settings and results, of training its curves.\n\n"
-                   "export writes CSV, or JSON with --json: a line a run, or of one run a line an "
-                   "episode. The catalog is a plain SQLite file, which other programs may read at "
-                   "any time.",
+    .synopsis = "[ID...] [--curves TAGS] [--svg FILE] | export [ID] [options]",
+    .description =
+        "Without an argument lists the runs in the catalog, oldest first: of an evaluation what "
+        "was scored and its success rate with the 95 % Wilson interval, of a training how far it "
+        "is, its last losses and success rates. --command, --suite, --policy and --last choose "
+        "from them.\n\n"
+        "With a run's ID shows its settings and results, of a training its curves; with the IDs of "
+        "several trainings the curves that they have in common, each in one frame.\n\n"
+        "export writes CSV, or JSON with --json: a line a run, empty (null) in the columns that "
+        "its command does not have; of one evaluation a line an episode, of one training a line a "
+        "step and a column a curve. The catalog is a plain SQLite file, which other programs may "
+        "read at any time.",
     .examples = "  vlakit runs  # what there is\n"
+                "  vlakit runs --command train --last 5  # the newest five trainings\n"
                 "  vlakit runs 05k2m3xq  # one of them\n"
                 "  vlakit runs 05k2m3xq --svg curves.svg  # what training looked like\n"
                 "  vlakit runs 05k2m3xq --curves train/loss,env/success_once --svg two.svg\n"
-                "  vlakit runs export 05k2m3xq > episodes.csv  # for a spreadsheet\n",
+                "  vlakit runs 05k2m3xq 05k2n81a --curves env/success_once --svg both.svg\n"
+                "  vlakit runs export --command eval > evaluations.csv  # for a spreadsheet\n"
+                "  vlakit runs export 05k2m3xq > episodes.csv\n",
     .opts = opts,
     .args_size = sizeof(runs_args),
     .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON),
     .args_default = &defaults,
-    .n_positional_max = 2,
+    .n_positional_max = -1,
     .run = run,
 };

@@ -384,6 +384,7 @@ static cJSON *config_json(const job *j)
   cJSON_AddItemToObject(o, "train", vk_train_config_json(&j->config));
   cJSON_AddStringToObject(o, "out", j->out);
   cJSON_AddStringToObject(o, "data_hash", j->trainer.data.hash);
+  cJSON_AddNumberToObject(o, "n_step", (double)j->trainer.n_step); /* of epochs too */
   if (j->config.init) {
     cJSON_AddStringToObject(o, "init_hash", j->trainer.init.source.init_hash);
     cJSON_AddNumberToObject(o, "init_step", (double)j->trainer.init.source.init_step);

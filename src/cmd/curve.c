@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/csv.h"
 #include "core/opt.h"
 
 enum { PLOT_COLUMNS = 64, PLOT_ROWS = 8 };
@@ -54,12 +55,16 @@ vk_status vk_curves_load(vk_curves *c, vk_catalog *catalog, const char *id, vk_e
   return st;
 }
 
+static void free_points(vk_curve *c)
+{
+  free(c->step);
+  free(c->value);
+}
+
 void vk_curves_free(vk_curves *c)
 {
-  for (int i = 0; i < c->n; i++) {
-    free(c->curve[i].step);
-    free(c->curve[i].value);
-  }
+  for (int i = 0; i < c->n; i++)
+    free_points(&c->curve[i]);
   free(c->curve);
   *c = (vk_curves){0};
 }
@@ -101,10 +106,8 @@ vk_status vk_curves_pick(vk_curves *c, const char *list, vk_err *err)
   if (n_kept == 0)
     return vk_fail(err, VK_E_USAGE, "--curves: expected tags with commas between, like %s",
                    c->curve[0].tag);
-  for (int i = n_kept; i < c->n; i++) {
-    free(c->curve[i].step);
-    free(c->curve[i].value);
-  }
+  for (int i = n_kept; i < c->n; i++)
+    free_points(&c->curve[i]);
   c->n = n_kept;
   return VK_OK;
 }
@@ -126,7 +129,123 @@ cJSON *vk_curves_json(const vk_curves *c)
   return o;
 }
 
-/* ---- the terminal ---- */
+/* ---- CSV ---- */
+
+static int compare_steps(const void *a, const void *b)
+{
+  const int64_t *x = a, *y = b;
+  return (*x > *y) - (*x < *y);
+}
+
+/* Gives the steps at which any of the curves has a point, ascending, to be freed. */
+static vk_status gather_steps(const vk_curves *c, int64_t **out, int *n, vk_err *err)
+{
+  size_t n_point = 0;
+  for (int i = 0; i < c->n; i++)
+    n_point += (size_t)c->curve[i].n;
+  int64_t *step = calloc(n_point + 1, sizeof *step);
+  if (!step)
+    return vk_fail(err, VK_E_NOMEM, "no memory for %zu steps", n_point);
+  size_t at = 0;
+  for (int i = 0; i < c->n; i++) {
+    memcpy(step + at, c->curve[i].step, (size_t)c->curve[i].n * sizeof *step);
+    at += (size_t)c->curve[i].n;
+  }
+  qsort(step, n_point, sizeof *step, compare_steps);
+  *n = 0;
+  for (size_t k = 0; k < n_point; k++)
+    if (*n == 0 || step[*n - 1] != step[k])
+      step[(*n)++] = step[k];
+  *out = step;
+  return VK_OK;
+}
+
+vk_status vk_curves_csv(const vk_curves *c, const char *id, vk_err *err)
+{
+  int64_t *step = NULL;
+  int n_step = 0;
+  VK_TRY(gather_steps(c, &step, &n_step, err));
+  int *at = calloc((size_t)c->n + 1, sizeof *at); /* how many points of each curve are out */
+  if (!at) {
+    free(step);
+    return vk_fail(err, VK_E_NOMEM, "no memory for %d curves", c->n);
+  }
+  vk_csv_text("run", false);
+  vk_csv_text("step", c->n == 0);
+  for (int i = 0; i < c->n; i++)
+    vk_csv_text(c->curve[i].tag, i + 1 == c->n);
+  for (int k = 0; k < n_step; k++) {
+    vk_csv_text(id, false);
+    vk_csv_number((double)step[k], false);
+    for (int i = 0; i < c->n; i++) {
+      const vk_curve *curve = &c->curve[i];
+      bool has_point = at[i] < curve->n && curve->step[at[i]] == step[k];
+      vk_csv_number(has_point ? curve->value[at[i]++] : NAN, i + 1 == c->n);
+    }
+  }
+  free(at);
+  free(step);
+  return VK_OK;
+}
+
+/* ---- several runs ---- */
+
+static const vk_curve *find_tag(const vk_curves *c, const char *tag)
+{
+  for (int i = 0; i < c->n; i++)
+    if (strcmp(c->curve[i].tag, tag) == 0)
+      return &c->curve[i];
+  return NULL;
+}
+
+/* Keeps the curves of c whose tags others has too. */
+static void keep_common(vk_curves *c, const vk_curves *others)
+{
+  int n = 0;
+  for (int i = 0; i < c->n; i++)
+    if (find_tag(others, c->curve[i].tag))
+      c->curve[n++] = c->curve[i];
+    else
+      free_points(&c->curve[i]);
+  c->n = n;
+}
+
+static vk_status pick_of_run(vk_curves *c, const char *id, const char *list, bool is_one,
+                             vk_err *err)
+{
+  if (c->n == 0)
+    return vk_fail(err, VK_E_USAGE, "--curves: run %s has none; those of vlakit train have", id);
+  vk_status st = vk_curves_pick(c, list, err);
+  return st == VK_OK || is_one ? st : vk_err_prefix(err, "run %s", id);
+}
+
+vk_status vk_curve_runs_load(vk_curve_runs *r, vk_catalog *catalog, int n, const char *const *id,
+                             const char *list, vk_err *err)
+{
+  *r = (vk_curve_runs){.n = n};
+  vk_status st = VK_OK;
+  for (int k = 0; k < n && st == VK_OK; k++) {
+    snprintf(r->id[k], sizeof r->id[k], "%s", id[k]);
+    st = vk_curves_load(&r->curves[k], catalog, id[k], err);
+    if (st == VK_OK && list)
+      st = pick_of_run(&r->curves[k], id[k], list, n == 1, err);
+  }
+  /* Tags are in one order, so that what is left of the runs is alike. */
+  for (int k = 1; k < n && st == VK_OK && !list; k++)
+    keep_common(&r->curves[0], &r->curves[k]);
+  for (int k = 1; k < n && st == VK_OK && !list; k++)
+    keep_common(&r->curves[k], &r->curves[0]);
+  if (st != VK_OK)
+    vk_curve_runs_free(r);
+  return st;
+}
+
+void vk_curve_runs_free(vk_curve_runs *r)
+{
+  for (int k = 0; k < r->n; k++)
+    vk_curves_free(&r->curves[k]);
+  *r = (vk_curve_runs){0};
+}
 
 bool vk_curve_range(const vk_curve *c, double *lo, double *hi)
 {
@@ -140,45 +259,94 @@ bool vk_curve_range(const vk_curve *c, double *lo, double *hi)
   return *lo <= *hi;
 }
 
-static void plot(const vk_curve *c, double lo, double hi)
+bool vk_curve_runs_frame(const vk_curve_runs *r, int i, vk_curve_frame *frame)
 {
-  char row[PLOT_ROWS][PLOT_COLUMNS + 1];
-  for (int r = 0; r < PLOT_ROWS; r++) {
-    memset(row[r], ' ', PLOT_COLUMNS);
-    row[r][PLOT_COLUMNS] = '\0';
+  *frame = (vk_curve_frame){INFINITY, -INFINITY, INT64_MAX, 0};
+  for (int k = 0; k < r->n; k++) {
+    const vk_curve *c = &r->curves[k].curve[i];
+    double lo, hi;
+    vk_curve_range(c, &lo, &hi);
+    frame->lo = fmin(frame->lo, lo);
+    frame->hi = fmax(frame->hi, hi);
+    frame->first = c->step[0] < frame->first ? c->step[0] : frame->first;
+    frame->last = c->step[c->n - 1] > frame->last ? c->step[c->n - 1] : frame->last;
   }
-  double first = (double)c->step[0], span = (double)c->step[c->n - 1] - first;
+  return frame->lo <= frame->hi;
+}
+
+/* ---- the terminal ---- */
+
+static void mark_points(char row[PLOT_ROWS][PLOT_COLUMNS + 1], const vk_curve *c,
+                        const vk_curve_frame *f, char mark)
+{
+  double span = (double)(f->last - f->first);
   for (int i = 0; i < c->n; i++) {
     if (!isfinite(c->value[i]))
       continue;
-    double x = span > 0 ? ((double)c->step[i] - first) / span : 0;
-    double y = hi > lo ? (c->value[i] - lo) / (hi - lo) : 0.5;
+    double x = span > 0 ? (double)(c->step[i] - f->first) / span : 0;
+    double y = f->hi > f->lo ? (c->value[i] - f->lo) / (f->hi - f->lo) : 0.5;
     row[PLOT_ROWS - 1 - (int)lround(y * (PLOT_ROWS - 1))][(int)lround(x * (PLOT_COLUMNS - 1))] =
-        '*';
-  }
-  for (int r = 0; r < PLOT_ROWS; r++) {
-    size_t n = PLOT_COLUMNS;
-    while (n > 0 && row[r][n - 1] == ' ')
-      row[r][--n] = '\0';
-    if (r == 0 || r == PLOT_ROWS - 1)
-      printf("  %10.4g |%s\n", r == 0 ? hi : lo, row[r]);
-    else
-      printf("  %10s |%s\n", "", row[r]);
+        mark;
   }
 }
 
-void vk_curves_print(const vk_curves *c)
+/* One run is of '*'; of several each has the letter that stands before its id. */
+static char mark_of(const vk_curve_runs *r, int k)
 {
-  for (int i = 0; i < c->n; i++) {
-    const vk_curve *curve = &c->curve[i];
-    double lo, hi;
-    if (!vk_curve_range(curve, &lo, &hi))
+  return r->n == 1 ? '*' : (char)('A' + k);
+}
+
+static void plot(const vk_curve_runs *r, int i, const vk_curve_frame *f)
+{
+  char row[PLOT_ROWS][PLOT_COLUMNS + 1];
+  for (int y = 0; y < PLOT_ROWS; y++) {
+    memset(row[y], ' ', PLOT_COLUMNS);
+    row[y][PLOT_COLUMNS] = '\0';
+  }
+  for (int k = 0; k < r->n; k++)
+    mark_points(row, &r->curves[k].curve[i], f, mark_of(r, k));
+  for (int y = 0; y < PLOT_ROWS; y++) {
+    size_t n = PLOT_COLUMNS;
+    while (n > 0 && row[y][n - 1] == ' ')
+      row[y][--n] = '\0';
+    if (y == 0 || y == PLOT_ROWS - 1)
+      printf("  %10.4g |%s\n", y == 0 ? f->hi : f->lo, row[y]);
+    else
+      printf("  %10s |%s\n", "", row[y]);
+  }
+}
+
+static void print_ends(const char *name, const vk_curve *c)
+{
+  double lo, hi;
+  if (vk_curve_range(c, &lo, &hi))
+    printf("%-24s step %lld: %.4g; step %lld: %.4g; from %.4g to %.4g\n", name,
+           (long long)c->step[0], c->value[0], (long long)c->step[c->n - 1], c->value[c->n - 1], lo,
+           hi);
+}
+
+/* Whether there is more to see than its ends, and it is a loss or a success rate. */
+static bool is_plotted(const vk_curve *c, const vk_curve_frame *f)
+{
+  const char *name = strrchr(c->tag, '/');
+  return f->last > f->first && name &&
+         (strcmp(name, "/loss") == 0 || strncmp(name, "/success", 8) == 0);
+}
+
+void vk_curve_runs_print(const vk_curve_runs *r)
+{
+  for (int i = 0; i < r->curves[0].n; i++) {
+    vk_curve_frame frame;
+    char name[VK_CURVE_TAG_SIZE];
+    if (!vk_curve_runs_frame(r, i, &frame))
       continue;
-    const char *name = strrchr(curve->tag, '/');
-    printf("%-24s step %lld: %.4g; step %lld: %.4g; from %.4g to %.4g\n", curve->tag,
-           (long long)curve->step[0], curve->value[0], (long long)curve->step[curve->n - 1],
-           curve->value[curve->n - 1], lo, hi);
-    if (curve->n > 1 && name && (strcmp(name, "/loss") == 0 || strncmp(name, "/success", 8) == 0))
-      plot(curve, lo, hi);
+    if (r->n > 1)
+      puts(r->curves[0].curve[i].tag);
+    for (int k = 0; k < r->n; k++) {
+      snprintf(name, sizeof name, "  %c  %s", mark_of(r, k), r->id[k]);
+      print_ends(r->n > 1 ? name : r->curves[0].curve[i].tag, &r->curves[k].curve[i]);
+    }
+    if (is_plotted(&r->curves[0].curve[i], &frame))
+      plot(r, i, &frame);
   }
 }

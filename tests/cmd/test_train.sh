@@ -169,9 +169,9 @@ says 'train/loss stands there twice'
 expect 2 runs "$run" --catalog c.db --curves ,
 says 'expected tags with commas between'
 expect 2 runs --catalog c.db --curves train/loss
-says '--curves is for one run'
+says '--curves is for runs with curves'
 expect 2 runs --catalog c.db --svg curves.svg
-says '--svg is for one run'
+says '--svg is for runs with curves'
 expect 2 runs "$(python3 -c "
 import sqlite3
 print(sqlite3.connect('c.db').execute('SELECT id FROM run ORDER BY id').fetchone()[0])")" --catalog c.db --svg x.svg
