@@ -44,6 +44,12 @@ typedef struct runs_call {
   const char *const *id; /* [n] */
 } runs_call;
 
+static const char *member(const cJSON *o, const char *key)
+{
+  const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, key));
+  return text ? text : "";
+}
+
 /* ---- all runs ---- */
 
 static vk_status list_json(cJSON *rows, vk_err *err)
@@ -83,11 +89,6 @@ static vk_status list(const runs_call *c, vk_catalog *catalog, vk_err *err)
 
 /* ---- one run, or some ---- */
 
-static bool is_train(const vk_report *r)
-{
-  return strcmp(vk_report_text(r, "command"), "train") == 0;
-}
-
 /* Adds what a run is and all its results to runs, which then has r's head. */
 static void add_run_json(cJSON *runs, vk_report *r, const vk_curves *curves)
 {
@@ -99,13 +100,6 @@ static void add_run_json(cJSON *runs, vk_report *r, const vk_curves *curves)
   r->head = NULL;
 }
 
-/* A run with its results, of a training too. */
-static vk_status load_run(vk_report *r, vk_catalog *catalog, const char *id, vk_err *err)
-{
-  VK_TRY(vk_report_load(r, catalog, id, 0, NULL, err));
-  return is_train(r) ? vk_run_add_train(r->head, catalog, err) : VK_OK;
-}
-
 static vk_status show_json(const runs_call *c, vk_catalog *catalog, const vk_curve_runs *curves,
                            vk_err *err)
 {
@@ -113,7 +107,7 @@ static vk_status show_json(const runs_call *c, vk_catalog *catalog, const vk_cur
   vk_status st = VK_OK;
   for (int i = 0; i < c->n && st == VK_OK; i++) {
     vk_report r = {0};
-    st = load_run(&r, catalog, c->id[i], err);
+    st = vk_run_load(&r, catalog, c->id[i], err);
     if (st == VK_OK)
       add_run_json(runs, &r, &curves->curves[i]);
     vk_report_free(&r);
@@ -139,7 +133,7 @@ static void show_train(const vk_report *r)
     cJSON_free(text);
   }
   printf("%-12s  ", "result");
-  vk_run_print_train(r->head);
+  vk_run_print_result(r->head);
   puts("\n");
 }
 
@@ -153,7 +147,7 @@ static void show_report(const vk_report *r, const vk_curve_runs *curves)
       printf("%-12s  %s\n", key[i], vk_report_text(r, key[i]));
   printf("%-12s  %.1f s on %d thread%s\n", "time", vk_report_number(r, "wall_s"), n_thread,
          vk_plural(n_thread));
-  if (is_train(r))
+  if (vk_run_is_train(r))
     show_train(r);
   vk_curve_runs_print(curves);
   if (!vk_report_text(r, "suite")[0])
@@ -204,7 +198,7 @@ static vk_status show_text(const runs_call *c, vk_catalog *catalog, const vk_cur
     c->args->svg ? tell_svg(curves, c->args->svg) : vk_curve_runs_print(curves);
     return VK_OK;
   }
-  vk_status st = load_run(&r, catalog, c->id[0], err);
+  vk_status st = vk_run_load(&r, catalog, c->id[0], err);
   if (st == VK_OK)
     show_report(&r, curves);
   vk_report_free(&r);
@@ -262,15 +256,127 @@ static vk_status export_one(const runs_call *c, vk_catalog *catalog, vk_err *err
   vk_curve_runs curves = {0};
   vk_report r = {0};
   VK_TRY(load_curves(c, catalog, &curves, err));
-  vk_status st = load_run(&r, catalog, c->id[0], err);
+  vk_status st = vk_run_load(&r, catalog, c->id[0], err);
   if (st == VK_OK && c->common->json)
     st = show_json(c, catalog, &curves, err);
-  else if (st == VK_OK && is_train(&r))
+  else if (st == VK_OK && vk_run_is_train(&r))
     st = vk_curves_csv(&curves.curves[0], c->id[0], err);
   else if (st == VK_OK)
     export_episodes(&r);
   vk_report_free(&r);
   vk_curve_runs_free(&curves);
+  return st;
+}
+
+/* ---- removal ---- */
+
+static const cJSON *find_run(const cJSON *rows, const char *id)
+{
+  const cJSON *run;
+  cJSON_ArrayForEach(run, rows)
+  {
+    if (strcmp(member(run, "run"), id) == 0)
+      return run;
+  }
+  return NULL;
+}
+
+/* Always VK_E_USAGE, with the nearest id. */
+static vk_status fail_unknown(const cJSON *rows, const char *id, vk_err *err)
+{
+  const char **name = calloc((size_t)cJSON_GetArraySize(rows) + 1, sizeof *name);
+  if (!name)
+    return vk_fail(err, VK_E_NOMEM, "no memory for the ids of runs");
+  const cJSON *run;
+  int n = 0;
+  cJSON_ArrayForEach(run, rows) name[n++] = member(run, "run");
+  const char *nearest = vk_opt_nearest(id, name);
+  free(name);
+  if (nearest)
+    return vk_fail(err, VK_E_USAGE, "no run %.80s, and nothing was removed; did you mean %s?", id,
+                   nearest);
+  return vk_fail(err, VK_E_USAGE,
+                 "no run %.80s, and nothing was removed; vlakit runs lists what there is", id);
+}
+
+static vk_status check_ids(const runs_call *c, const cJSON *rows, vk_err *err)
+{
+  for (int i = 0; i < c->n; i++) {
+    if (!find_run(rows, c->id[i]))
+      return fail_unknown(rows, c->id[i], err);
+    for (int k = 0; k < i; k++)
+      if (strcmp(c->id[k], c->id[i]) == 0)
+        return vk_fail(err, VK_E_USAGE, "run %s stands there twice; nothing was removed", c->id[i]);
+  }
+  return VK_OK;
+}
+
+/* What a run has written outside of the catalog, as long as it is there; NULL: nothing. */
+static const char *files_of(const cJSON *run)
+{
+  const char *out = member(cJSON_GetObjectItemCaseSensitive(run, "config"), "out");
+  return vk_fs_is_dir(out) || vk_fs_is_file(out) ? out : NULL;
+}
+
+static vk_status removed_json(const runs_call *c, const cJSON *rows, const vk_removed_sum *sum,
+                              vk_err *err)
+{
+  cJSON *top = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(top, "removed");
+  for (int i = 0; i < c->n; i++) {
+    const cJSON *run = find_run(rows, c->id[i]);
+    cJSON *o = cJSON_CreateObject();
+    const char *files = files_of(run);
+    cJSON_AddStringToObject(o, "run", c->id[i]);
+    cJSON_AddStringToObject(o, "command", member(run, "command"));
+    cJSON_AddNumberToObject(o, "n_episode", sum[i].n_episode);
+    cJSON_AddNumberToObject(o, "n_point", sum[i].n_point);
+    cJSON_AddItemToObject(o, "left", files ? cJSON_CreateString(files) : cJSON_CreateNull());
+    cJSON_AddItemToArray(list, o);
+  }
+  vk_status st = vk_json_print(top, err);
+  cJSON_Delete(top);
+  return st;
+}
+
+static void removed_text(const runs_call *c, const cJSON *rows, const vk_removed_sum *sum)
+{
+  for (int i = 0; i < c->n; i++) {
+    const cJSON *run = find_run(rows, c->id[i]);
+    bool has_points = sum[i].n_point > 0;
+    int n = has_points ? sum[i].n_point : sum[i].n_episode;
+    printf("removed  run %s of vlakit %s, with %d %s%s\n", c->id[i], member(run, "command"), n,
+           has_points ? "point" : "episode", vk_plural(n));
+    if (files_of(run))
+      printf("left     %s, which it has written\n", files_of(run));
+  }
+}
+
+/* Another process may begin to write one meanwhile, so the catalog looks again. */
+static vk_status remove_rows(const runs_call *c, const cJSON *rows, vk_err *err)
+{
+  vk_catalog *catalog = NULL;
+  vk_removed_sum *sum = calloc((size_t)c->n, sizeof *sum);
+  vk_status st = sum ? vk_catalog_open(&catalog, c->common->catalog, VK_CATALOG_WRITE, err)
+                     : vk_fail(err, VK_E_NOMEM, "no memory for %d runs", c->n);
+  if (st == VK_OK)
+    st = vk_catalog_remove(catalog, c->n, c->id, sum, err);
+  if (st == VK_OK && c->common->json)
+    st = removed_json(c, rows, sum, err);
+  else if (st == VK_OK)
+    removed_text(c, rows, sum);
+  vk_catalog_close(catalog);
+  free(sum);
+  return st;
+}
+
+static vk_status remove_runs(const runs_call *c, vk_catalog *catalog, vk_err *err)
+{
+  cJSON *rows = NULL;
+  VK_TRY(vk_run_rows(&rows, catalog, &(vk_run_filter){0}, err));
+  vk_status st = check_ids(c, rows, err);
+  if (st == VK_OK)
+    st = remove_rows(c, rows, err);
+  cJSON_Delete(rows);
   return st;
 }
 
@@ -282,6 +388,8 @@ static runs_call read_call(const vk_cmd_call *call)
   runs_action action = RUNS_SHOW;
   if (strcmp(word, "export") == 0)
     action = RUNS_EXPORT;
+  else if (strcmp(word, "remove") == 0)
+    action = RUNS_REMOVE;
   return (runs_call){.common = call->common,
                      .args = call->args,
                      .action = action,
@@ -296,7 +404,10 @@ static vk_status check_usage(const runs_call *c, vk_err *err)
     return vk_fail(err, VK_E_USAGE,
                    "export takes one run, or none for a line of each; usage: "
                    "vlakit runs export [ID]");
-  if (c->n > VK_CURVE_RUNS_MAX)
+  if (c->action == RUNS_REMOVE && c->n == 0)
+    return vk_fail(err, VK_E_USAGE,
+                   "remove takes the ids of runs; usage: vlakit runs remove ID...");
+  if (c->action == RUNS_SHOW && c->n > VK_CURVE_RUNS_MAX)
     return vk_fail(err, VK_E_USAGE, "%d runs given; curves of at most %d are shown together", c->n,
                    (int)VK_CURVE_RUNS_MAX);
   if (is_filtered(&c->args->filter) && c->n)
@@ -305,7 +416,7 @@ static vk_status check_usage(const runs_call *c, vk_err *err)
                    "or the ID");
   if (c->args->svg && (c->n == 0 || c->action != RUNS_SHOW))
     return vk_fail(err, VK_E_USAGE, "--svg is for runs with curves: vlakit runs ID... --svg FILE");
-  if (c->args->curves && c->n == 0)
+  if (c->args->curves && (c->n == 0 || c->action == RUNS_REMOVE))
     return vk_fail(err, VK_E_USAGE,
                    "--curves is for runs with curves: vlakit runs ID... --curves TAGS");
   return VK_OK;
@@ -324,6 +435,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     st = list(&c, catalog, err);
   else if (st == VK_OK && c.action == RUNS_EXPORT)
     st = export_one(&c, catalog, err);
+  else if (st == VK_OK && c.action == RUNS_REMOVE)
+    st = remove_runs(&c, catalog, err);
   else if (st == VK_OK)
     st = show(&c, catalog, err);
   vk_catalog_close(catalog);
@@ -332,8 +445,8 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
 
 const vk_cmd vk_cmd_runs = {
     .name = "runs",
-    .summary = "list, show and export what was run",
-    .synopsis = "[ID...] [--curves TAGS] [--svg FILE] | export [ID] [options]",
+    .summary = "list, show, export and remove what was run",
+    .synopsis = "[ID...] [--curves TAGS] [--svg FILE] | export [ID] [options] | remove ID...",
     .description =
         "Without an argument lists the runs in the catalog, oldest first: of an evaluation what "
         "was scored and its success rate with the 95 % Wilson interval, of a training how far it "
@@ -343,7 +456,11 @@ const vk_cmd vk_cmd_runs = {
         "several trainings the curves that they have in common, each in one frame.\n\n"
         "export writes CSV, or JSON with --json: a line a run, empty (null) in the columns that "
         "its command does not have; of one evaluation a line an episode, of one training a line a "
-        "step and a column a curve. The catalog is a plain SQLite file, which other programs may "
+        "step and a column a curve.\n\n"
+        "remove takes runs out of the catalog, with their episodes and curves: all that are named, "
+        "or none where one is not there or still going on. Files that a run has written are left, "
+        "and named; what is removed cannot be resumed.\n\n"
+        "The catalog is a plain SQLite file, which other programs may "
         "read at any time.",
     .examples = "  vlakit runs  # what there is\n"
                 "  vlakit runs --command train --last 5  # the newest five trainings\n"
@@ -352,7 +469,8 @@ const vk_cmd vk_cmd_runs = {
                 "  vlakit runs 05k2m3xq --curves train/loss,env/success_once --svg two.svg\n"
                 "  vlakit runs 05k2m3xq 05k2n81a --curves env/success_once --svg both.svg\n"
                 "  vlakit runs export --command eval > evaluations.csv  # for a spreadsheet\n"
-                "  vlakit runs export 05k2m3xq > episodes.csv\n",
+                "  vlakit runs export 05k2m3xq > episodes.csv\n"
+                "  vlakit runs remove 05k2m3xq 05k2n81a  # mistakes\n",
     .opts = opts,
     .args_size = sizeof(runs_args),
     .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON),

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cmd/csv.h"
-#include "cmd/report.h"
 #include "core/stats.h"
 #include "rl/policy.h"
 
@@ -112,7 +111,7 @@ static void add_rate(cJSON *run, double rate, double lo, double hi)
                         isfinite(rate) ? cJSON_CreateDoubleArray(ci95, 2) : cJSON_CreateNull());
 }
 
-vk_status vk_run_add_train(cJSON *run, vk_catalog *catalog, vk_err *err)
+static vk_status add_train(cJSON *run, vk_catalog *catalog, vk_err *err)
 {
   last_points last = {0, NAN, NAN, NAN, NAN, NAN, NAN};
   const cJSON *config = item_of(run, "config"), *train = item_of(config, "train");
@@ -130,6 +129,20 @@ vk_status vk_run_add_train(cJSON *run, vk_catalog *catalog, vk_err *err)
   add_rate(run, last.success, last.success_lo, last.success_hi);
   cJSON_AddNumberToObject(run, "practice_success_rate", last.practice);
   return VK_OK;
+}
+
+bool vk_run_is_train(const vk_report *report)
+{
+  return is_of(report->head, "train");
+}
+
+vk_status vk_run_load(vk_report *report, vk_catalog *catalog, const char *id, vk_err *err)
+{
+  VK_TRY(vk_report_load(report, catalog, id, 0, NULL, err));
+  vk_status st = vk_run_is_train(report) ? add_train(report->head, catalog, err) : VK_OK;
+  if (st != VK_OK)
+    vk_report_free(report);
+  return st;
 }
 
 /* Whether a try of collect succeeds says nothing of a policy. */
@@ -198,7 +211,7 @@ static vk_status complete(cJSON *rows, vk_catalog *catalog, vk_err *err)
   cJSON_ArrayForEach(run, rows)
   {
     if (is_of(run, "train"))
-      VK_TRY(vk_run_add_train(run, catalog, err));
+      VK_TRY(add_train(run, catalog, err));
     add_evaluation(run);
     for (size_t i = 0; i < VK_COUNT(columns); i++)
       if (!item_of(run, columns[i].key))
@@ -257,7 +270,7 @@ static void print_evaluation(const cJSON *run)
     printf(", %d error%s", n_error, vk_plural(n_error));
 }
 
-void vk_run_print_train(const cJSON *run)
+void vk_run_print_result(const cJSON *run)
 {
   double n_step = number_of(run, "n_step"), step = number_of(run, "step");
   double loss = number_of(run, "loss"), val_loss = number_of(run, "val_loss");
@@ -275,13 +288,13 @@ void vk_run_print_train(const cJSON *run)
 }
 
 /* "sft of nano-n2, in FOLDER: step 20 of 20": what a training makes of what, and how far it is. */
-static void print_train(const cJSON *run)
+void vk_run_print_train(const cJSON *run)
 {
   const cJSON *config = item_of(run, "config"), *train = item_of(config, "train");
   const char *init = text_of(train, "init");
-  printf("  %s of %s, in %s: ", text_of(run, "method"), init[0] ? init : text_of(train, "model"),
+  printf("%s of %s, in %s: ", text_of(run, "method"), init[0] ? init : text_of(train, "model"),
          text_of(config, "out"));
-  vk_run_print_train(run);
+  vk_run_print_result(run);
 }
 
 void vk_run_rows_print(const cJSON *rows)
@@ -295,8 +308,10 @@ void vk_run_rows_print(const cJSON *rows)
            text_of(run, "state"), text_of(run, "command"));
     if (text_of(run, "suite")[0])
       print_evaluation(run);
-    if (is_of(run, "train"))
-      print_train(run);
+    if (is_of(run, "train")) {
+      fputs("  ", stdout);
+      vk_run_print_train(run);
+    }
     putchar('\n');
   }
 }

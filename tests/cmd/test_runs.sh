@@ -1,4 +1,5 @@
-# vlakit runs: the list and what it says of each command, filters, export, curves of several runs.
+# vlakit runs: the list and what it says of each command, filters, export, curves of several runs,
+# removal.
 . "${0%/*}/lib.sh"
 
 # Two trainings, of which one also practises, and evaluations of a scripted policy.
@@ -132,4 +133,48 @@ expect 1 runs "$one" 00000000 --catalog c.db
 says 'no run 00000000'
 expect 2 runs "$one" "$one" "$one" "$one" "$one" "$one" "$one" "$one" "$one" --catalog c.db
 says 'at most 8'
+
+# Removal: all or none, and files stay.
+all=$("$VLAKIT" runs --catalog c.db)
+nearest=$(echo "$two" | sed 's/.$/u/') # no id has this letter
+expect 2 runs remove "$one" "$nearest" --catalog c.db
+says "no run $nearest, and nothing was removed; did you mean "
+expect 2 runs remove "$one" aaaaaaaa --catalog c.db
+says 'vlakit runs lists what there is'
+expect 2 runs remove "$one" "$one" --catalog c.db
+says 'stands there twice'
+expect 2 runs remove --catalog c.db
+says 'remove takes the ids of runs'
+expect 2 runs remove "$one" --last 1 --catalog c.db
+expect 2 runs remove "$one" --svg x.svg --catalog c.db
+expect 2 runs remove "$one" --curves train/loss --catalog c.db
+expect 1 runs remove "$one" --catalog none.db
+check 'and makes no catalog' [ ! -e none.db ]
+"$VLAKIT" eval -q --suite libero_spatial --policy zero --catalog c.db >going.out 2>&1 &
+pid=$!
+check 'an episode of another' wait_for c.db 'r["command"] == "eval" and r["state"] == "running"' $pid
+going=$(field c.db 'r["run"]')
+expect 1 runs remove "$one" "$going" --catalog c.db
+says "run $going is still running as process $pid"
+kill -9 $pid
+wait $pid 2>"$T/wait"
+check 'nothing was removed' [ "$("$VLAKIT" runs --catalog c.db | grep -v "^$going")" = "$all" ]
+n_point=$(value "$one" 'sum(len(x["step"]) for x in c.values())')
+expect 0 runs remove "$one" "$scored" "$going" --catalog c.db
+prints "removed  run $one of vlakit train, with $n_point points"
+prints "left     $T/one, which it has written"
+prints "removed  run $scored of vlakit eval, with 2 episodes"
+check 'its folder stays' [ -d one/checkpoints/last ]
+expect 0 runs --catalog c.db
+check 'the others are there' [ "$(tail -n +3 out | cut -c1-8 | tr '\n' ' ')" = "$two $practised $zero " ]
+expect 1 runs "$one" --catalog c.db
+says "no run $one"
+check 'nothing of them is in the catalog' python3 -c "
+import sqlite3
+db = sqlite3.connect('c.db')
+for table in ('point', 'episode', 'evaluation'):
+    n, = db.execute(f'SELECT count(*) FROM {table} WHERE run_id NOT IN (SELECT id FROM run)').fetchone()
+    assert n == 0, (table, n)"
+expect 0 runs remove "$two" --catalog c.db --json
+json "d == {'removed': [{'run': '$two', 'command': 'train', 'n_episode': 0, 'n_point': d['removed'][0]['n_point'], 'left': '$T/two'}]} and d['removed'][0]['n_point'] > 0"
 finish
