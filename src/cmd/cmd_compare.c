@@ -1,9 +1,11 @@
-/* cmd_compare.c - vlakit compare A B: two evaluations, episode by episode. */
+/* cmd_compare.c - vlakit compare A B: two evaluations, episode by episode, or two trainings. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/compare_train.h"
 #include "cmd/report.h"
+#include "cmd/run_rows.h"
 #include "core/stats.h"
 
 static bool have_other_visuals(const vk_report *a, const vk_report *b)
@@ -149,28 +151,52 @@ static vk_status print_json(const vk_report *a, const vk_report *b, const vk_pai
   return st;
 }
 
+static vk_status compare_evaluations(const vk_report *a, const vk_report *b, vk_catalog *catalog,
+                                     bool as_json, vk_err *err)
+{
+  const char *id_a = vk_report_text(a, "run"), *id_b = vk_report_text(b, "run");
+  vk_pair_sum sum;
+  VK_TRY(check_comparable(a, b, err));
+  VK_TRY(vk_catalog_pair(catalog, id_a, id_b, &sum, err));
+  if (sum.n == 0)
+    return vk_fail(err, VK_E_MISMATCH, "runs %s and %s have no scored episode in common", id_a,
+                   id_b);
+  double p_value = vk_stats_mcnemar_exact(sum.only_a, sum.only_b);
+  if (as_json)
+    return print_json(a, b, &sum, p_value, err);
+  print_text(a, b, &sum, p_value);
+  return VK_OK;
+}
+
+static vk_status compare_trainings(const vk_report *a, const vk_report *b, vk_catalog *catalog,
+                                   bool as_json, vk_err *err)
+{
+  vk_train_pair pair = {.a = a, .b = b};
+  const char *const id[2] = {vk_report_text(a, "run"), vk_report_text(b, "run")};
+  VK_TRY(vk_curve_runs_load(&pair.curves, catalog, 2, id, NULL, err));
+  vk_status st = VK_OK;
+  cJSON *o = as_json ? vk_train_pair_json(&pair) : NULL;
+  if (as_json)
+    st = vk_json_print(o, err);
+  else
+    vk_train_pair_print(&pair);
+  cJSON_Delete(o);
+  vk_curve_runs_free(&pair.curves);
+  return st;
+}
+
 static vk_status run(const vk_cmd_call *call, vk_err *err)
 {
-  const char *id_a = call->positional[0], *id_b = call->positional[1];
   vk_catalog *catalog = NULL;
   vk_report a = {0}, b = {0};
-  vk_pair_sum sum;
   vk_status st = vk_catalog_open(&catalog, call->common->catalog, VK_CATALOG_READ, err);
   if (st != VK_OK)
     return st;
-  VK_TRY_DONE(vk_report_load(&a, catalog, id_a, 0, NULL, err));
-  VK_TRY_DONE(vk_report_load(&b, catalog, id_b, 0, NULL, err));
-  VK_TRY_DONE(check_comparable(&a, &b, err));
-  VK_TRY_DONE(vk_catalog_pair(catalog, id_a, id_b, &sum, err));
-  if (sum.n == 0) {
-    st = vk_fail(err, VK_E_MISMATCH, "runs %s and %s have no scored episode in common", id_a, id_b);
-    goto done;
-  }
-  double p_value = vk_stats_mcnemar_exact(sum.only_a, sum.only_b);
-  if (call->common->json)
-    st = print_json(&a, &b, &sum, p_value, err);
-  else
-    print_text(&a, &b, &sum, p_value);
+  VK_TRY_DONE(vk_run_load(&a, catalog, call->positional[0], err));
+  VK_TRY_DONE(vk_run_load(&b, catalog, call->positional[1], err));
+  bool is_train = vk_run_is_train(&a) && vk_run_is_train(&b);
+  st = (is_train ? compare_trainings : compare_evaluations)(&a, &b, catalog, call->common->json,
+                                                            err);
 done:
   vk_report_free(&a);
   vk_report_free(&b);
@@ -180,7 +206,7 @@ done:
 
 const vk_cmd vk_cmd_compare = {
     .name = "compare",
-    .summary = "compare two evaluations episode by episode",
+    .summary = "compare two evaluations episode by episode, or two trainings",
     .synopsis = "RUN_A RUN_B",
     .description =
         "Pairs the episodes of two runs by task and init row, and prints both success "
@@ -189,8 +215,12 @@ const vk_cmd vk_cmd_compare = {
         "good.\n\n"
         "Runs that differ in protocol, pack, --rows or --perturb are refused, as their "
         "episodes are not the same trials; so are runs that differ in visuals, when both "
-        "policies see pictures.",
-    .examples = "  vlakit compare 05k2m3xq 05k2n81a  # is the second better?\n",
+        "policies see pictures.\n\n"
+        "Of two trainings it prints how far each is, the settings that differ, and of every curve "
+        "both values at the last step that both have, and the last of each. vlakit runs RUN_A "
+        "RUN_B shows and draws these curves.",
+    .examples = "  vlakit compare 05k2m3xq 05k2n81a  # is the second better?\n"
+                "  vlakit compare 05k2q7vd 05k2rb1c --json  # two trainings, for scripts\n",
     .n_positional_min = 2,
     .n_positional_max = 2,
     .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON),

@@ -1,5 +1,5 @@
 # vlakit runs: the list and what it says of each command, filters, export, curves of several runs,
-# removal.
+# removal; and vlakit compare of two trainings.
 . "${0%/*}/lib.sh"
 
 # Two trainings, of which one also practises, and evaluations of a scripted policy.
@@ -133,6 +133,26 @@ expect 1 runs "$one" 00000000 --catalog c.db
 says 'no run 00000000'
 expect 2 runs "$one" "$one" "$one" "$one" "$one" "$one" "$one" "$one" "$one" --catalog c.db
 says 'at most 8'
+
+# Two trainings compared: settings that differ, and values at the last step that both have.
+expect 0 compare "$one" "$two" --catalog c.db
+prints "A  run $one  sft of $T/model.json, in $T/one: step 20 of 20, loss "
+prints '; done, '
+check 'a setting that differs' grep -qE '^validate_every +10 +0$' out
+check 'and no other' sh -c '! grep -qE "^(batch|model|out) " out'
+expect 0 compare "$one" "$two" --catalog c.db --json
+json "d['run_a'] == '$one' and d['step_a'] == 20 and d['step_b'] == $n_two and d['wall_s_b'] > 0"
+json 'd["settings"]["validate_every"] == [10, 0] and not {"batch", "lr", "out", "n_step"} & set(d["settings"])'
+json "set(d['curves']) == set($(value "$one" 'set(c)')) & set($(value "$two" 'set(c)')) and d['curves']"
+check 'at a step of both' python3 -c "
+import json
+c = json.load(open('out'))['curves']['train/loss']
+a, b = $(value "$one" 'dict(zip(*c["train/loss"].values()))'), $(value "$two" 'dict(zip(*c["train/loss"].values()))')
+step = max(set(a) & set(b), default=None)
+assert (c['step'], c['a'], c['b']) == (step, a.get(step), b.get(step)), c
+assert (c['last_step_a'], c['last_a'], c['last_step_b'], c['last_b']) == (max(a), a[max(a)], max(b), b[max(b)]), c"
+expect 2 compare "$one" "$scored" --catalog c.db
+says "run $one is of vlakit train, not an evaluation"
 
 # Removal: all or none, and files stay.
 all=$("$VLAKIT" runs --catalog c.db)
