@@ -20,7 +20,9 @@ typedef struct args {
   const char *words;
 } args;
 
-static const char *const word_kinds[] = {"policies", "protocols", "runs", "suites", "tasks", NULL};
+/* unfinished: runs that --resume goes on with. */
+static const char *const word_kinds[] = {"policies", "protocols",  "runs", "suites",
+                                         "tasks",    "unfinished", NULL};
 
 static const vk_opt opts[] = {
     VK_OPT_CHOICE(args, "words", words, "KIND", word_kinds,
@@ -31,10 +33,11 @@ static const vk_opt opts[] = {
 enum { WORDS_MAX = 4096 };
 
 /* What may stand at a place: nothing known, fixed words, a kind of `--words`, or files. */
-typedef enum slot_kind { SLOT_ANY, SLOT_WORDS, SLOT_KIND, SLOT_FILE, SLOT_DIR } slot_kind;
+typedef enum slot_kind { SLOT_ANY, SLOT_WORDS, SLOT_DIR, SLOT_FILE, SLOT_KIND } slot_kind;
 typedef struct slot {
   slot_kind kind;
-  char words[WORDS_MAX]; /* WORDS: separated by blanks; FILE: those besides; KIND: the kind */
+  const char *ask;       /* KIND: which */
+  char words[WORDS_MAX]; /* separated by blanks: all, or those besides files and the kind's */
 } slot;
 
 static void add_word(slot *s, const char *word, size_t n)
@@ -43,9 +46,105 @@ static void add_word(slot *s, const char *word, size_t n)
   snprintf(s->words + at, sizeof s->words - at, "%s%.*s", at ? " " : "", (int)n, word);
 }
 
-static bool is_metavar(const char *part, size_t n, const char *metavar)
+static void add_names(slot *s, const char **names)
 {
-  return strlen(metavar) == n && strncmp(part, metavar, n) == 0;
+  for (int i = 0; names && names[i]; i++)
+    add_word(s, names[i], strlen(names[i]));
+  free(names);
+}
+
+static slot slot_of_option(const vk_opt *opt);
+
+/* "lr=", and with its values where they are names: "method=sft method=dagger". */
+static void add_key(slot *s, const vk_opt *key)
+{
+  const slot value = slot_of_option(key);
+  const char *words = key->kind == VK_OPT_KIND_FLAG ? "true false" : value.words;
+  char word[128];
+  if (!words[0] || key->kind == VK_OPT_KIND_LIST)
+    add_word(s, word, (size_t)snprintf(word, sizeof word, "%s=", key->name));
+  else
+    for (const char *name = words; *name; name += strcspn(name, " "), name += *name == ' ')
+      add_word(
+          s, word,
+          (size_t)snprintf(word, sizeof word, "%s=%.*s", key->name, (int)strcspn(name, " "), name));
+}
+
+/* Words of metavars that this program knows by itself. */
+static void add_models(slot *s)
+{
+  add_names(s, vk_model_names());
+  s->kind = SLOT_FILE;
+}
+
+static void add_configs(slot *s)
+{
+  add_names(s, vk_train_config_names());
+  s->kind = SLOT_FILE;
+}
+
+static void add_passes(slot *s)
+{
+  for (int i = 0; i < vk_pass_count(); i++)
+    add_word(s, vk_passes[i]->name, strlen(vk_passes[i]->name));
+}
+
+static void add_keys(slot *s)
+{
+  for (const vk_train_section *section = vk_train_sections; section->title; section++)
+    for (const vk_opt *key = section->keys; key->kind != VK_OPT_KIND_END; key++)
+      add_key(s, key);
+}
+
+static void add_protocols(slot *s)
+{
+  for (const vk_protocol *protocol = vk_protocols; protocol->name; protocol++)
+    add_word(s, protocol->name, strlen(protocol->name));
+}
+
+static void add_commands(slot *s)
+{
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)
+    add_word(s, (*cmd)->name, strlen((*cmd)->name));
+}
+
+/* What stands for a metavar: files, a kind of words to ask for, or words. */
+static const struct {
+  const char *metavar;
+  slot_kind kind;
+  const char *ask;
+  void (*add)(slot *s);
+} metavars[] = {
+    {"CHECKPOINT", SLOT_FILE, NULL, NULL},
+    {"COMMAND", SLOT_WORDS, NULL, add_commands},
+    {"CONFIG", SLOT_FILE, NULL, add_configs},
+    {"DIR", SLOT_DIR, NULL, NULL},
+    {"FILE", SLOT_FILE, NULL, NULL},
+    {"ID", SLOT_KIND, "runs", NULL},
+    {"KEY=VALUE", SLOT_WORDS, NULL, add_keys},
+    {"MODEL", SLOT_FILE, NULL, add_models},
+    {"PACK", SLOT_FILE, NULL, NULL},
+    {"PASS", SLOT_WORDS, NULL, add_passes},
+    {"PATH", SLOT_FILE, NULL, NULL},
+    {"POLICY", SLOT_KIND, "policies", NULL},
+    {"PROTOCOL", SLOT_WORDS, NULL, add_protocols},
+    {"RUN", SLOT_KIND, "unfinished", NULL},
+    {"RUN_A", SLOT_KIND, "runs", NULL},
+    {"RUN_B", SLOT_KIND, "runs", NULL},
+    {"SUITE", SLOT_KIND, "suites", NULL},
+    {"TASK", SLOT_KIND, "tasks", NULL},
+};
+
+static void add_metavar(slot *s, const char *part, size_t n)
+{
+  for (size_t i = 0; i < VK_COUNT(metavars); i++) {
+    if (strlen(metavars[i].metavar) != n || strncmp(part, metavars[i].metavar, n) != 0)
+      continue;
+    s->kind = metavars[i].kind;
+    s->ask = metavars[i].ask;
+    if (metavars[i].add)
+      metavars[i].add(s);
+  }
 }
 
 /* Reads a metavar such as "FILE", "SUITE", "all|none|N", "stand-in|original|FILE". */
@@ -55,51 +154,10 @@ static slot slot_of_metavar(const char *metavar)
   for (const char *part = metavar; part && *part;) {
     size_t n = strcspn(part, "|");
     if (strcspn(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZ.") >= n) {
-      s.kind = s.kind == SLOT_FILE ? SLOT_FILE : SLOT_WORDS;
+      s.kind = s.kind == SLOT_ANY ? SLOT_WORDS : s.kind;
       add_word(&s, part, n);
-    } else if (is_metavar(part, n, "FILE") || is_metavar(part, n, "PACK") ||
-               is_metavar(part, n, "PATH")) {
-      s.kind = SLOT_FILE;
-    } else if (is_metavar(part, n, "DIR")) {
-      s.kind = SLOT_DIR;
-    } else if (is_metavar(part, n, "SUITE")) {
-      s = (slot){SLOT_KIND, "suites"};
-    } else if (is_metavar(part, n, "TASK")) {
-      s = (slot){SLOT_KIND, "tasks"};
-    } else if (is_metavar(part, n, "POLICY")) {
-      s = (slot){SLOT_KIND, "policies"};
-    } else if (is_metavar(part, n, "PROTOCOL")) {
-      s = (slot){SLOT_KIND, "protocols"};
-    } else if (is_metavar(part, n, "RUN") || is_metavar(part, n, "RUN_A") ||
-               is_metavar(part, n, "ID")) {
-      s = (slot){SLOT_KIND, "runs"};
-    } else if (is_metavar(part, n, "MODEL")) {
-      const char **names = vk_model_names();
-      for (int i = 0; names && names[i]; i++)
-        add_word(&s, names[i], strlen(names[i]));
-      free(names);
-      s.kind = SLOT_FILE;
-    } else if (is_metavar(part, n, "PASS")) {
-      s.kind = SLOT_WORDS;
-      for (int i = 0; i < vk_pass_count(); i++)
-        add_word(&s, vk_passes[i]->name, strlen(vk_passes[i]->name));
-    } else if (is_metavar(part, n, "KEY=VALUE")) {
-      s.kind = SLOT_WORDS;
-      for (const vk_train_section *section = vk_train_sections; section->title; section++)
-        for (const vk_opt *key = section->keys; key->kind != VK_OPT_KIND_END; key++) {
-          char word[64];
-          add_word(&s, word, (size_t)snprintf(word, sizeof word, "%s=", key->name));
-        }
-    } else if (is_metavar(part, n, "CONFIG")) {
-      const char **names = vk_train_config_names();
-      for (int i = 0; names && names[i]; i++)
-        add_word(&s, names[i], strlen(names[i]));
-      free(names);
-      s.kind = SLOT_FILE;
-    } else if (is_metavar(part, n, "COMMAND")) {
-      s.kind = SLOT_WORDS;
-      for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++)
-        add_word(&s, (*cmd)->name, strlen((*cmd)->name));
+    } else {
+      add_metavar(&s, part, n);
     }
     part += n + (part[n] == '|');
   }
@@ -117,38 +175,62 @@ static slot slot_of_option(const vk_opt *opt)
   return s;
 }
 
-/* What the synopsis lets stand after the command besides options, first or (is_more) after that:
- * "[COMMAND] [options]", "info|check|convert FILE...". The last is for all that follow. */
+/* Adds what may stand there by b to a. */
+static void merge_slots(slot *a, const slot *b)
+{
+  if (b->kind > a->kind) {
+    a->kind = b->kind;
+    a->ask = b->ask;
+  }
+  if (b->words[0])
+    add_word(a, b->words, strlen(b->words));
+}
+
+/* What one way of a synopsis, up to end, lets stand first or (is_more) after that:
+ * "info|check|convert PATH... [options]". What may be repeated is for all that follow. */
+static slot slot_of_way(const char *way, const char *end, bool is_more)
+{
+  slot s = {.kind = SLOT_ANY};
+  bool is_value = false;
+  for (int i = 0; way < end && i < (is_more ? 2 : 1);) {
+    way += strspn(way, " [");
+    size_t n = strcspn(way, " ");
+    char part[WORDS_MAX];
+    snprintf(part, sizeof part, "%.*s", (int)n, way);
+    bool is_repeated = strstr(part, "...") != NULL;
+    part[strcspn(part, ".]")] = '\0';
+    if (part[0] == '-') {
+      is_value = strcspn(way, "]") >= n; /* "--suite S" and not "[--all]" */
+    } else if (is_value || strcmp(part, "options") == 0 || strcmp(part, "|") == 0) {
+      is_value = false;
+    } else if (part[0] && way < end) {
+      i++;
+      if (i == (is_more ? 2 : 1) || is_repeated)
+        s = slot_of_metavar(part);
+    }
+    way += n;
+  }
+  return s;
+}
+
+/* Of all ways: "[ID...] | export [ID] | remove ID...". */
 static slot slot_of_positional(const vk_cmd *cmd, bool is_more)
 {
   slot s = {.kind = SLOT_ANY};
-  const char *word = cmd->synopsis;
-  bool is_value = false;
-  int n_wanted = cmd->n_positional_max == 0 ? 0 : cmd->n_positional_max == 1 || !is_more ? 1 : 2;
-  while (*word && n_wanted) {
-    word += strspn(word, " [");
-    size_t n = strcspn(word, " ");
-    char part[WORDS_MAX];
-    snprintf(part, sizeof part, "%.*s", (int)n, word);
-    part[strcspn(part, ".]")] = '\0';
-    if (strcmp(part, "|") == 0 && s.kind != SLOT_ANY)
-      break;
-    if (part[0] == '-') {
-      is_value = strcspn(word, "]") >= n; /* "--suite S" and not "[--all]" */
-    } else if (is_value || strcmp(part, "options") == 0 || strcmp(part, "|") == 0) {
-      is_value = false;
-    } else if (part[0]) {
-      s = slot_of_metavar(part);
-      n_wanted--;
-    }
-    word += n;
+  if (cmd->n_positional_max == 0)
+    return s;
+  for (const char *way = cmd->synopsis; way;) {
+    const char *next = strstr(way, " | ");
+    const slot one = slot_of_way(way, next ? next : way + strlen(way), is_more);
+    merge_slots(&s, &one);
+    way = next ? next + strlen(" | ") : NULL;
   }
   return s;
 }
 
 static bool is_same_slot(const slot *a, const slot *b)
 {
-  return a->kind == b->kind && strcmp(a->words, b->words) == 0;
+  return a->kind == b->kind && a->ask == b->ask && strcmp(a->words, b->words) == 0;
 }
 
 /* Prints text with a backslash before each of the given characters, and single quotes as the
@@ -169,14 +251,13 @@ static void bash_reply(FILE *out, const slot *s)
 {
   switch (s->kind) {
   case SLOT_WORDS:
-    if (strchr(s->words, '=')) /* a value follows at once */
-      fputs("compopt -o nospace 2>/dev/null; ", out);
-    fprintf(out, "COMPREPLY=($(compgen -W '%s' -- \"$cur\"))", s->words);
+    if (strchr(s->words, '='))
+      fprintf(out, "_vlakit_keys '%s'", s->words);
+    else
+      fprintf(out, "COMPREPLY=($(compgen -W '%s' -- \"$cur\"))", s->words);
     break;
   case SLOT_KIND:
-    fprintf(out,
-            "COMPREPLY=($(compgen -W \"$(vlakit completion --words %s 2>/dev/null)\" -- \"$cur\"))",
-            s->words);
+    fprintf(out, "_vlakit_ask %s '%s'", s->ask, s->words);
     break;
   case SLOT_FILE:
     fprintf(out, "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -W '%s' -- \"$cur\"))",
@@ -226,13 +307,29 @@ static void print_bash(FILE *out)
   vk_doc_group group[VK_DOC_GROUPS_MAX];
   int n_group = vk_doc_groups(NULL, group);
   fputs("# bash completion of vlakit; source <(vlakit completion bash)\n"
-        "_vlakit()\n{\n"
-        "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= opts=\n"
-        "  COMPREPLY=()\n"
-        "  # --name=value comes as three words\n"
-        "  if [[ $cur == = ]]; then cur=\n"
-        "  elif [[ $prev == = && COMP_CWORD -ge 3 ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+        "# words of a kind, and others; suites are lists, in which SUITE/INDEX may stand too\n"
+        "_vlakit_ask()\n{\n"
+        "  local kind=$1 part=$cur head=\n"
+        "  if [[ $kind == suites ]]; then\n"
+        "    part=${cur##*,}; head=${cur%\"$part\"}\n"
+        "    [[ $part == */* ]] && kind=tasks\n"
         "  fi\n"
+        "  COMPREPLY=($(compgen -P \"$head\" -W \"$2 $(vlakit completion --words $kind "
+        "2>/dev/null)\" -- \"$part\"))\n}\n"
+        "# keys with =, and the values of those whose values have names\n"
+        "_vlakit_keys()\n{\n"
+        "  COMPREPLY=($(compgen -W \"$1\" -- \"$key$cur\"))\n"
+        "  COMPREPLY=(\"${COMPREPLY[@]#\"$key\"}\")\n"
+        "  [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null\n}\n"
+        "_vlakit()\n{\n"
+        "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= opts= key=\n"
+        "  COMPREPLY=()\n"
+        "  # --name=value and key=value come as three words\n"
+        "  if [[ $cur == = ]]; then cur=; key=$prev=\n"
+        "  elif [[ $prev == = && COMP_CWORD -ge 3 ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; "
+        "key=$prev=\n"
+        "  fi\n"
+        "  [[ $key == -* ]] && key=\n"
         "  (( COMP_CWORD > 1 )) && cmd=${COMP_WORDS[1]}\n"
         "  local last= word\n"
         "  for word in \"${COMP_WORDS[@]:2:COMP_CWORD-2}\"; do [[ $word == --* ]] && last=$word; "
@@ -296,7 +393,7 @@ static void zsh_action(FILE *out, const slot *s)
     fprintf(out, "(%s)", s->words);
     break;
   case SLOT_KIND:
-    fprintf(out, " _vlakit_words %s", s->words); /* the blank: called with these words alone */
+    fprintf(out, " _vlakit_words %s %s", s->ask, s->words); /* blank: called with these alone */
     break;
   case SLOT_FILE:
     if (s->words[0])
@@ -340,8 +437,13 @@ static void print_zsh(FILE *out)
   vk_doc_group group[VK_DOC_GROUPS_MAX];
   fputs("#compdef vlakit\n# zsh completion of vlakit; source <(vlakit completion zsh)\n"
         "_vlakit_words() {\n"
+        "  local kind=$1\n"
         "  local -a words_\n"
-        "  words_=(${(f)\"$(vlakit completion --words $1 2>/dev/null)\"})\n"
+        "  if [[ $kind == suites ]]; then # a list, in which SUITE/INDEX may stand too\n"
+        "    compset -P '*,'\n"
+        "    [[ $PREFIX == */* ]] && kind=tasks\n"
+        "  fi\n"
+        "  words_=($argv[2,-1] ${(f)\"$(vlakit completion --words $kind 2>/dev/null)\"})\n"
         "  compadd -a words_\n"
         "}\n"
         "_vlakit_or_files() { compadd -- $@; _files }\n"
@@ -394,7 +496,7 @@ static void fish_arguments(FILE *out, const slot *s)
     fprintf(out, " -x -a '%s'", s->words);
     break;
   case SLOT_KIND:
-    fprintf(out, " -x -a '(vlakit completion --words %s 2>/dev/null)'", s->words);
+    fprintf(out, " -x -a '%s%s(__vlakit_ask %s)'", s->words, s->words[0] ? " " : "", s->ask);
     break;
   case SLOT_FILE:
     fputs(" -r -F", out);
@@ -431,6 +533,19 @@ static void print_fish(FILE *out)
         "function __vlakit_is\n"
         "  set -l words (commandline -opc)\n"
         "  test \"$words[2]\" = \"$argv[1]\"\n"
+        "end\n"
+        "function __vlakit_ask # words of a kind; suites are lists, with SUITE/INDEX in them too\n"
+        "  set -l word (string replace -r -- '^--[a-z-]+=' '' (commandline -ct))\n"
+        "  set -l head\n"
+        "  set -l kind $argv[1]\n"
+        "  if test $kind = suites\n"
+        "    set head (string match -r -- '^.*,' \"$word\")\n"
+        "    string match -q -- '*/*' (string replace -r -- '^.*,' '' \"$word\"); and set kind "
+        "tasks\n"
+        "  end\n"
+        "  for name in (vlakit completion --words $kind 2>/dev/null)\n"
+        "    echo \"$head$name\"\n"
+        "  end\n"
         "end\n"
         "complete -c vlakit -f\n",
         out);
@@ -478,18 +593,26 @@ static vk_status print_pack_words(const char *path, bool is_task, vk_err *err)
   return VK_OK;
 }
 
+/* What has ended before its end, and can go on. */
+static bool is_unfinished(const vk_run_row *row)
+{
+  return strcmp(row->state, "done") != 0 && strcmp(row->state, "running") != 0;
+}
+
 static vk_status print_run(void *arg, const vk_run_row *row, const vk_evaluation_row *evaluation,
                            const vk_episode_sum *sum, vk_err *err)
 {
-  puts(row->id);
+  const bool *only_unfinished = arg;
+  if (!*only_unfinished || is_unfinished(row))
+    puts(row->id);
   return VK_OK;
 }
 
-static vk_status print_runs(const char *path, vk_err *err)
+static vk_status print_runs(const char *path, bool only_unfinished, vk_err *err)
 {
   vk_catalog *catalog;
   VK_TRY(vk_catalog_open(&catalog, path, VK_CATALOG_READ, err));
-  vk_status st = vk_catalog_each_run(catalog, NULL, print_run, NULL, err);
+  vk_status st = vk_catalog_each_run(catalog, NULL, print_run, &only_unfinished, err);
   vk_catalog_close(catalog);
   return st;
 }
@@ -511,8 +634,8 @@ static vk_status print_words(const char *kind, const vk_common_args *common, vk_
 {
   if (strcmp(kind, "suites") == 0 || strcmp(kind, "tasks") == 0)
     return print_pack_words(common->pack, strcmp(kind, "tasks") == 0, err);
-  if (strcmp(kind, "runs") == 0)
-    return print_runs(common->catalog, err);
+  if (strcmp(kind, "runs") == 0 || strcmp(kind, "unfinished") == 0)
+    return print_runs(common->catalog, strcmp(kind, "unfinished") == 0, err);
   if (strcmp(kind, "policies") == 0)
     return print_policies(err);
   for (const vk_protocol *protocol = vk_protocols; protocol->name; protocol++)
@@ -583,9 +706,12 @@ const vk_cmd vk_cmd_completion = {
     .name = "completion",
     .summary = "print a completion script for a shell",
     .synopsis = "bash|fish|zsh [options]",
-    .description = "Prints a script that makes the shell complete commands, options and their "
-                   "values. Suites, tasks and policies are asked from vlakit itself when they are "
-                   "completed, so that they are those of the scene pack in use.",
+    .description =
+        "Prints a script that makes the shell complete commands, options and their "
+        "values: of --suite also the suites and tasks of a list, of --set the names that "
+        "a key takes, of --resume the runs that did not end. Suites, tasks, policies "
+        "and runs are asked from vlakit itself when they are completed, so that they "
+        "are those of the scene pack and the catalog in use.",
     .examples = "source <(vlakit completion bash)  # in ~/.bashrc\n"
                 "source <(vlakit completion zsh)   # in ~/.zshrc, after compinit\n"
                 "vlakit completion fish | source   # in ~/.config/fish/config.fish\n",

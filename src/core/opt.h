@@ -36,7 +36,8 @@ typedef struct vk_opt {
   double lo, hi;              /* I64, F64: inclusive range */
   const char *metavar;        /* "N", "FILE", "all|none|N", ...; NULL for flags. Completion offers
                                  the parts without capitals, and files, suites, policies for FILE,
-                                 DIR, PACK, SUITE, TASK, POLICY, PROTOCOL, RUN */
+                                 DIR, PACK, SUITE, TASK, POLICY, PROTOCOL, ID, and for RUN those
+                                 that did not end */
   const char *unit;           /* "s", "bytes", ...; NULL when it has none */
   const char *const *choices; /* STR: NULL-terminated valid values, or NULL for any text */
   const char *help;           /* one line, lower case, no full stop */

@@ -12,6 +12,23 @@ expect 1 completion --words suites --pack missing
 says missing
 expect 2 completion --words suites bash
 
+# A run that is done, and others that are not.
+expect 0 eval -q --suite libero_spatial/1 --policy zero --row 0
+finished=$("$VLAKIT" completion --words runs)
+python3 - <<'PY'
+import sqlite3
+db = sqlite3.connect("data/vlakit/catalog.db")
+columns = [row[1] for row in db.execute("PRAGMA table_info(run)")]
+for id, state in ("stopped1", "interrupted"), ("failed01", "failed"):
+    taken = ", ".join({"id": f"'{id}'", "state": f"'{state}'"}.get(c, c) for c in columns)
+    db.execute(f"INSERT INTO run SELECT {taken} FROM run WHERE state = 'done'")
+db.commit()
+PY
+expect 0 completion --words runs
+check 'three runs' [ "$(wc -l <out)" = 3 ]
+expect 0 completion --words unfinished
+check 'two of them can go on' [ "$(sort out | tr '\n' ' ')" = 'failed01 stopped1 ' ]
+
 cat >"$T/ask.bash" <<'B'
 source <(vlakit completion bash)
 COMP_WORDS=("$@")
@@ -52,6 +69,9 @@ if command -v bash >/dev/null; then
     offers libero_goal vlakit tasks --suite lib
     offers libero130 vlakit tasks --suite ''
     offers libero_goal/9 vlakit tasks --task libero_goal/
+    offers libero_goal/9 vlakit eval --suite libero_goal/
+    offers libero_10,libero_goal vlakit eval --suite libero_10,lib
+    offers libero_10,libero_goal/9 vlakit eval --suite = libero_10,libero_goal/9
   fi
   for cmd in bench collect demos eval render replay; do
     offers original vlakit $cmd --visuals ''
@@ -67,6 +87,23 @@ if command -v bash >/dev/null; then
   offers some_file vlakit graph show some
   offers sft-n2 vlakit train --config sft
   offers batch= vlakit train --set ba
+  offers method=sft vlakit train --set meth
+  offers sft vlakit train --set method = s
+  offers nano-n8 vlakit train --set batch=4 model = ''
+  offers oft vlakit train --set protocol = ''
+  offers true vlakit train --set length_norm = ''
+  offers_no method=sft vlakit train --set method = s
+  offers remove vlakit runs ''
+  offers "$finished" vlakit runs ''
+  offers "$finished" vlakit runs remove ''
+  offers_no export vlakit runs remove ''
+  offers "$finished" vlakit compare "$finished" ''
+  offers stopped1 vlakit eval --resume ''
+  offers failed01 vlakit eval --resume = f
+  offers_no "$finished" vlakit eval --resume ''
+  offers export vlakit policies ''
+  offers list vlakit policies l
+  offers some_file vlakit policies export some
   offers lr= vlakit train --set batch=4 lr
   offers fusion vlakit graph show nano-n2 --no-pass fu
   offers some_file vlakit demos info some
@@ -93,5 +130,18 @@ if command -v fish >/dev/null; then
   fish_offers fish_file 'vlakit render --visuals '
   fish_offers convert 'vlakit demos '
   fish_offers fish_file 'vlakit demos info '
+  fish_offers remove 'vlakit runs '
+  fish_offers "$finished" 'vlakit runs remove '
+  fish_offers stopped1 'vlakit eval --resume '
+  fish_offers method=sft 'vlakit train --set method='
+  if [ -s "$T/suites" ]; then
+    fish_offers libero_10,libero_goal 'vlakit eval --suite libero_10,lib'
+    fish_offers libero_10,libero_goal/9 'vlakit eval --suite libero_10,libero_goal/'
+  fi
+fi
+
+if command -v zsh >/dev/null; then
+  expect 0 completion zsh
+  check 'zsh can read it' zsh -n out
 fi
 finish
