@@ -10,6 +10,7 @@
 #include "cmd/policies.h"
 #include "cmd/record.h"
 #include "cmd/report.h"
+#include "cmd/run_rows.h"
 #include "core/sys.h"
 #include "rl/checkpoint.h"
 #include "rl/evaluate.h"
@@ -82,6 +83,7 @@ typedef struct job {
   vk_progress progress;
   vk_eval_out out;
   int n_done, n_scored, n_success; /* of the whole run */
+  bool was_done;                   /* it had ended already: its results are told again */
 } job;
 
 /* ---- the plan ---- */
@@ -457,6 +459,30 @@ static vk_status check_films(const job *j, vk_err *err)
                  films.n_failed, films.n_failed == 1 ? " is" : "s are", films.first.text);
 }
 
+/* What rates are over. */
+static double work_s(const vk_eval_stats *stats)
+{
+  return stats->wall_s > 0 ? stats->wall_s : 1;
+}
+
+/* How long it took, or that there was nothing to do. */
+static void print_work(const job *j, const vk_report *r, const vk_eval_stats *stats, int n_now)
+{
+  int n_thread = vk_pool_n_thread(j->pool);
+  char time[32];
+  if (j->was_done) {
+    printf("run %s is finished since %s: %d of %d episode%s", vk_report_text(r, "run"),
+           vk_report_text(r, "end"), r->n_episode, j->plan.n_total, vk_plural(j->plan.n_total));
+    vk_run_print_rate(r->head);
+    puts("; no episode was left to run");
+    return;
+  }
+  vk_progress_format_time(stats->wall_s, time, sizeof time);
+  printf("%d episode%s in %s on %d thread%s: %.2f episodes/s, %.0f control steps/s\n", n_now,
+         vk_plural(n_now), time, n_thread, vk_plural(n_thread), n_now / work_s(stats),
+         (double)stats->n_step / work_s(stats));
+}
+
 /* st: how the evaluation ended; the report is also written of one that was interrupted. */
 static vk_status report_result(job *j, const vk_eval_stats *stats, int n_now, vk_status st,
                                vk_err *err)
@@ -471,18 +497,12 @@ static vk_status report_result(job *j, const vk_eval_stats *stats, int n_now, vk
                                     (const char(*)[VK_PACK_TASK_ID_SIZE])j->plan.task_id, &other);
   if (loaded != VK_OK)
     return vk_first_failure(st, loaded, &other, err);
-  double wall_s = stats->wall_s > 0 ? stats->wall_s : 1;
-  double steps_per_s = (double)stats->n_step / wall_s, episodes_per_s = n_now / wall_s;
   bool is_ended = st == VK_OK;
+  add_json(j, &r, (double)stats->n_step / work_s(stats), n_now / work_s(stats));
   if (is_ended && !common->json) {
-    char time[32];
     vk_report_print(&r, args->by_task || j->plan.n_task <= FEW_TASKS);
-    vk_progress_format_time(stats->wall_s, time, sizeof time);
-    int n_thread = vk_pool_n_thread(j->pool);
-    printf("%d episode%s in %s on %d thread%s: %.2f episodes/s, %.0f control steps/s\n", n_now,
-           vk_plural(n_now), time, n_thread, vk_plural(n_thread), episodes_per_s, steps_per_s);
+    print_work(j, &r, stats, n_now);
   }
-  add_json(j, &r, steps_per_s, episodes_per_s);
   if (is_ended && common->json)
     st = vk_json_print(r.head, err);
   if (j->plan.out) {
@@ -533,27 +553,28 @@ static vk_status run_job(job *j, vk_err *err)
 {
   const eval_args *args = j->call->args;
   const vk_common_args *common = j->call->common;
-  bool is_done = args->resume && strcmp(vk_report_text(&j->record.earlier, "state"), "done") == 0;
+  j->was_done = args->resume && strcmp(vk_report_text(&j->record.earlier, "state"), "done") == 0;
+  bool is_quiet = common->quiet || j->was_done;
   VK_TRY(vk_record_start(&j->record, err));
   if (j->plan.out)
     VK_TRY(open_out(j, err));
-  if (is_done) /* its results are printed again */
+  if (j->was_done) /* its results are printed again */
     snprintf(j->record.run.id, sizeof j->record.run.id, "%s", args->resume);
   else if (args->resume)
     VK_TRY(vk_record_go_on(&j->record, err));
   else
     VK_TRY(begin_record(j, err));
-  if (!common->quiet)
+  if (!is_quiet)
     announce(j);
   char cache[VK_FS_PATH_MAX];
   vk_eval_config config = eval_config(j, vk_model_cache_dir(cache));
   vk_eval_stats stats = {0};
   int n_before = j->n_done;
-  vk_progress_init(&j->progress, common->quiet ? NULL : &j->log, "eval", "episodes",
-                   j->plan.n_total, n_before);
+  vk_progress_init(&j->progress, is_quiet ? NULL : &j->log, "eval", "episodes", j->plan.n_total,
+                   n_before);
   vk_status st = vk_evaluate(&config, &stats, err);
   vk_progress_fini(&j->progress);
-  if (!is_done)
+  if (!j->was_done)
     st = vk_record_end(&j->record, st, stats.wall_s, err);
   st = report_result(j, &stats, j->n_done - n_before, st, err);
   if (st == VK_E_INTERRUPTED)
@@ -678,7 +699,9 @@ const vk_cmd vk_cmd_eval = {
         "(n_unstable); one that cannot go on where the policy has brought it is a failure, as in "
         "published evaluations (n_halted). Every run is a row "
         "of the catalog, every episode too as soon as it ends; after Ctrl-C, a crash or a full "
-        "disk, --resume goes on and ends with the same rows.\n\n"
+        "disk, --resume goes on and ends with the same rows; of a run that is finished it tells "
+        "the "
+        "results again.\n\n"
         "With --out, a folder gets report.html (rates by task, failures with, for the four "
         "lowest rows of a task, pictures of their first and last step, the command that repeats "
         "each episode) and results.json (the object "

@@ -239,7 +239,7 @@ vk_status vk_run_rows(cJSON **rows, vk_catalog *catalog, const vk_run_filter *fi
 
 /* ---- for people ---- */
 
-static void print_rate(const cJSON *run)
+void vk_run_print_rate(const cJSON *run)
 {
   const cJSON *ci95 = item_of(run, "ci95");
   double rate = number_of(run, "success_rate");
@@ -265,7 +265,7 @@ static void print_evaluation(const cJSON *run)
            vk_plural(n_planned), n_done, n_done == 1 ? "try" : "tries");
   else
     printf("%d of %d episode%s", n_done, n_planned, vk_plural(n_planned));
-  print_rate(run);
+  vk_run_print_rate(run);
   if (n_error)
     printf(", %d error%s", n_error, vk_plural(n_error));
 }
@@ -282,7 +282,7 @@ void vk_run_print_result(const cJSON *run)
     printf(", loss %.4f", loss);
   if (isfinite(val_loss))
     printf(", of held-out demonstrations %.4f", val_loss);
-  print_rate(run);
+  vk_run_print_rate(run);
   if (isfinite(practice))
     printf(", success in practice %.1f %%", 100 * practice);
 }

@@ -29,6 +29,10 @@ bool vk_run_is_train(const vk_report *report);
 void vk_run_print_result(const cJSON *run);
 void vk_run_print_train(const cJSON *run);
 
+/* ", success 40.0 % (95 %: 16.8 to 68.7)" of its success_rate and ci95; nothing where there is
+ * none. */
+void vk_run_print_rate(const cJSON *run);
+
 /* A line a run, for people, and as CSV with a header; to stdout. */
 void vk_run_rows_print(const cJSON *rows);
 void vk_run_rows_export(const cJSON *rows);

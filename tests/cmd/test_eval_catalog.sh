@@ -36,6 +36,9 @@ cp out killed.json
 check 'the same rows' [ "$(episodes whole.json)" = "$(episodes killed.json)" ]
 expect 0 eval -q --resume "$run" --catalog kill.db --json # nothing is left to do
 check 'and again' [ "$(episodes whole.json)" = "$(episodes out)" ]
+expect 0 eval --resume "$run" --catalog kill.db
+check 'that is said, with the result' grep -qE "^run $run is finished since 20[0-9TZ:-]+: 5 of 5 episodes, success 0.0 % \\(95 %: 0.0 to 43.4\\); no episode was left to run$" out
+check 'and nothing of speed' sh -c '! grep -q "episodes/s" out && [ ! -s err ]'
 
 # Ctrl-C and SIGTERM: what is done is kept, and the exit code says which it was.
 for how in INT:130 TERM:143; do
