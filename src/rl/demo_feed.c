@@ -129,12 +129,22 @@ void vk_demo_feed_stop(vk_demo_feed *f, vk_learner *l)
   f->batch = NULL;
 }
 
+/* Where there is none, or that of a probe, which is not where training is. */
+static vk_status begin_loader(vk_demo_feed *f, const vk_trainer *t, int64_t first_sample,
+                              vk_err *err)
+{
+  if (f->loader && f->is_probe == t->is_probe)
+    return VK_OK;
+  vk_loader_free(f->loader);
+  f->loader = NULL;
+  f->is_probe = t->is_probe;
+  const vk_loader_config config = vk_demo_feed_config(f, t, VK_SPLIT_TRAIN, first_sample);
+  return vk_loader_new(&f->loader, &config, err);
+}
+
 vk_status vk_demo_feed_next(vk_demo_feed *f, const vk_trainer *t, int64_t first_sample, vk_err *err)
 {
-  if (!f->loader) {
-    const vk_loader_config config = vk_demo_feed_config(f, t, VK_SPLIT_TRAIN, first_sample);
-    VK_TRY(vk_loader_new(&f->loader, &config, err));
-  }
+  VK_TRY(begin_loader(f, t, first_sample, err));
   return vk_loader_next(f->loader, &f->batch, err);
 }
 
@@ -150,7 +160,8 @@ static int64_t sample_of(const vk_trainer *t, int64_t number)
 static vk_status put(vk_demo_feed *f, vk_trainer *t, int64_t number, double *wait_s, vk_err *err)
 {
   vk_learner *l = &t->learner;
-  double before_s = f->loader ? vk_loader_wait_s(f->loader) : 0;
+  VK_TRY(begin_loader(f, t, sample_of(t, number), err));
+  double before_s = vk_loader_wait_s(f->loader);
   VK_TRY(vk_demo_feed_next(f, t, sample_of(t, number), err));
   if (!vk_learner_is_busy(l))
     *wait_s += vk_loader_wait_s(f->loader) - before_s;
@@ -189,7 +200,7 @@ vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out,
 {
   out->lr = vk_trainer_lr(t);
   vk_status st = run_micro(f, t, out, err);
-  if (st == VK_OK)
+  if (st == VK_OK && !t->is_probe)
     st = vk_learner_step(&t->learner, out->lr, &out->grad_norm, err);
   if (st == VK_E_DIVERGED)
     look_back(f, t);

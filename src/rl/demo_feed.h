@@ -11,6 +11,7 @@ typedef struct vk_demo_feed {
   vk_frames *frames;
   vk_loader *loader;     /* NULL: not started yet */
   const vk_batch *batch; /* in use */
+  bool is_probe;         /* the loader was begun by one, which learns nothing of what it gives */
 } vk_demo_feed;
 
 /* Opens "data" of t's configuration; its pictures are made as t->data.view says.

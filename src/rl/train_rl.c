@@ -644,11 +644,14 @@ static vk_status estimate_imitation(rl *s, vk_trainer *t, double n_update, vk_tr
 {
   double n_step = (double)n_imitation(t), n_all = n_step * n_update;
   double bc_batch = (double)t->config.train->bc_batch;
+  const int64_t n_demo_sample = s->n_demo_sample;
   update u = {0};
   if (n_step == 0)
     return VK_OK;
   double start_s = vk_sys_monotonic_s();
-  VK_TRY(add_demos(s, t, 1, &u, err));
+  vk_status st = add_demos(s, t, 1, &u, err);
+  s->n_demo_sample = n_demo_sample;
+  VK_TRY(st);
   double took_s = vk_sys_monotonic_s() - start_s, wait_s = vk_loader_wait_s(s->feed.loader);
   double n_drawn = fmin((double)t->data.n_sample / bc_batch, n_all);
   out->imitation_s = n_all * (took_s - wait_s) + n_drawn * wait_s;
@@ -686,6 +689,7 @@ static vk_status estimate_rl(void *state, vk_trainer *t, vk_train_estimate *out,
     st = take_all(s, t, &u, err);
   double learn_s = vk_sys_monotonic_s() - start_s, share = (double)all.n_traj / n;
   double n_part = ceil(share * (double)s->batch.n_used / (double)c->batch);
+  s->rows = (rows){0};
   vk_rl_batch_free(&s->batch);
   vk_rollout_free(&few);
   out->step_s = share * (rollout_s + (double)c->update_epochs * learn_s);

@@ -163,10 +163,12 @@ struct vk_trainer {
   uint32_t n_eval_task;
   int64_t step, n_step; /* done, and in all */
   int64_t saved_step;   /* of the last checkpoint; -1: there is none */
-  bool is_probe;        /* steps are measured: nothing but learning */
+  bool is_probe;        /* something is measured: gradients alone, no step of the optimiser */
   int n_said_end;       /* times that it was said when it will be over */
   /* one of them, by this process; 0: not known */
   double eval_s, validation_s;
+  double
+      eval_most_s; /* an evaluation whose episodes go to the limit, measured by some; 0: not yet */
   const char *run; /* its id, for checkpoints */
   vk_event_file *events;
   /* since the last point */
@@ -206,8 +208,8 @@ const char *vk_trainer_describe(const vk_trainer *t, char *text, size_t n);
  * Errors: VK_E_MISMATCH (made from other data), those of vk_checkpoint_resume. */
 VK_NODISCARD vk_status vk_trainer_resume(vk_trainer *t, vk_err *err);
 
-/* Measures a few micro-batches, steps of episodes, and held-out samples. Weights and optimiser have
- * moved then: t is for nothing else. Errors: those of a step. */
+/* Measures a few micro-batches without the optimiser, steps of episodes, and held-out samples: in
+ * seconds, and training has the same bits after it. Errors: those of a step. */
 VK_NODISCARD vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err);
 
 /* Trains to the end and saves. t->checkpoint names the last checkpoint in any case.

@@ -319,10 +319,13 @@ check 'exit code of a full disk' [ $? = 1 ]
 check 'says that it goes on' grep -q 'training goes on' err
 check 'says how to go on' grep -Eq 'could not be saved: .*/full/checkpoints/[0-9]*/.*; there is no checkpoint yet: .* vlakit train --resume [0-9a-z]*$' err
 check 'no folder that is gone' [ "$(grep -c '\.part' err)" = 0 ]
+check 'says before how long it will take' grep -Eq \
+  'train: expected to take about [0-9.]+ (s|min), until 2...-..-.. ..:.., at .* s a step, with .* of validation' err
 check 'says when it will be over' \
   grep -q 'step 5: the end is expected at 2...-..-.. ..:.., at .* with .* of validation and 0 s of evaluations' err
 check 'nothing half-written' [ -z "$(find full/checkpoints -type f 2>/dev/null)" ]
 expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
+check 'nothing is measured with -q' sh -c '! grep -q expected err'
 same one full
 
 # What is lost is told by kind: every checkpoint, and points of curves once.

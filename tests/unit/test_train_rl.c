@@ -262,6 +262,38 @@ static void test_estimate_learns(void **state)
   close_training(&all);
 }
 
+/* What is measured before a run leaves its bits as they are, demonstrations beside practice, too.
+ */
+static void test_estimate_changes_nothing(void **state)
+{
+  static curves c;
+  static training all;
+  vk_err err = VK_ERR_INIT;
+  vk_train_estimate e;
+  vk_params plain, measured;
+  const char *const ppo[] = {data_of_task(), "bc_weight=0.5",   "bc_batch=4", "bc_steps=0",
+                             "steps=1",      "critic_warmup=0", "kl_stop=0"};
+  const char *const dagger[] = {"steps=2",         data_of_task(),      "validate_every=2",
+                                "dagger_rounds=1", "dagger_episodes=2", "dagger_every=1"};
+  const struct {
+    const char *config;
+    int n_set;
+    const char *const *set;
+    const char *out[2];
+  } run[] = {{"ppo-n2", VK_COUNT(ppo), ppo, {"plain_ppo", "measured_ppo"}},
+             {"dagger-n2", VK_COUNT(dagger), dagger, {"plain_dagger", "measured_dagger"}}};
+  for (size_t i = 0; i < VK_COUNT(run); i++) {
+    train(run[i].config, run[i].n_set, run[i].set, run[i].out[0], &c, &plain);
+    open_training(&all, run[i].config, run[i].n_set, run[i].set, run[i].out[1], &c);
+    vk_assert_ok(vk_trainer_estimate(&all.trainer, &e, &err), &err);
+    assert_true(e.step_s > 0 && e.wall_s > e.step_s);
+    run_training(&all, &measured);
+    assert_memory_equal(measured.data, plain.data, sizeof(float) * (size_t)plain.n_item);
+    vk_params_free(&plain);
+    vk_params_free(&measured);
+  }
+}
+
 /* Ends at the limit have a value, unless they have none; where environments begin anew, all have as
  * many decisions. */
 static void test_bootstrap_and_partial_reset(void **state)
@@ -669,6 +701,7 @@ int main(void)
       cmocka_unit_test(test_groups_alike),
       cmocka_unit_test(test_imitation_of_groups_alike),
       cmocka_unit_test(test_estimate_learns),
+      cmocka_unit_test(test_estimate_changes_nothing),
       cmocka_unit_test(test_interrupted_while_learning),
       cmocka_unit_test(test_diverges),
       cmocka_unit_test(test_bootstrap_and_partial_reset),
