@@ -745,7 +745,9 @@ const vk_cmd vk_cmd_train = {
         "TensorBoard, to event files in DIR.\n\n"
         "After Ctrl-C, SIGTERM or a crash, --resume goes on from the last checkpoint and ends with "
         "the same weights, bit for bit. A loss that is not a number ends the run; the checkpoints "
-        "before stay, and the batch is kept in DIR/bad_batch.safetensors.",
+        "before stay, and the micro-batch that it came from (of gradients, the one with the "
+        "largest) is "
+        "kept in DIR/bad_batch.safetensors.",
     .examples =
         "  vlakit train --config sft-n2 --data demos --out trained\n"
         "  vlakit train --config sft-n2 --data demos --out trained --set lr=1e-4 steps=2000\n"

@@ -188,11 +188,31 @@ static vk_status run_micro(vk_demo_feed *f, vk_trainer *t, vk_train_step *out, v
   return vk_learner_wait(l, &out->loss, err);
 }
 
-/* The micro-batch that the learner waited for last, made anew: the feed is ahead of it. */
-static void look_back(vk_demo_feed *f, vk_trainer *t)
+/* The micro-batch of the step with the largest gradient, each computed anew. */
+static vk_status find_largest(vk_demo_feed *f, vk_trainer *t, int64_t *number, vk_err *err)
+{
+  vk_learner *l = &t->learner;
+  const int n_micro = l->config.n_micro;
+  double most = -1, norm, loss, wait_s = 0;
+  vk_demo_feed_stop(f, l);
+  for (int64_t i = t->step * n_micro; i < (t->step + 1) * n_micro; i++) {
+    VK_TRY(vk_learner_begin(l, err));
+    VK_TRY(put(f, t, i, &wait_s, err));
+    VK_TRY(vk_learner_start(l, err));
+    VK_TRY(vk_learner_wait(l, &loss, err));
+    VK_TRY(vk_learner_grad_norm(l, &norm, err));
+    if (norm > most) {
+      most = norm;
+      *number = i;
+    }
+  }
+  return VK_OK;
+}
+
+void vk_demo_feed_look_back(vk_demo_feed *f, vk_trainer *t, int64_t first_sample)
 {
   vk_demo_feed_stop(f, &t->learner);
-  if (vk_demo_feed_next(f, t, sample_of(t, t->learner.number), NULL) != VK_OK)
+  if (vk_demo_feed_next(f, t, first_sample, NULL) != VK_OK)
     f->batch = NULL;
 }
 
@@ -200,10 +220,14 @@ vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out,
 {
   out->lr = vk_trainer_lr(t);
   vk_status st = run_micro(f, t, out, err);
-  if (st == VK_OK && !t->is_probe)
+  int64_t number = t->learner.number; /* the culprit, where its loss tells */
+  if (st == VK_OK && !t->is_probe) {
     st = vk_learner_step(&t->learner, out->lr, &out->grad_norm, err);
+    if (st == VK_E_DIVERGED && find_largest(f, t, &number, NULL) != VK_OK)
+      number = t->learner.number;
+  }
   if (st == VK_E_DIVERGED)
-    look_back(f, t);
+    vk_demo_feed_look_back(f, t, sample_of(t, number));
   return st;
 }
 

@@ -43,9 +43,11 @@ VK_NODISCARD vk_status vk_demo_feed_next(vk_demo_feed *f, const vk_trainer *t, i
 void vk_demo_feed_stop(vk_demo_feed *f, vk_learner *l);
 
 /* What vk_train_def says, with demonstrations alone. After VK_E_DIVERGED save_batch writes the
- * micro-batch that it came from, or the last one of the step where only their sum tells. */
+ * micro-batch that it came from: where only the gradient tells, the one with the largest. */
 VK_NODISCARD vk_status vk_demo_feed_learn(vk_demo_feed *f, vk_trainer *t, vk_train_step *out,
                                           vk_err *err);
+/* The micro-batch that begins with a sample is the one in use, again: the feed is ahead of it. */
+void vk_demo_feed_look_back(vk_demo_feed *f, vk_trainer *t, int64_t first_sample);
 VK_NODISCARD vk_status vk_demo_feed_validate(vk_demo_feed *f, vk_trainer *t, double *loss,
                                              int64_t *n, vk_err *err);
 VK_NODISCARD vk_status vk_demo_feed_save_batch(const vk_demo_feed *f, const char *path,

@@ -321,6 +321,23 @@ vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *e
   return st;
 }
 
+vk_status vk_learner_grad_norm(const vk_learner *l, double *norm, vk_err *err)
+{
+  double sum = 0;
+  for (int k = 0; k < l->n_replica; k++) {
+    const vk_replica *r = &l->replica[k];
+    const vk_device *device = &l->config.devices->device[k];
+    const size_t bytes = sizeof *r->grad * (size_t)r->params.n_item;
+    void *view;
+    VK_TRY(vk_device_view(device, r->grad, bytes, &view, err));
+    for (int64_t i = 0; i < r->params.n_item; i++)
+      sum += (double)((const float *)view)[i] * (double)((const float *)view)[i];
+    vk_device_unview(device, view);
+  }
+  *norm = isfinite(sum) ? sqrt(sum) : INFINITY;
+  return VK_OK;
+}
+
 /* ---- the weights that are used ------------------------------------------------------------- */
 
 const float *vk_learner_weights(const vk_learner *l)

@@ -114,6 +114,10 @@ VK_NODISCARD vk_status vk_learner_hold(vk_learner *l, bool is_value_alone, vk_er
  * Errors: VK_E_DIVERGED: the gradient is not finite; parameters are as they were. */
 VK_NODISCARD vk_status vk_learner_step(vk_learner *l, double lr, double *grad_norm, vk_err *err);
 
+/* Norm of the gradients that were added since vk_learner_begin; INFINITY, where one is not finite.
+ * By it the micro-batch is found that a gradient of a step came from. Errors: VK_E_NOMEM. */
+VK_NODISCARD vk_status vk_learner_grad_norm(const vk_learner *l, double *norm, vk_err *err);
+
 /* The weights that are used: the average, or without one the parameters. Laid out as params of the
  * first replica, in memory of its device. */
 const float *vk_learner_weights(const vk_learner *l);

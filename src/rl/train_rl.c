@@ -401,29 +401,77 @@ static vk_status take_all(rl *s, vk_trainer *t, update *u, vk_err *err)
   return VK_OK;
 }
 
-/* The gradient of demonstrations, in its share. */
-static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err *err)
+static int n_demo_micro(const vk_train_config *c)
+{
+  return (int)((c->bc_batch + c->micro_batch - 1) / c->micro_batch);
+}
+
+/* The gradient of the next micro-batch of demonstrations, in its part of their share. */
+static vk_status add_demo(rl *s, vk_trainer *t, double share, update *u, vk_err *err)
+{
+  const int n_micro = n_demo_micro(t->config.train);
+  vk_net *net = &s->imitation;
+  VK_TRY(vk_demo_feed_next(&s->feed, t, s->n_demo_sample, err));
+  const vk_batch *b = s->feed.batch;
+  s->n_demo_sample += b->n;
+  VK_TRY(vk_nano_set_text(net->exec, &net->plan->graph, b->text, b->n_text, s->n_word, err));
+  VK_TRY(vk_nano_set_obs(net->exec, &net->plan->graph, b->obs, b->n, s->n_word, b->n_text, err));
+  memcpy(vk_net_data(net, "target"), b->target,
+         sizeof *b->target * (size_t)b->n * VK_CHUNK_TARGETS);
+  *(float *)vk_net_data(net, "share") = (float)(share / n_micro);
+  VK_TRY(vk_exec_run(net->exec, err));
+  s->is_demo = true;
+  double loss = (double)*(const float *)vk_net_data(net, "loss");
+  if (!isfinite(loss))
+    return vk_fail(err, VK_E_DIVERGED, "the loss of demonstrations is %g", loss);
+  u->imitation += loss / n_micro;
+  return VK_OK;
+}
+
+/* What a step of the optimiser learns from. */
+typedef struct part {
+  rows rows;
+  vk_rl_share share;
+  int n_part;
+  double imitation;   /* share of demonstrations */
+  int64_t first_demo; /* the first of their samples */
+} part;
+
+/* Its micro-batch i, of no rows behind the last. */
+static rows micro_of(const part *p, int64_t i, int64_t micro_batch)
+{
+  const int64_t at = i * micro_batch, left = p->rows.n - at;
+  return left <= 0 ? (rows){0}
+                   : (rows){p->rows.row + at, (int)(left < micro_batch ? left : micro_batch)};
+}
+
+/* Makes the micro-batch with the largest gradient the one in use, each computed anew. */
+static vk_status find_largest(rl *s, vk_trainer *t, const part *p, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
-  vk_net *net = &s->imitation;
-  int n_micro = (int)((c->bc_batch + c->micro_batch - 1) / c->micro_batch);
-  for (int i = 0; i < n_micro; i++) {
-    VK_TRY(check_interrupted(t, u, err));
-    VK_TRY(vk_demo_feed_next(&s->feed, t, s->n_demo_sample, err));
-    const vk_batch *b = s->feed.batch;
-    s->n_demo_sample += b->n;
-    VK_TRY(vk_nano_set_text(net->exec, &net->plan->graph, b->text, b->n_text, s->n_word, err));
-    VK_TRY(vk_nano_set_obs(net->exec, &net->plan->graph, b->obs, b->n, s->n_word, b->n_text, err));
-    memcpy(vk_net_data(net, "target"), b->target,
-           sizeof *b->target * (size_t)b->n * VK_CHUNK_TARGETS);
-    *(float *)vk_net_data(net, "share") = (float)(share / n_micro);
-    VK_TRY(vk_exec_run(net->exec, err));
-    s->is_demo = true;
-    double loss = (double)*(const float *)vk_net_data(net, "loss");
-    if (!isfinite(loss))
-      return vk_fail(err, VK_E_DIVERGED, "the loss of demonstrations is %g", loss);
-    u->imitation += loss / n_micro;
+  const int64_t n_rows = (p->rows.n + c->micro_batch - 1) / c->micro_batch;
+  const int64_t n_demo = p->imitation > 0 ? n_demo_micro(c) : 0;
+  int64_t largest = 0;
+  double most = -1, norm;
+  update u = {0};
+  s->n_demo_sample = p->first_demo;
+  vk_demo_feed_stop(&s->feed, &t->learner);
+  for (int64_t i = 0; i < n_rows + n_demo; i++) {
+    const rows r = micro_of(p, i, c->micro_batch);
+    VK_TRY(vk_learner_begin(&t->learner, err));
+    VK_TRY(r.n > 0 ? add_rows(s, t, &r, &p->share, p->n_part, &u, err)
+                   : add_demo(s, t, p->imitation, &u, err));
+    VK_TRY(take_all(s, t, &u, err));
+    if (r.n > 0)
+      VK_TRY(vk_learner_hold(&t->learner, p->share.actor == 0, err));
+    VK_TRY(vk_learner_grad_norm(&t->learner, &norm, err));
+    largest = norm > most ? i : largest;
+    most = fmax(norm, most);
   }
+  s->rows = micro_of(p, largest, c->micro_batch);
+  s->is_demo = largest >= n_rows;
+  if (s->is_demo)
+    vk_demo_feed_look_back(&s->feed, t, p->first_demo + (largest - n_rows) * c->micro_batch);
   return VK_OK;
 }
 
@@ -431,17 +479,21 @@ static vk_status add_demos(rl *s, vk_trainer *t, double share, update *u, vk_err
 static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, update *u, vk_err *err)
 {
   const vk_train_config *c = t->config.train;
-  const vk_rl_share share = vk_rl_share_of(c, t->step);
   const vk_policy_sums before = u->sums.policy, *sums = &u->sums.policy;
   vk_learner *l = &t->learner;
   double grad_norm;
   int64_t begin = s->batch.n_used * i_part / n_part, end = s->batch.n_used * (i_part + 1) / n_part;
+  const part p = {.rows = {s->order + begin, (int)(end - begin)},
+                  .share = vk_rl_share_of(c, t->step),
+                  .n_part = n_part,
+                  .imitation = vk_rl_imitation_of(c, t->step),
+                  .first_demo = s->n_demo_sample};
+  rows r;
   memset(s->running, 0, sizeof s->running);
   VK_TRY(vk_learner_begin(l, err));
-  for (int64_t i = begin; i < end; i += c->micro_batch) {
+  for (int64_t i = 0; (r = micro_of(&p, i, c->micro_batch)).n > 0; i++) {
     VK_TRY(check_interrupted(t, u, err));
-    const rows r = {s->order + i, (int)(end - i < c->micro_batch ? end - i : c->micro_batch)};
-    VK_TRY(add_rows(s, t, &r, &share, n_part, u, err));
+    VK_TRY(add_rows(s, t, &r, &p.share, n_part, u, err));
     if (t->config.progress)
       vk_progress_add(t->config.progress, 0);
   }
@@ -453,11 +505,16 @@ static vk_status update_part(rl *s, vk_trainer *t, int i_part, int n_part, updat
   u->is_stopped = c->kl_stop > 0 && u->kl > c->kl_stop;
   if (u->is_stopped)
     return VK_OK;
-  VK_TRY(vk_learner_hold(l, share.actor == 0, err)); /* all else that feeds the critic acts, too */
-  double imitation = vk_rl_imitation_of(c, t->step);
-  if (imitation > 0)
-    VK_TRY(add_demos(s, t, imitation, u, err));
-  VK_TRY(vk_learner_step(l, vk_trainer_lr(t), &grad_norm, err));
+  VK_TRY(
+      vk_learner_hold(l, p.share.actor == 0, err)); /* all else that feeds the critic acts, too */
+  for (int i = 0; p.imitation > 0 && i < n_demo_micro(c); i++) {
+    VK_TRY(check_interrupted(t, u, err));
+    VK_TRY(add_demo(s, t, p.imitation, u, err));
+  }
+  vk_status st = vk_learner_step(l, vk_trainer_lr(t), &grad_norm, err);
+  if (st == VK_E_DIVERGED && find_largest(s, t, &p, NULL) != VK_OK)
+    s->is_demo = false; /* the rows that were computed last */
+  VK_TRY(st);
   if (t->config.progress)
     vk_progress_set_note(t->config.progress, "learning, update %d, kl %.4f", u->n_step + 1, u->kl);
   u->grad_norm += grad_norm;
@@ -649,7 +706,9 @@ static vk_status estimate_imitation(rl *s, vk_trainer *t, double n_update, vk_tr
   if (n_step == 0)
     return VK_OK;
   double start_s = vk_sys_monotonic_s();
-  vk_status st = add_demos(s, t, 1, &u, err);
+  vk_status st = VK_OK;
+  for (int i = 0; i < n_demo_micro(t->config.train) && st == VK_OK; i++)
+    st = add_demo(s, t, 1, &u, err);
   s->n_demo_sample = n_demo_sample;
   VK_TRY(st);
   double took_s = vk_sys_monotonic_s() - start_s, wait_s = vk_loader_wait_s(s->feed.loader);

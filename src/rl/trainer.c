@@ -340,7 +340,7 @@ static vk_status fail_diverged(vk_trainer *t, vk_err *err)
                  "step %lld: %s; %s%s%s; the weights before are %s: take a smaller lr, or look at "
                  "the batch",
                  (long long)t->step, why,
-                 is_saved ? "its last micro-batch is in " : "its batch is lost (",
+                 is_saved ? "the micro-batch that it came from is in " : "its batch is lost (",
                  is_saved ? path : other.text, is_saved ? "" : ")",
                  t->checkpoint[0] ? t->checkpoint : "in no checkpoint yet");
 }

@@ -299,7 +299,7 @@ check 'no loss that is no number' sh -c '! grep -q nan out'
 # A loss that is no number.
 expect 1 $train --out diverged --set lr=1e6 warmup=6 save_every=1
 says 'take a smaller lr'
-says "its last micro-batch is in $T/diverged/bad_batch.safetensors"
+says "the micro-batch that it came from is in $T/diverged/bad_batch.safetensors"
 check 'the batch is there' python3 -c "
 import json, struct
 f = open('diverged/bad_batch.safetensors', 'rb')

@@ -465,6 +465,90 @@ static void test_demonstrations_diverge(void **state)
   close_training(&all);
 }
 
+/* The same function of other weights, whose gradients are so large that their squares are not. */
+static void spoil(const vk_learner *l)
+{
+  const vk_params *p = &l->replica[0].params;
+  const struct {
+    const char *name;
+    float scale;
+  } part[] = {{"dec_norm.weight", 1e25f}, {"head.weight", 1e-25f}, {"value.0.weight", 1e-25f}};
+  for (size_t i = 0; i < VK_COUNT(part); i++) {
+    const vk_param *a = vk_params_find(p, part[i].name);
+    for (int64_t k = 0; a && k < a->n; k++)
+      p->data[a->offset + k] *= part[i].scale;
+  }
+}
+
+/* Norm of the gradient of micro-batch i alone. */
+static double norm_of(vk_trainer *t, vk_demo_feed *feed, int i, int n)
+{
+  vk_err err = VK_ERR_INIT;
+  vk_learner *l = &t->learner;
+  double loss, sum = 0;
+  vk_demo_feed_stop(feed, l);
+  vk_assert_ok(vk_demo_feed_next(feed, t, (int64_t)i * n, &err), &err);
+  vk_assert_ok(vk_learner_begin(l, &err), &err);
+  vk_assert_ok(vk_learner_add(l, feed->batch, i, &err), &err);
+  vk_assert_ok(vk_learner_wait(l, &loss, &err), &err);
+  for (int64_t k = 0; k < l->replica[0].params.n_item; k++)
+    sum += (double)l->replica[0].grad[k] * (double)l->replica[0].grad[k];
+  return sqrt(sum);
+}
+
+/* Where all losses are finite and the gradient is not, the micro-batch with the largest is kept,
+ * and not the one that came last. */
+static void test_gradient_diverges(void **state)
+{
+  static curves c;
+  static training all;
+  vk_err err = VK_ERR_INIT;
+  vk_safetensors bad;
+  char first[24];
+  double most = 0;
+  int largest = -1;
+  const char *const set[] = {
+      "steps=2",           data_of_task(),     "batch=8",          "warmup=0",    "dagger_rounds=1",
+      "dagger_episodes=1", "dagger_every=100", "validate_every=0", "clip_norm=0", "seed=2"};
+  open_training(&all, "dagger-n2", VK_COUNT(set), set, "steep", &c);
+  vk_trainer *t = &all.trainer;
+  spoil(&t->learner);
+  vk_assert_fails(vk_trainer_run(t, "test", &err), VK_E_DIVERGED);
+  vk_assert_says(&err, "step 0: the gradients' norm is ");
+  vk_assert_says(&err, "the micro-batch that it came from is in ");
+  for (int i = 0; i < 4; i++) {
+    double norm = norm_of(t, t->state, i, 2); /* its first member is the feed */
+    largest = norm > most ? i : largest;
+    most = fmax(norm, most);
+  }
+  assert_true(largest >= 0 && largest < 3);
+  snprintf(first, sizeof first, "%d", 2 * largest);
+  vk_assert_ok(vk_safetensors_open(&bad, in_dir("steep/bad_batch.safetensors"), &err), &err);
+  assert_string_equal(vk_safetensors_meta(&bad, "first_sample"), first);
+  vk_safetensors_close(&bad);
+  close_training(&all);
+}
+
+/* The same of practice, whose last micro-batch has two rows of six and the smaller gradient. */
+static void test_gradient_of_practice_diverges(void **state)
+{
+  static curves c;
+  static training all;
+  vk_err err = VK_ERR_INIT;
+  vk_safetensors bad;
+  const char *const set[] = {"steps=2",  "groups=3",        "group=1",   "batch=8",
+                             "warmup=0", "critic_warmup=0", "kl_stop=0", "micro_batch=4"};
+  open_training(&all, "ppo-n2", VK_COUNT(set), set, "steep_too", &c);
+  spoil(&all.trainer.learner);
+  vk_assert_fails(vk_trainer_run(&all.trainer, "test", &err), VK_E_DIVERGED);
+  vk_assert_says(&err, "step 0: the gradients' norm is ");
+  vk_assert_ok(vk_safetensors_open(&bad, in_dir("steep_too/bad_batch.safetensors"), &err), &err);
+  const vk_safetensor *picture = vk_safetensors_find(&bad, "image");
+  assert_true(picture && picture->shape[0] == 4);
+  vk_safetensors_close(&bad);
+  close_training(&all);
+}
+
 /* However many instructions a batch has. */
 static void test_batch_of_many_texts(void **state)
 {
@@ -695,6 +779,8 @@ int main(void)
       cmocka_unit_test(test_stops_early),
       cmocka_unit_test(test_stuck_episodes_are_said),
       cmocka_unit_test(test_demonstrations_diverge),
+      cmocka_unit_test(test_gradient_diverges),
+      cmocka_unit_test(test_gradient_of_practice_diverges),
       cmocka_unit_test(test_batch_of_many_texts),
       cmocka_unit_test(test_practice_is_told),
       cmocka_unit_test(test_mixed_checkpoint),
