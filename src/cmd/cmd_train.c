@@ -642,6 +642,7 @@ static vk_status run_job(job *j, vk_err *err)
   VK_TRY(a->resume ? vk_record_go_on(&j->record, err) : begin_record(j, err));
   if (!common->quiet)
     announce(j);
+  vk_trainer_say_start(&j->trainer);
   vk_progress_init(&j->progress, common->quiet ? NULL : &j->log, "train", "steps",
                    j->trainer.n_step, j->trainer.step);
   double start_s = vk_sys_monotonic_s();

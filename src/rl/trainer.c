@@ -475,7 +475,6 @@ vk_status vk_trainer_run(vk_trainer *t, const char *run, vk_err *err)
   t->run = run;
   t->first_step = t->step;
   VK_TRY(vk_event_file_open(&t->events, t->config.out, t->step > 0 ? t->step : -1, err));
-  vk_trainer_say_start(t);
   t->sum.start_s = vk_sys_monotonic_s();
   while (t->step < t->n_step || !t->is_judged) {
     if (vk_interrupted())

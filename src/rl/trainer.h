@@ -212,6 +212,10 @@ VK_NODISCARD vk_status vk_trainer_resume(vk_trainer *t, vk_err *err);
  * seconds, and training has the same bits after it. Errors: those of a step. */
 VK_NODISCARD vk_status vk_trainer_estimate(vk_trainer *t, vk_train_estimate *out, vk_err *err);
 
+/* Says to the log how long it will take, measured before the first step, of which it is no part;
+ * what cannot be measured is not. */
+void vk_trainer_say_start(vk_trainer *t);
+
 /* Trains to the end and saves. t->checkpoint names the last checkpoint in any case.
  *   run  id of the run, for checkpoints
  * Errors: VK_E_INTERRUPTED (saved before), VK_E_DIVERGED (a loss or a gradient that is not finite:

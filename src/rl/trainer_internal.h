@@ -33,9 +33,6 @@ VK_NODISCARD vk_status vk_trainer_evaluate(vk_trainer *t, vk_err *err);
  * Errors: those of vk_evaluate and of episodes. */
 VK_NODISCARD vk_status vk_trainer_probe_evaluation(vk_trainer *t, double *wall_s, vk_err *err);
 
-/* Says how long it will take, measured before the first step; what cannot be measured is not. */
-void vk_trainer_say_start(vk_trainer *t);
-
 /* Says when it will be over, by what has been measured, once steps take step_s: the first time, and
  * again when an evaluation has been measured. */
 void vk_trainer_say_end(vk_trainer *t, double step_s);

@@ -328,6 +328,19 @@ expect 0 train -q --resume "$(field c.db 'r["run"]')" --catalog c.db
 check 'nothing is measured with -q' sh -c '! grep -q expected err'
 same one full
 
+# The time that it takes to say so, four micro-batches and pictures, is none of the training's.
+expect 0 train --config tiny.json --data demos --out timed --catalog c.db --json \
+  --set steps=1 batch=128 micro_batch=128 warmup=0 validate_every=0
+check 'it was measured' grep -q 'expected to take' err
+cp out timed.json
+expect 0 runs "$(field c.db 'r["run"]')" --catalog c.db --json
+check 'a run as long as its parts' python3 -c "
+import json
+wall_s = json.load(open('timed.json'))['wall_s']
+curves = json.load(open('out'))['runs'][0]['curves']
+step_s, saved_s = (curves['time/' + part]['value'][-1] for part in ('step', 'checkpoint'))
+assert wall_s < 3 * step_s + saved_s, (wall_s, step_s, saved_s)"
+
 # What is lost is told by kind: every checkpoint, and points of curves once.
 (ulimit -f 200 && "$VLAKIT" train --config tiny.json --data demos --out small --catalog small.db \
   --set steps=50 save_every=1 validate_every=0) >out 2>err
