@@ -8,6 +8,7 @@
 #include "cmd/curve.h"
 #include "cmd/report.h"
 #include "cmd/run_rows.h"
+#include "sim/pack.h"
 
 typedef struct runs_args {
   vk_run_filter filter;
@@ -28,7 +29,7 @@ static const vk_opt opts[] = {
     VK_OPT_STR(ARGS, "policy", filter.policy, "POLICY",
                "list and export: only runs in which this policy acted, or that made it"),
     VK_OPT_STR(ARGS, "suite", filter.suite, "SUITE",
-               "list and export: only runs on this suite, or on tasks of it"),
+               "list and export: only runs on this suite, or on tasks of it, or a comma list"),
     VK_OPT_STR(ARGS, "svg", svg, "FILE", "write the curves as a drawing instead"),
     VK_OPT_END,
 };
@@ -66,6 +67,21 @@ static bool is_filtered(const vk_run_filter *f)
   return f->command || f->suite || f->policy || f->n_last;
 }
 
+/* Where no run is on the suite: whether there is such a one. Without a scene pack nobody knows. */
+static vk_status check_suite(const runs_call *c, vk_err *err)
+{
+  vk_pack pack;
+  uint32_t n_task;
+  if (vk_pack_open(&pack, c->common->pack, NULL) != VK_OK)
+    return VK_OK;
+  uint32_t *task = calloc(pack.n_task + 1, sizeof *task);
+  vk_status st = task ? vk_pack_find_tasks(&pack, c->args->filter.suite, task, &n_task, err)
+                      : vk_fail(err, VK_E_NOMEM, "no memory for a list of tasks");
+  free(task);
+  vk_pack_close(&pack);
+  return st;
+}
+
 /* catalog NULL: who has not run anything yet has none. */
 static vk_status list(const runs_call *c, vk_catalog *catalog, vk_err *err)
 {
@@ -75,13 +91,15 @@ static vk_status list(const runs_call *c, vk_catalog *catalog, vk_err *err)
     VK_TRY(vk_run_rows(&rows, catalog, &c->args->filter, err));
   else
     rows = cJSON_CreateArray();
-  if (c->common->json)
+  if (c->args->filter.suite && cJSON_GetArraySize(rows) == 0)
+    st = check_suite(c, err);
+  if (st == VK_OK && c->common->json)
     st = list_json(rows, err);
-  else if (c->action == RUNS_EXPORT)
+  else if (st == VK_OK && c->action == RUNS_EXPORT)
     vk_run_rows_export(rows);
-  else if (cJSON_GetArraySize(rows))
+  else if (st == VK_OK && cJSON_GetArraySize(rows))
     vk_run_rows_print(rows);
-  else
+  else if (st == VK_OK)
     puts(is_filtered(&c->args->filter) ? "no such runs" : "no runs yet");
   cJSON_Delete(rows);
   return st;
@@ -473,7 +491,7 @@ const vk_cmd vk_cmd_runs = {
                 "  vlakit runs remove 05k2m3xq 05k2n81a  # mistakes\n",
     .opts = opts,
     .args_size = sizeof(runs_args),
-    .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON),
+    .common = VK_COMMON(VK_COMMON_CATALOG, VK_COMMON_JSON, VK_COMMON_PACK),
     .args_default = &defaults,
     .n_positional_max = -1,
     .run = run,

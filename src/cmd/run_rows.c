@@ -157,13 +157,21 @@ static void add_evaluation(cJSON *run)
 
 /* ---- which ---- */
 
-/* "libero_goal" of "libero_10,libero_goal/3". */
-static bool holds_suite(const char *list, const char *suite)
+static const char *next_part(const char *list)
 {
-  size_t n = strlen(suite);
-  for (const char *part = list; *part; part += strcspn(part, ","), part += *part == ',')
-    if (strncmp(part, suite, n) == 0 && strchr(",/", part[n]))
-      return true;
+  list += strcspn(list, ",");
+  return list + (*list == ',');
+}
+
+/* One of "libero_spatial,libero_goal" in "libero_10,libero_goal/3". */
+static bool holds_suite(const char *list, const char *suites)
+{
+  for (const char *suite = suites; *suite; suite = next_part(suite)) {
+    size_t n = strcspn(suite, ",");
+    for (const char *part = list; *part && n > 0; part = next_part(part))
+      if (strncmp(part, suite, n) == 0 && strchr(",/", part[n]))
+        return true;
+  }
   return false;
 }
 

@@ -28,7 +28,7 @@ def flat(text):
     return " ".join(text.split())
 common = set("catalog device isa json pack quiet seed threads".split())
 reads = {name: set(words.split()) for name, words in (
-    ("runs", "catalog json"), ("compare", "catalog json"), ("completion", "catalog json pack"), ("help", "json"),
+    ("runs", "catalog json pack"), ("compare", "catalog json"), ("completion", "catalog json pack"), ("help", "json"),
     ("doctor", "catalog json pack threads"), ("graph", "isa json threads"), ("tasks", "json pack"),
     ("render", "isa json pack seed threads"), ("bench", "device isa json pack threads"),
     ("eval", " ".join(common)), ("train", " ".join(common)))}

@@ -65,8 +65,14 @@ list "$scored " --suite libero_goal --command eval
 list "$scored $zero " --suite libero_spatial
 list "$zero " --policy zero
 list "$one " --policy one
+list "$scored $zero " --suite libero_object,libero_spatial
 list "" --suite libero_object
 prints 'no such runs'
+expect 2 runs --suite libero_gaol --catalog c.db
+says 'did you mean libero_goal?'
+expect 2 runs export --suite libero_gaol --catalog c.db --json
+silent
+list "" --suite libero_gaol --pack none
 expect 0 runs export --command eval --catalog c.db --json
 json "[r['run'] for r in d['runs']] == ['$scored', '$zero']"
 expect 2 runs --command evl --catalog c.db
