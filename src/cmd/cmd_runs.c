@@ -147,7 +147,8 @@ static void show_train(const vk_report *r)
   cJSON_ArrayForEach(key, train)
   {
     char *text = cJSON_PrintUnformatted(key);
-    printf("%-12s  %s = %s\n", key == train->child ? "config" : "", key->string, text ? text : "");
+    printf("%-12s  %s = %s\n", key == train->child ? "config" : "", key->string ? key->string : "",
+           text ? text : "");
     cJSON_free(text);
   }
   printf("%-12s  ", "result");

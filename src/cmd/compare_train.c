@@ -25,10 +25,10 @@ static bool is_setting(const cJSON *key)
 }
 
 /* Adds {key: [a, b]} for each key of a or b whose values are not the same; null: it is not there.
- */
+ * What is no object has no keys. */
 static void add_differences(cJSON *o, const cJSON *a, const cJSON *b)
 {
-  const cJSON *both[2] = {a, b}, *key;
+  const cJSON *both[2] = {cJSON_IsObject(a) ? a : NULL, cJSON_IsObject(b) ? b : NULL}, *key;
   for (int k = 0; k < 2; k++)
     cJSON_ArrayForEach(key, both[k])
     {

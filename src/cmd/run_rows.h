@@ -8,7 +8,7 @@
 /* Which runs; NULL and 0: all. */
 typedef struct vk_run_filter {
   const char *command, *suite, *policy; /* suite: a comma list, of which one does */
-  int64_t n_last; /* the newest of those that pass the rest */
+  int64_t n_last;                       /* the newest of those that pass the rest */
 } vk_run_filter;
 
 /* Gives an array of runs, oldest first, to be freed: each as vk_report_run_json with its results,

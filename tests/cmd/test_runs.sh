@@ -160,6 +160,20 @@ assert (c['last_step_a'], c['last_a'], c['last_step_b'], c['last_b']) == (max(a)
 expect 2 compare "$one" "$scored" --catalog c.db
 says "run $one is of vlakit train, not an evaluation"
 
+# What another program has written in the place of settings is none, and no reason to crash.
+for config in '[1, {"lr": 2}]' '{"train": [1]}' 'no JSON'; do
+  python3 -c "
+import sqlite3, sys
+other = sqlite3.connect('other.db')
+sqlite3.connect('c.db').backup(other)
+other.execute('UPDATE run SET config = ? WHERE id = ?', (sys.argv[1], '$two'))
+other.commit()" "$config"
+  expect 0 compare "$one" "$two" --catalog other.db
+  expect 0 compare "$two" "$one" --catalog other.db --json
+  json 'd["settings"]["validate_every"] == [None, 10]'
+  expect 0 runs "$two" --catalog other.db
+done
+
 # Removal: all or none, and files stay.
 all=$("$VLAKIT" runs --catalog c.db)
 nearest=$(echo "$two" | sed 's/.$/u/') # no id has this letter
