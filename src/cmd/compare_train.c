@@ -25,7 +25,8 @@ static bool is_setting(const cJSON *key)
 }
 
 /* Adds {key: [a, b]} for each key of a or b whose values are not the same; null: it is not there.
- * What is no object has no keys. */
+ * What is no object has no keys; a key that is there already has what it is in a and b from now on.
+ */
 static void add_differences(cJSON *o, const cJSON *a, const cJSON *b)
 {
   const cJSON *both[2] = {cJSON_IsObject(a) ? a : NULL, cJSON_IsObject(b) ? b : NULL}, *key;
@@ -36,12 +37,17 @@ static void add_differences(cJSON *o, const cJSON *a, const cJSON *b)
       const cJSON *of_b = cJSON_GetObjectItemCaseSensitive(b, key->string);
       if (!is_setting(key) || cJSON_Compare(of_a, of_b, true) || (k == 1 && of_a))
         continue;
-      cJSON *pair = cJSON_AddArrayToObject(o, key->string);
+      cJSON *pair = cJSON_CreateArray();
       cJSON_AddItemToArray(pair, of_a ? cJSON_Duplicate(of_a, true) : cJSON_CreateNull());
       cJSON_AddItemToArray(pair, of_b ? cJSON_Duplicate(of_b, true) : cJSON_CreateNull());
+      if (cJSON_GetObjectItemCaseSensitive(o, key->string))
+        cJSON_ReplaceItemInObjectCaseSensitive(o, key->string, pair);
+      else
+        cJSON_AddItemToObject(o, key->string, pair);
     }
 }
 
+/* Precision is both a key of train, which may be "auto", and what that came to, which counts. */
 static cJSON *settings_json(const vk_train_pair *p)
 {
   const cJSON *a = config_of(p->a), *b = config_of(p->b);
