@@ -45,12 +45,6 @@ typedef struct runs_call {
   const char *const *id; /* [n] */
 } runs_call;
 
-static const char *member(const cJSON *o, const char *key)
-{
-  const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, key));
-  return text ? text : "";
-}
-
 /* ---- all runs ---- */
 
 static vk_status list_json(cJSON *rows, vk_err *err)
@@ -294,7 +288,7 @@ static const cJSON *find_run(const cJSON *rows, const char *id)
   const cJSON *run;
   cJSON_ArrayForEach(run, rows)
   {
-    if (strcmp(member(run, "run"), id) == 0)
+    if (strcmp(vk_json_str(run, "run"), id) == 0)
       return run;
   }
   return NULL;
@@ -308,7 +302,7 @@ static vk_status fail_unknown(const cJSON *rows, const char *id, vk_err *err)
     return vk_fail(err, VK_E_NOMEM, "no memory for the ids of runs");
   const cJSON *run;
   int n = 0;
-  cJSON_ArrayForEach(run, rows) name[n++] = member(run, "run");
+  cJSON_ArrayForEach(run, rows) name[n++] = vk_json_str(run, "run");
   const char *nearest = vk_opt_nearest(id, name);
   free(name);
   if (nearest)
@@ -333,7 +327,7 @@ static vk_status check_ids(const runs_call *c, const cJSON *rows, vk_err *err)
 /* What a run has written outside of the catalog, as long as it is there; NULL: nothing. */
 static const char *files_of(const cJSON *run)
 {
-  const char *out = member(cJSON_GetObjectItemCaseSensitive(run, "config"), "out");
+  const char *out = vk_json_str(cJSON_GetObjectItemCaseSensitive(run, "config"), "out");
   return vk_fs_is_dir(out) || vk_fs_is_file(out) ? out : NULL;
 }
 
@@ -346,7 +340,7 @@ static vk_status removed_json(const runs_call *c, const cJSON *rows, const vk_re
     cJSON *o = cJSON_CreateObject();
     const char *files = files_of(run);
     cJSON_AddStringToObject(o, "run", c->id[i]);
-    cJSON_AddStringToObject(o, "command", member(run, "command"));
+    cJSON_AddStringToObject(o, "command", vk_json_str(run, "command"));
     cJSON_AddNumberToObject(o, "n_episode", sum[i].n_episode);
     cJSON_AddNumberToObject(o, "n_point", sum[i].n_point);
     cJSON_AddItemToObject(o, "left", files ? cJSON_CreateString(files) : cJSON_CreateNull());
@@ -363,7 +357,7 @@ static void removed_text(const runs_call *c, const cJSON *rows, const vk_removed
     const cJSON *run = find_run(rows, c->id[i]);
     bool has_points = sum[i].n_point > 0;
     int n = has_points ? sum[i].n_point : sum[i].n_episode;
-    printf("removed  run %s of vlakit %s, with %d %s%s\n", c->id[i], member(run, "command"), n,
+    printf("removed  run %s of vlakit %s, with %d %s%s\n", c->id[i], vk_json_str(run, "command"), n,
            has_points ? "point" : "episode", vk_plural(n));
     if (files_of(run))
       printf("left     %s, which it has written\n", files_of(run));

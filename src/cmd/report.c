@@ -211,8 +211,7 @@ void vk_report_free(vk_report *r)
 
 const char *vk_report_text(const vk_report *report, const char *key)
 {
-  const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(report->head, key));
-  return text ? text : "";
+  return vk_json_str(report->head, key);
 }
 
 double vk_report_number(const vk_report *report, const char *key)

@@ -57,12 +57,6 @@ static const cJSON *item_of(const cJSON *o, const char *key)
   return cJSON_GetObjectItemCaseSensitive(o, key);
 }
 
-static const char *text_of(const cJSON *o, const char *key)
-{
-  const char *text = cJSON_GetStringValue(item_of(o, key));
-  return text ? text : "";
-}
-
 /* NAN: there is none. */
 static double number_of(const cJSON *o, const char *key)
 {
@@ -72,7 +66,7 @@ static double number_of(const cJSON *o, const char *key)
 
 static bool is_of(const cJSON *run, const char *command)
 {
-  return strcmp(text_of(run, "command"), command) == 0;
+  return strcmp(vk_json_str(run, "command"), command) == 0;
 }
 
 /* ---- results ---- */
@@ -115,12 +109,12 @@ static vk_status add_train(cJSON *run, vk_catalog *catalog, vk_err *err)
 {
   last_points last = {0, NAN, NAN, NAN, NAN, NAN, NAN};
   const cJSON *config = item_of(run, "config"), *train = item_of(config, "train");
-  VK_TRY(vk_catalog_each_last_point(catalog, text_of(run, "run"), take_last, &last, err));
+  VK_TRY(vk_catalog_each_last_point(catalog, vk_json_str(run, "run"), take_last, &last, err));
   /* Of epochs, only the run's record says how many steps they are. */
   double n_step = number_of(config, "n_step");
   if (isnan(n_step) && number_of(train, "steps") > 0)
     n_step = number_of(train, "steps");
-  cJSON_AddStringToObject(run, "method", text_of(train, "method"));
+  cJSON_AddStringToObject(run, "method", vk_json_str(train, "method"));
   cJSON_AddNumberToObject(run, "seed", number_of(train, "seed"));
   cJSON_AddNumberToObject(run, "n_step", n_step);
   cJSON_AddNumberToObject(run, "step", (double)last.step);
@@ -163,13 +157,21 @@ static const char *next_part(const char *list)
   return list + (*list == ',');
 }
 
-/* One of "libero_spatial,libero_goal" in "libero_10,libero_goal/3". */
+/* Of a comma list. */
+static bool is_word(const char *part, const char *word)
+{
+  size_t n = strcspn(part, ",");
+  return strlen(word) == n && strncmp(part, word, n) == 0;
+}
+
+/* One of "libero_spatial,libero_goal" in "libero_10,libero_goal/3", or in "libero130", which is
+ * all. */
 static bool holds_suite(const char *list, const char *suites)
 {
   for (const char *suite = suites; *suite; suite = next_part(suite)) {
     size_t n = strcspn(suite, ",");
     for (const char *part = list; *part && n > 0; part = next_part(part))
-      if (strncmp(part, suite, n) == 0 && strchr(",/", part[n]))
+      if (is_word(part, "libero130") || (strncmp(part, suite, n) == 0 && strchr(",/", part[n])))
         return true;
   }
   return false;
@@ -181,7 +183,7 @@ static bool is_of_policy(const cJSON *run, const char *word)
 {
   char absolute[VK_POLICY_WORD_MAX];
   const char *policy =
-      is_of(run, "train") ? text_of(item_of(run, "config"), "out") : text_of(run, "policy");
+      is_of(run, "train") ? vk_json_str(item_of(run, "config"), "out") : vk_json_str(run, "policy");
   return strcmp(policy, word) == 0 ||
          (vk_policy_word_absolute(absolute, word, NULL) == VK_OK && strcmp(policy, absolute) == 0);
 }
@@ -189,7 +191,7 @@ static bool is_of_policy(const cJSON *run, const char *word)
 static bool passes(const cJSON *run, const vk_run_filter *filter)
 {
   return (!filter->command || is_of(run, filter->command)) &&
-         (!filter->suite || holds_suite(text_of(run, "suite"), filter->suite)) &&
+         (!filter->suite || holds_suite(vk_json_str(run, "suite"), filter->suite)) &&
          (!filter->policy || is_of_policy(run, filter->policy));
 }
 
@@ -264,7 +266,8 @@ static void print_evaluation(const cJSON *run)
   int n_scored = (int)number_of(run, "n_episode"), n_error = (int)number_of(run, "errors");
   int n_planned = (int)number_of(run, "n_planned"), n_done = n_scored + n_error;
   char trials[VK_REPORT_NOTE_SIZE];
-  printf("  %s on %s, %s", text_of(run, "policy"), text_of(run, "suite"), text_of(run, "protocol"));
+  printf("  %s on %s, %s", vk_json_str(run, "policy"), vk_json_str(run, "suite"),
+         vk_json_str(run, "protocol"));
   if (number_of(config, "sample") > 0)
     printf(", T %g", number_of(config, "sample"));
   printf("%s: ", vk_report_trials(config, trials));
@@ -299,9 +302,9 @@ void vk_run_print_result(const cJSON *run)
 void vk_run_print_train(const cJSON *run)
 {
   const cJSON *config = item_of(run, "config"), *train = item_of(config, "train");
-  const char *init = text_of(train, "init");
-  printf("%s of %s, in %s: ", text_of(run, "method"), init[0] ? init : text_of(train, "model"),
-         text_of(config, "out"));
+  const char *init = vk_json_str(train, "init");
+  printf("%s of %s, in %s: ", vk_json_str(run, "method"),
+         init[0] ? init : vk_json_str(train, "model"), vk_json_str(config, "out"));
   vk_run_print_result(run);
 }
 
@@ -312,9 +315,9 @@ void vk_run_rows_print(const cJSON *rows)
   {
     if (run == rows->child)
       printf("%-8s  %-20s  %-11s  %-8s  %s\n", "run", "start", "state", "command", "what");
-    printf("%-8s  %-20s  %-11s  %-8s", text_of(run, "run"), text_of(run, "start"),
-           text_of(run, "state"), text_of(run, "command"));
-    if (text_of(run, "suite")[0])
+    printf("%-8s  %-20s  %-11s  %-8s", vk_json_str(run, "run"), vk_json_str(run, "start"),
+           vk_json_str(run, "state"), vk_json_str(run, "command"));
+    if (vk_json_str(run, "suite")[0])
       print_evaluation(run);
     if (is_of(run, "train")) {
       fputs("  ", stdout);

@@ -344,6 +344,12 @@ vk_status vk_json_get_str(const cJSON *object, const char *key_name, const char 
   return VK_OK;
 }
 
+const char *vk_json_str(const cJSON *object, const char *key_name)
+{
+  const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key_name));
+  return text ? text : "";
+}
+
 vk_status vk_json_get_f64s(const cJSON *object, const char *key_name, int n, double *out,
                            const char *what, vk_err *err)
 {

@@ -35,6 +35,9 @@ VK_NODISCARD vk_status vk_json_get_str(const cJSON *object, const char *key, con
 VK_NODISCARD vk_status vk_json_get_f64s(const cJSON *object, const char *key, int n, double *out,
                                         const char *what, vk_err *err);
 
+/* The same for what need not be there: "" where there is no such text. */
+const char *vk_json_str(const cJSON *object, const char *key);
+
 /* value as one line of text; free with cJSON_free. Numbers have the fewest digits (at most 17) that
  * give the same double again; NaN and infinity become null. Errors: VK_E_NOMEM. */
 VK_NODISCARD vk_status vk_json_text(char **out, const cJSON *value, vk_err *err);

@@ -174,6 +174,15 @@ other.commit()" "$config"
   expect 0 runs "$two" --catalog other.db
 done
 
+# libero130 is all suites.
+python3 -c "
+import sqlite3
+other = sqlite3.connect('other.db')
+other.execute('UPDATE evaluation SET suite = ? WHERE run_id = ?', ('libero130', '$zero'))
+other.commit()"
+expect 0 runs --suite libero_object --catalog other.db --json
+json "[r['run'] for r in d['runs']] == ['$zero']"
+
 # Removal: all or none, and files stay.
 all=$("$VLAKIT" runs --catalog c.db)
 nearest=$(echo "$two" | sed 's/.$/u/') # no id has this letter

@@ -136,6 +136,9 @@ static void gets(void **state)
   vk_assert_ok(vk_json_get_i64(tree, "i", &i, "config", &err), &err);
   assert_int_equal(i, -7);
   vk_assert_ok(vk_json_get_str(tree, "s", &s, "config", &err), &err);
+  assert_string_equal(vk_json_str(tree, "s"), s);
+  assert_string_equal(vk_json_str(tree, "b"), ""); /* of another type */
+  assert_string_equal(vk_json_str(tree, "none"), "");
   assert_string_equal(s, "text");
   vk_assert_ok(vk_json_get_f64s(tree, "v", 3, v, "config", &err), &err);
   vk_assert_same_bits(v[2], 3.0);
