@@ -22,8 +22,7 @@ const char *const vk_common_isas[] = {"auto", "scalar", "avx2", "avx512", "amx",
 
 const vk_common_args vk_common_defaults = {.isa = "auto", .device = "cpu"};
 
-/* What every command takes, whether it reads it or not. */
-static const vk_opt *const common_opts = VK_COMMON(
+const vk_opt *const vk_common_opts = VK_COMMON(
     VK_COMMON_CATALOG, VK_COMMON_DEVICE("where networks run"), VK_COMMON_ISA, VK_COMMON_JSON,
     VK_COMMON_PACK, VK_COMMON_QUIET, VK_COMMON_SEED_OF_PROTOCOL, VK_COMMON_THREADS);
 
@@ -184,7 +183,7 @@ static vk_status run(const vk_cmd *cmd, int argc, const char *const *argv, vk_er
   if (cmd->args_size)
     memcpy(args, cmd->args_default, cmd->args_size);
   const vk_opt_set sets[] = {{cmd->opts, args},
-                             {common_opts, &common},
+                             {vk_common_opts, &common},
                              {cmd->flags & VK_CMD_LONG ? vk_long_opts : NULL, &common}};
   int n_positional = 0;
   st = vk_opt_parse(sets, VK_COUNT(sets), argc - 2, argv + 2, positional, &n_positional, err);

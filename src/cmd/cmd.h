@@ -56,7 +56,7 @@ typedef struct vk_cmd {
   const char *examples;    /* lines "vlakit NAME ...  # what it does" */
   const vk_opt *opts;      /* may be NULL */
   const vk_opt *common;    /* VK_COMMON: the common options that it reads, which help, man page and
-                              completion show; it takes the others, too */
+                              completion show; it takes the others, too. NULL: all */
   size_t args_size;
   const void *args_default;               /* args_size bytes */
   int n_positional_min, n_positional_max; /* -1: any number */
@@ -104,7 +104,8 @@ vk_status vk_cmd_fail_unknown(const char *name, vk_err *err);
              "threads to use; 0 is one a core")
 
 extern const char *const vk_common_isas[];
-extern const vk_opt vk_long_opts[]; /* with VK_CMD_LONG */
+extern const vk_opt *const vk_common_opts; /* all, which every command takes */
+extern const vk_opt vk_long_opts[];        /* with VK_CMD_LONG */
 extern const vk_common_args vk_common_defaults;
 
 /* An option that some parts of a command alone read: "bench gemm", "graph show". */

@@ -105,7 +105,8 @@ int vk_doc_groups(const vk_cmd *cmd, vk_doc_group out[VK_DOC_GROUPS_MAX])
     out[n++] = (vk_doc_group){"Options", cmd->opts, cmd->args_default, NULL};
   if (cmd->flags & VK_CMD_LONG)
     out[n++] = (vk_doc_group){"Options of long commands", vk_long_opts, &vk_common_defaults, NULL};
-  out[n++] = (vk_doc_group){"Common options", cmd->common, &vk_common_defaults, NULL};
+  const vk_opt *common = cmd->common ? cmd->common : vk_common_opts;
+  out[n++] = (vk_doc_group){"Common options", common, &vk_common_defaults, NULL};
   return n;
 }
 
