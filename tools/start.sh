@@ -8,6 +8,12 @@ set -eu
 cd "$(dirname "$0")/.."
 . tools/deps.sh
 
+case ${1:-} in
+-h | --help)
+  sed -n '2,6s/^# //p' tools/start.sh
+  exit 0
+  ;;
+esac
 install_missing $build_packages
 if [ ! -f build/build.ninja ]; then
   meson setup build --buildtype=release -Dtests=false -Dwerror=false >/dev/null ||
@@ -23,10 +29,8 @@ fi || {
   echo "start: the program could not be built; the compiler's messages are above" >&2
   exit 1
 }
-if [ "${1:-}" = --build ]; then
-  echo "built: build/vlakit"
-  exit 0
-fi
+echo "built: build/vlakit; build/vlakit help lists what it does"
+[ "${1:-}" != --build ] || exit 0
 policy=expert
 for weights in data/policies/*/model.safetensors; do
   [ ! -f "$weights" ] || policy=bundled

@@ -112,9 +112,12 @@ static void print_text(const vk_report *a, const vk_report *b, const vk_pair_sum
   if (p->n_unpaired)
     printf("%d episode%s in one run only, or could not be scored, and %s left out\n", p->n_unpaired,
            p->n_unpaired == 1 ? " is" : "s are", p->n_unpaired == 1 ? "is" : "are");
+  const char *who = sees_pictures(a)   ? "policy A alone saw them"
+                    : sees_pictures(b) ? "policy B alone saw them"
+                                       : "no policy saw them, they are those of films and reports";
   if (have_other_visuals(a, b))
-    printf("visuals: %s and %s; no policy saw them, they are those of films and reports\n",
-           vk_report_text(a, "visuals"), vk_report_text(b, "visuals"));
+    printf("visuals: %s and %s; %s\n", vk_report_text(a, "visuals"), vk_report_text(b, "visuals"),
+           who);
   print_trials(a, b);
 }
 
@@ -194,7 +197,16 @@ static vk_status run(const vk_cmd_call *call, vk_err *err)
     return st;
   VK_TRY_DONE(vk_run_load(&a, catalog, call->positional[0], err));
   VK_TRY_DONE(vk_run_load(&b, catalog, call->positional[1], err));
-  bool is_train = vk_run_is_train(&a) && vk_run_is_train(&b);
+  bool is_train = vk_run_is_train(&a);
+  if (is_train != vk_run_is_train(&b)) {
+    st =
+        vk_fail(err, VK_E_USAGE,
+                "run %s is of vlakit %s, run %s of vlakit %s: two evaluations are compared, or two "
+                "trainings",
+                call->positional[0], vk_report_text(&a, "command"), call->positional[1],
+                vk_report_text(&b, "command"));
+    goto done;
+  }
   st = (is_train ? compare_trainings : compare_evaluations)(&a, &b, catalog, call->common->json,
                                                             err);
 done:

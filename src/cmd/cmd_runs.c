@@ -24,12 +24,15 @@ static const vk_opt opts[] = {
     VK_OPT_CHOICE(ARGS, "command", filter.command, "collect|eval|train", command_names,
                   "list and export: only runs of this command"),
     VK_OPT_STR(ARGS, "curves", curves, "TAGS", "show these of the curves alone, a comma list"),
-    VK_OPT_I64(ARGS, "last", filter.n_last, 1, 1e9, "N", NULL,
-               "list and export: only the newest N, of those that the rest lets through"),
+    VK_OPT_I64(
+        ARGS, "last", filter.n_last, 1, 1e9, "N", NULL,
+        "list and export: only the newest N, of those that the rest lets through (default: all)"),
     VK_OPT_STR(ARGS, "policy", filter.policy, "POLICY",
                "list and export: only runs in which this policy acted, or that made it"),
     VK_OPT_STR(ARGS, "suite", filter.suite, "SUITE",
-               "list and export: only runs on this suite, or on tasks of it, or a comma list"),
+               "list and export: only runs on this suite, or on tasks of it, and practice of them; "
+               "or a comma "
+               "list"),
     VK_OPT_STR(ARGS, "svg", svg, "FILE", "write the curves as a drawing instead"),
     VK_OPT_END,
 };
@@ -61,11 +64,13 @@ static bool is_filtered(const vk_run_filter *f)
   return f->command || f->suite || f->policy || f->n_last;
 }
 
-/* Where no run is on the suite: whether there is such a one. Without a scene pack nobody knows. */
+/* Whether there is such a suite. Without a scene pack nobody knows. */
 static vk_status check_suite(const runs_call *c, vk_err *err)
 {
   vk_pack pack;
   uint32_t n_task;
+  if (!c->args->filter.suite)
+    return VK_OK;
   if (vk_pack_open(&pack, c->common->pack, NULL) != VK_OK)
     return VK_OK;
   uint32_t *task = calloc(pack.n_task + 1, sizeof *task);
@@ -81,19 +86,18 @@ static vk_status list(const runs_call *c, vk_catalog *catalog, vk_err *err)
 {
   cJSON *rows = NULL;
   vk_status st = VK_OK;
+  VK_TRY(check_suite(c, err));
   if (catalog)
     VK_TRY(vk_run_rows(&rows, catalog, &c->args->filter, err));
   else
     rows = cJSON_CreateArray();
-  if (c->args->filter.suite && cJSON_GetArraySize(rows) == 0)
-    st = check_suite(c, err);
-  if (st == VK_OK && c->common->json)
+  if (c->common->json)
     st = list_json(rows, err);
-  else if (st == VK_OK && c->action == RUNS_EXPORT)
+  else if (c->action == RUNS_EXPORT)
     vk_run_rows_export(rows);
-  else if (st == VK_OK && cJSON_GetArraySize(rows))
+  else if (cJSON_GetArraySize(rows))
     vk_run_rows_print(rows);
-  else if (st == VK_OK)
+  else
     puts(is_filtered(&c->args->filter) ? "no such runs" : "no runs yet");
   cJSON_Delete(rows);
   return st;

@@ -177,6 +177,18 @@ static bool holds_suite(const char *list, const char *suites)
   return false;
 }
 
+/* An evaluation, demonstrations, or practice of tasks. */
+static bool is_on_suite(const cJSON *run, const char *suites)
+{
+  const cJSON *train = item_of(item_of(run, "config"), "train"), *task;
+  bool is_on = holds_suite(vk_json_str(run, "suite"), suites);
+  cJSON_ArrayForEach(task, item_of(train, "tasks"))
+  {
+    is_on = is_on || (cJSON_IsString(task) && holds_suite(task->valuestring, suites));
+  }
+  return is_on;
+}
+
 /* Runs that a policy acted in, and the one that made it; its folder may be given as it is typed
  * here. */
 static bool is_of_policy(const cJSON *run, const char *word)
@@ -191,7 +203,7 @@ static bool is_of_policy(const cJSON *run, const char *word)
 static bool passes(const cJSON *run, const vk_run_filter *filter)
 {
   return (!filter->command || is_of(run, filter->command)) &&
-         (!filter->suite || holds_suite(vk_json_str(run, "suite"), filter->suite)) &&
+         (!filter->suite || is_on_suite(run, filter->suite)) &&
          (!filter->policy || is_of_policy(run, filter->policy));
 }
 

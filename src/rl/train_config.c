@@ -533,6 +533,15 @@ static vk_status check_practice(const vk_train_config *c, unsigned method, vk_er
   return VK_OK;
 }
 
+/* The largest divisor of a batch that is at most so many. */
+static int64_t largest_part(int64_t batch, int64_t most)
+{
+  int64_t n = most < batch ? most : batch;
+  while (batch % n != 0)
+    n--;
+  return n;
+}
+
 vk_status vk_train_config_check(const vk_train_config *c, vk_err *err)
 {
   unsigned method = vk_train_method(c->method);
@@ -540,8 +549,9 @@ vk_status vk_train_config_check(const vk_train_config *c, vk_err *err)
   if (c->micro_batch > c->batch || c->batch % c->micro_batch != 0)
     return vk_fail(err, VK_E_USAGE,
                    "batch %lld is no multiple of micro_batch %lld: gradients of equal parts are "
-                   "summed",
-                   (long long)c->batch, (long long)c->micro_batch);
+                   "summed; take micro_batch=%lld",
+                   (long long)c->batch, (long long)c->micro_batch,
+                   (long long)largest_part(c->batch, c->micro_batch));
   if (method & VK_TRAIN_PRACTICE)
     return check_practice(c, method, err);
   if (c->steps == 0 && c->epochs == 0)

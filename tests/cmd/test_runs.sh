@@ -62,6 +62,7 @@ list "$one $two $practised " --command train
 list "$two $practised " --command train --last 2
 list "$zero " --last 1
 list "$scored " --suite libero_goal --command eval
+list "$practised " --suite libero_goal/7 --command train
 list "$scored $zero " --suite libero_spatial
 list "$zero " --policy zero
 list "$one " --policy one
@@ -158,7 +159,7 @@ step = max(set(a) & set(b), default=None)
 assert (c['step'], c['a'], c['b']) == (step, a.get(step), b.get(step)), c
 assert (c['last_step_a'], c['last_a'], c['last_step_b'], c['last_b']) == (max(a), a[max(a)], max(b), b[max(b)]), c"
 expect 2 compare "$one" "$scored" --catalog c.db
-says "run $one is of vlakit train, not an evaluation"
+says "run $one is of vlakit train, run $scored of vlakit eval: two evaluations are compared, or two"
 
 # What another program has written in the place of settings is none, and no reason to crash.
 for config in '[1, {"lr": 2}]' '{"train": [1]}' 'no JSON'; do
@@ -182,6 +183,17 @@ other.execute('UPDATE evaluation SET suite = ? WHERE run_id = ?', ('libero130', 
 other.commit()"
 expect 0 runs --suite libero_object --catalog other.db --json
 json "[r['run'] for r in d['runs']] == ['$zero']"
+expect 2 runs --suite libero_gaol --catalog other.db
+
+# Who saw the pictures, where the visuals differ.
+python3 -c "
+import sqlite3
+other = sqlite3.connect('other.db')
+other.execute('UPDATE run SET visuals = ?, config = json_set(config, ?, json(?)) WHERE id = ?',
+              ('stand-in abc', '$.policy_sees_pictures', 'true', '$scored'))
+other.commit()"
+expect 0 compare "$zero" "$scored" --catalog other.db
+prints 'visuals: none and stand-in; policy B alone saw them'
 
 # Removal: all or none, and files stay.
 all=$("$VLAKIT" runs --catalog c.db)

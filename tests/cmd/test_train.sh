@@ -38,7 +38,7 @@ printf '{"lr": "fast"}' >wrong.json
 expect 1 train --config wrong.json --data demos --out x
 says 'wrong.json:1: "lr" is "fast", and must be a number of at least 0'
 expect 2 $train --out x --set batch=5
-says 'batch 5 is no multiple of micro_batch 2'
+says 'batch 5 is no multiple of micro_batch 2: gradients of equal parts are summed; take micro_batch=1'
 expect 1 $train --out x --set model=nano-n2 batch=65536 micro_batch=65536
 says 'GB in micro-batches of 65536, the machine has '
 says 'the largest tensors: stem.0.conv [131072, 64, 64, 24] (51539.6 MB), '
