@@ -302,6 +302,24 @@ static void bash_lists(FILE *out)
   }
 }
 
+/* What stands after a command and is no option. */
+static void bash_positionals(FILE *out)
+{
+  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
+    slot s = slot_of_positional(*cmd, false), more = slot_of_positional(*cmd, true);
+    if (s.kind == SLOT_ANY)
+      continue;
+    fprintf(out, "    %s) ", (*cmd)->name);
+    if (!is_same_slot(&s, &more)) {
+      fputs("(( COMP_CWORD > 2 )) && { ", out);
+      bash_reply(out, &more);
+      fputs("; return; }; ", out);
+    }
+    bash_reply(out, &s);
+    fputs(" ;;\n", out);
+  }
+}
+
 static void print_bash(FILE *out)
 {
   vk_doc_group group[VK_DOC_GROUPS_MAX];
@@ -367,19 +385,7 @@ static void print_bash(FILE *out)
         "  fi\n"
         "  case $cmd in\n",
         out);
-  for (const vk_cmd *const *cmd = vk_cmds; *cmd; cmd++) {
-    slot s = slot_of_positional(*cmd, false), more = slot_of_positional(*cmd, true);
-    if (s.kind == SLOT_ANY)
-      continue;
-    fprintf(out, "    %s) ", (*cmd)->name);
-    if (!is_same_slot(&s, &more)) {
-      fputs("(( COMP_CWORD > 2 )) && { ", out);
-      bash_reply(out, &more);
-      fputs("; return; }; ", out);
-    }
-    bash_reply(out, &s);
-    fputs(" ;;\n", out);
-  }
+  bash_positionals(out);
   fputs("    *) COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\")) ;;\n"
         "  esac\n}\n"
         "complete -F _vlakit vlakit\n",

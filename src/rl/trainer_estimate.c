@@ -68,8 +68,10 @@ static vk_status probe_steps(vk_trainer *t, vk_train_estimate *out, vk_err *err)
     st = vk_signal_check(err);
     if (st == VK_OK)
       st = t->def->step(t->state, t, &step, err);
-    if (i >= 0)
-      wait_s += step.wait_s, n++;
+    if (i >= 0) {
+      wait_s += step.wait_s;
+      n++;
+    }
   }
   t->learner.config.n_micro = n_micro;
   VK_TRY(st);
